@@ -1,0 +1,141 @@
+"""Coordinates: the one door through which places enter geomoe.
+
+Convention, everywhere: ``lonlat``, degrees, longitude first, shape (N, 2), float64. Unknown places
+are (NaN, NaN). Any other order exists only inside the call that needs it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from geomoe.errors import CoordinateError
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike, NDArray
+
+EARTH_RADIUS_KM = 6371.0088  # IUGG mean radius
+
+
+class Places(NamedTuple):
+    """Checked places: lonlat (N, 2) float64 degrees, has_location (N,) bool."""
+
+    lonlat: NDArray[np.float64]
+    has_location: NDArray[np.bool_]
+
+
+def check_lonlat(lonlat: ArrayLike, *, where: str = "lonlat") -> Places:
+    """Check places once, as they enter, and bring longitudes to [-180, 180).
+
+    Args:
+        lonlat: (N, 2) degrees, longitude first. Both NaN means that the place is unknown.
+        where: what to call the input in an error (a file and its columns, an argument).
+
+    Returns:
+        A new (N, 2) float64 array and which rows have a known place; the input is not changed.
+
+    Raises:
+        CoordinateError: another shape, exactly one NaN in a row, an infinity, a latitude beyond
+            90 degrees or a longitude beyond 360.
+    """
+    try:
+        array = np.array(lonlat, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        msg = f"{where}: expected numbers in an (N, 2) array of lon, lat degrees; {error}"
+        raise CoordinateError(msg) from error
+    if array.ndim != 2 or array.shape[1] != 2:
+        msg = f"{where}: expected shape (N, 2), lon first, in degrees; got {array.shape}"
+        raise CoordinateError(msg)
+    missing = np.isnan(array)
+    _refuse(array, missing.sum(axis=1) == 1, where, "exactly one of lon, lat is missing; give both or neither")
+    _refuse(array, np.isinf(array).any(axis=1), where, "infinite coordinate")
+    with np.errstate(invalid="ignore"):
+        beyond = np.abs(array[:, 1]) > 90
+        swapped = " (are lon and lat swapped?)" if (np.abs(array[beyond, 0]) <= 90).any() else ""
+        _refuse(array, beyond, where, f"latitude beyond 90 degrees{swapped}")
+        _refuse(array, np.abs(array[:, 0]) > 360, where, "longitude beyond 360 degrees")
+    array[:, 0] = wrap_lon(array[:, 0])
+    return Places(array, ~missing[:, 0])
+
+
+def _refuse(array: NDArray[np.float64], bad: NDArray[np.bool_], where: str, why: str) -> None:
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        lon, lat = array[row]
+        msg = f"{where}: {why}; row {row} has lon={lon:g}, lat={lat:g} ({int(bad.sum())} such rows)"
+        raise CoordinateError(msg)
+
+
+def wrap_lon(lon: ArrayLike) -> NDArray[np.float64]:
+    """Bring longitudes in degrees to [-180, 180)."""
+    lon = np.asarray(lon, dtype=np.float64)
+    inside = (lon >= -180) & (lon < 180)  # left as they are, so that no digit is lost
+    return np.where(inside, lon, np.mod(lon + 180.0, 360.0) - 180.0)
+
+
+def unit_vectors(lonlat: ArrayLike) -> NDArray[np.float64]:
+    """Points on the unit sphere, (N, 3): x to (0E, 0N), y to (90E, 0N), z to the North Pole."""
+    lon, lat = np.radians(np.asarray(lonlat, dtype=np.float64)).T
+    return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+
+
+def great_circle_km(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """Great-circle distances in km between two (N, 2) arrays of lonlat, row by row (haversine)."""
+    lon_a, lat_a = np.radians(np.asarray(a, dtype=np.float64)).T
+    lon_b, lat_b = np.radians(np.asarray(b, dtype=np.float64)).T
+    half = np.sin((lat_b - lat_a) / 2) ** 2
+    half = half + np.cos(lat_a) * np.cos(lat_b) * np.sin((lon_b - lon_a) / 2) ** 2
+    return 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(half, 0, 1)))
+
+
+class Grid(NamedTuple):
+    """A regular grid of cell centres: lon (W,) ascending, lat (H,) descending, step in degrees.
+
+    Cells are row-major: cell ``row * W + column``. Row 0 is the northernmost.
+    """
+
+    lon: NDArray[np.float64]
+    lat: NDArray[np.float64]
+    step: float
+    bounds: tuple[float, float, float, float]
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        return len(self.lat), len(self.lon)
+
+    def lonlat(self) -> NDArray[np.float64]:
+        """Every cell centre, (H * W, 2), row-major."""
+        lon, lat = np.meshgrid(self.lon, self.lat)
+        return np.stack([lon.ravel(), lat.ravel()], axis=1)
+
+    def areas(self) -> NDArray[np.float64]:
+        """Exact share of the sphere's area in each cell, (H, W); the whole Earth sums to 1."""
+        top, bottom = np.radians(self.lat + self.step / 2), np.radians(self.lat - self.step / 2)
+        rows = (np.sin(top) - np.sin(bottom)) / 2 * self.step / 360
+        return np.broadcast_to(rows[:, None], self.shape).copy()
+
+
+def make_grid(
+    step: float = 0.5,
+    bounds: tuple[float, float, float, float] = (-180.0, -90.0, 180.0, 90.0),
+) -> Grid:
+    """Cells of ``step`` degrees that fill ``bounds`` = (west, south, east, north).
+
+    Raises:
+        CoordinateError: bounds off the Earth, empty, across the antimeridian (west >= east), or
+            a step that is not positive or does not divide both sides.
+    """
+    west, south, east, north = bounds
+    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
+        msg = f"bounds: expected -180 <= west < east <= 180 and -90 <= south < north <= 90; got {bounds}"
+        raise CoordinateError(msg)
+    columns, rows = (east - west) / step if step > 0 else 0, (north - south) / step if step > 0 else 0
+    if step <= 0 or not np.allclose([columns, rows], np.round([columns, rows]), atol=1e-6):
+        msg = f"step: expected a positive number of degrees that divides both sides of {bounds}; got {step}"
+        raise CoordinateError(msg)
+    width, height = round(columns), round(rows)
+    lon = west + (np.arange(width) + 0.5) * step
+    lat = north - (np.arange(height) + 0.5) * step
+    return Grid(lon, lat, float(step), (west, south, east, north))
