@@ -19,7 +19,7 @@ _PUBLIC = {
     "add_moge": "geomoe.models",
     "check_lonlat": "geomoe.coords",
     "create_encoder": "geomoe.encoders",
-    "load": "geomoe.evaluation",
+    "load": "geomoe.inference",
     "map_experts": "geomoe.mapping",
 }
 
