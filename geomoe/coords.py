@@ -48,8 +48,9 @@ def check_lonlat(lonlat: ArrayLike, *, where: str = "lonlat") -> Places:
         msg = f"{where}: expected shape (N, 2), lon first, in degrees; got {array.shape}"
         raise CoordinateError(msg)
     missing = np.isnan(array)
-    _refuse(array, missing.sum(axis=1) == 1, where, "exactly one of lon, lat is missing; give both or neither")
-    _refuse(array, np.isinf(array).any(axis=1), where, "infinite coordinate")
+    half = missing[:, 0] != missing[:, 1]
+    _refuse(array, half, where, "exactly one of lon, lat is missing; give both or neither")
+    _refuse(array, np.isinf(array).any(axis=1), where, "infinite coordinate")  # type: ignore[arg-type]
     with np.errstate(invalid="ignore"):
         beyond = np.abs(array[:, 1]) > 90
         swapped = " (are lon and lat swapped?)" if (np.abs(array[beyond, 0]) <= 90).any() else ""
@@ -71,7 +72,9 @@ def wrap_lon(lon: ArrayLike) -> NDArray[np.float64]:
     """Bring longitudes in degrees to [-180, 180)."""
     lon = np.asarray(lon, dtype=np.float64)
     inside = (lon >= -180) & (lon < 180)  # left as they are, so that no digit is lost
-    return np.where(inside, lon, np.mod(lon + 180.0, 360.0) - 180.0)
+    wrapped = np.mod(lon + 180.0, 360.0) - 180.0
+    wrapped = np.where(wrapped >= 180, -180.0, wrapped)  # just below -180 rounds to 180
+    return np.where(inside, lon, wrapped)
 
 
 def unit_vectors(lonlat: ArrayLike) -> NDArray[np.float64]:
@@ -136,6 +139,6 @@ def make_grid(
         msg = f"step: expected a positive number of degrees that divides both sides of {bounds}; got {step}"
         raise CoordinateError(msg)
     width, height = round(columns), round(rows)
-    lon = west + (np.arange(width) + 0.5) * step
-    lat = north - (np.arange(height) + 0.5) * step
+    lon = west + (np.arange(width, dtype=np.float64) + 0.5) * step
+    lat = north - (np.arange(height, dtype=np.float64) + 0.5) * step
     return Grid(lon, lat, float(step), (west, south, east, north))

@@ -52,7 +52,7 @@ class Batch(NamedTuple):
     lonlat: Tensor
     has_location: Tensor
     domain: Tensor
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # the field's name; nobody calls tuple.index here
     location_features: Tensor | None = None
 
 

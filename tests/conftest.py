@@ -39,3 +39,14 @@ def _own_cache(tmp_path_factory):
     """Keep the user's cache out of the tests, and share one among them (and among workers)."""
     if "GEOMOE_CACHE" not in os.environ:
         os.environ["GEOMOE_CACHE"] = str(tmp_path_factory.getbasetemp().parent / "geomoe-test-cache")
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Where a browser is required (GEOMOE_REQUIRE_BROWSER=1, as in CI), a skipped browser test fails."""
+    outcome = yield
+    report = outcome.get_result()
+    required = os.environ.get("GEOMOE_REQUIRE_BROWSER") == "1" and item.get_closest_marker("browser")
+    if required and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but a browser is required: {report.longrepr}"

@@ -1,0 +1,122 @@
+"""The door: every place is checked once, and degrees are handled nowhere else."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from geomoe.coords import check_lonlat, great_circle_km, make_grid, unit_vectors, wrap_lon
+from geomoe.errors import CoordinateError, GeomoeError
+
+NAN = math.nan
+
+
+def test_known_and_unknown_places():
+    given = np.array([[10.5, 45.25], [NAN, NAN], [-180.0, -90.0], [180.0, 90.0]])
+    before = given.copy()
+    lonlat, has_location = check_lonlat(given)
+    assert has_location.tolist() == [True, False, True, True]
+    assert lonlat[0].tolist() == [10.5, 45.25]
+    assert np.isnan(lonlat[1]).all()
+    assert lonlat[3].tolist() == [-180.0, 90.0]
+    assert lonlat.dtype == np.float64
+    np.testing.assert_array_equal(given, before)  # the caller's array is not touched
+
+
+def test_accepts_lists_float32_and_nothing_at_all():
+    assert check_lonlat([[1, 2]]).lonlat.tolist() == [[1.0, 2.0]]
+    assert check_lonlat(np.zeros((3, 2), np.float32)).lonlat.dtype == np.float64
+    assert check_lonlat(np.zeros((0, 2))).has_location.shape == (0,)
+
+
+@pytest.mark.parametrize(
+    ("lonlat", "message"),
+    [
+        ([[0, 90.5]], "latitude beyond 90"),
+        ([[45, 120]], "swapped"),
+        ([[0, -91]], "latitude beyond 90"),
+        ([[NAN, 3]], "exactly one of lon, lat is missing"),
+        ([[3, NAN]], "exactly one of lon, lat is missing"),
+        ([[math.inf, 3]], "infinite"),
+        ([[3, -math.inf]], "infinite"),
+        ([[400, 3]], "longitude beyond 360"),
+        ([1, 2], r"expected shape \(N, 2\)"),
+        ([[1, 2, 3]], r"expected shape \(N, 2\)"),
+        ([["a", "b"]], "expected numbers"),
+    ],
+)
+def test_refusals_say_where_and_what(lonlat, message):
+    with pytest.raises(CoordinateError, match=message) as caught:
+        check_lonlat(lonlat, where="points.csv")
+    assert "points.csv" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, ValueError | GeomoeError)
+
+
+def test_the_refusal_names_the_row():
+    with pytest.raises(CoordinateError, match=r"row 2 has lon=5, lat=95 \(1 such rows\)"):
+        check_lonlat([[0, 0], [NAN, NAN], [5, 95]])
+
+
+def test_wrap_lon_keeps_the_place():
+    lon = np.array([-540.0, -180.0, -180.0 - 1e-14, -1e-20, 0.0, 179.999, 180.0, 190.0, 359.0, 720.5])
+    wrapped = wrap_lon(lon)
+    assert ((wrapped >= -180) & (wrapped < 180)).all()
+    np.testing.assert_allclose(np.cos(np.radians(wrapped)), np.cos(np.radians(lon)), atol=1e-12)
+    np.testing.assert_allclose(np.sin(np.radians(wrapped)), np.sin(np.radians(lon)), atol=1e-12)
+    assert wrap_lon(0.1) == 0.1  # no digit is lost where nothing is to do
+
+
+def test_unit_vectors_against_the_axes():
+    places = [[0, 0], [90, 0], [0, 90], [180, 0], [77, -90]]
+    expected = [[1, 0, 0], [0, 1, 0], [0, 0, 1], [-1, 0, 0], [0, 0, -1]]
+    np.testing.assert_allclose(unit_vectors(places), expected, atol=1e-15)
+
+
+def test_great_circle_against_the_angle_between_unit_vectors():
+    rng = np.random.default_rng(0)
+    a = np.stack([rng.uniform(-180, 180, 200), rng.uniform(-90, 90, 200)], axis=1)
+    b = np.stack([rng.uniform(-180, 180, 200), rng.uniform(-90, 90, 200)], axis=1)
+    u, v = unit_vectors(a), unit_vectors(b)
+    angle = np.arctan2(np.linalg.norm(np.cross(u, v), axis=1), (u * v).sum(axis=1))
+    np.testing.assert_allclose(great_circle_km(a, b), 6371.0088 * angle, rtol=1e-9)
+    quarter = great_circle_km([[0, 0]], [[0, 90]])[0]
+    assert quarter == pytest.approx(6371.0088 * math.pi / 2)
+    assert great_circle_km([[179.5, 0]], [[-179.5, 0]])[0] == pytest.approx(6371.0088 * math.pi / 180)
+
+
+@pytest.mark.parametrize("step", [0.25, 0.5, 1.0, 2.0, 7.5])
+def test_grid_covers_the_earth_once(step):
+    grid = make_grid(step)
+    assert grid.shape == (round(180 / step), round(360 / step))
+    assert grid.lat[0] == 90 - step / 2
+    assert grid.lon[0] == -180 + step / 2
+    assert grid.areas().sum() == pytest.approx(1.0, abs=1e-12)
+    lonlat = grid.lonlat()
+    assert lonlat.shape == (grid.shape[0] * grid.shape[1], 2)
+    assert lonlat[1].tolist() == [grid.lon[1], grid.lat[0]]  # row-major, longitude fastest
+
+
+def test_grid_area_of_a_band_is_its_share_of_the_sphere():
+    grid = make_grid(1.0, (-10, 30, 20, 60))
+    expected = (math.sin(math.radians(60)) - math.sin(math.radians(30))) / 2 * 30 / 360
+    assert grid.areas().sum() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("step", "bounds"),
+    [
+        (0, (-180, -90, 180, 90)),
+        (-1, (-180, -90, 180, 90)),
+        (0.7, (-180, -90, 180, 90)),
+        (1, (10, 0, -10, 5)),
+        (1, (0, 0, 0, 5)),
+        (1, (0, -95, 10, 5)),
+        (1, (-190, 0, 10, 5)),
+    ],
+)
+def test_grid_refusals(step, bounds):
+    with pytest.raises(CoordinateError, match=r"bounds|step"):
+        make_grid(step, bounds)
