@@ -1,0 +1,205 @@
+"""A run's weights with everything needed to rebuild the model alone; loading never executes code.
+
+A checkpoint is a Lightning checkpoint with one more key, ``geomoe``, which holds plain types only::
+
+    {"format": 1, "config": {...}, "info": {"classes": [...], "domains": [...], "mean": [...], ...}}
+
+The algorithm's weights are under ``state_dict`` with the prefix ``algorithm.``. The format is
+described in docs/formats.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import torch
+
+from geomoe.config import RunConfig
+from geomoe.errors import CheckpointError, ConfigError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+FORMAT = 1
+KEY = "geomoe"
+PREFIX = "algorithm."
+
+
+class Checkpoint(NamedTuple):
+    """What a checkpoint holds, without the state of the trainer.
+
+    Attributes:
+        config: the run's configuration.
+        info: plain facts about the data: classes, domains, bands, mean, std, data_hash, held_out, ...
+        state_dict: the algorithm's weights, on the CPU.
+        path: the file they were read from.
+    """
+
+    config: RunConfig
+    info: dict[str, Any]
+    state_dict: dict[str, Tensor]
+    path: Path
+
+
+def payload(config: RunConfig, info: Mapping[str, Any]) -> dict[str, Any]:
+    """What stands under the key ``geomoe``: plain types only.
+
+    Raises:
+        TypeError: a value in ``info`` is not a plain type; it could not be read back safely.
+    """
+    _check_plain(dict(info), "info")
+    return {"format": FORMAT, "config": config.as_dict(), "info": dict(info)}
+
+
+def _check_plain(value: Any, where: str) -> None:  # noqa: ANN401 - any value is looked at
+    if type(value) is dict:
+        for key, item in value.items():
+            if type(key) is not str:
+                msg = f"{where}: expected text keys, got {key!r}"
+                raise TypeError(msg)
+            _check_plain(item, f"{where}.{key}")
+    elif type(value) is list:
+        for item in value:
+            _check_plain(item, where)
+    elif value is not None and type(value) not in (bool, int, float, str):
+        msg = f"{where}: expected plain types only, got {type(value).__name__}"
+        raise TypeError(msg)
+
+
+def save_checkpoint(
+    path: str | os.PathLike[str], algorithm: nn.Module, config: RunConfig, info: Mapping[str, Any]
+) -> Path:
+    """Write an algorithm's weights alone, without optimiser and trainer; for release and tests.
+
+    The file is there whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    weights = {PREFIX + name: value.detach().cpu() for name, value in algorithm.state_dict().items()}
+    return write_atomically({"state_dict": weights, KEY: payload(config, info)}, path)
+
+
+def write_atomically(content: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
+    """``torch.save`` beside the file, then rename: a reader sees the old file or the new one.
+
+    Raises:
+        OutputError: the folder is missing, not writable or full; nothing is left behind.
+    """
+    path = Path(path)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with part.open("wb") as file:
+            torch.save(dict(content), file)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(path)
+    except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
+        part.unlink(missing_ok=True)
+        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
+        msg = f"{path}: cannot be written: {reason}; free some space or choose another --output"
+        raise OutputError(msg) from error
+    return path
+
+
+def read(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """Read a whole checkpoint file, trainer state included, and check that it is one of geomoe.
+
+    Raises:
+        CheckpointError: see :func:`load_checkpoint`.
+    """
+    path = Path(path)
+    content = _unpickle(path)
+    if not isinstance(content, dict) or not isinstance(content.get(KEY), dict):
+        msg = f"{path}: not a checkpoint of geomoe (no {KEY!r} key); expected a file written by geomoe train"
+        raise CheckpointError(msg)
+    version = content[KEY].get("format")
+    if version != FORMAT:
+        msg = f"{path}: checkpoint format {version!r}, expected {FORMAT}; use the geomoe that wrote it"
+        raise CheckpointError(msg)
+    if not isinstance(content.get("state_dict"), dict) or not isinstance(content[KEY].get("info"), dict):
+        msg = f"{path}: incomplete checkpoint (no weights or no info); train again"
+        raise CheckpointError(msg)
+    return content
+
+
+def _unpickle(path: Path) -> Any:  # noqa: ANN401 - whatever a foreign file holds
+    if not path.is_file():
+        what = "is a folder" if path.is_dir() else "no such file"
+        msg = f"{path}: {what}; expected a checkpoint such as RUN/checkpoints/best.ckpt"
+        raise CheckpointError(msg)
+    if path.stat().st_size == 0:
+        msg = f"{path}: empty file; expected a checkpoint written by geomoe train"
+        raise CheckpointError(msg)
+    try:
+        # weights_only: tensors and plain types; anything else is refused before it is executed
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        msg = f"{path}: refused, nothing was executed: not plain tensors (foreign, corrupt or unsafe)"
+        raise CheckpointError(msg) from error
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror or error}"
+        raise CheckpointError(msg) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+        msg = f"{path}: truncated or corrupt; copy it again, or use another checkpoint of the run"
+        raise CheckpointError(msg) from error
+
+
+def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
+    """Read configuration, facts and weights from a checkpoint. Nothing in the file is executed.
+
+    Raises:
+        CheckpointError: the file is missing, empty, truncated, foreign, of another format, or
+            would run code; or its configuration is not one that this geomoe knows.
+    """
+    content = read(path)
+    try:
+        config = RunConfig.from_dict(content[KEY].get("config"))
+    except ConfigError as error:
+        msg = f"{path}: configuration of another geomoe: {error}"
+        raise CheckpointError(msg) from error
+    weights = {
+        name.removeprefix(PREFIX): value
+        for name, value in content["state_dict"].items()
+        if name.startswith(PREFIX)
+    }
+    return Checkpoint(config, content[KEY]["info"], weights, Path(path))
+
+
+def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], where: str | os.PathLike[str]) -> None:
+    """Put weights into a module; every name and every shape must be the module's own.
+
+    Args:
+        module: what is filled.
+        state_dict: its weights.
+        where: what to call their source in an error.
+
+    Raises:
+        CheckpointError: keys are missing, unexpected or misshaped: all of them in one line. The
+            module is not changed.
+    """
+    own = module.state_dict()
+    faults = {
+        "missing": [name for name in own if name not in state_dict],
+        "unexpected": [name for name in state_dict if name not in own],
+        "misshaped": [
+            f"{name} {tuple(value.shape)} in the file, {tuple(own[name].shape)} in the model"
+            for name, value in state_dict.items()
+            if name in own and value.shape != own[name].shape
+        ],
+    }
+    found = "; ".join(f"{kind}: {_some(names)}" for kind, names in faults.items() if names)
+    if found:
+        msg = f"{where}: weights of another model or class count: {found}"
+        raise CheckpointError(msg)
+    module.load_state_dict(dict(state_dict))
+
+
+def _some(names: list[str], most: int = 4) -> str:
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
