@@ -6,10 +6,8 @@ Plain frozen dataclasses, no torch: they are read by the command line in millise
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, fields, is_dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
-
-from geomoe.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -218,27 +216,11 @@ class RunConfig:
         """Rebuild what :meth:`as_dict` wrote, as read from a checkpoint or config.yaml.
 
         Raises:
-            ConfigError: not a mapping, or keys that this geomoe does not know.
+            ConfigError: not a mapping, keys that this geomoe does not know, values of a wrong type.
         """
-        return _rebuild(cls(), values, "")
+        from geomoe.config_load import from_dict  # it reads these classes
 
-
-def _rebuild(default: Any, values: Any, where: str) -> Any:  # noqa: ANN401 - one of the dataclasses above
-    if not isinstance(values, dict):
-        msg = f"{where.rstrip('.') or 'configuration'}: expected keys with values, got {values!r}"
-        raise ConfigError(msg)
-    known = {item.name: getattr(default, item.name) for item in fields(default)}
-    if unknown := sorted(str(key) for key in values if key not in known):
-        msg = f"{where.rstrip('.') or 'configuration'}: unknown keys {', '.join(unknown)}; known: {', '.join(known)}"
-        raise ConfigError(msg)
-    rebuilt = {}
-    for name, value in values.items():
-        nested = known[name]
-        if is_dataclass(nested):
-            rebuilt[name] = _rebuild(nested, value, f"{where}{name}.")
-        else:
-            rebuilt[name] = tuple(value) if isinstance(value, list) else value
-    return type(default)(**rebuilt)
+        return from_dict(values, check=False)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any configuration value

@@ -1,0 +1,130 @@
+"""The command line: parses, calls, prints. Nothing else in geomoe prints or exits.
+
+Importing this imports no torch: a verb's module is imported when it is asked for, and what the verb
+needs when it runs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import os
+import sys
+import traceback
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from geomoe import __version__
+from geomoe.cli import console
+from geomoe.config_checks import nearest
+from geomoe.errors import GeomoeError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+#: verb -> what it does; the module is geomoe.cli.VERB, with _ for -.
+VERBS = {
+    "quickstart": "train the three methods on a short budget, compare them, draw the map",
+    "train": "train one method on one configuration",
+    "evaluate": "judge a checkpoint: overall, per region, worst region, experts",
+    "map-experts": "draw the map of what a checkpoint's routers do, everywhere on Earth",
+    "encode": "location embeddings for the points of a CSV or GeoParquet file",
+    "doctor": "what is installed, found and writable here",
+}
+OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
+_OUTPUT_ERRNO = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EDQUOT}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one command.
+
+    Args:
+        argv: arguments without the program's name; default: those of the process.
+
+    Returns:
+        Exit status: 0 done, 1 the run failed, 2 wrong usage or bad input, 130 interrupted.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        return _main(argv)
+    except BrokenPipeError:  # `geomoe ... | head`: the reader has seen enough
+        console.reader_left()
+        return OK
+
+
+def _main(argv: list[str]) -> int:
+    if argv[:1] in (["--version"], ["-V"]):
+        print(f"geomoe {__version__}")
+        return OK
+    if not argv or argv[0] in {"-h", "--help", "help"}:
+        print(_help(), file=sys.stdout if argv else sys.stderr)
+        return OK if argv else USAGE
+    if argv[0] not in VERBS:
+        return _refuse(f"unknown verb {argv[0]!r}{nearest(argv[0], VERBS)} (verbs: {', '.join(VERBS)})")
+    return _run_verb(argv[0], argv[1:])
+
+
+def _help() -> str:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {what}" for verb, what in VERBS.items())
+    return (
+        "usage: geomoe VERB [options]\n\n"
+        "Earth-observation models that know where they are.\n\n"
+        f"verbs:\n{verbs}\n\n"
+        "  geomoe VERB --help  what a verb takes\n"
+        "  geomoe --version    the version\n\n"
+        "example:\n  geomoe train bluemarble --held-out Asia --trainer.max_epochs 3"
+    )
+
+
+def _run_verb(verb: str, argv: list[str]) -> int:
+    debug = "--debug" in argv
+    module: Any = None
+    args: Namespace | None = None
+    try:
+        module = importlib.import_module(f"geomoe.cli.{verb.replace('-', '_')}")
+        args = module.parser().parse(argv)
+        result = _quietly(module, args)
+        console.show(result, as_json=getattr(args, "json", False))
+    except SystemExit as stop:  # --help, which argparse has printed
+        return int(stop.code or OK)
+    except KeyboardInterrupt:
+        hint = module.resume_hint(args, argv) if args is not None and hasattr(module, "resume_hint") else ""
+        console.say(f"geomoe: interrupted{hint}")
+        return INTERRUPTED
+    except BrokenPipeError:
+        raise
+    except Exception as error:
+        if debug:
+            traceback.print_exc()
+        return _refuse(*_explain(error, debug=debug))
+    return result.status
+
+
+def _quietly(module: Any, args: Namespace) -> console.Result:  # noqa: ANN401 - a verb's module
+    """Run a verb while stdout is kept for its result and other packages' warnings are held back."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.redirect_stdout(sys.stderr))
+        stack.enter_context(console.Log(quiet=args.quiet))
+        if not args.debug:
+            stack.enter_context(warnings.catch_warnings())
+            warnings.filterwarnings("ignore", module=r"(?!geomoe\b)")
+        return module.run(args)
+
+
+def _explain(error: Exception, *, debug: bool) -> tuple[str, int]:
+    """What to say of an error in one line (or one a fault), and the exit status."""
+    if isinstance(error, GeomoeError):
+        return str(error), USAGE
+    if isinstance(error, OSError) and error.errno in _OUTPUT_ERRNO:
+        where = f"{error.filename}: " if error.filename else "output: "
+        return f"{where}{os.strerror(error.errno or 0)}; give a folder with room that can be written", USAGE
+    text = " ".join(str(error).split())
+    more = "" if debug else " (--debug shows the traceback)"
+    return f"{type(error).__name__}: {text}{more}", FAILED
+
+
+def _refuse(message: str, status: int = USAGE) -> int:
+    console.say(f"geomoe: error: {message}")
+    return status

@@ -1,0 +1,95 @@
+"""The only place that writes to the terminal: results to stdout, messages to stderr."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import math
+import os
+import sys
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+
+class Result(NamedTuple):
+    """What a verb found out.
+
+    Attributes:
+        data: for machines: what ``--json`` prints.
+        text: for people.
+        status: exit status: 0, or 1 for a run that failed.
+    """
+
+    data: Any
+    text: str
+    status: int = 0
+
+
+def plain(value: Any) -> Any:  # noqa: ANN401 - any result
+    """Bring a result to what JSON can hold; numbers that are not finite become null."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        value = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
+    elif hasattr(value, "_asdict"):
+        value = value._asdict()
+    elif hasattr(value, "tolist"):  # numpy, torch
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def show(result: Result, *, as_json: bool) -> None:
+    """Write a result to stdout."""
+    text = json.dumps(plain(result.data), indent=2, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write((text if as_json else result.text).rstrip("\n") + "\n")
+    sys.stdout.flush()
+
+
+def say(message: str) -> None:
+    """Write one message to stderr."""
+    sys.stderr.write(f"{message}\n")
+
+
+def rows(pairs: Mapping[str, Any]) -> str:
+    """Names and values, one a line, aligned."""
+    width = max(map(len, pairs), default=0)
+    return "\n".join(f"{name:<{width}}  {_short(value)}".rstrip() for name, value in pairs.items())
+
+
+def _short(value: Any) -> str:  # noqa: ANN401 - any result
+    return f"{value:.4f}" if isinstance(value, float) else str(value)
+
+
+class Log:
+    """Sends what geomoe logs to stderr while a verb runs.
+
+    Args:
+        quiet: warnings and errors only.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self.logger = logging.getLogger("geomoe")
+        self.handler = logging.StreamHandler(sys.stderr)
+        self.handler.setFormatter(logging.Formatter("geomoe: %(message)s"))
+
+    def __enter__(self) -> None:
+        """Start; the level that was set before comes back afterwards."""
+        self.before = self.logger.level
+        self.logger.setLevel(logging.WARNING if self.quiet else logging.INFO)
+        self.logger.addHandler(self.handler)
+
+    def __exit__(self, *exception: object) -> None:
+        """Stop."""
+        self.logger.removeHandler(self.handler)
+        self.logger.setLevel(self.before)
+
+
+def reader_left() -> None:
+    """Forget stdout after its reader has closed the pipe, so that the last flush finds no fault."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,0 +1,62 @@
+"""``geomoe evaluate``: judge a checkpoint."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import sys
+
+from geomoe.cli.console import Result
+from geomoe.cli.files import check_folder
+from geomoe.cli.parsing import Parser
+
+_DESCRIPTION = """\
+Judge a checkpoint on one split of its data: overall, per-region and worst-region accuracy with
+intervals, macro F1, calibration; for MoGE also the shared expert alone and each expert forced."""
+
+_EXAMPLE = "geomoe evaluate --checkpoint runs/bluemarble/moge/seed0/checkpoints/best.ckpt --json"
+
+
+def experts(text: str) -> str | int:
+    """``all``, ``shared`` or the number of one expert."""
+    if text in {"all", "shared"}:
+        return text
+    if text.isdecimal():
+        return int(text)
+    msg = f"expected all, shared or the number of an expert; got {text!r}"
+    raise argparse.ArgumentTypeError(msg)
+
+
+def parser() -> Parser:
+    """The parser of this verb."""
+    made = Parser("evaluate", _DESCRIPTION, _EXAMPLE)
+    made.add_argument("--checkpoint", metavar="FILE", required=True, help="written by geomoe train")
+    made.add_argument("--split", choices=("test", "val", "train", "held_out"), default="test")
+    made.add_argument(
+        "--experts", type=experts, default="all", metavar="all|shared|K", help="who answers (default: all)"
+    )
+    made.add_argument("--output", metavar="DIR", help="also write report.json and figures there")
+    made.add_argument(
+        "--data-root", metavar="DIR", help="folder of the data (default: where the run found it)"
+    )
+    made.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+    return made
+
+
+def run(args: argparse.Namespace) -> Result:
+    """Evaluate and report."""
+    if args.output:
+        check_folder(args.output)
+    from geomoe.evaluation import evaluate
+
+    report = evaluate(
+        args.checkpoint, split=args.split, experts=args.experts, data_root=args.data_root, device=args.device
+    )
+    if args.output:
+        report.save(args.output)
+    return Result(report.as_dict(), report.table(table_width()))
+
+
+def table_width() -> int:
+    """Columns for a table: those of the terminal, 100 elsewhere."""
+    return shutil.get_terminal_size((100, 24)).columns if sys.__stdout__ and sys.__stdout__.isatty() else 100

@@ -1,0 +1,69 @@
+"""Parsers of the verbs: no abbreviations, the nearest name in every refusal, an example at the end."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from typing import NoReturn
+
+from geomoe.config_checks import nearest
+from geomoe.errors import GeomoeError
+
+
+class UsageError(GeomoeError):
+    """The command line itself is wrong."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An argparse parser that raises :class:`UsageError` in one line instead of printing its usage.
+
+    Args:
+        verb: the verb, as typed.
+        description: one paragraph.
+        example: commands that end the help.
+        json: whether the verb has results for machines.
+    """
+
+    def __init__(self, verb: str, description: str, example: str, *, json: bool = True) -> None:
+        super().__init__(
+            prog=f"geomoe {verb}",
+            description=description,
+            epilog=f"example:\n  {example}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
+        )
+        self.verb = verb
+        self.common = self.add_argument_group("messages")
+        if json:
+            self.common.add_argument("--json", action="store_true", help="print the result as JSON")
+        self.common.add_argument("--quiet", action="store_true", help="no progress, no messages but errors")
+        self.common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+    def parse(self, argv: list[str]) -> argparse.Namespace:
+        """Parse the arguments that follow the verb.
+
+        Raises:
+            UsageError: naming every argument that is not known, with the nearest that is.
+        """
+        args, extra = self.parse_known_args(argv)
+        if extra:
+            self.error("; ".join(self.unknown(word) for word in extra))
+        return args
+
+    def unknown(self, word: str) -> str:
+        """What is said of an argument that this verb does not have."""
+        if not word.startswith("-"):
+            return f"unexpected argument {word!r}"
+        flag = word.partition("=")[0]
+        return f"unknown argument {flag}{nearest(flag, self.flags())}"
+
+    def flags(self) -> list[str]:
+        """Every long option of this verb."""
+        return [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
+
+    def error(self, message: str) -> NoReturn:
+        """Refuse, in one line."""
+        choice = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if choice:
+            message += nearest(choice[1], [word.strip(" '") for word in choice[2].split(",")])
+        raise UsageError(f"{message}; see {self.prog} --help")

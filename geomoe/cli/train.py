@@ -1,0 +1,135 @@
+"""``geomoe train NAME``: one method on one configuration."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from argparse import Namespace
+
+from geomoe.cli.console import Result, rows
+from geomoe.cli.parsing import Parser
+from geomoe.config_checks import nearest, refuse
+from geomoe.config_load import Setting, keys, load, nearest_key, shipped
+
+_SWITCHES = ("--resume", "--dry-run", "--print-config", "--json", "--quiet", "--debug", "--help", "-h")
+_ALIASES = {"held_out": "data.held_out"}
+
+_DESCRIPTION = """\
+Train one method and judge it on the test split. NAME is a shipped configuration; --config lays a
+file of your own over it, or stands alone. Values are taken from the defaults, the environment
+(GEOMOE_TRAINER__MAX_EPOCHS=3), the files and the flags; a later one wins."""
+
+_EXAMPLE = "geomoe train bluemarble --held-out Asia --model.num_experts 8 --trainer.max_epochs 3"
+
+
+class TrainParser(Parser):
+    """The verb's own options, and every configuration key as a flag."""
+
+    def parse(self, argv: list[str]) -> Namespace:
+        """Split the command line into settings of configuration keys and the verb's own options.
+
+        Faults are kept in ``args.faults``, to be reported together with those of files and environment.
+        """
+        settings, rest, faults = split(argv)
+        args, extra = self.parse_known_args(rest)
+        args.settings, args.faults = settings, faults + [self.unknown(word) for word in extra]
+        args.command = shlex.join(["geomoe", "train", *argv])
+        return args
+
+    def format_help(self) -> str:
+        """The verb's own options, then every configuration key, then the example."""
+        from geomoe.config_show import keys_parser
+
+        own, marker, example = super().format_help().rpartition("\nexample:")
+        return f"{own}\n{keys_parser().format_help().strip()}\n{marker}{example}"
+
+
+def parser() -> TrainParser:
+    """The parser of this verb."""
+    names = ", ".join(shipped())
+    made = TrainParser("train", _DESCRIPTION, _EXAMPLE)
+    made.usage = "geomoe train NAME [--config FILE] [--resume] [--dry-run] [--any.key VALUE ...]"
+    made.add_argument("name", metavar="NAME", nargs="?", help=f"shipped configuration: {names}")
+    made.add_argument("--config", metavar="FILE", help="YAML file, laid over NAME")
+    made.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
+    made.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="two steps, validation, checkpoint, reload, test: does it work?",
+    )
+    made.add_argument(
+        "--print-config", action="store_true", help="print the resolved configuration, and stop"
+    )
+    made.add_argument("--held-out", metavar="REGION", help="the same as --data.held_out")
+    return made
+
+
+def split(argv: list[str]) -> tuple[list[Setting], list[str], list[str]]:
+    """Split arguments into settings of configuration keys, the verb's own arguments, and faults."""
+    settings: list[Setting] = []
+    rest: list[str] = []
+    faults: list[str] = []
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        flag, equals, value = word.partition("=")
+        key = flag.removeprefix("--").replace("-", "_")
+        key, own = _ALIASES.get(key, key), f"--{key.replace('_', '-')}"
+        if not flag.startswith("--"):
+            rest.append(word)
+        elif own in _SWITCHES:
+            rest.append(own + equals + value)
+        elif own == "--config":
+            rest += [own + equals + value, *([] if equals else _take(words))]
+        elif key in keys():
+            given = [value] if equals else _take(words)
+            if not given and keys()[key].hint is bool:
+                given = ["true"]
+            if given:
+                settings.append(Setting(key, given[0], flag))
+            else:
+                faults.append(f"{key}: {flag} needs a value")
+        else:
+            faults.append(f"{flag}: unknown key{_nearest_flag(flag, key)}")
+            if not equals and words and words[0] not in shipped():
+                _take(words)
+    return settings, rest, faults
+
+
+def _take(words: list[str]) -> list[str]:
+    """The value of a flag: the next word, unless that is a flag itself."""
+    return [words.pop(0)] if words and not words[0].startswith("--") else []
+
+
+def _nearest_flag(flag: str, key: str) -> str:
+    found = nearest(flag, ["--held-out", "--config", *_SWITCHES]) or nearest_key(key)
+    return found.replace("mean ", "mean --", 1) if "mean --" not in found else found
+
+
+def run(args: Namespace) -> Result:
+    """Load the configuration, train, and say where the run is and how it went."""
+    faults = list(args.faults)
+    if args.name is None and args.config is None and not faults:
+        faults.append(f"NAME: give a configuration (known: {', '.join(shipped())}) or --config FILE")
+    if args.resume and args.dry_run:
+        faults.append("--resume, --dry-run: give one of them; a dry run leaves nothing to resume")
+    config = load(args.name, args.config, args.settings, faults=faults)
+    if args.print_config:
+        from geomoe.config_show import to_yaml
+
+        return Result(config.as_dict(), to_yaml(config))
+    from geomoe.training import fit
+
+    quiet = args.quiet or args.json and not sys.stderr.isatty()
+    result = fit(config, resume=args.resume, dry_run=args.dry_run, command=args.command, quiet=quiet)
+    facts = {"run": result.folder, "best": result.best, "last": result.last}
+    text = rows({**facts, **result.metrics})
+    return Result({**facts, "metrics": result.metrics}, text)
+
+
+def resume_hint(args: Namespace, argv: list[str]) -> str:
+    """How an interrupted run is taken up again."""
+    if args.dry_run:
+        return ""
+    words = [word for word in argv if word != "--resume"]
+    return f"; go on with: {shlex.join(['geomoe', 'train', *words, '--resume'])}"

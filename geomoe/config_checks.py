@@ -1,0 +1,152 @@
+"""What the type of a configuration value cannot say: ranges, known names, combinations.
+
+Every fault is found before anything is reported, so that one run shows them all.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from geomoe.config import RunConfig
+from geomoe.errors import ConfigError
+
+#: Names that a run may ask for, known without importing torch. A test holds each against the table
+#: it mirrors: geomoe.datasets.DATASETS, geomoe.encoders.ENCODERS and each data set's regions.
+DATASET_NAMES = ("bluemarble",)
+ENCODER_NAMES = ("cartesian3d", "domain", "geoclip", "satclip", "sh", "sh-siren", "wrap")
+REGIONS = {"bluemarble": ("Africa", "Americas", "Asia", "Europe", "Oceania")}
+LOGGERS = ("csv", "tensorboard", "wandb")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true")
+
+_POSITIVE = (
+    "data.batch_size",
+    "model.image_size",
+    "model.patch_size",
+    "model.num_experts",
+    "model.top_k",
+    "encoder.out_dim",
+    "encoder.hidden_dim",
+    "encoder.legendre_polys",
+    "loss.supcon_temperature",
+    "optimizer.lr",
+    "trainer.max_epochs",
+    "trainer.num_nodes",
+    "trainer.accumulate_grad_batches",
+)
+_NOT_NEGATIVE = (
+    "seed",
+    "data.split_seed",
+    "data.num_workers",
+    "model.expert_noise",
+    "encoder.noise",
+    "loss.aux",
+    "loss.cka",
+    "loss.cka_tokens",
+    "loss.supcon",
+    "loss.shared_task",
+    "optimizer.weight_decay",
+    "trainer.gradient_clip",
+    "trainer.checkpoint_every_n_steps",
+    "trainer.threads",
+)
+_SHARES = ("model.gamma", "optimizer.warmup")
+_SHARES_BELOW_ONE = ("model.drop_path", "model.expert_dropout", "loss.label_smoothing")
+
+
+def check(config: RunConfig) -> None:
+    """Refuse a configuration that cannot run.
+
+    Raises:
+        ConfigError: with every fault, one a line.
+    """
+    refuse(find_faults(config))
+
+
+def refuse(faults: Iterable[str]) -> None:
+    """Raise one ConfigError for all faults; do nothing when there are none."""
+    faults = list(dict.fromkeys(faults))
+    if len(faults) == 1:
+        raise ConfigError(faults[0])
+    if faults:
+        raise ConfigError("\n  ".join([f"{len(faults)} faults in the configuration:", *faults]))
+
+
+def find_faults(config: RunConfig) -> list[str]:
+    """Every range, name and combination that is wrong, each as one line."""
+    return [*_ranges(config), *_names(config), *_combinations(config)]
+
+
+def nearest(word: str, known: Iterable[str]) -> str:
+    """``; did you mean X?`` for the nearest known word, or nothing."""
+    by_lower = {name.lower(): name for name in known}
+    found = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=0.6)
+    return f"; did you mean {by_lower[found[0]]}?" if found else ""
+
+
+def unknown(key: str, what: str, value: str, known: Sequence[str]) -> str:
+    """One line that names the wrong value, the nearest right one, and all of them."""
+    return f"{key}: no {what} {value!r}{nearest(value, known)} (known: {', '.join(known)})"
+
+
+def _get(config: RunConfig, key: str) -> Any:  # noqa: ANN401 - any configuration value
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _ranges(config: RunConfig) -> Iterator[str]:
+    rules = [
+        (_POSITIVE, lambda v: v > 0, "must be above 0"),
+        (_NOT_NEGATIVE, lambda v: v >= 0, "must not be negative"),
+        (_SHARES, lambda v: 0 <= v <= 1, "must be between 0 and 1"),
+        (_SHARES_BELOW_ONE, lambda v: 0 <= v < 1, "must be at least 0 and below 1"),
+    ]
+    for keys, holds, rule in rules:
+        for key in keys:
+            value = _get(config, key)
+            if value is not None and not holds(value):
+                yield f"{key}: {rule}; got {value}"
+    if isinstance(config.trainer.devices, int) and config.trainer.devices == 0:
+        yield "trainer.devices: must be a number of devices, -1 (all) or auto; got 0"
+
+
+def _names(config: RunConfig) -> Iterator[str]:
+    data, trainer = config.data, config.trainer
+    if data.name not in DATASET_NAMES:
+        yield unknown("data.name", "data set", data.name, DATASET_NAMES)
+    regions = REGIONS.get(data.name)
+    if data.held_out is not None and regions and data.held_out not in regions:
+        yield unknown("data.held_out", "region", data.held_out, regions)
+    if config.encoder.name not in ENCODER_NAMES:
+        yield unknown("encoder.name", "encoder", config.encoder.name, ENCODER_NAMES)
+    if trainer.precision not in PRECISIONS:
+        yield unknown("trainer.precision", "precision", trainer.precision, PRECISIONS)
+    for logger in trainer.loggers:
+        if logger not in LOGGERS:
+            yield unknown("trainer.loggers", "logger", logger, LOGGERS)
+    if config.run_name is not None and (config.run_name in {"", ".", ".."} or "/" in config.run_name):
+        yield f"run_name: must be the name of a folder, without '/'; got {config.run_name!r}"
+
+
+def _combinations(config: RunConfig) -> Iterator[str]:
+    model, encoder = config.model, config.encoder
+    if model.top_k > model.num_experts > 0:
+        yield (
+            f"model.top_k: a sample asks {model.top_k} experts and model.num_experts is {model.num_experts}; "
+            f"set top_k to at most {model.num_experts}"
+        )
+    if model.patch_size and model.patch_size > 0 and model.image_size % model.patch_size:
+        yield f"model.patch_size: {model.patch_size} does not divide model.image_size {model.image_size}"
+    if config.algorithm == "moge" and not model.moge_blocks:
+        yield "model.moge_blocks: algorithm moge needs at least one block; got none"
+    if len(set(model.moge_blocks)) != len(model.moge_blocks) or min(model.moge_blocks, default=0) < 0:
+        yield f"model.moge_blocks: must be different block numbers from 0; got {list(model.moge_blocks)}"
+    if set(encoder.capsules) - {0, 1, 2} or not encoder.capsules:
+        yield f"encoder.capsules: must be among 0, 1, 2; got {list(encoder.capsules)}"
+    if model.weights is not None and model.init_from is not None:
+        yield "model.weights, model.init_from: give one of them; both would fill the same backbone"
+    if config.encoder.name == "satclip" and encoder.weights is None:
+        yield "encoder.weights: satclip needs its weights: a checkpoint file, or hf:NAME for the hub"
