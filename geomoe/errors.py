@@ -14,6 +14,10 @@ class ConfigError(GeomoeError, ValueError):
     """A configuration has an unknown key, a wrong type or an impossible combination."""
 
 
+class InputError(GeomoeError, ValueError):
+    """An argument of a function has a wrong shape, type or range."""
+
+
 class CoordinateError(GeomoeError, ValueError):
     """A coordinate is half missing, infinite or off the Earth."""
 
