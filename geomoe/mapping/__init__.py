@@ -1,0 +1,32 @@
+"""Expert maps: what the routers of a checkpoint answer everywhere on Earth.
+
+One routing table (:mod:`geomoe.mapping.table`) becomes a page, a raster, a vector file and a figure.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+# public name -> module that holds it; looked up when first used, so that tables and pages need no torch
+_PUBLIC = {
+    "MapResult": "geomoe.mapping.route",
+    "Points": "geomoe.mapping.table",
+    "RoutingTable": "geomoe.mapping.table",
+    "map_experts": "geomoe.mapping.route",
+    "render_page": "geomoe.mapping.page",
+    "route_grid": "geomoe.mapping.route",
+    "write_figure": "geomoe.mapping.figure",
+    "write_raster": "geomoe.mapping.raster",
+    "write_vector": "geomoe.mapping.vector",
+}
+
+__all__ = sorted(_PUBLIC)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is that of the name asked for
+    """Import a public name when it is first used."""
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    msg = f"module 'geomoe.mapping' has no attribute {name!r}"
+    raise AttributeError(msg)

@@ -1,0 +1,293 @@
+// The page: one picture at a time over the map, a panel that says what it shows, a click that reads it.
+// Every text from the data goes in as textContent, never as markup.
+function geomoeStart(map, data) {
+  const el = (tag, name, text) => {
+    const node = document.createElement(tag);
+    if (name) node.className = name;
+    if (text !== undefined) node.textContent = text;
+    return node;
+  };
+  const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
+  const bounds = [[data.bounds[1], data.bounds[0]], [data.bounds[3], data.bounds[2]]];
+  const show = { block: 0, layer: "dominant" };
+  const view = { train: false, test: false, wrong: false, region: -1 };
+  const panel = document.getElementById("geomoe-panel");
+  const marks = {};
+
+  // ---- map -------------------------------------------------------------------------------------
+  for (const [name, depth] of [["picture", 210], ["veil", 220], ["lines", 230], ["points", 420], ["numbers", 430]]) {
+    const pane = map.createPane(`geomoe-${name}`);
+    pane.style.zIndex = depth;
+    if (name !== "picture") pane.style.pointerEvents = "none";
+  }
+  map.setMaxBounds(L.latLngBounds(bounds).pad(0.7));
+  // Most of what is asked of a map of the world lies between Cape Horn and Svalbard: start there.
+  const start = [[Math.max(bounds[0][0], -58), bounds[0][1]], [Math.min(bounds[1][0], 80), bounds[1][1]]];
+  map.options.zoomSnap = 0;
+  map.fitBounds(start[0][0] < start[1][0] ? start : bounds, { animate: false });
+  map.setMinZoom(Math.min(map.getZoom(), map.getBoundsZoom(bounds)) - 0.5);
+  map.options.zoomSnap = 0.25;
+  L.control.scale({ imperial: false, position: "bottomright" }).addTo(map);
+  const picture = L.imageOverlay(data.blocks[0].dominant, bounds, { pane: "geomoe-picture", className: "geomoe-picture" });
+  picture.addTo(map);
+
+  const draw = (pane) => L.canvas({ pane: `geomoe-${pane}`, padding: 0.3 });
+  const rings = data.land.flatMap((shape) => shape.coordinates)
+    .map((polygon) => polygon.map((ring) => ring.map(([lon, lat]) => [lat, lon])));
+  const world = [[-89, -360], [-89, 360], [89, 360], [89, -360]];
+  const veil = L.polygon([world, ...rings.flat()], {
+    renderer: draw("veil"), interactive: false, stroke: false, fillColor: "#eef3f6", fillOpacity: 0.78, fillRule: "evenodd",
+  });
+  const coast = L.polygon(rings, {
+    renderer: draw("lines"), interactive: false, fill: false, color: "#22313a", weight: 0.7, opacity: 0.75,
+  });
+  const held = L.layerGroup();
+  if (data.heldOut) {
+    const ring = data.heldOut.shape.coordinates.map((polygon) => polygon.map((r) => r.map(([lon, lat]) => [lat, lon])));
+    const line = { renderer: draw("lines"), interactive: false, fill: false };
+    held.addLayer(L.polygon(ring, { ...line, color: "#ffffff", weight: 3.6, opacity: 0.95 }));
+    held.addLayer(L.polygon(ring, { ...line, color: "#111111", weight: 1.7, dashArray: "6 4" }));
+  }
+  const numbers = data.blocks.map((block) => L.layerGroup(block.labels.map(([lon, lat, expert]) => {
+    const text = el("span", "geomoe-number", String(expert));
+    text.style.background = data.colours[expert];
+    text.style.color = data.inks[expert];
+    return L.marker([lat, lon], {
+      pane: "geomoe-numbers", interactive: false, keyboard: false,
+      icon: L.divIcon({ html: text, className: "geomoe-pin", iconSize: [22, 22] }),
+    });
+  })));
+  const points = data.points && geomoePoints(data.points);
+  const pointLayer = points && new GeomoePointLayer(points, view);
+
+  // ---- panel -----------------------------------------------------------------------------------
+  const section = (title, name) => {
+    const box = el("section", name);
+    if (title) box.append(el("h2", "", title));
+    panel.append(box);
+    return box;
+  };
+  const head = section("", "geomoe-head");
+  head.append(el("h1", "", data.title));
+  const facts = el("dl");
+  for (const [name, value] of data.facts) facts.append(el("dt", "", name), el("dd", "", value));
+  const about = el("details");
+  about.append(el("summary", "", "About this checkpoint"), facts);
+  head.append(about);
+
+  const chooser = section("Layer", "geomoe-chooser");
+  const buttons = [];
+  const button = (row, text, state, colour, ink) => {
+    const node = el("button", "", text);
+    node.type = "button";
+    if (colour) { node.style.setProperty("--colour", colour); node.style.setProperty("--ink", ink); node.classList.add("expert"); }
+    node.addEventListener("click", () => { Object.assign(show, state); refresh(); });
+    buttons.push([node, state]);
+    row.append(node);
+  };
+  const row = (label) => {
+    const group = el("div", "geomoe-row");
+    group.setAttribute("role", "group");
+    group.setAttribute("aria-label", label);
+    chooser.append(group);
+    return group;
+  };
+  const blockRow = row("MoGE block");
+  data.blocks.forEach((block, number) => button(blockRow, block.name, { block: number }));
+  const kindRow = row("What to show");
+  button(kindRow, "Dominant expert", { layer: "dominant" });
+  button(kindRow, "Routing entropy", { layer: "entropy" });
+  const expertRow = row("Weight of one expert");
+  expertRow.append(el("span", "geomoe-hint", "Weight of expert"));
+  data.colours.forEach((colour, expert) => button(expertRow, String(expert), { layer: expert }, colour, data.inks[expert]));
+
+  const legend = section("", "geomoe-legend");
+  legend.setAttribute("aria-live", "polite");
+  const report = section("", "geomoe-report");
+
+  const scale = (colours, top, low, high) => {
+    const bar = el("div", "geomoe-ramp");
+    bar.style.background = `linear-gradient(to right, ${colours.join(",")})`;
+    const ticks = el("div", "geomoe-ticks");
+    for (let i = 0; i <= 4; i++) ticks.append(el("span", "", String(Number(((top * i) / 4).toFixed(3)))));
+    const ends = el("div", "geomoe-ticks geomoe-hint");
+    ends.append(el("span", "", low), el("span", "", high));
+    legend.append(bar, ticks, ends);
+  };
+  const legends = {
+    dominant(block) {
+      legend.append(el("h2", "", `Dominant expert, ${block.name}`));
+      const table = el("table"), top = el("tr");
+      for (const text of ["", "share of land", "mean weight"]) top.append(el("th", "", text));
+      table.append(top);
+      data.colours.forEach((colour, expert) => {
+        const line = el("tr"), name = el("td"), cell = el("td"), share = el("div", "geomoe-bar"), fill = el("i");
+        const chip = el("b", "geomoe-number", String(expert));
+        chip.style.background = colour;
+        chip.style.color = data.inks[expert];
+        name.append(chip);
+        fill.style.width = `${(100 * block.share[expert]) / Math.max(...block.share)}%`;
+        fill.style.background = colour;
+        share.append(fill, el("span", "", percent(block.share[expert])));
+        cell.append(share);
+        line.append(name, cell, el("td", "right", percent(block.mean[expert])));
+        table.append(line);
+      });
+      legend.append(table);
+    },
+    entropy(block) {
+      legend.append(el("h2", "", `Routing entropy, ${block.name}`));
+      scale(data.ramps.entropy, 1, "one expert alone", "all alike");
+      legend.append(el("p", "", `Mean over land: ${block.entropyMean.toFixed(2)} of 1.`));
+    },
+    weight(block, expert) {
+      legend.append(el("h2", "", `Weight of expert ${expert}, ${block.name}`));
+      scale(data.ramps.weights[expert], block.top, "silent", "strongest in this block");
+      legend.append(el("p", "", `Mean over land ${percent(block.mean[expert])}; dominant on ${percent(block.share[expert])} of it.`));
+    },
+  };
+
+  function refresh() {
+    const block = data.blocks[show.block], layer = show.layer, one = typeof layer === "number";
+    picture.setUrl(one ? block.weights[layer] : block[layer]);
+    for (const [node, state] of buttons) {
+      const on = Object.entries(state).every(([key, value]) => show[key] === value);
+      node.setAttribute("aria-pressed", String(on));
+    }
+    legend.replaceChildren();
+    if (one) legends.weight(block, layer); else legends[layer](block);
+    report.replaceChildren(el("h2", "", `What ${block.name} does with geography`));
+    for (const text of block.words) report.append(el("p", "geomoe-warning", text));
+    if (!block.words.length) report.append(el("p", "", "Every expert is dominant somewhere, and the routing changes from place to place."));
+    for (const [what, bits, normalised] of block.information) {
+      report.append(el("p", "", `Dominant expert and ${what} share ${bits.toFixed(2)} bits (${percent(normalised, 0)} normalised).`));
+    }
+    numbers.forEach((group, number) => {
+      const on = number === show.block && layer === "dominant" && marks.numbers.checked;
+      if (on) group.addTo(map); else group.remove();
+    });
+    document.body.dataset.layer = `${show.block}/${layer}`;
+  }
+
+  // ---- what can be switched on over the picture ------------------------------------------------
+  const over = section("Over the map", "geomoe-over");
+  const option = (name, text, on, change) => {
+    const label = el("label"), box = el("input");
+    box.type = "checkbox";
+    box.checked = on;
+    box.dataset.option = name;
+    box.addEventListener("change", () => change(box.checked));
+    label.append(box, el("span", "", text));
+    over.append(label);
+    marks[name] = box;
+    if (on) change(true);
+    return label;
+  };
+  const toggle = (layer) => (on) => { if (on) layer.addTo(map); else layer.remove(); };
+  option("numbers", "Expert numbers", true, () => { if (marks.numbers) refresh(); });
+  option("coast", "Coastlines", true, toggle(coast));
+  option("veil", "Fade the sea", true, toggle(veil));
+  if (data.heldOut) option("held", `Held-out region: ${data.heldOut.name}`, true, toggle(held));
+  if (points) addPointOptions();
+
+  function addPointOptions() {
+    const redraw = () => {
+      pointLayer.remove();
+      if (view.train || view.test) pointLayer.addTo(map);
+    };
+    const sample = (test, correct) => {
+      const icon = el("canvas", "geomoe-icon");
+      icon.width = icon.height = 28;
+      geomoeMark(icon.getContext("2d"), 14, 14, 9, test, correct);
+      return icon;
+    };
+    for (const [name, test] of [["test", true], ["train", false]]) {
+      const tally = test ? data.points.test : data.points.train;
+      if (!tally.count) continue;
+      const text = `${test ? "Test" : "Training"} points: ${tally.count}, ${percent(tally.correct / tally.count)} correct`;
+      option(name, text, false, (on) => { view[name] = on; redraw(); });
+    }
+    option("wrong", "Only wrong answers", false, (on) => { view.wrong = on; redraw(); });
+    const select = el("select");
+    select.setAttribute("aria-label", "Region of the points");
+    ["All regions", ...data.points.regions].forEach((name, number) => {
+      const item = el("option", "", name);
+      item.value = number - 1;
+      select.append(item);
+    });
+    select.addEventListener("change", () => { view.region = Number(select.value); redraw(); });
+    const keys = el("div", "geomoe-keys");
+    for (const [test, correct, text] of [[true, true, "test, correct"], [true, false, "test, wrong"], [false, true, "training, correct"], [false, false, "training, wrong"]]) {
+      const key = el("span");
+      key.append(sample(test, correct), el("span", "", text));
+      keys.append(key);
+    }
+    over.append(select, keys);
+  }
+  const foot = section("", "geomoe-foot");
+  for (const text of data.notes) foot.append(el("p", "", text));
+
+  // ---- a click reads every weight --------------------------------------------------------------
+  let decoded = null;
+  const decodeAll = () => decoded || (decoded = Promise.all(data.blocks.map((block) => Promise.all(block.weights.map(geomoeDecode)))));
+  const height = (lat) => map.options.crs.project(L.latLng(lat, 0)).y;
+  const pixel = (image, place) => {
+    const [west, south, east, north] = data.bounds;
+    const x = Math.floor(((place.lng - west) / (east - west)) * image.width);
+    const y = Math.floor(((height(north) - height(place.lat)) / (height(north) - height(south))) * image.height);
+    if (x < 0 || y < 0 || x >= image.width || y >= image.height) return null;
+    return image.pixels[y * image.width + x] / 255;
+  };
+  const written = (value, plus, minus) => `${Math.abs(value).toFixed(2)}° ${value < 0 ? minus : plus}`;
+
+  function nearest(click) {
+    if (!points || !(view.train || view.test)) return null;
+    let best = null, reach = geomoeRadius(map.getZoom()) + 3;
+    for (let i = 0; i < points.count; i++) {
+      if (!points.shown(i, view)) continue;
+      const away = map.latLngToContainerPoint(points.place(i)).distanceTo(click.containerPoint);
+      if (away <= reach) { best = i; reach = away; }
+    }
+    return best === null ? null : points.get(best);
+  }
+
+  async function read(click) {
+    const near = nearest(click);
+    const place = near ? L.latLng(near.lat, near.lon) : click.latlng;
+    const images = await decodeAll();
+    const box = el("div", "geomoe-answer");
+    box.append(el("h3", "", `${written(place.lng, "E", "W")}, ${written(place.lat, "N", "S")}`));
+    if (near) {
+      const verdict = near.correct ? `${near.label}: correct` : `${near.label}, taken for ${near.predicted}`;
+      box.append(el("p", near.correct ? "right" : "wrong", `${near.test ? "Test" : "Training"} point, ${near.region}. ${verdict}.`));
+    }
+    const columns = el("div", "geomoe-columns");
+    columns.style.gridTemplateColumns = `repeat(${Math.min(3, data.blocks.length)}, max-content)`;
+    data.blocks.forEach((block, number) => {
+      const weights = images[number].map((image) => pixel(image, place));
+      if (weights.includes(null)) return;
+      const best = weights.indexOf(Math.max(...weights)), column = el("div");
+      column.append(el("h4", "", block.name));
+      weights.forEach((weight, expert) => {
+        const line = el("div", expert === best ? "geomoe-weight best" : "geomoe-weight"), bar = el("i");
+        const chip = el("b", "geomoe-number", String(expert));
+        chip.style.background = data.colours[expert];
+        chip.style.color = data.inks[expert];
+        bar.style.width = `${Math.round(58 * weight)}px`;
+        bar.style.background = data.colours[expert];
+        const text = el("span", "", weight.toFixed(3));
+        text.dataset.weight = `${number}/${expert}`;
+        line.append(chip, bar, text);
+        column.append(line);
+      });
+      columns.append(column);
+    });
+    if (columns.childNodes.length) box.append(columns);
+    else box.append(el("p", "", "Outside the mapped area."));
+    L.popup({ maxWidth: 480, maxHeight: 420 }).setLatLng(place).setContent(box).openOn(map);
+  }
+  map.on("click", (click) => read(click));
+
+  refresh();
+  document.body.dataset.ready = "yes";
+}
