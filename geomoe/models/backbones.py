@@ -1,0 +1,170 @@
+"""Backbones by name: geomoe's quick vision transformer, or any plain one of timm's."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+import timm
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+
+from geomoe.errors import ConfigError
+from geomoe.models.vit import check_vit
+from geomoe.models.weights import load_timm, load_weights
+
+QUICK = "vit_quick"
+
+# Strides of the quick stem's three 3x3 convolutions, by patch size.
+_STRIDES = {4: (1, 2, 2), 8: (2, 2, 2)}
+
+
+class ConvStem(nn.Module):
+    """Three 3x3 convolutions and one 1x1 in place of the patch projection (Xiao et al. 2021).
+
+    On small images and few epochs it trains much faster than one linear map of each patch. It takes
+    the arguments that timm's VisionTransformer hands to its ``embed_layer``.
+
+    Args:
+        img_size: pixels on a side.
+        patch_size: 4 or 8: how many pixels apart the tokens are.
+        in_chans: bands.
+        embed_dim: D.
+        bias: of the last convolution.
+        **kwargs: options of timm's PatchEmbed that have no meaning here; only device and dtype count.
+    """
+
+    def __init__(
+        self,
+        img_size: int = 32,
+        patch_size: int = 8,
+        in_chans: int = 3,
+        embed_dim: int = 64,
+        bias: bool = True,
+        **kwargs: Any,  # noqa: ANN401 - whatever timm's version passes
+    ) -> None:
+        super().__init__()
+        self.img_size = (img_size, img_size)
+        self.patch_size = (patch_size, patch_size)
+        self.grid_size = (img_size // patch_size, img_size // patch_size)
+        self.num_patches = self.grid_size[0] * self.grid_size[1]
+        widths = [in_chans, embed_dim // 4, embed_dim // 2, embed_dim]
+        steps: list[nn.Module] = []
+        for before, after, stride in zip(widths[:-1], widths[1:], _STRIDES[patch_size], strict=True):
+            steps += [
+                nn.Conv2d(before, after, 3, stride, padding=1, bias=False),
+                nn.BatchNorm2d(after),
+                nn.ReLU(),
+            ]
+        self.layers = nn.Sequential(*steps, nn.Conv2d(embed_dim, embed_dim, 1, bias=bias))
+        place = {key: kwargs[key] for key in ("device", "dtype") if kwargs.get(key) is not None}
+        self.to(**place)
+
+    def feat_ratio(self) -> int:
+        """Pixels between tokens."""
+        return self.patch_size[0]
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Image (B, bands, H, W) to tokens (B, N, D)."""
+        return self.layers(image).flatten(2).transpose(1, 2)
+
+
+def create_backbone(
+    name: str,
+    *,
+    num_classes: int,
+    image_size: int,
+    patch_size: int | None = None,
+    bands: int = 3,
+    weights: str | None = None,
+    drop_path: float = 0.0,
+) -> VisionTransformer:
+    """Build a backbone.
+
+    Args:
+        name: "vit_quick" (4 blocks of 64, convolutional stem) or the name of a timm ViT.
+        num_classes: C.
+        image_size: pixels on a side.
+        patch_size: pixels on a side of a patch; default: the backbone's own.
+        bands: channels of the images.
+        weights: None (random), "timm" (timm's own for that name: downloads, or reads the cache),
+            "torchgeo:ViTSmall16_Weights.SENTINEL2_ALL_MOCO" or another such name, or a local file.
+        drop_path: stochastic depth, 0 to below 1.
+
+    Returns:
+        A timm VisionTransformer.
+
+    Raises:
+        ConfigError: no such backbone, one that is not a plain ViT, or impossible sizes.
+        CheckpointError: weights that are missing, foreign, or cannot be fetched.
+        DependencyNotFoundError: torchgeo weights without torchgeo.
+    """
+    _check_sizes(num_classes, image_size, bands, drop_path)
+    if name == QUICK:
+        vit = _create_quick(num_classes, image_size, patch_size or 8, bands, drop_path, weights)
+    else:
+        _check_name(name)
+        options: dict[str, Any] = {"num_classes": num_classes, "in_chans": bands, "drop_path_rate": drop_path}
+        if patch_size is not None:
+            options["patch_size"] = patch_size
+        if weights == "timm":
+            return check_vit(load_timm(name, img_size=image_size, **options))
+        vit = check_vit(timm.create_model(name, img_size=image_size, **options))
+        _check_patches(name, image_size, vit.patch_embed.patch_size[0])
+    if weights is not None:
+        load_weights(vit, weights, name)
+    return vit
+
+
+def _create_quick(
+    num_classes: int, image_size: int, patch_size: int, bands: int, drop_path: float, weights: str | None
+) -> VisionTransformer:
+    if patch_size not in _STRIDES:
+        raise ConfigError(f"patch_size: {QUICK} has {' or '.join(map(str, _STRIDES))}; got {patch_size}")
+    if weights == "timm" or (weights or "").startswith("torchgeo:"):
+        raise ConfigError(
+            f"weights: nobody offers weights for {QUICK}; expected none or a local file; got {weights}"
+        )
+    _check_patches(QUICK, image_size, patch_size)
+    return VisionTransformer(
+        img_size=image_size,
+        patch_size=patch_size,
+        in_chans=bands,
+        num_classes=num_classes,
+        embed_dim=64,
+        depth=4,
+        num_heads=2,
+        class_token=False,
+        global_pool="avg",
+        drop_path_rate=drop_path,
+        embed_layer=ConvStem,
+    )
+
+
+def _check_sizes(num_classes: int, image_size: int, bands: int, drop_path: float) -> None:
+    for key, value in (("num_classes", num_classes), ("image_size", image_size), ("bands", bands)):
+        if value < 1:
+            raise ConfigError(f"{key}: expected at least 1; got {value}")
+    if not 0 <= drop_path < 1:
+        raise ConfigError(f"drop_path: expected 0 to below 1; got {drop_path}")
+
+
+def _check_patches(name: str, image_size: int, patch_size: int) -> None:
+    if image_size % patch_size:
+        raise ConfigError(
+            f"image_size: {name} cuts patches of {patch_size} px; {image_size} is no multiple of that"
+        )
+
+
+def _check_name(name: str) -> None:
+    architecture = name.split(".", 1)[0]
+    modules = ["vision_transformer", "deit"]
+    if timm.is_model(architecture) and timm.models.is_model_in_modules(architecture, modules):
+        return
+    if timm.is_model(architecture):
+        raise ConfigError(
+            f"backbone: {name} is not a plain timm vision transformer; try vit_tiny_patch16_224"
+        )
+    names = [QUICK, *(n for module in modules for n in timm.list_models(module=module))]
+    near = difflib.get_close_matches(architecture, names, n=1, cutoff=0.0)
+    raise ConfigError(f"backbone: no {QUICK} and no timm model is called {name!r}; nearest: {near[0]}")

@@ -1,0 +1,96 @@
+"""The location baseline (ERM+LE): image features and a location encoding, side by side."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from geomoe.errors import ConfigError
+from geomoe.models.plain import refuse_choice
+from geomoe.models.vit import check_vit
+from geomoe.types import Experts, ModelOutput
+
+if TYPE_CHECKING:
+    from geomoe.encoders.base import LocationEncoder
+
+
+class LocationViT(nn.Module):
+    """LayerNorm(image features) ++ LayerNorm(location embedding), then one linear classifier.
+
+    Args:
+        backbone: a timm VisionTransformer; its own classifier is taken off.
+        encoder: the location encoder phi.
+        num_classes: C; default: as many as the backbone's classifier has.
+
+    Raises:
+        ConfigError: another kind of network, or no classes.
+    """
+
+    def __init__(self, backbone: nn.Module, encoder: LocationEncoder, num_classes: int | None = None) -> None:
+        super().__init__()
+        vit = check_vit(backbone)
+        classes = vit.num_classes if num_classes is None else num_classes
+        if classes < 1:
+            raise ConfigError(f"num_classes: expected at least 1; got {classes}")
+        vit.reset_classifier(0)
+        self.backbone, self.encoder = vit, encoder
+        self.norm_image = nn.LayerNorm(vit.num_features)
+        self.norm_location = nn.LayerNorm(encoder.out_dim)
+        self.head = nn.Linear(vit.num_features + encoder.out_dim, classes)
+
+    def forward(
+        self,
+        image: Tensor,
+        lonlat: Tensor | None = None,
+        has_location: Tensor | None = None,
+        domain: Tensor | None = None,
+        *,
+        location_features: Tensor | None = None,
+        experts: Experts = "all",
+        cka_tokens: int | None = None,
+    ) -> ModelOutput:
+        """Classify images by what they show and where they are.
+
+        Args:
+            image: (B, bands, H, W).
+            lonlat: (B, 2) float64 degrees, longitude first; NaN, NaN where the place is unknown.
+            has_location: (B,) bool; default: where lonlat is not NaN.
+            domain: (B,) domain ids, for encoders that use them.
+            location_features: (B, F) fixed features computed before; then lonlat is not encoded again.
+            experts: "all"; there are none to choose from.
+            cka_tokens: not used.
+
+        Returns:
+            Class scores, and the image features without the location.
+
+        Raises:
+            ConfigError: neither lonlat nor location_features, or a choice of experts.
+        """
+        refuse_choice(experts, "LocationViT")
+        place = embed_places(self.encoder, lonlat, has_location, domain, location_features)
+        features = self.backbone.forward_head(self.backbone.forward_features(image), pre_logits=True)
+        both = torch.cat([self.norm_image(features), self.norm_location(place)], dim=1)
+        return ModelOutput(self.head(both), features)
+
+
+def embed_places(
+    encoder: LocationEncoder,
+    lonlat: Tensor | None,
+    has_location: Tensor | None,
+    domain: Tensor | None,
+    location_features: Tensor | None,
+) -> Tensor:
+    """Location embeddings (B, L), from fixed features where they are at hand.
+
+    Raises:
+        ConfigError: neither lonlat nor location_features.
+    """
+    if location_features is not None:
+        if has_location is None and lonlat is not None:
+            has_location = ~lonlat.isnan().any(dim=1)
+        return encoder.embed(location_features, has_location)
+    if lonlat is None:
+        raise ConfigError("lonlat: this network needs places; give lon, lat degrees, NaN, NaN where unknown")
+    return encoder(lonlat, has_location, domain)

@@ -1,0 +1,235 @@
+"""MoGE blocks in any timm vision transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, cast
+
+import torch
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+
+from geomoe.errors import ConfigError
+from geomoe.models.location import embed_places
+from geomoe.models.vit import (
+    attend,
+    check_block,
+    check_vit,
+    embed_tokens,
+    finish_block,
+    pool_tokens,
+    run_block,
+)
+from geomoe.moe import MoGELayer, Plan, check_experts, copy_experts, create_router
+from geomoe.types import Experts, ModelOutput, Routing
+
+if TYPE_CHECKING:
+    from geomoe.encoders.base import LocationEncoder
+
+
+class MoGEViT(nn.Module):
+    """A vision transformer some of whose FFNs share the work with specialists for places.
+
+    The backbone stays as it is, object, structure and weights: the FFN of a MoGE block is its shared
+    expert f_0, and the specialists stand beside it in ``layers``. So the shared expert alone
+    (experts="shared", MoGE-SE) is exactly the backbone. Made by :func:`add_moge`.
+
+    Args:
+        backbone: a timm VisionTransformer.
+        encoder: the location encoder phi whose embedding the routers see.
+        layers: block number -> layer of specialists.
+        expert_dropout: share of the samples that see f_0 alone in training; one draw for all blocks.
+
+    Raises:
+        ConfigError: a backbone or block that cannot be used, a share outside [0, 1).
+    """
+
+    def __init__(
+        self,
+        backbone: nn.Module,
+        encoder: LocationEncoder,
+        layers: dict[int, MoGELayer],
+        expert_dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        vit = check_vit(backbone)
+        if not 0 <= expert_dropout < 1:
+            raise ConfigError(f"expert_dropout: expected a share from 0 to below 1; got {expert_dropout}")
+        _check_blocks(vit, tuple(layers))
+        self.backbone, self.encoder = vit, encoder
+        self.layers = nn.ModuleDict({str(index): layers[index] for index in sorted(layers)})
+        self.expert_dropout = expert_dropout
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Numbers of the MoGE blocks, counted from 0, ascending."""
+        return tuple(int(index) for index in self.layers)
+
+    @property
+    def num_experts(self) -> int:
+        """E, the shared expert not counted."""
+        return self._banks()[0].num_experts
+
+    def forward(
+        self,
+        image: Tensor,
+        lonlat: Tensor | None = None,
+        has_location: Tensor | None = None,
+        domain: Tensor | None = None,
+        *,
+        location_features: Tensor | None = None,
+        experts: Experts = "all",
+        cka_tokens: int | None = None,
+        shared_features: bool | None = None,
+    ) -> ModelOutput:
+        """Classify images with the experts of their places.
+
+        Args:
+            image: (B, bands, H, W).
+            lonlat: (B, 2) float64 degrees, longitude first; NaN, NaN where the place is unknown.
+            has_location: (B,) bool; default: where lonlat is not NaN.
+            domain: (B,) domain ids, for encoders that use them.
+            location_features: (B, F) fixed features computed before; then lonlat is not encoded again.
+            experts: "all" (MoGE), "shared" (MoGE-SE, needs no place) or the number of one specialist
+                that answers, beside f_0, for every sample.
+            cka_tokens: random tokens of each sample on which every expert is run for the diversity
+                loss; 0: all tokens; None: no ``expert_outputs``.
+            shared_features: whether to return f_0's token means; default: in training.
+
+        Returns:
+            Scores, features, and one entry for each MoGE block in ``routings`` (none when no place
+            was given), ``shared_features`` and ``expert_outputs`` (where asked for).
+
+        Raises:
+            ConfigError: no such expert, or no places for experts that need them.
+        """
+        plans = self._plans(len(image), lonlat, has_location, domain, location_features, experts)
+        wanted = self.training if shared_features is None else shared_features
+        tokens = embed_tokens(self.backbone, image)
+        features, outputs = [], []
+        for index, module in enumerate(self.backbone.blocks):
+            if index not in plans:
+                tokens = run_block(self.backbone, module, tokens)
+                continue
+            block = cast("Block", module)
+            tokens = attend(block, tokens)
+            layer = cast("MoGELayer", self.layers[str(index)])
+            mixed = layer.mix(block.norm2(tokens), plans[index], block.mlp, cka_tokens, wanted)
+            tokens = finish_block(block, tokens, mixed.y)
+            features.append(mixed.shared_feature)
+            outputs.append(mixed.expert_outputs)
+        pooled = pool_tokens(self.backbone, tokens)
+        return ModelOutput(
+            logits=self.backbone.head(pooled),
+            features=pooled,
+            routings=tuple(plan.routing for plan in plans.values() if plan.routing is not None),
+            shared_features=tuple(feature for feature in features if feature is not None),
+            expert_outputs=tuple(output for output in outputs if output is not None),
+        )
+
+    def route(self, embedding: Tensor) -> tuple[Routing, ...]:
+        """Ask the routers, without images: embeddings (B, L) to one Routing for each MoGE block."""
+        return tuple(layer.router(embedding) for layer in self._banks())
+
+    def route_lonlat(
+        self,
+        lonlat: Tensor | None = None,
+        has_location: Tensor | None = None,
+        domain: Tensor | None = None,
+        *,
+        location_features: Tensor | None = None,
+    ) -> tuple[Routing, ...]:
+        """Ask the routers about places (arguments as in :meth:`forward`)."""
+        return self.route(embed_places(self.encoder, lonlat, has_location, domain, location_features))
+
+    def remove(self) -> VisionTransformer:
+        """Give back the transformer that the experts were added to: the same object, all FFNs its own."""
+        return self.backbone
+
+    def _banks(self) -> list[MoGELayer]:
+        return [cast("MoGELayer", layer) for layer in self.layers.values()]
+
+    def _plans(
+        self,
+        batch: int,
+        lonlat: Tensor | None,
+        has_location: Tensor | None,
+        domain: Tensor | None,
+        location_features: Tensor | None,
+        experts: Experts,
+    ) -> dict[int, Plan]:
+        """All blocks' plans: they depend on places alone, so they are made before the image is seen."""
+        check_experts(experts, self.num_experts)
+        embedding = None
+        if experts == "all" or lonlat is not None or location_features is not None:
+            embedding = embed_places(self.encoder, lonlat, has_location, domain, location_features)
+        drop = None
+        if experts == "all" and self.training and self.expert_dropout > 0:
+            drop = torch.rand(batch, device=self._banks()[0].shared_weight.device) < self.expert_dropout
+        layers = zip(self.blocks, self._banks(), strict=True)
+        return {index: layer.plan(embedding, batch, experts, drop) for index, layer in layers}
+
+
+def add_moge(
+    vit: nn.Module,
+    encoder: LocationEncoder,
+    *,
+    blocks: Sequence[int] = (8, 10),
+    num_experts: int = 6,
+    top_k: int = 3,
+    router: str = "cosine",
+    gamma: float = 0.5,
+    learn_gamma: bool = False,
+    expert_noise: float = 0.02,
+    expert_dropout: float = 0.0,
+) -> MoGEViT:
+    """Put MoGE blocks into a timm vision transformer.
+
+    The transformer is not changed; with ``expert_noise=0`` neither is what it answers.
+
+    Args:
+        vit: a timm VisionTransformer, pretrained or not.
+        encoder: the location encoder whose embedding the routers see.
+        blocks: blocks whose FFN gets specialists, counted from 0.
+        num_experts: specialists in each block; the shared expert is not counted.
+        top_k: specialists that answer for a sample.
+        router: "cosine" or "linear".
+        gamma: weight of the shared expert, 0 to 1.
+        learn_gamma: learn gamma for each block, from that value on.
+        expert_noise: noise on the copied FFNs, relative to each weight's standard deviation.
+        expert_dropout: share of the samples that see the shared expert alone, in training.
+
+    Returns:
+        The network; ``remove()`` gives ``vit`` back.
+
+    Raises:
+        ConfigError: another kind of network or block, blocks that are not there or given twice,
+            top_k above num_experts, or a number out of its range.
+    """
+    if isinstance(vit, MoGEViT):
+        raise ConfigError("vit: it has MoGE blocks already; add them to vit.remove()")
+    backbone = check_vit(vit)
+    chosen = _check_blocks(backbone, blocks)
+    layers = {}
+    for index in chosen:
+        ffn = check_block(backbone, index).mlp
+        experts = copy_experts(ffn, num_experts, expert_noise)
+        layer = MoGELayer(
+            experts, create_router(router, encoder.out_dim, num_experts, top_k), gamma, learn_gamma
+        )
+        layers[index] = layer.to(next(ffn.parameters()).device)
+    return MoGEViT(backbone, encoder, layers, expert_dropout)
+
+
+def _check_blocks(vit: VisionTransformer, blocks: Sequence[int]) -> tuple[int, ...]:
+    depth = len(vit.blocks)
+    if not blocks:
+        raise ConfigError(f"blocks: expected at least one block number from 0 to {depth - 1}; got none")
+    bad = [b for b in blocks if isinstance(b, bool) or not isinstance(b, int) or not 0 <= b < depth]
+    if bad:
+        raise ConfigError(f"blocks: the network has blocks 0 to {depth - 1}; got {', '.join(map(repr, bad))}")
+    if len(set(blocks)) < len(blocks):
+        raise ConfigError(f"blocks: each block once; got {', '.join(map(str, blocks))}")
+    for index in blocks:
+        check_block(vit, index)
+    return tuple(sorted(blocks))

@@ -1,0 +1,58 @@
+"""The baseline network (ERM): a vision transformer that ignores places."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from geomoe.errors import ConfigError
+from geomoe.models.vit import check_vit
+from geomoe.types import Experts, ModelOutput
+
+
+class PlainViT(nn.Module):
+    """A timm vision transformer behind the signature that all networks share.
+
+    Args:
+        backbone: a timm VisionTransformer with its classifier.
+
+    Raises:
+        ConfigError: another kind of network.
+    """
+
+    encoder = None
+
+    def __init__(self, backbone: nn.Module) -> None:
+        super().__init__()
+        self.backbone = check_vit(backbone)
+
+    def forward(
+        self,
+        image: Tensor,
+        lonlat: Tensor | None = None,
+        has_location: Tensor | None = None,
+        domain: Tensor | None = None,
+        *,
+        location_features: Tensor | None = None,
+        experts: Experts = "all",
+        cka_tokens: int | None = None,
+    ) -> ModelOutput:
+        """Classify images (B, bands, H, W); everything else is there for the common signature.
+
+        Raises:
+            ConfigError: experts other than "all", since there are none to choose from.
+        """
+        refuse_choice(experts, "PlainViT")
+        features = self.backbone.forward_head(self.backbone.forward_features(image), pre_logits=True)
+        return ModelOutput(self.backbone.head(features), features)
+
+
+def refuse_choice(experts: Experts, network: str) -> None:
+    """Refuse a choice of experts in a network that has none.
+
+    Raises:
+        ConfigError: experts other than "all".
+    """
+    if experts != "all":
+        raise ConfigError(
+            f"experts: {network} has no experts to choose from; leave it at all; got {experts!r}"
+        )

@@ -1,0 +1,75 @@
+"""What the networks of this room ask of a timm vision transformer, and how they walk through it."""
+
+from __future__ import annotations
+
+from timm.models.vision_transformer import Block, VisionTransformer
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from geomoe.errors import ConfigError
+
+# Methods whose work is done here step by step: a subclass with its own could not be walked through.
+_WALKED = ("forward", "forward_features", "forward_head", "pool", "_pos_embed")
+
+
+def check_vit(vit: nn.Module) -> VisionTransformer:
+    """Check that a network is a timm VisionTransformer whose forward pass is the usual one.
+
+    Raises:
+        ConfigError: another network, a variant with its own forward pass, or one that does not pool.
+    """
+    name = type(vit).__name__
+    if not isinstance(vit, VisionTransformer):
+        raise ConfigError(
+            f"backbone: expected a timm VisionTransformer, such as vit_tiny_patch16_224; got {name}"
+        )
+    own = [m for m in _WALKED if getattr(type(vit), m, None) is not getattr(VisionTransformer, m, None)]
+    if own:
+        raise ConfigError(
+            f"backbone: {name} has its own {', '.join(own)}; use a plain timm VisionTransformer"
+        )
+    if not vit.global_pool:
+        raise ConfigError(
+            "backbone: it does not pool its tokens; create it with global_pool='token' or 'avg'"
+        )
+    return vit
+
+
+def check_block(vit: VisionTransformer, index: int) -> Block:
+    """Check that a block is timm's standard one: attention, then an FFN, each with a residual.
+
+    Raises:
+        ConfigError: another kind of block.
+    """
+    block = vit.blocks[index]
+    if type(block) is not Block:
+        kind = type(block).__name__
+        raise ConfigError(f"blocks: block {index} is a {kind}; only timm's standard Block can hold experts")
+    return block
+
+
+def embed_tokens(vit: VisionTransformer, image: Tensor) -> Tensor:
+    """Image (B, bands, H, W) to the tokens (B, N, D) that enter the first block."""
+    return vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(image))))
+
+
+def run_block(vit: VisionTransformer, block: nn.Module, tokens: Tensor) -> Tensor:
+    """One whole block, recomputed in the backward pass where the transformer is told to save memory."""
+    if vit.grad_checkpointing and vit.training:
+        return checkpoint(block, tokens, use_reentrant=False)
+    return block(tokens)
+
+
+def attend(block: Block, tokens: Tensor) -> Tensor:
+    """The attention half of a block."""
+    return tokens + block.drop_path1(block.ls1(block.attn(block.norm1(tokens))))
+
+
+def finish_block(block: Block, tokens: Tensor, ffn_output: Tensor) -> Tensor:
+    """The residual around a block's FFN, given what the FFN answered."""
+    return tokens + block.drop_path2(block.ls2(ffn_output))
+
+
+def pool_tokens(vit: VisionTransformer, tokens: Tensor) -> Tensor:
+    """Tokens (B, N, D) of the last block to pooled features (B, D), before the classifier."""
+    return vit.forward_head(vit.norm(tokens), pre_logits=True)

@@ -1,0 +1,279 @@
+"""The MoGE layer: a shared expert and specialists that are chosen by place.
+
+Poster "MoGE: Mixture of Geographical Experts", block i:
+f(x, m) = gamma f_0(x) + (1 - gamma) sum_k alpha_k(phi(m)) f_k(x).
+
+The gates depend on the place alone, so that a whole sample goes to its K experts: samples are
+gathered for each expert, run, and added back. No expert sees a sample that was not sent to it, except
+for the few tokens that the diversity loss asks for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from geomoe.errors import ConfigError
+from geomoe.moe.router import Router
+from geomoe.types import Experts, Routing
+
+
+class MoGEResult(NamedTuple):
+    """What a MoGE layer returns.
+
+    Attributes:
+        y: (B, N, D) mixed output.
+        routing: the router's decision; None where no embedding was given (shared expert alone).
+        shared_feature: (B, D) token mean of the shared expert's output, or None if not asked for.
+        expert_outputs: (E, R, D) every expert on the same R rows, or None if not asked for.
+    """
+
+    y: Tensor
+    routing: Routing | None
+    shared_feature: Tensor | None
+    expert_outputs: Tensor | None
+
+
+class Plan(NamedTuple):
+    """Who answers for whom in one layer; needs the place, not the image.
+
+    Attributes:
+        routing: the router's decision, or None.
+        own: (B,) weight of the shared expert.
+        order: (E, B) for each expert all samples, first those that are sent to it.
+        gates: (E, B) each expert's weight for the samples in that order.
+        counts: how many samples are sent to each expert; None: the shared expert answers alone.
+    """
+
+    routing: Routing | None
+    own: Tensor
+    order: Tensor
+    gates: Tensor
+    counts: tuple[int, ...] | None
+
+
+class MoGELayer(nn.Module):
+    """Specialists, their router and gamma; the shared expert is passed in by its owner.
+
+    Args:
+        experts: E feed-forward networks that treat every token alike, (..., D) to (..., D).
+        router: chooses among them.
+        gamma: weight of the shared expert, 0 to 1.
+        learn_gamma: learn it, through a sigmoid, from that value on; then 0 and 1 are not allowed.
+
+    Raises:
+        ConfigError: gamma out of its range, or a router for another number of experts.
+    """
+
+    fixed_gamma: Tensor
+
+    def __init__(
+        self, experts: Iterable[nn.Module], router: Router, gamma: float = 0.5, learn_gamma: bool = False
+    ) -> None:
+        super().__init__()
+        self.experts = nn.ModuleList(experts)
+        self.router = router
+        if router.num_experts != len(self.experts):
+            raise ConfigError(
+                f"router: made for {router.num_experts} experts; the layer has {len(self.experts)}"
+            )
+        check_gamma(gamma, learn_gamma)
+        self.learn_gamma = learn_gamma
+        if learn_gamma:
+            self.raw_gamma = nn.Parameter(torch.tensor(math.log(gamma / (1 - gamma))))
+        else:
+            self.register_buffer("fixed_gamma", torch.tensor(float(gamma)))
+
+    @property
+    def num_experts(self) -> int:
+        """E, the shared expert not counted."""
+        return len(self.experts)
+
+    @property
+    def shared_weight(self) -> Tensor:
+        """Gamma now, ()."""
+        return self.raw_gamma.sigmoid() if self.learn_gamma else self.fixed_gamma
+
+    def forward(
+        self,
+        x: Tensor,
+        embedding: Tensor | None,
+        shared: nn.Module,
+        experts: Experts = "all",
+        drop: Tensor | None = None,
+        cka_tokens: int | None = None,
+        shared_feature: bool = True,
+    ) -> MoGEResult:
+        """Route, dispatch, mix.
+
+        Args:
+            x: (B, N, D) tokens.
+            embedding: (B, L) location embedding; None only with experts="shared".
+            shared: the shared expert f_0.
+            experts: "all", "shared" (f_0 alone, with weight 1) or one specialist's number k
+                (gamma f_0 + (1 - gamma) f_k for every sample).
+            drop: (B,) bool, samples that see f_0 alone, with weight 1 (expert dropout).
+            cka_tokens: random tokens of each sample on which every expert is also run; 0, or more
+                than there are: all of them; None: no such outputs.
+            shared_feature: whether to return the shared expert's token mean.
+
+        Returns:
+            The mixed tokens and what the losses need. ``expert_outputs`` has R = B * tokens rows.
+
+        Raises:
+            ConfigError: no such expert, no embedding, or a negative number of tokens.
+        """
+        return self.mix(x, self.plan(embedding, len(x), experts, drop), shared, cka_tokens, shared_feature)
+
+    def plan(
+        self, embedding: Tensor | None, batch: int, experts: Experts = "all", drop: Tensor | None = None
+    ) -> Plan:
+        """Decide who answers, ahead of the image (arguments as in :meth:`forward`).
+
+        The one place where the host waits for the device: it has to know how many samples go to
+        each expert. A network asks for all its plans before it touches the image.
+        """
+        check_experts(experts, self.num_experts)
+        routing = None if embedding is None else self.router(embedding)
+        gamma = self.shared_weight
+        if experts == "shared":
+            own = torch.ones(batch, device=gamma.device)
+            empty = own.new_zeros(self.num_experts, 0)
+            return Plan(routing, own, empty.long(), empty, None)
+        if isinstance(experts, int):
+            weights = torch.zeros(batch, self.num_experts, device=gamma.device)
+            weights[:, experts] = 1
+        elif routing is None:
+            raise ConfigError(
+                "embedding: experts='all' routes by place; give an embedding or experts='shared'"
+            )
+        else:
+            weights = routing.weights
+        sent = weights.detach() > 0
+        own = gamma.expand(batch)
+        if drop is not None:
+            sent = sent & ~drop[:, None]
+            own = torch.where(drop, torch.ones_like(own), own)
+        order = (~sent).T.to(torch.uint8).argsort(dim=1, stable=True)
+        gates = ((1 - gamma) * weights).T.gather(1, order)
+        return Plan(routing, own, order, gates, _counts(sent))
+
+    def mix(
+        self,
+        x: Tensor,
+        plan: Plan,
+        shared: nn.Module,
+        cka_tokens: int | None = None,
+        shared_feature: bool = True,
+    ) -> MoGEResult:
+        """Run the experts as planned (arguments as in :meth:`forward`)."""
+        first = shared(x)
+        feature = first.mean(dim=1) if shared_feature else None
+        tokens = None if cka_tokens is None else _draw_tokens(x, cka_tokens)
+        if plan.counts is None:
+            outputs = None if tokens is None else self._everywhere(x, tokens)
+            return MoGEResult(first, plan.routing, feature, outputs)
+        y = first * plan.own.to(first.dtype)[:, None, None]
+        outputs = self._dispatch(x, y, plan, tokens)
+        return MoGEResult(y, plan.routing, feature, outputs)
+
+    # Numbers of samples differ from batch to batch: the loop stays in Python, what an expert does
+    # is compiled.
+    @torch.compiler.disable(recursive=False)
+    def _dispatch(self, x: Tensor, y: Tensor, plan: Plan, tokens: Tensor | None) -> Tensor | None:
+        """Add the specialists' share to y, in place; collect every expert's output on the tokens.
+
+        An expert without samples runs on zero rows: it stays in the graph, its gradients are zeros,
+        and distributed training finds no unused parameter.
+        """
+        counts = plan.counts or ()
+        sent = [rows[:n] for rows, n in zip(plan.order, counts, strict=True)]
+        mine = x.index_select(0, torch.cat(sent)).split(counts)
+        seen = None if tokens is None else _Seen(x, plan, counts, tokens)
+        for k, expert in enumerate(self.experts):
+            out = expert(mine[k]) if seen is None else seen.run(k, expert, mine[k])
+            gate = plan.gates[k, : counts[k]].to(out.dtype)[:, None, None]
+            y.index_add_(0, sent[k], (out * gate).to(y.dtype))
+        return None if seen is None else seen.outputs()
+
+    def _everywhere(self, x: Tensor, tokens: Tensor) -> Tensor:
+        rows = _take(x, tokens).flatten(0, 1)
+        return torch.stack([expert(rows) for expert in self.experts])
+
+
+class _Seen:
+    """Every expert's output on the same tokens, with what dispatch computes anyway used again.
+
+    An expert's own samples hold all tokens already; those of the other samples are appended to its
+    rows, so that it still runs one matrix product.
+    """
+
+    def __init__(self, x: Tensor, plan: Plan, counts: tuple[int, ...], tokens: Tensor) -> None:
+        self.tokens, self.order, self.counts = tokens, plan.order, counts
+        rest = [rows[n:] for rows, n in zip(plan.order, counts, strict=True)]
+        sampled = _take(x, tokens)
+        self.rest = sampled.index_select(0, torch.cat(rest)).split([len(rows) for rows in rest])
+        self.back = plan.order.argsort(dim=1)
+        self.found: list[Tensor] = []
+
+    def run(self, k: int, expert: nn.Module, mine: Tensor) -> Tensor:
+        """Run expert k on its samples (n, N, D) and on the tokens of the others; keep the tokens."""
+        rest = self.rest[k]
+        own_rows, rest_rows = mine.flatten(0, 1), rest.flatten(0, 1)
+        out, extra = expert(torch.cat([own_rows, rest_rows])).split([len(own_rows), len(rest_rows)])
+        out, extra = out.reshape(mine.shape), extra.reshape(rest.shape)
+        own = _take(out, self.tokens[self.order[k, : self.counts[k]]])
+        self.found.append(torch.cat([own, extra]).index_select(0, self.back[k]).flatten(0, 1))
+        return out
+
+    def outputs(self) -> Tensor:
+        """(E, B * tokens, D)."""
+        return torch.stack(self.found)
+
+
+@torch.compiler.disable(recursive=False)
+def _counts(sent: Tensor) -> tuple[int, ...]:
+    return tuple(sent.sum(dim=0).tolist())
+
+
+def _draw_tokens(x: Tensor, number: int) -> Tensor:
+    """Random token ids of each sample, (B, number), without repeats; 0: all of them, in order."""
+    batch, total = x.shape[:2]
+    if number < 0:
+        raise ConfigError(f"cka_tokens: expected 0 (all) or more; got {number}")
+    if number == 0 or number >= total:
+        return torch.arange(total, device=x.device).expand(batch, -1)
+    return torch.rand(batch, total, device=x.device).topk(number, dim=1).indices
+
+
+def _take(x: Tensor, tokens: Tensor) -> Tensor:
+    """Tokens (B, t) of x (B, N, D): (B, t, D)."""
+    return x.gather(1, tokens[:, :, None].expand(-1, -1, x.shape[2]))
+
+
+def check_experts(experts: Experts, num_experts: int) -> None:
+    """Check which experts are asked for.
+
+    Raises:
+        ConfigError: neither "all", "shared" nor a number from 0 to num_experts - 1.
+    """
+    number = isinstance(experts, int) and not isinstance(experts, bool)
+    if not (experts in ("all", "shared") or (number and 0 <= int(experts) < num_experts)):
+        last = num_experts - 1
+        raise ConfigError(f"experts: expected all, shared or a number from 0 to {last}; got {experts!r}")
+
+
+def check_gamma(gamma: float, learn: bool) -> None:
+    """Check the weight of the shared expert.
+
+    Raises:
+        ConfigError: outside [0, 1], or at an end of it when it is to be learned.
+    """
+    if not 0 <= gamma <= 1:
+        raise ConfigError(f"gamma: expected 0 to 1; got {gamma}")
+    if learn and gamma in (0, 1):
+        raise ConfigError(f"gamma: to be learned it has to start strictly between 0 and 1; got {gamma}")
