@@ -1,0 +1,118 @@
+"""The order of training samples: a pure function of (seed, epoch), on any number of devices."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch.utils.data import Sampler
+
+from geomoe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+class EpochSampler(Sampler[int]):
+    """Shuffled rows, the same for the same seed and epoch, resumable at any batch.
+
+    An epoch is a permutation cut into global batches of ``world_size * batch_size`` rows; each rank
+    takes its own ``batch_size`` of each. So no row comes twice in an epoch, and the rows of step n
+    do not depend on how many devices share them. The rows left over at the end, fewer than one
+    global batch, are dropped: others in each epoch.
+
+    A process draws its batches ahead of the training step, so the sampler cannot know how far
+    training is: whoever resumes says so, by :meth:`set_epoch` and :meth:`resume_at`.
+
+    Args:
+        size: rows in the data set.
+        seed: of the order.
+        batch_size: rows in a step, on each rank.
+        rank: this process, counted from 0.
+        world_size: processes that share each step.
+
+    Raises:
+        ConfigError: fewer rows than one global batch, or a rank outside the world.
+    """
+
+    def __init__(self, size: int, seed: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
+        if not 0 <= rank < world_size:
+            msg = f"rank: expected 0 to {world_size - 1} (world_size {world_size}); got {rank}"
+            raise ConfigError(msg)
+        if batch_size < 1 or size < batch_size * world_size:
+            msg = (
+                f"data.batch_size: {batch_size} x {world_size} devices, but there are {size} training samples"
+            )
+            raise ConfigError(msg)
+        self.size, self.seed, self.batch_size = size, seed, batch_size
+        self.rank, self.world_size = rank, world_size
+        self.epoch = 0
+        self._start = 0
+
+    @property
+    def batches(self) -> int:
+        """Batches in a whole epoch, the same on every rank."""
+        return self.size // (self.batch_size * self.world_size)
+
+    def __len__(self) -> int:
+        """Return this rank's rows in a whole epoch, wherever iteration is to start."""
+        return self.batches * self.batch_size
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch that the next iteration goes through (Lightning calls this itself)."""
+        self.epoch = epoch
+
+    def resume_at(self, batches: int) -> None:
+        """Leave out the first ``batches`` of the next iteration only: they are done already.
+
+        Raises:
+            ConfigError: more batches than an epoch has.
+        """
+        if not 0 <= batches <= self.batches:
+            msg = f"resume at batch {batches}: an epoch of this run has {self.batches} batches"
+            raise ConfigError(msg)
+        self._start = batches
+
+    def __iter__(self) -> Iterator[int]:
+        """Yield this rank's rows of the epoch, from the batch asked for by resume_at."""
+        start, self._start = self._start, 0
+        order = self.order(self.epoch)[start * self.batch_size :]
+        return iter(order.tolist())
+
+    def order(self, epoch: int) -> torch.Tensor:
+        """(batches * batch_size,) int64: this rank's rows of an epoch, in order."""
+        generator = torch.Generator().manual_seed(_mix(self.seed, epoch))
+        rows = torch.randperm(self.size, generator=generator)
+        rows = rows[: self.batches * self.world_size * self.batch_size]
+        return rows.view(self.batches, self.world_size, self.batch_size)[:, self.rank].flatten()
+
+    def state_dict(self) -> dict[str, int]:
+        """What the order depends on, and the epoch."""
+        return {
+            "size": self.size,
+            "seed": self.seed,
+            "global_batch": self.batch_size * self.world_size,
+            "epoch": self.epoch,
+        }
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Take up the epoch of a stored state.
+
+        Raises:
+            ConfigError: the state is that of another order.
+        """
+        own = self.state_dict()
+        wrong = [
+            f"{key} {state.get(key)} (now {own[key]})"
+            for key in own
+            if key != "epoch" and state.get(key) != own[key]
+        ]
+        if wrong:
+            msg = f"cannot resume: the checkpoint's order of samples has {', '.join(wrong)}"
+            raise ConfigError(msg)
+        self.epoch = state["epoch"]
+
+
+def _mix(seed: int, epoch: int) -> int:
+    # Seeds of neighbouring runs and epochs must not meet: seed 0 epoch 1 is not seed 1 epoch 0.
+    return (seed * 1_000_003 + epoch * 7_919 + 12_345) % (2**63)
