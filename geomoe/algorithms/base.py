@@ -1,0 +1,64 @@
+"""What every training method is: a network and the loss that it is trained with."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from geomoe.errors import ConfigError
+from geomoe.types import Batch, Experts, LossTerms, ModelOutput
+
+
+class Algorithm(nn.Module):
+    """A network and its training loss.
+
+    Subclasses override :meth:`terms`; ``total`` is always the sum of the named terms.
+
+    Args:
+        model: the network; it takes (image, lonlat, has_location, domain) and the keywords
+            location_features, experts and cka_tokens, and returns a ModelOutput.
+        label_smoothing: of the cross-entropy, 0 to below 1.
+
+    Attributes:
+        uses_location: whether answers depend on where an image was taken.
+        options: the keyword arguments of the class, which are keys of ``loss`` in configurations.
+
+    Raises:
+        ConfigError: an option out of its range.
+    """
+
+    uses_location: ClassVar[bool] = False
+    options: ClassVar[tuple[str, ...]] = ("label_smoothing",)
+
+    def __init__(self, model: nn.Module, *, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        if not 0 <= label_smoothing < 1:
+            raise ConfigError(f"label_smoothing: expected 0 to below 1; got {label_smoothing}")
+        self.model = model
+        self.label_smoothing = label_smoothing
+
+    def forward(self, batch: Batch, experts: Experts = "all") -> ModelOutput:
+        """Answer for a batch, with all experts, the shared one alone or one specialist."""
+        return self.ask(batch, experts)
+
+    def ask(self, batch: Batch, experts: Experts = "all", **keywords: object) -> ModelOutput:
+        """Run the network on a batch; ``keywords`` go to it as they are."""
+        places = {"location_features": batch.location_features, "experts": experts, **keywords}
+        return self.model(batch.image, batch.lonlat, batch.has_location, batch.domain, **places)
+
+    def training_loss(self, batch: Batch) -> tuple[ModelOutput, LossTerms]:
+        """The loss on a batch: its terms, already weighted, and their sum."""
+        output, named = self.terms(batch)
+        return output, LossTerms(sum(named.values(), start=output.logits.new_zeros(())), named)
+
+    def terms(self, batch: Batch) -> tuple[ModelOutput, dict[str, Tensor]]:
+        """What the network answered and the weighted loss terms, by name."""
+        output = self.ask(batch)
+        return output, {"task": self.cross_entropy(output.logits, batch.label)}
+
+    def cross_entropy(self, logits: Tensor, label: Tensor) -> Tensor:
+        """Mean cross-entropy over the batch, in float32 or better."""
+        logits = logits if logits.dtype.itemsize > 4 else logits.float()
+        return functional.cross_entropy(logits, label, label_smoothing=self.label_smoothing)

@@ -1,0 +1,9 @@
+"""ERM: cross-entropy over all regions at once; places are ignored."""
+
+from __future__ import annotations
+
+from geomoe.algorithms.base import Algorithm
+
+
+class ERM(Algorithm):
+    """Empirical risk minimisation: mean cross-entropy over the batch, whatever the region."""

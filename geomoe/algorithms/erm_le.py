@@ -1,0 +1,17 @@
+"""ERM+LE: cross-entropy on image features and a location encoding, side by side."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from geomoe.algorithms.base import Algorithm
+
+
+class ERMLE(Algorithm):
+    """ERM with the location as an input (ERM+LE on the MoGE poster), trained by cross-entropy alone.
+
+    The poster only names the method. Here the network is a
+    :class:`~geomoe.models.LocationViT` with the same location encoder as MoGE.
+    """
+
+    uses_location: ClassVar[bool] = True

@@ -1,0 +1,52 @@
+"""Judgement in numbers: arrays or tensors in, plain numbers out."""
+
+from geomoe.metrics.classification import (
+    GroupScore,
+    accuracy,
+    expected_calibration_error,
+    group_accuracy,
+    macro_f1,
+    worst_group,
+)
+from geomoe.metrics.information import MutualInformation, mutual_information
+from geomoe.metrics.intervals import (
+    Interval,
+    block_bootstrap,
+    weighted_accuracy,
+    weighted_group_accuracy,
+    weighted_macro_f1,
+    weighted_worst_group,
+)
+from geomoe.metrics.routing import (
+    Entropy,
+    Load,
+    constant_experts,
+    dead_experts,
+    routing_entropy,
+    routing_load,
+)
+from geomoe.metrics.similarity import expert_cka
+
+__all__ = [
+    "Entropy",
+    "GroupScore",
+    "Interval",
+    "Load",
+    "MutualInformation",
+    "accuracy",
+    "block_bootstrap",
+    "constant_experts",
+    "dead_experts",
+    "expected_calibration_error",
+    "expert_cka",
+    "group_accuracy",
+    "macro_f1",
+    "mutual_information",
+    "routing_entropy",
+    "routing_load",
+    "weighted_accuracy",
+    "weighted_group_accuracy",
+    "weighted_macro_f1",
+    "weighted_worst_group",
+    "worst_group",
+]

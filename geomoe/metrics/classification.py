@@ -1,0 +1,148 @@
+"""How often, for whom and how confidently a classifier is right."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_f1_score
+
+from geomoe.errors import InputError
+from geomoe.metrics.arrays import Values, as_array, as_ids, check_rows, check_some
+
+
+class GroupScore(NamedTuple):
+    """One group's accuracy (NaN where it has no samples) and its number of samples."""
+
+    accuracy: float
+    samples: int
+
+
+def accuracy(predictions: Values, labels: Values) -> float:
+    """Share of samples whose predicted class is the label.
+
+    Args:
+        predictions: (n,) class ids.
+        labels: (n,) class ids.
+
+    Raises:
+        InputError: shapes that do not fit, no samples, or ids that are not integers.
+    """
+    predicted, true = _pair(predictions, labels)
+    return float((predicted == true).mean())
+
+
+def group_accuracy(
+    predictions: Values, labels: Values, groups: Values, names: Sequence[str] | None = None
+) -> dict[str, GroupScore]:
+    """Accuracy and number of samples of each group.
+
+    Args:
+        predictions: (n,) class ids.
+        labels: (n,) class ids.
+        groups: (n,) group ids from 0; samples with a negative id (unknown) belong to no group.
+        names: of the groups, in the order of their ids; groups without samples are listed too.
+            Default: the ids that occur, as text.
+
+    Raises:
+        InputError: as in :func:`accuracy`, or a group id without a name.
+    """
+    predicted, true = _pair(predictions, labels)
+    group = as_ids(groups, "groups", len(true))
+    known = group >= 0
+    size = int(group.max(initial=-1)) + 1
+    if names is not None and size > len(names):
+        raise InputError(f"groups: there are {len(names)} names; got group id {size - 1}")
+    titles = [str(k) for k in range(size)] if names is None else list(names)
+    count = np.bincount(group[known], minlength=len(titles))
+    right = np.bincount(group[known], weights=(predicted == true)[known], minlength=len(titles))
+    scores = {
+        title: GroupScore(float(r / n) if n else float("nan"), int(n))
+        for title, r, n in zip(titles, right, count, strict=True)
+    }
+    return scores if names is not None else {title: s for title, s in scores.items() if s.samples}
+
+
+def worst_group(scores: Mapping[str, GroupScore], exclude: Collection[str] = ()) -> tuple[str, GroupScore]:
+    """The group with the lowest accuracy, among those with samples; the first of equals.
+
+    Args:
+        scores: from :func:`group_accuracy`.
+        exclude: names that do not take part, such as WILDS' region "Other".
+
+    Returns:
+        Its name and score.
+
+    Raises:
+        InputError: no group is left, or an excluded name that is not there.
+    """
+    if unknown := sorted(set(exclude) - set(scores)):
+        raise InputError(f"exclude: no such group: {', '.join(unknown)}; there are {', '.join(scores)}")
+    left = {name: s for name, s in scores.items() if name not in exclude and s.samples > 0}
+    if not left:
+        raise InputError(f"worst group: none of {list(scores)} has samples and is not excluded")
+    name = min(left, key=lambda key: left[key].accuracy)
+    return name, left[name]
+
+
+def macro_f1(predictions: Values, labels: Values) -> float:
+    """Mean F1 over the classes that occur among the labels (WILDS' iWildCam metric).
+
+    A class that is only predicted has no F1 of its own; it counts as errors on the others.
+
+    Args:
+        predictions: (n,) class ids.
+        labels: (n,) class ids.
+
+    Raises:
+        InputError: as in :func:`accuracy`, or a negative class id.
+    """
+    predicted, true = _pair(predictions, labels)
+    for name, ids in (("predictions", predicted), ("labels", true)):
+        if ids.min() < 0:
+            raise InputError(f"{name}: class ids start at 0; got {ids.min()}")
+    ids = np.union1d(predicted, true)  # dense ids: one class costs one row, however large its number
+    dense = [torch.from_numpy(np.searchsorted(ids, values)) for values in (predicted, true)]
+    each = multiclass_f1_score(dense[0], dense[1], num_classes=max(len(ids), 2), average="none")
+    return float(each[np.searchsorted(ids, np.unique(true))].double().mean())
+
+
+def expected_calibration_error(probabilities: Values, labels: Values, bins: int = 15) -> float:
+    """Mean gap between confidence and accuracy over bins of equal width (Guo et al., 2017, eq. 3).
+
+    Args:
+        probabilities: (n, C), each row a distribution.
+        labels: (n,) class ids.
+        bins: between confidence 0 and 1.
+
+    Raises:
+        InputError: shapes that do not fit, rows that are no distribution, labels outside [0, C).
+    """
+    table = as_array(probabilities, "probabilities", ndim=2).astype(np.float64)
+    true = as_ids(labels, "labels", len(table))
+    check_some(table, "probabilities")
+    if bins < 1:
+        raise InputError(f"bins: expected at least 1; got {bins}")
+    bad = ~((table >= 0).all(axis=1) & (np.abs(table.sum(axis=1) - 1) < 1e-2))
+    if bad.any():
+        row = int(np.flatnonzero(bad)[0])
+        raise InputError(f"probabilities: rows are 0 or more and sum to 1 (not scores); row {row} does not")
+    if true.min() < 0 or true.max() >= table.shape[1]:
+        raise InputError(f"labels: expected 0 to {table.shape[1] - 1}; got {true.min()} to {true.max()}")
+    table = np.minimum(table, 1.0)  # rounding above 1 would be taken for scores
+    return float(
+        multiclass_calibration_error(
+            torch.from_numpy(table), torch.from_numpy(true), num_classes=table.shape[1], n_bins=bins
+        )
+    )
+
+
+def _pair(predictions: Values, labels: Values) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    true = as_ids(labels, "labels")
+    predicted = as_ids(predictions, "predictions")
+    check_rows(len(predicted), "predictions", len(true))
+    check_some(true, "labels")
+    return predicted, true

@@ -1,0 +1,60 @@
+"""How much one labelling of places tells about another."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geomoe.errors import InputError
+from geomoe.metrics.arrays import Values, as_array, as_weights, check_rows, check_some
+
+
+class MutualInformation(NamedTuple):
+    """Mutual information in nats, and divided by the mean of both entropies: 0 to 1."""
+
+    nats: float
+    normalized: float
+
+
+def mutual_information(
+    first: Values, second: Values, sample_weight: Values | None = None
+) -> MutualInformation:
+    """Mutual information of two discrete labellings of the same samples.
+
+    The plug-in estimate: with few samples in a cell of the contingency table it is too high.
+
+    Args:
+        first: (n,) labels: integers or text, such as each cell's dominant expert.
+        second: (n,) labels, such as land cover or region.
+        sample_weight: (n,) weights, such as each cell's area.
+
+    Returns:
+        Both numbers; the normalised one is 0 where a labelling is constant. For labels that
+        determine each other it is 1.
+
+    Raises:
+        InputError: shapes that do not fit, no samples, labels that are real numbers, bad weights.
+    """
+    a, b = as_array(first, "first"), as_array(second, "second")
+    check_rows(len(b), "second", len(a))
+    check_some(a, "first")
+    for name, labels in (("first", a), ("second", b)):
+        if labels.dtype.kind == "f":
+            raise InputError(f"{name}: expected discrete labels (integers or text); got {labels.dtype}")
+    weight = as_weights(sample_weight, len(a))
+    a_ids, b_ids = (np.unique(labels, return_inverse=True)[1].reshape(-1) for labels in (a, b))
+    columns = int(b_ids.max()) + 1
+    cells = np.bincount(a_ids * columns + b_ids, weights=weight, minlength=(a_ids.max() + 1) * columns)
+    joint = cells.reshape(-1, columns) / weight.sum()
+    rows, cols = joint.sum(axis=1), joint.sum(axis=0)
+    mean_entropy = (_entropy(rows) + _entropy(cols)) / 2
+    nats = max(_entropy(rows) + _entropy(cols) - _entropy(joint.ravel()), 0.0)
+    constant = min(np.count_nonzero(rows), np.count_nonzero(cols)) < 2
+    return MutualInformation(0.0, 0.0) if constant else MutualInformation(nats, min(nats / mean_entropy, 1.0))
+
+
+def _entropy(shares: NDArray[np.float64]) -> float:
+    shares = shares[shares > 0]
+    return float(-(shares * np.log(shares)).sum())
