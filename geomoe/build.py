@@ -1,0 +1,151 @@
+"""The only place where a configuration becomes objects; classes behind it take plain arguments."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from geomoe.algorithms import ALGORITHMS
+from geomoe.checkpoint import load_checkpoint
+from geomoe.encoders import create_encoder
+from geomoe.errors import CheckpointError, ConfigError
+from geomoe.models import LocationViT, PlainViT, add_moge, create_backbone, load_backbone
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from timm.models.vision_transformer import VisionTransformer
+    from torch import nn
+
+    from geomoe.algorithms import Algorithm
+    from geomoe.config import RunConfig
+    from geomoe.encoders.base import LocationEncoder
+
+
+def build_encoder(config: RunConfig, info: Mapping[str, Any], *, pretrained: bool = False) -> LocationEncoder:
+    """The location encoder of a run.
+
+    Args:
+        config: the run's configuration.
+        info: facts on the data; ``domains`` counts them for the encoder of domain ids.
+        pretrained: whether to read ``encoder.weights``; not needed where a checkpoint follows.
+    """
+    options = config.encoder
+    return create_encoder(
+        options.name,
+        out_dim=options.out_dim,
+        hidden_dim=options.hidden_dim,
+        legendre_polys=options.legendre_polys,
+        weights=options.weights if pretrained else None,
+        capsules=options.capsules,
+        noise=options.noise,
+        freeze=options.freeze,
+        num_domains=len(info["domains"]),
+    )
+
+
+def build_algorithm(config: RunConfig, info: Mapping[str, Any], *, pretrained: bool = False) -> Algorithm:
+    """The training method of a run, with its network.
+
+    Args:
+        config: the run's configuration.
+        info: facts on the data: ``classes``, ``domains``, ``bands``.
+        pretrained: whether to read the weights that the configuration starts from
+            (``model.weights``, ``model.init_from``, ``encoder.weights``). A run that begins needs
+            them; where the weights of a checkpoint follow, the files need not be there any more.
+
+    Raises:
+        ConfigError: no such algorithm, backbone or encoder, or an impossible combination.
+        CheckpointError: weights that are missing, foreign or of another network.
+    """
+    kind = ALGORITHMS.get(config.algorithm)
+    if kind is None:
+        raise _unknown("algorithm", config.algorithm, ALGORITHMS)
+    model = _build_model(config, info, pretrained)
+    return kind(model, **{name: getattr(config.loss, name) for name in kind.options})
+
+
+def _build_model(config: RunConfig, info: Mapping[str, Any], pretrained: bool) -> nn.Module:
+    options = config.model
+    backbone = create_backbone(
+        options.backbone,
+        num_classes=len(info["classes"]),
+        image_size=options.image_size,
+        patch_size=options.patch_size,
+        bands=int(info["bands"]),
+        weights=options.weights if pretrained else None,
+        drop_path=options.drop_path,
+    )
+    if options.init_from and pretrained:
+        _start_from(backbone, config, options.init_from)
+    if config.algorithm == "erm":
+        return PlainViT(backbone)
+    encoder = build_encoder(config, info, pretrained=pretrained)
+    if config.algorithm == "erm_le":
+        return LocationViT(backbone, encoder, len(info["classes"]))
+    return add_moge(
+        backbone,
+        encoder,
+        blocks=options.moge_blocks,
+        num_experts=options.num_experts,
+        top_k=options.top_k,
+        router=options.router,
+        gamma=options.gamma,
+        learn_gamma=options.learn_gamma,
+        expert_noise=options.expert_noise,
+        expert_dropout=options.expert_dropout,
+    )
+
+
+def _start_from(backbone: VisionTransformer, config: RunConfig, path: str) -> None:
+    """Give a backbone the weights of an earlier run (upcycling: its FFNs become the experts).
+
+    Raises:
+        CheckpointError: another backbone, or a run that was trained on what this one holds out.
+    """
+    earlier = load_checkpoint(path)
+    own, other = config.data, earlier.config.data
+    seen = other.name == own.name and (
+        other.split_seed != own.split_seed or (own.held_out and other.held_out != own.held_out)
+    )
+    if seen:
+        protocol = "held_out={0.held_out}, split_seed={0.split_seed}".format
+        msg = (
+            f"model.init_from: {path} was trained with {protocol(other)}: "
+            f"it has seen what this run ({protocol(own)}) tests on"
+        )
+        raise CheckpointError(msg)
+    prefix = "model.backbone."
+    weights = {
+        name.removeprefix(prefix): value
+        for name, value in earlier.state_dict.items()
+        if name.startswith(prefix)
+    }
+    load_backbone(backbone, weights, where=f"model.init_from: {path}")
+
+
+def build_datamodule(config: RunConfig) -> Any:  # noqa: ANN401 - a data module of the table
+    """The data module of a run; no data is read yet.
+
+    Raises:
+        ConfigError: no such data set, region or split.
+    """
+    from geomoe.datasets import DATASETS  # needs torchgeo, which a network alone does not
+
+    options = config.data
+    if options.name not in DATASETS:
+        raise _unknown("data.name", options.name, DATASETS)
+    return DATASETS[options.name](
+        root=options.root,
+        held_out=options.held_out,
+        split_seed=options.split_seed,
+        batch_size=options.batch_size,
+        num_workers=options.num_workers,
+        augment=options.augment,
+        seed=config.seed,
+    )
+
+
+def _unknown(key: str, name: str, known: Iterable[str]) -> ConfigError:
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+    return ConfigError(f"{key}: no {name!r}; known: {', '.join(known)}; nearest: {near[0]}")

@@ -1,0 +1,53 @@
+"""Loggers by name, written into the run's folder. ``csv`` is not among them: see saving.py."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch.loggers import Logger, TensorBoardLogger, WandbLogger
+
+from geomoe.errors import ConfigError, DependencyNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+NAMES = ("csv", "tensorboard", "wandb")
+
+
+def check_loggers(names: Iterable[str]) -> None:
+    """Refuse loggers that do not exist or are not installed, before anything is written.
+
+    Raises:
+        ConfigError: no such logger.
+        DependencyNotFoundError: its package is not installed.
+    """
+    for name in names:
+        if name not in NAMES:
+            msg = f"trainer.loggers: no {name!r}; known: {', '.join(NAMES)}"
+            raise ConfigError(msg)
+        if name != "csv" and find_spec(name) is None:
+            extra = "geomoe[wandb]" if name == "wandb" else name
+            msg = f"trainer.loggers: {name} is not installed; pip install '{extra}', or leave it out"
+            raise DependencyNotFoundError(msg)
+
+
+def create_loggers(names: Iterable[str], folder: Path, first_step: int = 0) -> list[Logger]:
+    """Lightning loggers for a run.
+
+    Args:
+        names: csv (written by the run itself), tensorboard, wandb.
+        folder: the run's folder.
+        first_step: where a resumed run goes on; what TensorBoard has from there on is hidden.
+    """
+    made: list[Logger] = []
+    for name in names:
+        if name == "tensorboard":
+            purge: dict[str, Any] = {"purge_step": first_step} if first_step else {}
+            made.append(
+                TensorBoardLogger(folder, name="", version="tensorboard", default_hp_metric=False, **purge)
+            )
+        elif name == "wandb":
+            made.append(WandbLogger(name=folder.name, save_dir=folder, project="geomoe", resume="allow"))
+    return made

@@ -1,0 +1,66 @@
+"""Validation metrics by region, as a torchmetrics metric: exact sums, added up across processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch.nn.functional import cross_entropy
+from torchmetrics import Metric
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+
+class RegionMetrics(Metric):
+    """Loss and accuracy overall, in each region, and in the worst region that has samples.
+
+    Args:
+        regions: names; a sample's domain id is its region's position. Samples of unknown domain (-1)
+            count in the overall numbers only.
+    """
+
+    full_state_update = False
+    correct: Tensor
+    count: Tensor
+    loss: Tensor
+
+    def __init__(self, regions: Sequence[str], **kwargs: Any) -> None:  # noqa: ANN401 - torchmetrics' own
+        super().__init__(**kwargs)
+        self.regions = list(regions)
+        slots = len(self.regions) + 1  # the last one: unknown domain (-1 counts from the end)
+        zeros = torch.zeros(slots, dtype=torch.int64)
+        self.add_state("correct", zeros, dist_reduce_fx="sum")
+        self.add_state("count", zeros.clone(), dist_reduce_fx="sum")
+        self.add_state("loss", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
+
+    def update(self, logits: Tensor, label: Tensor, domain: Tensor) -> None:
+        """Add a batch: logits (B, C), label (B,), domain (B,) with -1 where unknown."""
+        slot = torch.where(domain < 0, len(self.regions), domain)
+        self.count.index_add_(0, slot, torch.ones_like(slot))
+        self.correct.index_add_(0, slot, (logits.argmax(dim=1) == label).to(slot.dtype))
+        self.loss += cross_entropy(logits.float(), label, reduction="sum").double()
+
+    def compute(self) -> dict[str, float]:
+        """``loss``, ``acc``, ``worst_region_acc`` and ``acc_<region>`` for each region with samples."""
+        count, correct = self.count.tolist(), self.correct.tolist()
+        total = max(sum(count), 1)
+        by_region = {
+            name: hits / samples
+            for name, hits, samples in zip(self.regions, correct, count, strict=False)
+            if samples
+        }
+        overall = sum(correct) / total
+        return {
+            "loss": self.loss.item() / total,
+            "acc": overall,
+            "worst_region_acc": min(by_region.values(), default=overall),
+            **{f"acc_{key_of(name)}": value for name, value in by_region.items()},
+        }
+
+
+def key_of(name: str) -> str:
+    """A region's name inside a metric's: lower case, no spaces or slashes."""
+    return "".join(letter if letter.isalnum() else "_" for letter in name.lower())

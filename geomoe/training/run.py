@@ -1,0 +1,242 @@
+"""One training run, from a configuration to a folder with checkpoints."""
+
+from __future__ import annotations
+
+import logging
+import os
+import platform
+import warnings
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.plugins.environments import SLURMEnvironment
+
+from geomoe.build import build_algorithm, build_datamodule
+from geomoe.checkpoint import load_checkpoint, load_weights, read
+from geomoe.training.loggers import check_loggers, create_loggers
+from geomoe.training.progress import TrainingProgress
+from geomoe.training.resumable import ResumableData
+from geomoe.training.runfolder import RunFolder, facts, run_folder
+from geomoe.training.saving import CheckpointIO, Saving, Stopped, StopRequest
+from geomoe.training.task import TrainingTask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from lightning.pytorch import Callback
+
+    from geomoe.config import RunConfig
+
+log = logging.getLogger(__name__)
+
+DRY_STEPS = 2
+
+# What Lightning remarks on and geomoe has decided: loaders without processes (the data is a memory
+# map), a frozen encoder in eval mode, a loader that goes on in the middle of an epoch (ours does).
+_REMARKS = (
+    r".*does not have many workers.*",
+    r".*module\(s\) in eval mode at the start of training.*",
+    r".*your dataloader is not resumable.*",
+    r".*is smaller than the logging interval.*",
+    r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
+)
+
+
+class RunResult(NamedTuple):
+    """What a run left.
+
+    Attributes:
+        folder: the run's folder.
+        best: checkpoint of the epoch that validation selected.
+        last: checkpoint of the last epoch.
+        metrics: the selected epoch's row of metrics.csv.
+    """
+
+    folder: Path
+    best: Path
+    last: Path
+    metrics: dict[str, float]
+
+
+def fit(
+    config: RunConfig,
+    *,
+    resume: bool = False,
+    dry_run: bool = False,
+    command: Sequence[str] | None = None,
+    quiet: bool = False,
+    callbacks: Sequence[Callback] = (),
+    limit_batches: int | None = None,
+) -> RunResult:
+    """Train as configured, in a folder of its own, and keep the best and the last checkpoint.
+
+    With several devices or nodes, call it in each process (torchrun and SLURM do) or let Lightning
+    start them.
+
+    Args:
+        config: everything that decides the result.
+        resume: go on with the run in the folder; the result is the one it would have had unstopped.
+        dry_run: two optimiser steps, validation, checkpoint, reload; in a folder that ends in
+            ``-dry`` and may be overwritten.
+        command: how the run was asked for; kept in run.json.
+        quiet: no progress on stderr.
+        callbacks: further Lightning callbacks.
+        limit_batches: batches of an epoch of training, and of validation; default: all.
+
+    Raises:
+        ConfigError: an impossible configuration, or another one than that of the run to resume.
+        OutputError: the folder exists, or cannot be written.
+        CheckpointError: weights to start from, or the state to resume, cannot be used.
+        KeyboardInterrupt: Ctrl-C or SIGTERM came; the state is in last.ckpt.
+    """
+    if dry_run:
+        config, limit_batches = _shortened(config), DRY_STEPS * config.trainer.accumulate_grad_batches
+    check_loggers(config.trainer.loggers)
+    folder, first = run_folder(config, dry_run=dry_run), _rank() == 0
+    resume = resume and not dry_run
+    if first:
+        folder.check_resume(config) if resume else folder.check_new(replace=dry_run)
+    going_on = resume and folder.last.exists()
+    with _quiet_lightning():
+        task, data = _build(config, pretrained=not going_on)
+        if first and not going_on:
+            folder.start(config)
+        try:
+            saving = _run(task, data, folder, going_on, command, quiet, callbacks, limit_batches)
+        except BaseException:
+            if first and not folder.last.exists():
+                folder.discard()
+            raise
+        if first:
+            load_weights(task.algorithm, load_checkpoint(folder.best).state_dict, folder.best)
+            folder.finish()
+    return RunResult(folder.path, folder.best, folder.last, saving.best)
+
+
+def _shortened(config: RunConfig) -> RunConfig:
+    return replace(config, trainer=replace(config.trainer, max_epochs=1))
+
+
+def _build(config: RunConfig, *, pretrained: bool) -> tuple[TrainingTask, ResumableData]:
+    if config.trainer.threads:
+        torch.set_num_threads(config.trainer.threads)
+    seed_everything(config.seed, workers=True, verbose=False)
+    data = build_datamodule(config)
+    data.prepare_data()
+    data.setup("fit")
+    info = data.info()
+    algorithm = build_algorithm(config, info, pretrained=pretrained)
+    if config.trainer.compile:
+        algorithm.model.compile()
+    return TrainingTask(algorithm, config, info), ResumableData(data, config.seed)
+
+
+def _run(
+    task: TrainingTask,
+    data: ResumableData,
+    folder: RunFolder,
+    going_on: bool,
+    command: Sequence[str] | None,
+    quiet: bool,
+    callbacks: Sequence[Callback],
+    limit_batches: int | None,
+) -> Saving:
+    options, stop = task.config.trainer, StopRequest()
+    saving = Saving(folder, options.select, options.checkpoint_every_n_steps, "csv" in options.loggers, stop)
+    shown = [] if quiet else [TrainingProgress()]
+    first_step = read(folder.last)["global_step"] if going_on else 0
+    trainer = Trainer(
+        **_hardware(task.config),
+        max_epochs=options.max_epochs,
+        accumulate_grad_batches=options.accumulate_grad_batches,
+        gradient_clip_val=options.gradient_clip or None,
+        limit_train_batches=limit_batches,
+        limit_val_batches=limit_batches,
+        callbacks=[saving, *shown, *callbacks],
+        logger=create_loggers(options.loggers, folder.path, first_step) or False,
+        default_root_dir=folder.path,
+        num_sanity_val_steps=0,
+        use_distributed_sampler=False,  # the data module's sampler deals out the rows itself
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        enable_checkpointing=True,
+    )
+    if trainer.is_global_zero:
+        for logger in trainer.loggers:
+            logger.log_hyperparams(task.config.as_dict())
+        folder.write_facts(facts(task.config, _device(trainer), command, _data_facts(task, data)))
+    try:
+        with stop.listen():
+            trainer.fit(task, datamodule=data, ckpt_path=folder.last if going_on else None, weights_only=True)
+    except (Stopped, SystemExit) as error:  # Lightning turns a KeyboardInterrupt into SystemExit
+        raise KeyboardInterrupt from error
+    saving.write_table(trainer)
+    return saving
+
+
+def _hardware(config: RunConfig) -> dict[str, Any]:
+    options = config.trainer
+    # A job that SLURM starts again has to say --resume; Lightning would put its own files elsewhere.
+    plugins: list[Any] = [CheckpointIO()]
+    if SLURMEnvironment.detect():
+        plugins.append(SLURMEnvironment(auto_requeue=False))
+    return {
+        "accelerator": options.accelerator,
+        "devices": options.devices,
+        "num_nodes": options.num_nodes,
+        "strategy": options.strategy,
+        "precision": options.precision,
+        "plugins": plugins,
+    }
+
+
+def _data_facts(task: TrainingTask, data: ResumableData) -> dict[str, Any]:
+    info, parts = task.info, {"train": data.inner.train_dataset, "val": data.inner.val_dataset}
+    unknown = {name: int(np.isnan(part.lonlat[:, 0]).sum()) for name, part in parts.items()}
+    for name, count in unknown.items():
+        if count:
+            log.warning("%d of %d %s samples have no known place", count, len(parts[name]), name)
+    return {
+        "name": info["name"],
+        "hash": info["data_hash"],
+        "held_out": info["held_out"],
+        "split_seed": info["split_seed"],
+        "samples": {name: len(part) for name, part in parts.items()},
+        "unknown_places": unknown,
+    }
+
+
+def _device(trainer: Trainer) -> str:
+    device = trainer.strategy.root_device
+    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
+    return f"{trainer.world_size} x {device.type} ({name})"
+
+
+def _rank() -> int:
+    """This process among those that torchrun, SLURM or Lightning started; 0 when alone."""
+    for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
+        if name in os.environ:
+            return int(os.environ[name])
+    return 0
+
+
+@contextmanager
+def _quiet_lightning() -> Iterator[None]:
+    """Keep Lightning's remarks off the screen, and its warnings about what was decided here."""
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    levels = [logger.level for logger in loggers]
+    with warnings.catch_warnings():
+        for remark in _REMARKS:
+            warnings.filterwarnings("ignore", message=remark)
+        for logger in loggers:
+            logger.setLevel(logging.ERROR)
+        try:
+            yield
+        finally:
+            for logger, level in zip(loggers, levels, strict=True):
+                logger.setLevel(level)

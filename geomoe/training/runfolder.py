@@ -1,0 +1,241 @@
+"""A run's folder: where it is, what is written there, and who may write it again.
+
+``OUTPUT/<data>/<algorithm>/<name>/`` holds ``config.yaml`` (resolved), ``run.json`` (what is needed
+to do it again), ``metrics.csv`` (one row an epoch), TensorBoard logs, ``checkpoints/last.ckpt`` and
+``checkpoints/best.ckpt``, and ``done`` once the run has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import platform
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from geomoe import __version__
+from geomoe.config import RunConfig
+from geomoe.errors import ConfigError, OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+PACKAGES = ("torch", "lightning", "timm", "torchgeo", "torchmetrics", "numpy")
+#: Keys that may differ on --resume: they say where the run lies and how it is watched, not what it computes.
+FREE_KEYS = ("output", "run_name", "trainer.loggers", "data.root", "data.num_workers")
+SPACE_MB = 64  # free space below which a run is refused: a few checkpoints of a small network
+
+
+class RunFolder:
+    """The files of one run.
+
+    Attributes:
+        path: the folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint of the newest state, for --resume."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint of the epoch that validation selected."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def metrics(self) -> Path:
+        """One row an epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def done(self) -> Path:
+        """Exists once the run has ended."""
+        return self.path / "done"
+
+    def check_new(self, *, replace: bool) -> None:
+        """Check that a new run can begin here; nothing is left behind but empty parent folders removed.
+
+        Args:
+            replace: whether an earlier folder may be thrown away (dry runs alone).
+
+        Raises:
+            OutputError: the folder is there already, cannot be made, or has no space left.
+        """
+        if self.path.exists() and not replace:
+            state = "a finished run" if self.done.exists() else "an unfinished run"
+            how = "" if self.done.exists() else "continue it with --resume, "
+            msg = f"{self.path}: {state} is there already; {how}choose another --run_name or remove it"
+            raise OutputError(msg)
+        if not self.path.exists():
+            self._make()
+            self.discard()
+
+    def _make(self) -> None:
+        try:
+            (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
+            free = shutil.disk_usage(self.path).free / 2**20
+        except OSError as error:
+            msg = f"{self.path}: cannot be created: {error.strerror or error}; choose another --output"
+            raise OutputError(msg) from error
+        if free < SPACE_MB:
+            self.discard()
+            what = f"{self.path}: only {free:.0f} MB free, {SPACE_MB} needed"
+            msg = f"{what}; make space or choose another --output"
+            raise OutputError(msg)
+
+    def start(self, config: RunConfig) -> None:
+        """Make the folder afresh and write ``config.yaml``.
+
+        Raises:
+            OutputError: it cannot be written.
+        """
+        shutil.rmtree(self.path, ignore_errors=True)
+        self._make()
+        write_text(self.path / "config.yaml", yaml.safe_dump(config.as_dict(), sort_keys=False))
+
+    def discard(self) -> None:
+        """Remove a folder in which nothing was trained, and the empty ones above it that it left."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        with contextlib.suppress(OSError):
+            self.path.parent.rmdir()
+            self.path.parent.parent.rmdir()
+
+    def check_resume(self, config: RunConfig) -> None:
+        """Check that the run in this folder can go on with this configuration.
+
+        A run that was stopped before its first checkpoint begins again.
+
+        Raises:
+            OutputError: nothing to resume, or the run has ended.
+            ConfigError: the configuration is another one; the message names the keys.
+        """
+        if self.done.exists():
+            msg = f"{self.path}: the run has ended, nothing to resume; a new one needs another --run_name"
+            raise OutputError(msg)
+        if not (self.path / "config.yaml").exists():
+            msg = f"{self.path}: no run to resume; train without --resume, or check --output and --run_name"
+            raise OutputError(msg)
+        changed = different_keys(self.read_config().as_dict(), config.as_dict())
+        if changed:
+            msg = (
+                f"{self.path / 'config.yaml'}: cannot resume with another configuration: {'; '.join(changed)}"
+            )
+            raise ConfigError(msg)
+
+    def read_config(self) -> RunConfig:
+        """The configuration that the run was started with."""
+        path = self.path / "config.yaml"
+        try:
+            return RunConfig.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+        except (OSError, yaml.YAMLError, ConfigError) as error:
+            msg = (
+                f"{path}: cannot be read: {str(error).splitlines()[0]}; train again under another --run_name"
+            )
+            raise ConfigError(msg) from error
+
+    def write_facts(self, facts: Mapping[str, Any]) -> None:
+        """Write ``run.json``; on resume, what was there stays and the new start is appended."""
+        path = self.path / "run.json"
+        earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
+        starts = [*(earlier or {}).get("starts", []), facts["start"]]
+        whole = {**{key: value for key, value in facts.items() if key != "start"}, "starts": starts}
+        write_text(path, json.dumps(whole, indent=2) + "\n")
+
+    def finish(self) -> None:
+        """Mark the run as ended."""
+        write_text(self.done, _now() + "\n")
+
+
+def run_name(config: RunConfig) -> str:
+    """The run's name: as configured, else held-out region and seed, e.g. ``held-out-asia-seed0``."""
+    if config.run_name:
+        name = config.run_name
+        if name in {".", ".."} or Path(name).name != name:
+            msg = f"run_name: expected the name of one folder, got {name!r}"
+            raise ConfigError(msg)
+        return name
+    held_out = config.data.held_out
+    protocol = f"held-out-{held_out.lower().replace(' ', '-')}" if held_out else "all"
+    return f"{protocol}-seed{config.seed}"
+
+
+def run_folder(config: RunConfig, *, dry_run: bool = False) -> RunFolder:
+    """Where a run lies: ``OUTPUT/<data>/<algorithm>/<name>``; dry runs end in ``-dry``."""
+    name = run_name(config) + ("-dry" if dry_run else "")
+    return RunFolder(Path(config.output).expanduser() / config.data.name / config.algorithm / name)
+
+
+def different_keys(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str = "") -> list[str]:
+    """Keys whose values differ, as ``model.top_k: 3, now 2``; :data:`FREE_KEYS` are left out."""
+    changed = []
+    for key in sorted(old.keys() | new.keys()):
+        name, before, after = f"{prefix}{key}", old.get(key), new.get(key)
+        if isinstance(before, dict) and isinstance(after, dict):
+            changed += different_keys(before, after, f"{name}.")
+        elif before != after and name not in FREE_KEYS:
+            changed.append(f"{name}: {before!r}, now {after!r}")
+    return changed
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a small file whole or not at all.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}.part")
+    try:
+        part.write_text(text, encoding="utf-8")
+        part.replace(path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
+        msg = f"{path}: cannot be written: {error.strerror or error}; make space or choose another --output"
+        raise OutputError(msg) from error
+
+
+def facts(
+    config: RunConfig, device: str, command: Sequence[str] | None, data: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What ``run.json`` says: seed, versions, device, data, git commit when there is one, command."""
+    return {
+        "seed": config.seed,
+        "device": device,
+        "data": dict(data),
+        "versions": _versions(),
+        "start": {"time": _now(), "command": list(command) if command else None, "git_commit": _git_commit()},
+    }
+
+
+def _versions() -> dict[str, str]:
+    versions = {"geomoe": __version__, "python": platform.python_version(), "system": platform.platform()}
+    for name in PACKAGES:
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
+
+
+def _git_commit() -> str | None:
+    """Commit of the working folder, with ``-dirty`` when files differ from it; None outside git."""
+    try:
+        found = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            capture_output=True, text=True, timeout=10, check=True,
+        )  # fmt: skip
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return found.stdout.strip() or None
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,0 +1,191 @@
+"""Checkpoints and ``metrics.csv``: written so that a run killed at any moment can go on exactly."""
+
+from __future__ import annotations
+
+import csv
+import io
+import logging
+import os
+import shutil
+import signal
+import threading
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from geomoe import checkpoint
+from geomoe.errors import OutputError
+from geomoe.training.runfolder import write_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lightning.pytorch import LightningModule, Trainer
+
+    from geomoe.training.runfolder import RunFolder
+
+log = logging.getLogger(__name__)
+
+
+class Stopped(BaseException):
+    """The run was asked to stop; its state is in last.ckpt."""
+
+
+class CheckpointIO(TorchCheckpointIO):
+    """How Lightning writes and reads files here: whole or not at all, and never running their code."""
+
+    def save_checkpoint(  # type: ignore[override]
+        self, checkpoint_: dict[str, Any], path: str | Path, storage_options: object = None
+    ) -> None:
+        """Write beside the file, then rename."""
+        checkpoint.write_atomically(checkpoint_, path)
+
+    def load_checkpoint(  # type: ignore[override]
+        self, path: str | Path, map_location: object = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read plain tensors and facts alone."""
+        return checkpoint.read(path)
+
+
+class StopRequest:
+    """Remembers that Ctrl-C or SIGTERM came, so that the step under way is finished and saved.
+
+    A second Ctrl-C stops at once.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+
+    @contextmanager
+    def listen(self) -> Iterator[None]:
+        """Take the two signals, in the main thread alone (Python allows no other)."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        for number in before:
+            signal.signal(number, self._take)
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+
+    def _take(self, number: int, frame: object) -> None:
+        if self.came and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        self.came = True
+
+
+class Saving(Checkpoint):
+    """Keeps last.ckpt (newest state), best.ckpt (selected epoch) and metrics.csv.
+
+    The rows of metrics.csv are part of each checkpoint: whatever is resumed, the file goes on from
+    exactly there. At the end of an epoch the order is best, last, metrics.csv; a kill between any two of
+    them loses nothing, as the epoch is then done again, with the same result.
+
+    Args:
+        folder: the run's.
+        select: validation metric; the first epoch with the best value is kept.
+        every_n_steps: optimiser steps after which last.ckpt is also saved within an epoch; 0: never.
+        table: whether metrics.csv is written.
+        stop: asked after each step.
+    """
+
+    def __init__(
+        self, folder: RunFolder, select: str, every_n_steps: int, table: bool, stop: StopRequest
+    ) -> None:
+        self.folder, self.select, self.every_n_steps = folder, select, every_n_steps
+        self.table, self.stop = table, stop
+        self.rows: list[dict[str, float]] = []
+        self.best: dict[str, float] = {}
+
+    def state_dict(self) -> dict[str, Any]:
+        """Plain types only."""
+        return {"rows": self.rows, "best": self.best}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from a checkpoint."""
+        self.rows, self.best = list(state_dict["rows"]), dict(state_dict["best"])
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Bring metrics.csv back to where the resumed checkpoint was."""
+        self.write_table(trainer)
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: LightningModule,
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        """Within an epoch, save after every n optimiser steps, and when asked to stop."""
+        loop = trainer.fit_loop.epoch_loop
+        if loop._should_accumulate() or loop._num_ready_batches_reached():
+            return  # gradients under way are not part of a checkpoint; the end of an epoch saves itself
+        stop = self._asked_to_stop(trainer)
+        if stop or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0):
+            trainer.save_checkpoint(self.folder.last)
+        if stop:
+            raise Stopped
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the epoch's metrics, keep it if it is the best, save the state."""
+        values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        row = {"epoch": trainer.current_epoch, "step": trainer.global_step, **values}
+        self.rows.append(row)
+        better = self._is_better(row)
+        if better:
+            self.best = row
+            trainer.save_checkpoint(self.folder.best)
+            if trainer.is_global_zero:
+                _same_file(self.folder.best, self.folder.last)
+        else:
+            trainer.save_checkpoint(self.folder.last)
+        self.write_table(trainer)
+        if self._asked_to_stop(trainer) and trainer.current_epoch + 1 < (trainer.max_epochs or 0):
+            raise Stopped
+
+    def _is_better(self, row: dict[str, float]) -> bool:
+        new, old = row[self.select], self.best.get(self.select)
+        if old is None:
+            return True
+        return new < old if self.select == "val_loss" else new > old
+
+    def _asked_to_stop(self, trainer: Trainer) -> bool:
+        if trainer.world_size == 1:
+            return self.stop.came
+        return trainer.strategy.reduce_boolean_decision(self.stop.came, all=False)
+
+    def write_table(self, trainer: Trainer) -> None:
+        """Write metrics.csv, whole, from the rows so far."""
+        if not self.table or not trainer.is_global_zero or not self.rows:
+            return
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, names, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.folder.metrics, text.getvalue())
+
+
+def _same_file(source: Path, target: Path) -> None:
+    """Give a checkpoint a second name; a copy where the file system has no hard links.
+
+    Checkpoints are replaced, never changed, so the two names part when either is written again.
+    """
+    part = target.with_name(f".{target.name}.{os.getpid()}.part")
+    try:
+        try:
+            part.hardlink_to(source)
+        except OSError:
+            shutil.copyfile(source, part)
+        part.replace(target)
+    except OSError as error:
+        part.unlink(missing_ok=True)
+        msg = f"{target}: cannot be written: {error.strerror or error}; make space and go on with --resume"
+        raise OutputError(msg) from error
