@@ -1,0 +1,133 @@
+"""What the experts do: forced through one, how they are routed to, how alike they are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from geomoe import metrics
+from geomoe.inference.sweep import batches
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from geomoe.inference import Predictions, Predictor
+    from geomoe.types import Experts
+
+
+def forced_matrices(
+    blocks: tuple[int, ...], predictions: dict[Experts, Predictions], num_experts: int
+) -> list[dict[str, Any]]:
+    """The poster's matrix, once for each MoGE block.
+
+    Row i: the samples whose top-1 expert in that block is i. Column j: the accuracy on them when
+    every sample is forced through expert j, in every MoGE block at once. The blocks' top-1 experts
+    differ, so each block gives its own rows; the columns come from the same forward passes.
+
+    Args:
+        blocks: numbers of the MoGE blocks.
+        predictions: for "all", "shared" and each expert's number, on the same samples.
+        num_experts: E.
+
+    Returns:
+        For each block: block, counts (E), accuracy (E, E), and the accuracy of each row with all
+        experts (routed) and with the shared expert alone; None in rows without samples.
+    """
+    hits = np.stack([predictions[expert].correct for expert in range(num_experts)], axis=1)
+    out = []
+    for number, block in enumerate(blocks):
+        top1 = predictions["all"].top1[number]
+        rows = [np.flatnonzero(top1 == expert) for expert in range(num_experts)]
+        out.append({
+            "block": block,
+            "counts": [len(row) for row in rows],
+            "accuracy": [
+                hits[row].mean(axis=0).tolist() if len(row) else [None] * num_experts for row in rows
+            ],
+            "routed": [_mean(predictions["all"].correct[row]) for row in rows],
+            "shared": [_mean(predictions["shared"].correct[row]) for row in rows],
+        })  # fmt: skip
+    return out
+
+
+def _mean(values: NDArray[Any]) -> float | None:
+    return float(values.mean()) if len(values) else None
+
+
+def routing_stats(
+    blocks: tuple[int, ...], predictions: Predictions, regions: list[str]
+) -> list[dict[str, Any]]:
+    """How the samples are shared out, for each MoGE block.
+
+    Returns:
+        For each block: load (mean gate weight of each expert), top1_share, load_by_region, dead
+        (experts with a mean weight of at most 0.001), entropy (mean over samples of -sum w ln w, in
+        nats: 0 when one expert answers alone, ln K at most), effective_experts (its exponential),
+        and region_information (normalised mutual information of top-1 expert and region).
+    """
+    out = []
+    for number, block in enumerate(blocks):
+        weights, top1 = predictions.weights[number], predictions.top1[number]
+        load, entropy = metrics.routing_load(weights), metrics.routing_entropy(weights)
+        known = predictions.domain >= 0
+        present = {name: predictions.domain == domain for domain, name in enumerate(regions)}
+        information = (
+            metrics.mutual_information(top1[known], predictions.domain[known]) if known.any() else None
+        )
+        out.append({
+            "block": block,
+            "load": load.mean_weight.tolist(),
+            "top1_share": load.top1_share.tolist(),
+            "load_by_region": {
+                name: metrics.routing_load(weights[rows]).mean_weight.tolist()
+                for name, rows in present.items() if rows.any()
+            },
+            "dead": metrics.dead_experts(weights),
+            "entropy": entropy.nats,
+            "effective_experts": float(np.exp(entropy.nats)),
+            "region_information": None if information is None else information.normalized,
+        })  # fmt: skip
+    return out
+
+
+def cka_matrices(
+    predictor: Predictor,
+    dataset: Any,  # noqa: ANN401 - any data set
+    *,
+    images: int = 512,
+    tokens: int = 8,
+) -> list[dict[str, Any]]:
+    """Linear CKA between every two experts of each MoGE block, on a fixed sample.
+
+    The sample is ``images`` images at even distances through the data set, ``tokens`` tokens of
+    each, drawn with a fixed seed; all experts see the same rows, wherever the router would send
+    them.
+
+    Returns:
+        For each block: block, matrix (E, E) with ones on the diagonal (None for an expert whose
+        output never changes), mean (off the diagonal), rows, estimator.
+    """
+    rows = np.unique(np.linspace(0, len(dataset) - 1, min(images, len(dataset))).round().astype(np.int64))
+    parts: list[tuple[torch.Tensor, ...]] = []
+    with torch.random.fork_rng(devices=[] if predictor.device.type == "cpu" else [predictor.device]):
+        torch.manual_seed(0)
+        for index, image in batches(dataset, rows=rows):
+            lonlat = torch.from_numpy(np.asarray(dataset.lonlat, dtype=np.float64)[index])
+            domain = torch.from_numpy(np.asarray(dataset.domains, dtype=np.int64)[index])
+            parts.append(predictor.forward(image, lonlat, domain, cka_tokens=tokens).expert_outputs)
+    out = []
+    for number, block in enumerate(predictor.blocks):
+        outputs = torch.cat([part[number] for part in parts], dim=1)
+        matrix = metrics.expert_cka(outputs, estimator="unbiased")
+        off = matrix[~np.eye(len(matrix), dtype=bool)]
+        off = off[np.isfinite(off)]
+        out.append({
+            "block": block,
+            "matrix": [[float(v) if np.isfinite(v) else None for v in row] for row in matrix],
+            "mean": float(off.mean()) if off.size else None,
+            "rows": outputs.shape[1],
+            "estimator": "unbiased",
+        })  # fmt: skip
+    return out

@@ -1,0 +1,80 @@
+"""A finished evaluation: plain data, its text, its files."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from geomoe.errors import DataError, OutputError
+from geomoe.evaluation.tables import report_text
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """What was measured for one checkpoint on one split. See :func:`geomoe.evaluation.evaluate`.
+
+    Attributes:
+        data: plain JSON values only (docs/formats describes the keys), so that a saved report is the report.
+    """
+
+    data: dict[str, Any]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Everything measured, as plain JSON values; a copy."""
+        return json.loads(json.dumps(self.data))
+
+    def scores(self, experts: str | int | None = None) -> dict[str, Any]:
+        """Scores for one choice of experts; default: the choice that was evaluated."""
+        return self.data["scores"][str(self.data["experts"] if experts is None else experts)]
+
+    def table(self, width: int = 100) -> str:
+        """The report as text, at most ``width`` columns wide."""
+        return report_text(self.data, width)
+
+    def save(self, folder: str | os.PathLike[str]) -> Path:
+        """Write ``report.json`` and the figures into a folder, each file whole or not at all.
+
+        Raises:
+            OutputError: the folder cannot be made or written.
+        """
+        from geomoe.evaluation.figures import draw  # matplotlib takes a second; only figures need it
+
+        folder = Path(folder)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as scratch:
+                text = json.dumps(self.data, indent=1, allow_nan=False) + "\n"
+                (Path(scratch) / "report.json").write_text(text, encoding="utf-8")
+                for name, figure in draw(self.data).items():
+                    figure.savefig(Path(scratch) / f"{name}.png", dpi=120)
+                for file in sorted(Path(scratch).iterdir()):
+                    os.replace(file, folder / file.name)
+        except OSError as error:
+            msg = f"{folder}: cannot write the report ({error.strerror or error}); choose another folder"
+            raise OutputError(msg) from error
+        return folder
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Report:
+        """Read a saved report: its folder, or the ``report.json`` in it.
+
+        Raises:
+            DataError: no report there, or one of another format.
+        """
+        file = Path(path)
+        file = file / "report.json" if file.is_dir() else file
+        try:
+            data = json.loads(file.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            msg = f"{file}: cannot read a report ({error}); write one with `geomoe evaluate`"
+            raise DataError(msg) from error
+        if not isinstance(data, dict) or data.get("format") != FORMAT or "scores" not in data:
+            msg = f"{file}: not a report of format {FORMAT}; write it again with `geomoe evaluate`"
+            raise DataError(msg)
+        return cls(data)

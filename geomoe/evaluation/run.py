@@ -1,0 +1,114 @@
+"""One checkpoint, one split, one report."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geomoe.errors import InputError
+from geomoe.evaluation.experts import cka_matrices, forced_matrices, routing_stats
+from geomoe.evaluation.report import FORMAT, Report
+from geomoe.evaluation.scores import score
+from geomoe.inference import Predictor, load, open_split, predict_many
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from os import PathLike
+
+    from geomoe.types import Experts
+
+
+def evaluate(
+    checkpoint: str | PathLike[str],
+    *,
+    split: str = "test",
+    experts: Experts = "all",
+    data_root: str | None = None,
+    bootstrap: int = 1000,
+    confidence: float = 0.95,
+    diagnostics: bool = True,
+    batch_size: int = 256,
+    device: str = "auto",
+) -> Report:
+    """Judge a checkpoint on one split of the data set that it was trained on.
+
+    Overall, per-region and worst-region accuracy, macro F1, calibration error, counts, and
+    bootstrap intervals blocked in space (whole spatial blocks are drawn, because neighbours are
+    not independent). Where a region was held out, the source regions and the held-out region are
+    scored apart. With experts="all", a MoGE checkpoint is also judged by its shared expert alone
+    (MoGE-SE), and its experts are looked into: the forced-expert matrix, routing entropy and load,
+    and the experts' CKA.
+
+    Args:
+        checkpoint: a file written by ``geomoe train``.
+        split: train, val, test or held_out.
+        experts: "all", "shared" or the number of one specialist that answers alone.
+        data_root: folder of the data; default: where the run found it.
+        bootstrap: resamples for each interval; 0: no intervals.
+        confidence: of the intervals, between 0 and 1.
+        diagnostics: for MoGE, look into the experts (one more pass for each expert).
+        batch_size: images in a forward pass.
+        device: auto, cpu, cuda, ...
+
+    Raises:
+        CheckpointError: the file is missing, foreign, corrupt or of another model.
+        ConfigError: experts that this checkpoint does not have.
+        InputError: an impossible number of resamples or confidence.
+        DatasetNotFoundError: the data is not where it was looked for.
+    """
+    if bootstrap < 0 or not 0 < confidence < 1:
+        msg = f"bootstrap must be >= 0 and confidence inside (0, 1); got {bootstrap} and {confidence}"
+        raise InputError(msg)
+    predictor = load(checkpoint, device)
+    predictor.check_experts(experts)
+    dataset = open_split(predictor, split, root=data_root)
+    inside = diagnostics and experts == "all" and predictor.num_experts > 0
+    choices = _choices(predictor, experts, inside)
+    predictions = predict_many(predictor, dataset, choices, batch_size=batch_size)
+    held_out = predictor.config.data.held_out
+    wanted = [choice for choice in choices if choice in (experts, "shared")]
+    scores = {
+        str(choice): score(
+            predictions[choice], predictor.domains, held_out, bootstrap=bootstrap, confidence=confidence
+        )
+        for choice in wanted
+    }
+    report = None
+    if inside:
+        report = {
+            "num_experts": predictor.num_experts,
+            "top_k": predictor.config.model.top_k,
+            "blocks": list(predictor.blocks),
+            "forced": forced_matrices(predictor.blocks, predictions, predictor.num_experts),
+            "routing": routing_stats(predictor.blocks, predictions["all"], predictor.domains),
+            "cka": cka_matrices(predictor, dataset),
+        }
+    facts = _facts(predictor, checkpoint, split, experts)
+    boot = {"samples": bootstrap, "confidence": confidence, "unit": "spatial block"}
+    return Report({**facts, "bootstrap": boot, "scores": scores, "experts_report": report})
+
+
+def _choices(predictor: Predictor, experts: Experts, inside: bool) -> Sequence[Experts]:
+    if not predictor.num_experts or experts != "all":
+        return [experts]
+    return ["all", "shared", *(range(predictor.num_experts) if inside else ())]
+
+
+def _facts(
+    predictor: Predictor, checkpoint: str | PathLike[str], split: str, experts: Experts
+) -> dict[str, Any]:
+    config = predictor.config
+    return {
+        "format": FORMAT,
+        "checkpoint": Path(checkpoint).as_posix(),
+        "algorithm": config.algorithm,
+        "seed": config.seed,
+        "data": config.data.name,
+        "data_hash": predictor.info.get("data_hash"),
+        "split": split,
+        "split_seed": config.data.split_seed,
+        "held_out": config.data.held_out,
+        "experts": experts,
+        "classes": predictor.classes,
+        "regions": predictor.domains,
+    }

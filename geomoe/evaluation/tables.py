@@ -1,0 +1,124 @@
+"""Reports as plain text, through rich."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+NAMES = {"all": "all experts", "shared": "shared expert alone"}
+
+
+def report_text(data: dict[str, Any], width: int) -> str:
+    """Text of one report (its plain data)."""
+    parts: list[str | Table] = [_heading(data)]
+    parts += [_scores(data, choice) for choice in data["scores"]]
+    if data["experts_report"] is not None:
+        parts += _experts(data["experts_report"])
+    return render(parts, width)
+
+
+def render(parts: list[str | Table], width: int) -> str:
+    """Strings and tables, one below the other, without colours or trailing blanks."""
+    console = Console(file=StringIO(), width=width, color_system=None, highlight=False, legacy_windows=False)
+    for part in parts:
+        console.print(part, markup=False) if isinstance(part, str) else console.print(part)
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n") + "\n"
+
+
+def new_table(title: str, *columns: str) -> Table:
+    """A table whose first column is text and whose others are numbers."""
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="", pad_edge=False)
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+    return table
+
+
+def percent(value: float | None) -> str:
+    """A share as a percentage with one decimal; a dash where there is nothing to divide by."""
+    return "-" if value is None else f"{100 * value:.1f}"
+
+
+def interval(pair: list[float] | None) -> str:
+    """An interval of shares, in percent."""
+    return "-" if pair is None else f"{100 * pair[0]:.1f} to {100 * pair[1]:.1f}"
+
+
+def _heading(data: dict[str, Any]) -> str:
+    protocol = f"{data['held_out']} held out" if data["held_out"] else "all regions"
+    boot = data["bootstrap"]
+    how = f"{boot['samples']} resamples of spatial blocks" if boot["samples"] else "not computed"
+    return (
+        f"{data['algorithm']} on {data['data']}, split {data['split']}, {protocol}, seed {data['seed']}\n"
+        f"{data['checkpoint']}\n"
+        f"percent; intervals: {100 * boot['confidence']:g} %, {how}"
+    )
+
+
+def _scores(data: dict[str, Any], choice: str) -> Table:
+    scores = data["scores"][choice]
+    name = NAMES.get(choice, f"expert {choice} alone") if data["algorithm"] == "moge" else data["algorithm"]
+    table = new_table(name, "", "accuracy", "interval", "macro F1", "ECE", "samples", "blocks")
+    for label, part in score_rows(scores, data["held_out"]):
+        table.add_row(
+            label, percent(part["accuracy"]), interval(part["accuracy_interval"]), percent(part["macro_f1"]),
+            percent(part["calibration_error"]), str(part["count"]), str(part["blocks"]),
+        )  # fmt: skip
+    return table
+
+
+def score_rows(scores: dict[str, Any], held_out: str | None) -> list[tuple[str, dict[str, Any]]]:
+    """Label and score of each line: with a region held out, source and held-out are told apart."""
+    kind = "region" if held_out is None else "source region"
+    main, worst = (
+        (scores["overall"], scores["worst"])
+        if held_out is None
+        else (scores["source"], scores["source_worst"])
+    )
+    rows = []
+    if main is not None:
+        rows.append(("overall" if held_out is None else "source regions", main))
+    if worst is not None:
+        rows.append((f"worst {kind} ({worst})", scores["regions"][worst]))
+    if scores["held_out"] is not None:
+        rows.append((f"held-out region ({held_out})", scores["held_out"]))
+    return rows + [(f"  {name}", part) for name, part in scores["regions"].items()]
+
+
+def _experts(report: dict[str, Any]) -> list[str | Table]:
+    count = report["num_experts"]
+    heads = [str(expert) for expert in range(count)]
+    parts: list[str | Table] = []
+    for forced in report["forced"]:
+        title = f"forced experts: rows by block {forced['block']}'s top-1; a column forces all blocks"
+        table = new_table(title, "top-1", "samples", "all", "shared", *heads)
+        for row in range(count):
+            cells = [percent(value) for value in forced["accuracy"][row]]
+            routed, shared = percent(forced["routed"][row]), percent(forced["shared"][row])
+            table.add_row(str(row), str(forced["counts"][row]), routed, shared, *cells)
+        parts.append(table)
+    for routing in report["routing"]:
+        title = f"block {routing['block']}: routing (percent); entropy {routing['entropy']:.2f} nats"
+        table = new_table(f"{title}, {routing['effective_experts']:.1f} experts in effect", "", *heads)
+        table.add_row("mean weight", *map(percent, routing["load"]))
+        table.add_row("top-1 share", *map(percent, routing["top1_share"]))
+        for region, load in routing["load_by_region"].items():
+            table.add_row(f"  weight in {region}", *map(percent, load))
+        parts.append(table)
+        parts += [
+            f"block {routing['block']}: expert {dead} is dead (mean weight of 0.1 percent at most)"
+            for dead in routing["dead"]
+        ]
+    for cka in report["cka"]:
+        title = f"block {cka['block']}: linear CKA of the experts ({cka['estimator']}, {cka['rows']} tokens)"
+        table = new_table(title, "expert", *heads)
+        for row in range(count):
+            table.add_row(
+                str(row), *("-" if value is None else f"{value:.2f}" for value in cka["matrix"][row])
+            )
+        parts.append(table)
+    return parts

@@ -1,0 +1,6 @@
+"""Ask a trained checkpoint: about single images, or about a whole data set at once."""
+
+from geomoe.inference.predictor import Prediction, Predictor, load
+from geomoe.inference.sweep import Predictions, open_split, predict_dataset, predict_many
+
+__all__ = ["Prediction", "Predictions", "Predictor", "load", "open_split", "predict_dataset", "predict_many"]

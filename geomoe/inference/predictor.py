@@ -1,0 +1,264 @@
+"""A trained network, ready to answer: raw images and places in, classes and routings out."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+
+from geomoe.build import build_algorithm
+from geomoe.checkpoint import load_checkpoint, load_weights
+from geomoe.coords import check_lonlat
+from geomoe.errors import ConfigError, CoordinateError, InputError
+from geomoe.types import UNKNOWN_DOMAIN, Batch, Experts, ModelOutput, Routing
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from numpy.typing import ArrayLike
+    from torch import Tensor, nn
+
+    from geomoe.config import RunConfig
+
+
+_ROWS = 8192  # places whose features are computed at once: bounds the memory of their float64 steps
+
+
+class Prediction(NamedTuple):
+    """The answer for a batch of images.
+
+    Attributes:
+        labels: (B,) int64 class ids.
+        names: the B class names that belong to them.
+        probabilities: (B, C) softmax of the class scores; each row sums to 1.
+        routings: one :class:`geomoe.Routing` for each MoGE block; empty without experts.
+    """
+
+    labels: Tensor
+    names: list[str]
+    probabilities: Tensor
+    routings: tuple[Routing, ...]
+
+
+class Predictor:
+    """A trained network in evaluation mode, with everything that its answers need.
+
+    Made by :func:`load`.
+
+    Attributes:
+        config: the run's configuration.
+        info: plain facts stored with the weights: classes, domains, bands, mean, std, ...
+        algorithm: the trained method; its ``model`` is the network.
+        device: where it runs.
+    """
+
+    def __init__(self, algorithm: nn.Module, config: RunConfig, info: dict[str, Any], device: str) -> None:
+        self.config, self.info = config, info
+        self.device = _device(device)
+        self.algorithm: Any = algorithm.to(self.device).eval().requires_grad_(False)
+        shape = (1, -1, 1, 1)
+        self._mean = torch.tensor(info["mean"], dtype=torch.float32, device=self.device).reshape(shape)
+        self._std = torch.tensor(info["std"], dtype=torch.float32, device=self.device).reshape(shape)
+
+    @property
+    def model(self) -> Any:  # noqa: ANN401 - any of the networks in geomoe.models
+        """The network alone."""
+        return self.algorithm.model
+
+    @property
+    def encoder(self) -> Any | None:  # noqa: ANN401 - a LocationEncoder
+        """The location encoder, or None when the network ignores places."""
+        return getattr(self.model, "encoder", None)
+
+    @property
+    def classes(self) -> list[str]:
+        """Class names, by class id."""
+        return list(self.info["classes"])
+
+    @property
+    def domains(self) -> list[str]:
+        """Domain (region) names, by domain id."""
+        return list(self.info["domains"])
+
+    @property
+    def num_experts(self) -> int:
+        """Specialists in each MoGE block; 0 for a network without experts."""
+        return getattr(self.model, "num_experts", 0)
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Numbers of the MoGE blocks, counted from 0; empty for a network without experts."""
+        return tuple(getattr(self.model, "blocks", ()))
+
+    def check_experts(self, experts: Experts) -> Experts:
+        """Return ``experts`` if this network can answer with them.
+
+        Raises:
+            ConfigError: not "all", "shared" or the number of an expert that exists, or an expert
+                asked of a network that has none.
+        """
+        if isinstance(experts, str) and experts == "all":
+            return experts
+        number = isinstance(experts, int) and not isinstance(experts, bool)
+        if not number and experts != "shared":
+            msg = f"experts: expected 'all', 'shared' or the number of an expert; got {experts!r}"
+            raise ConfigError(msg)
+        if not self.num_experts:
+            msg = f"experts: {self.config.algorithm} has no experts; use experts='all', not {experts!r}"
+            raise ConfigError(msg)
+        if number and not 0 <= int(experts) < self.num_experts:
+            msg = f"experts: this checkpoint has experts 0 to {self.num_experts - 1}; got {experts}"
+            raise ConfigError(msg)
+        return experts
+
+    def predict(
+        self,
+        image: ArrayLike | Tensor,
+        lonlat: ArrayLike | Tensor | None = None,
+        experts: Experts = "all",
+        *,
+        domain: ArrayLike | Tensor | None = None,
+    ) -> Prediction:
+        """Classify a batch of images.
+
+        Args:
+            image: (B, bands, height, width) raw values as in the data set (0 to 255, not scaled),
+                of any real dtype; normalised here with the training set's mean and std.
+            lonlat: (B, 2) degrees, longitude first; a row of NaN, NaN or no ``lonlat`` at all
+                means that the place is unknown.
+            experts: "all" (MoGE), "shared" (MoGE-SE: the shared expert alone) or the number of
+                the one specialist through which every image is forced.
+            domain: (B,) domain ids, for the encoder of domain ids alone; default: unknown.
+
+        Raises:
+            InputError: an image batch of another shape, band count or size, or not finite.
+            CoordinateError: impossible places, or not one for each image.
+            ConfigError: experts that this network does not have.
+        """
+        pixels = self._check_image(image)
+        places = self._check_places(lonlat, len(pixels))
+        domains = self._check_domain(domain, len(pixels))
+        output = self.forward(pixels, torch.from_numpy(places), domains, experts=experts)
+        probabilities = output.logits.float().softmax(dim=1)
+        labels = probabilities.argmax(dim=1)
+        names = [self.classes[label] for label in labels.tolist()]
+        return Prediction(labels, names, probabilities, output.routings)
+
+    @torch.inference_mode()
+    def forward(
+        self,
+        image: Tensor,
+        lonlat: Tensor,
+        domain: Tensor,
+        *,
+        experts: Experts = "all",
+        features: Tensor | None = None,
+        cka_tokens: int | None = None,
+    ) -> ModelOutput:
+        """Run the network on checked input; everything is moved to the predictor's device.
+
+        Args:
+            image: (B, bands, height, width) raw values.
+            lonlat: (B, 2) float64 degrees, longitude first; NaN, NaN where unknown.
+            domain: (B,) int64 domain ids, -1 where unknown.
+            experts: "all", "shared" or the number of one specialist.
+            features: (B, F) fixed location features, when they were computed before.
+            cka_tokens: also return every expert's output on this many tokens of each image.
+        """
+        self.check_experts(experts)
+        image = self.normalise(image)
+        lonlat, domain = lonlat.to(self.device), domain.to(self.device)
+        known = ~lonlat.isnan().any(dim=1)
+        features = None if features is None else features.to(self.device)
+        if cka_tokens is not None:
+            return self.model(
+                image,
+                lonlat,
+                known,
+                domain,
+                location_features=features,
+                experts=experts,
+                cka_tokens=cka_tokens,
+            )
+        index = torch.arange(len(image), device=self.device)
+        batch = Batch(image, torch.full_like(index, -1), lonlat, known, domain, index, features)
+        return self.algorithm(batch, experts=experts)
+
+    def normalise(self, image: Tensor) -> Tensor:
+        """(B, bands, height, width) raw values to what the network was trained on, on its device."""
+        return (image.to(self.device, torch.float32) - self._mean) / self._std
+
+    def location_features(self, lonlat: Tensor, domain: Tensor | None = None) -> Tensor | None:
+        """Fixed location features (N, F) of (N, 2) places; None for a network that ignores places."""
+        if self.encoder is None:
+            return None
+        domain = torch.full((len(lonlat),), UNKNOWN_DOMAIN) if domain is None else domain
+        with torch.inference_mode():
+            pairs = zip(lonlat.split(_ROWS), domain.split(_ROWS), strict=True)
+            parts = [self.encoder.features(a.to(self.device), b.to(self.device)) for a, b in pairs]
+        return torch.cat(parts)
+
+    def _check_image(self, image: ArrayLike | Tensor) -> Tensor:
+        pixels = image if isinstance(image, torch.Tensor) else torch.as_tensor(np.asarray(image))
+        bands, size = len(self.info["mean"]), self.config.model.image_size
+        if pixels.ndim != 4 or tuple(pixels.shape[1:]) != (bands, size, size):
+            msg = f"image: expected shape (B, {bands}, {size}, {size}), raw values; got {tuple(pixels.shape)}"
+            raise InputError(msg)
+        if pixels.is_complex() or not pixels.isfinite().all():
+            msg = f"image: expected finite real numbers; got NaN, infinity or complex ({pixels.dtype})"
+            raise InputError(msg)
+        return pixels
+
+    def _check_places(self, lonlat: ArrayLike | Tensor | None, count: int) -> np.ndarray:
+        if lonlat is None:
+            return np.full((count, 2), np.nan)
+        values = lonlat.detach().cpu().numpy() if isinstance(lonlat, torch.Tensor) else lonlat
+        places = check_lonlat(values).lonlat
+        if len(places) != count:
+            msg = f"lonlat: expected one place for each of the {count} images; got {len(places)}"
+            raise CoordinateError(msg)
+        return places
+
+    def _check_domain(self, domain: ArrayLike | Tensor | None, count: int) -> Tensor:
+        if domain is None:
+            return torch.full((count,), UNKNOWN_DOMAIN, dtype=torch.int64)
+        ids = torch.as_tensor(domain)
+        whole = ids.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
+        if ids.shape != (count,) or not whole:
+            msg = f"domain: expected {count} integer ids; got {ids.dtype} of shape {tuple(ids.shape)}"
+            raise InputError(msg)
+        if ((ids < UNKNOWN_DOMAIN) | (ids >= len(self.domains))).any():
+            msg = f"domain: expected ids from -1 (unknown) to {len(self.domains) - 1}; got {ids.tolist()}"
+            raise InputError(msg)
+        return ids.to(torch.int64)
+
+
+def load(path: str | PathLike[str], device: str = "auto") -> Predictor:
+    """Load a checkpoint of geomoe for prediction. Nothing in the file is executed.
+
+    Args:
+        path: a ``.ckpt`` file written by ``geomoe train``.
+        device: auto (a GPU if there is one), cpu, cuda, cuda:1, ...
+
+    Raises:
+        CheckpointError: the file is missing, foreign, corrupt or of another model.
+        ConfigError: no such device.
+    """
+    checkpoint = load_checkpoint(path)
+    _device(device)  # refuse a wrong device before the network is built
+    algorithm = build_algorithm(checkpoint.config, checkpoint.info)
+    load_weights(algorithm, checkpoint.state_dict, path)
+    return Predictor(algorithm, checkpoint.config, checkpoint.info, device)
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        msg = f"device: cannot use {name!r} here ({str(error).splitlines()[0]}); try auto or cpu"
+        raise ConfigError(msg) from error
+    return device

@@ -1,0 +1,220 @@
+"""One pass over a data set: every image is read once, however many ways the experts are asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader, Dataset, default_collate
+
+from geomoe.build import build_datamodule
+from geomoe.coords import check_lonlat
+from geomoe.errors import DataError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from geomoe.inference.predictor import Predictor
+    from geomoe.types import Experts, ModelOutput
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """What a network said about every sample of a data set, in the data set's order.
+
+    Attributes:
+        index: (N,) row of each sample in the data set.
+        lonlat: (N, 2) float64 degrees, longitude first; NaN, NaN where the place is unknown.
+        domain: (N,) domain ids; -1 where unknown.
+        block: (N,) id of the spatial block that each sample lies in; a data set that declares none
+            gives each sample a block of its own.
+        label: (N,) true class ids.
+        logits: (N, C) float32 class scores.
+        weights: (M, N, E) float32 gate weights of each MoGE block; M = 0 without experts.
+    """
+
+    index: NDArray[np.int64]
+    lonlat: NDArray[np.float64]
+    domain: NDArray[np.int64]
+    block: NDArray[np.int64]
+    label: NDArray[np.int64]
+    logits: NDArray[np.float32]
+    weights: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    @cached_property
+    def predicted(self) -> NDArray[np.int64]:
+        """(N,) class ids with the highest score."""
+        return self.logits.argmax(axis=1)
+
+    @cached_property
+    def correct(self) -> NDArray[np.bool_]:
+        """(N,) whether the predicted class is the true one."""
+        return self.predicted == self.label
+
+    @cached_property
+    def probabilities(self) -> NDArray[np.float64]:
+        """(N, C) softmax of the scores."""
+        scores = self.logits.astype(np.float64)
+        powers = np.exp(scores - scores.max(axis=1, keepdims=True))
+        return powers / powers.sum(axis=1, keepdims=True)
+
+    @cached_property
+    def top1(self) -> NDArray[np.int64]:
+        """(M, N) the expert with the largest gate weight, in each MoGE block."""
+        return self.weights.argmax(axis=2)
+
+
+def predict_dataset(
+    predictor: Predictor,
+    dataset: Dataset | Any,  # noqa: ANN401 - a data set or a data module
+    split: str | None = None,
+    experts: Experts = "all",
+    *,
+    batch_size: int = 256,
+    num_workers: int = 0,
+) -> Predictions:
+    """Ask a network about every sample of a data set.
+
+    Args:
+        predictor: from :func:`geomoe.load`.
+        dataset: a data set whose samples have raw ``image``, ``label``, ``lon``, ``lat`` and
+            ``domain`` (see docs/formats), or a data module of such data sets.
+        split: which part of a data module: train, val, test or held_out.
+        experts: "all", "shared" or the number of one specialist.
+        batch_size: images in a forward pass.
+        num_workers: processes that read images; 0: this one.
+
+    Raises:
+        InputError: an empty data set, one without places, labels or domains, or a split too many or too few.
+        ConfigError: experts that this network does not have.
+    """
+    chosen = predict_many(
+        predictor, dataset, [experts], split=split, batch_size=batch_size, num_workers=num_workers
+    )
+    return chosen[experts]
+
+
+def predict_many(
+    predictor: Predictor,
+    dataset: Dataset | Any,  # noqa: ANN401 - a data set or a data module
+    choices: Sequence[Experts],
+    *,
+    split: str | None = None,
+    batch_size: int = 256,
+    num_workers: int = 0,
+) -> dict[Experts, Predictions]:
+    """Like :func:`predict_dataset`, for several choices of experts in one pass over the images."""
+    choices = [predictor.check_experts(choice) for choice in choices]
+    data = _part(dataset, split)
+    lonlat, label, domain = _table(data)
+    features = predictor.location_features(torch.from_numpy(lonlat), torch.from_numpy(domain))
+    logits: dict[Experts, list[torch.Tensor]] = {choice: [] for choice in choices}
+    weights: dict[Experts, list[torch.Tensor]] = {choice: [] for choice in choices}
+    for rows, image in batches(data, batch_size, num_workers):
+        place, kind = torch.from_numpy(lonlat[rows]), torch.from_numpy(domain[rows])
+        local = None if features is None else features[rows]
+        for choice in choices:
+            output = predictor.forward(image, place, kind, experts=choice, features=local)
+            logits[choice].append(output.logits.float().cpu())
+            weights[choice].append(_gates(output).cpu())
+    index = np.arange(len(data))
+    block = np.asarray(getattr(data, "blocks", index), dtype=np.int64)
+    return {
+        choice: Predictions(
+            index, lonlat, domain, block, label,
+            torch.cat(logits[choice]).numpy(), torch.cat(weights[choice], dim=1).numpy(),
+        )
+        for choice in choices
+    }  # fmt: skip
+
+
+def batches(
+    data: Dataset, batch_size: int = 256, num_workers: int = 0, rows: NDArray[np.int64] | None = None
+) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
+    """Raw images in order: rows (B,) of the data set and image (B, bands, height, width).
+
+    Args:
+        data: a data set of sample dictionaries, with or without ``__getitems__``.
+        batch_size: images in a batch.
+        num_workers: processes that read images; 0: this one.
+        rows: which rows; default: all.
+    """
+    rows = np.arange(len(data)) if rows is None else rows  # type: ignore[arg-type]
+    loader: DataLoader = DataLoader(
+        data, batch_size=batch_size, sampler=rows.tolist(), num_workers=num_workers, collate_fn=_collate
+    )
+    start = 0
+    for sample in loader:
+        image = sample["image"]
+        yield rows[start : start + len(image)], image
+        start += len(image)
+
+
+def _collate(samples: Any) -> dict[str, Any]:  # noqa: ANN401 - a list of samples, or a batch made by the data set
+    return samples if isinstance(samples, dict) else default_collate(samples)
+
+
+def _gates(output: ModelOutput) -> torch.Tensor:
+    """(M, B, E) gate weights; (0, B, 0) without experts."""
+    if not output.routings:
+        return torch.zeros(0, len(output.logits), 0)
+    return torch.stack([routing.weights.float() for routing in output.routings])
+
+
+def open_split(predictor: Predictor, split: str, root: str | None = None) -> Any:  # noqa: ANN401 - a data set
+    """Open a split of the data that a checkpoint was trained on, under the protocol of its run.
+
+    Args:
+        predictor: from :func:`geomoe.load`.
+        split: train, val, test or held_out.
+        root: folder of the data; default: that of the run.
+
+    Raises:
+        ConfigError: no such split, or split held_out of a run that held nothing out.
+        DatasetNotFoundError: the data is not where it was looked for.
+        DataError: other data than the checkpoint was trained on: its splits may not be the same.
+    """
+    config = predictor.config
+    where = replace(config.data, root=root or config.data.root)
+    data = build_datamodule(replace(config, data=where)).dataset(split)
+    trained, found = predictor.info.get("data_hash"), getattr(data, "data_hash", None)
+    if trained != found:
+        msg = (
+            f"{config.data.name}: the checkpoint was trained on data {str(trained)[:12]}, here is "
+            f"{str(found)[:12]}: its test samples may have been trained on; use the geomoe that trained it"
+        )
+        raise DataError(msg)
+    return data
+
+
+def _part(dataset: Any, split: str | None) -> Any:  # noqa: ANN401 - a data set or a data module
+    if hasattr(dataset, "__getitem__"):
+        if split is not None:
+            msg = f"split: {type(dataset).__name__} is one split already; leave it out, got {split!r}"
+            raise InputError(msg)
+        return dataset
+    if split is None:
+        msg = f"split: {type(dataset).__name__} has several; choose train, val, test or held_out"
+        raise InputError(msg)
+    return dataset.dataset(split)
+
+
+def _table(data: Any) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:  # noqa: ANN401
+    """Checked lonlat (N, 2), label (N,) and domain (N,) of a data set, without reading an image."""
+    missing = [name for name in ("lonlat", "labels", "domains") if not hasattr(data, name)]
+    if missing:
+        msg = f"{type(data).__name__}: has no {', '.join(missing)}; these arrays have one row for each sample"
+        raise InputError(msg)
+    if len(data) == 0:
+        msg = f"{type(data).__name__}: has no samples to predict"
+        raise InputError(msg)
+    lonlat = check_lonlat(data.lonlat, where=f"{type(data).__name__}.lonlat").lonlat
+    return lonlat, np.asarray(data.labels, dtype=np.int64), np.asarray(data.domains, dtype=np.int64)

@@ -1,0 +1,158 @@
+"""A report survives the disk, prints its own numbers, and is compared with its like only."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+import pytest
+from matplotlib.image import imread
+
+from geomoe.errors import DataError, OutputError
+from geomoe.evaluation import Report, compare
+from geomoe.evaluation.experts import forced_matrices, routing_stats
+from geomoe.evaluation.scores import score
+
+REGIONS = ["Asia", "Europe", "Africa"]
+
+
+def make_report(predictions, held_out=None, algorithm="moge", experts="all", **changes) -> Report:
+    """A report as ``evaluate`` makes it, from synthetic predictions."""
+    names = [experts, "shared"] if algorithm == "moge" and experts == "all" else [experts]
+    inside = None
+    if len(names) == 2:
+        cka = {"block": 3, "matrix": [[1.0, 0.2, None]] * 3, "mean": 0.2, "rows": 64, "estimator": "unbiased"}
+        inside = {
+            "num_experts": 3, "top_k": 2, "blocks": [2, 3],
+            "forced": forced_matrices((2, 3), predictions, 3),
+            "routing": routing_stats((2, 3), predictions["all"], REGIONS),
+            "cka": [cka],
+        }  # fmt: skip
+    facts = {
+        "format": 1, "checkpoint": "runs/best.ckpt", "algorithm": algorithm, "seed": 0, "data": "bluemarble",
+        "data_hash": "abc", "split": "test", "split_seed": 0, "held_out": held_out, "experts": experts,
+        "classes": list("abcd"), "regions": REGIONS,
+        "bootstrap": {"samples": 50, "confidence": 0.95, "unit": "spatial block"},
+        "scores": {str(name): score(predictions[name], REGIONS, held_out, bootstrap=50) for name in names},
+        "experts_report": inside,
+    }  # fmt: skip
+    return Report({**facts, **changes})
+
+
+def test_saved_report_is_the_report(predictions, tmp_path):
+    report = make_report(predictions)
+    folder = report.save(tmp_path / "new" / "report")
+    assert Report.load(folder) == Report.load(folder / "report.json") == report
+    assert report.as_dict() == report.data
+    figures = {"regions.png", "reliability.png", "forced_experts.png", "expert_cka.png"}
+    assert {file.name for file in folder.iterdir()} == {"report.json", *figures}
+    for name in figures:
+        picture = imread(folder / name)
+        assert picture.shape[0] > 200
+        assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10  # not an empty page
+    report.save(folder)  # over itself
+    assert Report.load(folder) == report
+
+
+def test_a_report_without_experts_has_two_figures(predictions, tmp_path):
+    folder = make_report(predictions, algorithm="erm").save(tmp_path)
+    assert {file.name for file in folder.iterdir()} == {"report.json", "regions.png", "reliability.png"}
+
+
+def test_as_dict_is_a_copy_of_plain_values(predictions):
+    report = make_report(predictions)
+    copy = report.as_dict()
+    copy["scores"]["all"]["overall"]["accuracy"] = -1
+    assert report.scores()["overall"]["accuracy"] >= 0
+    assert "NaN" not in json.dumps(report.data)
+
+
+def test_table_has_the_numbers(predictions):
+    report = make_report(predictions)
+    text = report.table()
+    assert all(len(line) <= 100 for line in text.splitlines())
+    for choice in ("all", "shared"):
+        for row in [report.scores(choice)["overall"], *report.scores(choice)["regions"].values()]:
+            low, high = row["accuracy_interval"]
+            assert f"{100 * row['accuracy']:.1f}   {100 * low:.1f} to {100 * high:.1f}" in text
+    forced = report.data["experts_report"]["forced"][1]["accuracy"][2]
+    assert "   ".join(f"{100 * value:.1f}" for value in forced) in text
+    assert "spatial blocks" in text
+    assert "worst region" in text
+
+
+def test_held_out_table_keeps_source_and_held_out_apart(predictions):
+    text = make_report(predictions, held_out="Asia").table()
+    assert "source regions" in text
+    assert "held-out region (Asia)" in text
+    assert "overall" not in text
+
+
+def test_a_dead_expert_is_named(predictions):
+    predictions["all"].weights[0] = [0, 0.5, 0.5]
+    text = make_report(predictions).table()
+    assert "block 2: expert 0 is dead" in text
+    assert "block 3: expert" not in text
+
+
+def test_a_folder_that_cannot_be_written(predictions, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OutputError, match="cannot write the report"):
+        make_report(predictions).save(tmp_path / "file" / "report")
+
+
+def test_a_failed_save_leaves_nothing(predictions, tmp_path):
+    report = make_report(predictions, seed=math.nan)  # not JSON
+    with pytest.raises(ValueError, match="JSON"):
+        report.save(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"format": 2, "scores": {}}'])
+def test_load_refuses_what_is_no_report(tmp_path, content):
+    if content is not None:
+        (tmp_path / "report.json").write_text(content)
+    with pytest.raises(DataError, match=r"report\.json"):
+        Report.load(tmp_path)
+
+
+def test_compare_puts_methods_and_the_shared_expert_side_by_side(predictions):
+    moge = make_report(predictions)
+    erm = make_report({"all": predictions[0]}, algorithm="erm")
+    found = compare({"ERM": erm, "MoGE": moge})
+    rows = found.as_dict()["rows"]
+    assert [row["method"] for row in rows] == ["ERM", "MoGE", "MoGE-SE"]
+    for row, scores in zip(rows, [erm.scores(), moge.scores(), moge.scores("shared")], strict=True):
+        assert row["accuracy"] == scores["overall"]["accuracy"]
+        assert row["macro_f1"] == scores["overall"]["macro_f1"]
+        assert row["calibration_error"] == scores["overall"]["calibration_error"]
+        assert row["worst_accuracy"] == min(part["accuracy"] for part in scores["regions"].values())
+        assert row["held_out_accuracy"] is None
+        assert row["regions"] == {name: part["accuracy"] for name, part in scores["regions"].items()}
+        assert f"{row['method']}  " in str(found)
+        assert f"{100 * row['accuracy']:.1f}" in str(found)
+
+
+def test_compare_under_a_held_out_protocol(predictions):
+    report = make_report(predictions, held_out="Africa")
+    found = compare({"MoGE": report})
+    row = found.as_dict()["rows"][0]
+    assert row["accuracy"] == report.scores()["source"]["accuracy"]
+    assert row["held_out_accuracy"] == report.scores()["regions"]["Africa"]["accuracy"]
+    assert row["worst"] in ("Asia", "Europe")
+    assert f"{100 * row['held_out_accuracy']:.1f}" in str(found)
+    assert "Africa held out" in str(found)
+
+
+def test_compare_refuses_different_protocols(predictions):
+    one = make_report(predictions)
+    for change in ({"split": "val"}, {"split_seed": 1}, {"data_hash": "xyz"}):
+        with pytest.raises(
+            DataError, match=f"two has {next(iter(change))} .*compare reports of one protocol"
+        ):
+            compare({"one": one, "two": make_report(predictions, **change)})
+    with pytest.raises(DataError, match="held_out 'Asia'"):
+        compare({"one": one, "two": make_report(predictions, held_out="Asia")})
+    with pytest.raises(DataError, match="at least one"):
+        compare({})

@@ -1,0 +1,116 @@
+"""Every score is recomputed by a literal loop; intervals by drawing blocks by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from geomoe.evaluation.scores import reliability, score
+
+REGIONS = ["Asia", "Europe", "Africa"]
+
+
+def literal(predictions, rows):
+    """Accuracy, macro F1 and calibration error of some rows, one sample at a time."""
+    classes = predictions.logits.shape[1]
+    hits, counts, bins = 0, {k: [0, 0, 0] for k in range(classes)}, [[] for _ in range(15)]
+    for n in rows:
+        scores = np.exp(predictions.logits[n].astype(np.float64))
+        scores = scores / scores.sum()
+        guess, truth = int(np.argmax(scores)), int(predictions.label[n])
+        hits += guess == truth
+        for k in range(classes):
+            counts[k][0] += guess == k == truth
+            counts[k][1] += truth == k
+            counts[k][2] += guess == k
+        bins[min(int(np.ceil(scores.max() * 15)) - 1, 14)].append((scores.max(), guess == truth))
+    f1 = [2 * both / (true + said) for both, true, said in counts.values() if true]
+    gaps = [abs(sum(c for c, _ in bucket) - sum(h for _, h in bucket)) for bucket in bins]
+    return hits / len(rows), sum(f1) / len(f1), sum(gaps) / len(rows)
+
+
+def check(found, predictions, rows):
+    assert found["count"] == len(rows)
+    assert found["blocks"] == len({int(predictions.block[n]) for n in rows})
+    accuracy, macro_f1, error = literal(predictions, rows)
+    assert found["accuracy"] == pytest.approx(accuracy, abs=1e-12)
+    assert found["macro_f1"] == pytest.approx(macro_f1, abs=1e-6)
+    assert found["calibration_error"] == pytest.approx(error, abs=1e-6)
+
+
+def test_all_regions(predictions):
+    chosen = predictions["all"]
+    found = score(chosen, REGIONS, bootstrap=0)
+    check(found["overall"], chosen, range(300))
+    for number, region in enumerate(REGIONS):
+        check(found["regions"][region], chosen, [n for n in range(300) if chosen.domain[n] == number])
+    accuracies = {region: found["regions"][region]["accuracy"] for region in REGIONS}
+    assert accuracies[found["worst"]] == min(accuracies.values())
+    assert found["source"] is found["held_out"] is found["source_worst"] is None
+    assert found["overall"]["accuracy_interval"] is None
+
+
+def test_held_out_region_is_scored_apart(predictions):
+    chosen = predictions["all"]
+    found = score(chosen, REGIONS, "Europe", bootstrap=0)
+    check(found["source"], chosen, [n for n in range(300) if chosen.domain[n] in (0, 2)])
+    check(found["held_out"], chosen, [n for n in range(300) if chosen.domain[n] == 1])
+    sources = {name: found["regions"][name]["accuracy"] for name in ("Asia", "Africa")}
+    assert sources[found["source_worst"]] == min(sources.values())
+
+
+def test_regions_without_samples_are_left_out(predictions):
+    chosen = predictions["all"]
+    chosen.domain[chosen.domain == 1] = -1
+    found = score(chosen, REGIONS, "Europe", bootstrap=0)
+    assert list(found["regions"]) == ["Asia", "Africa"]
+    assert found["held_out"] is None
+    assert found["overall"]["count"] == 300
+    chosen.domain[:] = 1
+    found = score(chosen, REGIONS, "Europe", bootstrap=0)
+    assert found["source"] is found["source_worst"] is None
+    assert found["held_out"] == found["overall"]
+
+
+def test_intervals_draw_whole_blocks(predictions):
+    chosen = predictions["all"]
+    found = score(chosen, REGIONS, bootstrap=2000)["overall"]
+    draw = np.random.default_rng(7)
+    rows = [np.flatnonzero(chosen.block == block) for block in range(25)]
+    values = []
+    for _ in range(2000):
+        sample = np.concatenate([rows[block] for block in draw.integers(0, 25, 25)])
+        values.append(chosen.correct[sample].mean())
+    assert found["accuracy_interval"] == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=0.006)
+    low, high = found["macro_f1_interval"]
+    assert low < found["macro_f1"] < high
+    assert found["accuracy_interval"][0] < found["accuracy"] < found["accuracy_interval"][1]
+
+
+def test_intervals_are_the_same_every_time_and_wider_when_surer(predictions):
+    chosen = predictions["all"]
+    first, again = (score(chosen, REGIONS, bootstrap=200) for _ in range(2))
+    assert first == again
+    low, high = first["overall"]["accuracy_interval"]
+    narrow = score(chosen, REGIONS, bootstrap=200, confidence=0.5)["overall"]["accuracy_interval"]
+    assert low < narrow[0] < narrow[1] < high
+
+
+def test_one_block_has_no_interval(predictions):
+    chosen = predictions["all"]
+    chosen.block[:] = 3
+    assert score(chosen, REGIONS, bootstrap=100)["overall"]["accuracy_interval"] is None
+
+
+def test_reliability_bins_give_the_calibration_error(predictions):
+    chosen = predictions["all"]
+    bins = reliability(chosen)
+    assert sum(bins["count"]) == 300
+    gap = sum(
+        n * abs(sure - right)
+        for n, sure, right in zip(bins["count"], bins["confidence"], bins["accuracy"], strict=True)
+        if n
+    )
+    error = score(chosen, REGIONS, bootstrap=0)["overall"]["calibration_error"]
+    assert gap / 300 == pytest.approx(error, abs=1e-6)
+    assert [value is None for value in bins["confidence"]] == [n == 0 for n in bins["count"]]
