@@ -55,7 +55,7 @@ def make_table(regions: NDArray[np.uint8], landcover: NDArray[np.uint8]) -> str:
     split = assign_splits(chosen)
     order = np.lexsort((chosen.column, chosen.row, chosen.block))
     lines = [
-        "# bluemarble index 1: tools/make_bluemarble_index.py, from MCD12C1 v006 (2019) and Natural Earth 4.1",
+        "# bluemarble 1: tools/make_bluemarble_index.py, from MCD12C1 v006 (2019) and Natural Earth 4.1",
         "# lon, lat: centre in degrees",
         "# label: " + "; ".join(f"{i} {name}" for i, name in enumerate(CLASSES)),
         "# split under each declared seed: "

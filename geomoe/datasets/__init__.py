@@ -1,10 +1,34 @@
-"""Data sets: torchgeo-style readers, their splits and protocols, and the data modules over them."""
+"""Data sets: torchgeo-style readers, their splits and protocols, and the data modules over them.
 
-from geomoe.datasets.bluemarble import BlueMarble
-from geomoe.datasets.datamodule import BlueMarbleDataModule
-from geomoe.datasets.sampler import EpochSampler
+Names are looked up when they are first used: torchgeo takes seconds to import, and the index, the
+cache, the sampler and the auditor do without it.
+"""
 
-#: Name in a configuration -> data module; ``build_datamodule`` calls it with the keys of ``data``.
-DATASETS: dict[str, type[BlueMarbleDataModule]] = {"bluemarble": BlueMarbleDataModule}
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geomoe.datasets.bluemarble import BlueMarble
+    from geomoe.datasets.datamodule import BlueMarbleDataModule
+    from geomoe.datasets.sampler import EpochSampler
+    from geomoe.datasets.table import DATASETS
+
+# public name -> module that holds it
+_PUBLIC = {
+    "DATASETS": "geomoe.datasets.table",
+    "BlueMarble": "geomoe.datasets.bluemarble",
+    "BlueMarbleDataModule": "geomoe.datasets.datamodule",
+    "EpochSampler": "geomoe.datasets.sampler",
+}
 
 __all__ = ["DATASETS", "BlueMarble", "BlueMarbleDataModule", "EpochSampler"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is that of the name asked for
+    """Import a public name when it is first used."""
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    msg = f"module 'geomoe.datasets' has no attribute {name!r}"
+    raise AttributeError(msg)
