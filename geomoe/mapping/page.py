@@ -13,7 +13,7 @@ import hashlib
 import html
 import json
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import folium
 import numpy as np
@@ -27,10 +27,13 @@ from geomoe.mapping.labels import place_labels
 from geomoe.mapping.mercator import Frame, frame
 
 if TYPE_CHECKING:
+    from branca.element import Figure
+
     from geomoe.mapping.table import BlockSummary, Points, RoutingTable
 
 MOST_BYTES = 5_000_000
-_COARSEST = 8
+_WIDEST = 1440  # pixels from west to east: all that a page of this size has room for
+_COARSER = 8  # attempts at fewer pixels
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -89,12 +92,13 @@ def render_page(
     if len(summaries) != table.num_blocks:
         msg = f"page: expected {table.num_blocks} summaries, one for each block; got {len(summaries)}"
         raise ConfigError(msg)
-    for coarser in range(1, _COARSEST + 1):
+    first = -(-len(table.grid.lon) // _WIDEST)
+    for coarser in range(first, first + _COARSER):
         page = _assemble(table.title, _data(table, summaries, points, held_out, frame(table.grid, coarser)))
         if len(page.encode()) <= most_bytes:
             return page
     msg = (
-        f"page: does not fit into {most_bytes} bytes even with {_COARSEST} cells to a pixel; "
+        f"page: does not fit into {most_bytes} bytes even with pixels of {coarser} cells; "
         "map fewer cells (a larger step, a smaller bounding box) or fewer points"
     )
     raise OutputError(msg)
@@ -118,19 +122,23 @@ def _assemble(title: str, data: dict[str, Any]) -> str:
         attribution_control=False,
     )
     page._id = "experts"  # folium draws ids at random
-    figure = page.get_root()
+    figure = cast("Figure", page.get_root())
     figure._id = "geomoe"
     head = f"<title>{html.escape(title)}</title><style>{_asset('leaflet.css')}</style>"
-    figure.header.add_child(_raw(head, "0"), name="leaflet_css")
-    figure.header.add_child(_raw(f"<script>{_asset('leaflet.js')}</script>", "1"), name="leaflet_js")
+    figure.header.add_child(_Raw(head, "0"), name="leaflet_css")
+    figure.header.add_child(_Raw(f"<script>{_asset('leaflet.js')}</script>", "1"), name="leaflet_js")
     page.add_child(_App(script_json(data)))
     return _seal(figure.render())
 
 
-def _raw(text: str, number: str) -> Element:
-    element = Element("{{ this.text }}")
-    element._id, element.text = number, text
-    return element
+class _Raw(Element):
+    """Text that goes into the page as it is."""
+
+    _template = Template("{{ this.text }}")
+
+    def __init__(self, text: str, number: str) -> None:
+        super().__init__()
+        self._id, self.text = number, text
 
 
 def _seal(page: str) -> str:

@@ -135,7 +135,7 @@ def report_block(table: RoutingTable, block: int, mask: NDArray[np.bool_] | None
     area = area / area.sum()
     inside = area > 0
     experts = table.num_experts
-    share = np.bincount(table.dominant(block).ravel(), weights=area, minlength=experts)
+    share = np.bincount(table.dominant(block).ravel(), weights=area, minlength=experts).astype(np.float64)
     mean, spread = np.empty(experts), np.empty(experts)
     for expert in range(experts):
         weight = table.weights[block, :, expert]

@@ -1,0 +1,120 @@
+"""The routing table as a figure for print: dominant expert and routing entropy of each block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap, ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from geomoe.mapping import palette
+from geomoe.mapping.earth import coastlines, earth_on
+from geomoe.mapping.labels import place_labels
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from matplotlib.axes import Axes
+
+    from geomoe.mapping.table import BlockSummary, RoutingTable
+
+
+def draw_figure(
+    table: RoutingTable, summaries: tuple[BlockSummary, ...], held_out: str | None = None
+) -> Figure:
+    """Draw one row for each block; latitude and longitude are equal-spaced (plate carree).
+
+    Args:
+        table: what the routers answer.
+        summaries: what is said about each block, in the table's order.
+        held_out: name of the region to outline.
+    """
+    west, south, east, north = table.grid.bounds
+    aspect = np.clip((north - south) / (east - west), 0.25, 2.0)
+    figure = Figure(figsize=(13, (6.2 * aspect + 1.1) * table.num_blocks + 0.4), layout="constrained")
+    # a $ would start mathematics
+    figure.suptitle(table.title.replace("$", r"\$"), fontsize=15, fontweight="bold")
+    axes = figure.subplots(table.num_blocks, 2, squeeze=False)
+    colours = palette.expert_colours(table.num_experts)
+    veil = np.zeros((*table.grid.shape, 4))
+    veil[~earth_on(table.grid).land] = (0.93, 0.95, 0.96, 0.75)
+    extent = (west, east, south, north)
+    for block, summary in enumerate(summaries):
+        left, right = axes[block]
+        flat = ListedColormap(colours)
+        left.imshow(
+            table.dominant(block),
+            extent=extent,
+            cmap=flat,
+            vmin=-0.5,
+            vmax=len(colours) - 0.5,
+            interpolation="nearest",
+        )
+        _number(left, table, block, colours)
+        _legend(left, summary, colours)
+        shades = LinearSegmentedColormap.from_list("entropy", palette.ENTROPY_STOPS)
+        image = right.imshow(
+            table.entropy(block), extent=extent, cmap=shades, vmin=0, vmax=1, interpolation="nearest"
+        )
+        below = right.inset_axes((0.25, -0.15, 0.5, 0.035))
+        figure.colorbar(image, cax=below, orientation="horizontal").ax.tick_params(labelsize=8)
+        for axis, what in ((left, "dominant expert"), (right, "routing entropy (0 one expert, 1 all alike)")):
+            axis.imshow(veil, extent=extent, interpolation="nearest")
+            _outline(axis, held_out)
+            axis.set(xlim=(west, east), ylim=(south, north), title=f"{table.blocks[block]}: {what}")
+            axis.tick_params(labelsize=8)
+    return figure
+
+
+def write_figure(
+    table: RoutingTable, summaries: tuple[BlockSummary, ...], path: Path, held_out: str | None = None
+) -> None:
+    """Write :func:`draw_figure` as a PNG; the same input gives the same bytes."""
+    draw_figure(table, summaries, held_out).savefig(path, format="png", dpi=110, metadata={"Software": None})
+
+
+def _number(axis: Axes, table: RoutingTable, block: int, colours: list[str]) -> None:
+    for label in place_labels(table, block, earth_on(table.grid).land):
+        colour = colours[label.expert]
+        box = {"boxstyle": "circle,pad=0.2", "facecolor": colour, "edgecolor": "white", "linewidth": 0.8}
+        axis.text(
+            label.lon,
+            label.lat,
+            str(label.expert),
+            ha="center",
+            va="center",
+            fontsize=7,
+            color=palette.ink(colour),
+            bbox=box,
+            zorder=5,
+        )
+
+
+def _legend(axis: Axes, summary: BlockSummary, colours: list[str]) -> None:
+    keys: list[Any] = [
+        Patch(facecolor=colour, label=f"{expert}: {100 * share:.0f} %")
+        for expert, (colour, share) in enumerate(zip(colours, summary.report.share, strict=True))
+    ]
+    axis.legend(
+        handles=keys,
+        title="expert: share of land",
+        loc="upper center",
+        bbox_to_anchor=(0.5, -0.06),
+        ncols=min(8, len(keys)),
+        fontsize=8,
+        title_fontsize=8,
+        frameon=False,
+    )
+
+
+def _outline(axis: Axes, held_out: str | None) -> None:
+    for region, geometry in coastlines().items():
+        for polygon in geometry["coordinates"]:
+            for ring in polygon:
+                lon, lat = np.array(ring).T
+                axis.plot(lon, lat, color="#22313a", linewidth=0.4, zorder=3)
+                if region == held_out:
+                    axis.plot(lon, lat, color="white", linewidth=2.2, zorder=4)
+                    axis.plot(lon, lat, color="black", linewidth=1.1, linestyle="--", zorder=4)

@@ -1,0 +1,46 @@
+"""The routing table as a Cloud-Optimised GeoTIFF: one band for each expert of each MoGE block."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import rasterio
+from rasterio.transform import from_origin
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from geomoe.mapping.table import RoutingTable
+
+
+def band_names(table: RoutingTable) -> list[str]:
+    """Names of the bands in order, e.g. "block 8, expert 2"; bands count from 1, experts from 0."""
+    return [f"{block}, expert {expert}" for block in table.blocks for expert in range(table.num_experts)]
+
+
+def write_raster(table: RoutingTable, path: Path) -> None:
+    """Write gate weights as float32 bands in EPSG:4326, north up, NaN where there is no value.
+
+    The facts of the table become tags of the file.
+    """
+    west, _, _, north = table.grid.bounds
+    height, width = table.grid.shape
+    profile = {
+        "driver": "COG",
+        "width": width,
+        "height": height,
+        "count": table.num_blocks * table.num_experts,
+        "dtype": "float32",
+        "crs": "EPSG:4326",
+        "transform": from_origin(west, north, table.grid.step, table.grid.step),
+        "nodata": np.nan,
+        "compress": "deflate",
+        "predictor": "yes",
+        "overview_resampling": "average",
+    }
+    with rasterio.open(path, "w", **profile) as file:
+        file.update_tags(title=table.title, **dict(table.facts))
+        for number, name in enumerate(band_names(table)):
+            file.write(table.image(*divmod(number, table.num_experts)), number + 1)
+            file.set_band_description(number + 1, name)

@@ -1,0 +1,49 @@
+"""The routing table as GeoParquet: one row for each cell, its centre as a point."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import geopandas
+import numpy as np
+import pandas as pd
+
+from geomoe.mapping.earth import earth_on
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from geomoe.mapping.table import RoutingTable
+
+
+def column_name(block: str) -> str:
+    """The name of a block as the start of a column's name: "block 8" becomes "block_8"."""
+    return block.replace(" ", "_")
+
+
+def write_vector(table: RoutingTable, path: Path) -> None:
+    """Write cells in row-major order, EPSG:4326.
+
+    Columns: ``region`` and ``landcover`` at the centre (categories), then for each block
+    ``BLOCK_dominant`` (uint8), ``BLOCK_entropy`` (0 to 1) and ``BLOCK_expert_K`` (gate weight).
+    """
+    earth = earth_on(table.grid)
+    columns: dict[str, object] = {
+        "region": _named(earth.region, earth.regions),
+        "landcover": _named(earth.landcover, earth.covers),
+    }
+    for number, block in enumerate(table.blocks):
+        name = column_name(block)
+        columns[f"{name}_dominant"] = table.dominant(number).ravel()
+        columns[f"{name}_entropy"] = table.entropy(number).ravel()
+        for expert in range(table.num_experts):
+            columns[f"{name}_expert_{expert}"] = np.ascontiguousarray(table.weights[number, :, expert])
+    places = table.grid.lonlat()
+    points = geopandas.points_from_xy(places[:, 0], places[:, 1], crs="EPSG:4326")
+    geopandas.GeoDataFrame(columns, geometry=points).to_parquet(path, index=False)
+
+
+def _named(numbers: NDArray[np.uint8], names: tuple[str, ...]) -> pd.Categorical:
+    return pd.Categorical.from_codes(numbers.ravel().astype(np.int64), pd.Index(names))

@@ -1,0 +1,93 @@
+"""Writing several files together: all of them, or none."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from geomoe.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import TracebackType
+
+
+class Workplace:
+    """A folder that is filled out of sight and shown when it is complete.
+
+    Files are made in a hidden folder inside the output folder (so that the final step is a rename on
+    one file system) and moved by :meth:`finish`. If anything fails before, the output folder is as
+    it was: its old files untouched, the folder itself gone if it was not there.
+
+    Args:
+        folder: the output folder; tried at once, so that hours of work are not lost to a typing error.
+
+    Raises:
+        OutputError: on entering: the folder cannot be made or written.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._made: list[Path] = []
+        self._hidden: Path | None = None
+        self._names: list[str] = []
+
+    def __enter__(self) -> Self:
+        missing = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
+        try:
+            for path in reversed(missing):
+                path.mkdir()
+                self._made.append(path)
+            self._hidden = Path(tempfile.mkdtemp(prefix=".map-", dir=self.folder))
+        except OSError as error:
+            self._undo()
+            raise self._refusal(error) from error
+        return self
+
+    def write(self, name: str, writer: Callable[[Path], object]) -> None:
+        """Let ``writer`` make a file of this name; :meth:`finish` moves it to the output folder.
+
+        Raises:
+            OutputError: it could not be written.
+        """
+        if self._hidden is None:
+            msg = "the workplace is not open"
+            raise RuntimeError(msg)
+        try:
+            writer(self._hidden / name)
+        except OSError as error:
+            raise self._refusal(error) from error
+        self._names.append(name)
+
+    def finish(self) -> tuple[Path, ...]:
+        """Move every file into the output folder, over older ones of the same name.
+
+        Raises:
+            OutputError: the folder has changed meanwhile and cannot be written any more.
+        """
+        try:
+            for name in self._names:
+                os.replace(self._hidden / name, self.folder / name)  # type: ignore[operator]
+        except OSError as error:
+            raise self._refusal(error) from error
+        self._made.clear()
+        return tuple(self.folder / name for name in self._names)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo()
+
+    def _undo(self) -> None:
+        if self._hidden is not None:
+            shutil.rmtree(self._hidden, ignore_errors=True)
+        for path in reversed(self._made):
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+
+    def _refusal(self, error: OSError) -> OutputError:
+        reason = (error.strerror or str(error)).splitlines()[0]
+        return OutputError(f"{self.folder}: cannot write the map: {reason}; choose another --output")
