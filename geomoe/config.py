@@ -21,7 +21,7 @@ class DataConfig:
 
     Args:
         name: data set; see the table in geomoe.datasets.
-        root: folder of the data; default: GEOMOE_DATA, else the data set's own place.
+        root: folder of the data; default: GEOMOE_CACHE, else the system's cache folder.
         held_out: region left out of training and of model selection, e.g. Asia; none: all train.
         split_seed: which of the declared train/val/test splits.
         batch_size: samples in a step, on each device.

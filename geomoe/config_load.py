@@ -6,6 +6,7 @@ the classes declare. All faults of all sources are collected and reported togeth
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import re
@@ -64,8 +65,8 @@ def _keys_of(cls: type, section: str) -> Iterator[Key]:
 
 def argument_docs(cls: type) -> dict[str, str]:
     """Argument name -> text, from the ``Args:`` part of a Google docstring."""
-    text = (cls.__doc__ or "").partition("Args:\n")[2]
-    found = re.findall(r"^ +(\w+): (.+(?:\n {12,}\S.*)*)", text, flags=re.MULTILINE)
+    text = inspect.cleandoc(cls.__doc__ or "").partition("Args:\n")[2]
+    found = re.findall(r"^ {4}(\w+): (.+(?:\n {8,}\S.*)*)", text, flags=re.MULTILINE)
     return {name: " ".join(doc.split()) for name, doc in found}
 
 
@@ -173,10 +174,10 @@ def convert(setting: Setting) -> Any:  # noqa: ANN401 - the type is that of the 
     parser.add_argument("--value", type=key.hint)
     try:
         result = parser.parse_object({"value": value}).value
-    except ArgumentError:
-        result = None
-    refused = result is None and type(None) not in typing.get_args(key.hint)
-    if refused or (isinstance(result, float) and not math.isfinite(result)):
+    except ArgumentError as error:
+        raise ConfigError(_wrong_type(key, setting)) from error
+    empty = result is None and type(None) not in typing.get_args(key.hint)  # which jsonargparse lets pass
+    if empty or (isinstance(result, float) and not math.isfinite(result)):
         raise ConfigError(_wrong_type(key, setting))
     return result
 
@@ -247,10 +248,11 @@ class _OnceLoader(yaml.SafeLoader):
         """Build one mapping, after looking for keys given twice."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
-            if key_node.value in seen:
-                problem = f"key {key_node.value!r} is given twice"
+            name = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
+            if name is None or name in seen:
+                problem = f"key {name!r} is given twice" if name else "a key must be a name"
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-            seen.add(key_node.value)
+            seen.add(name)
         return super().construct_mapping(node, deep)
 
 

@@ -44,7 +44,9 @@ def plain(value: Any) -> Any:  # noqa: ANN401 - any result
 
 
 def show(result: Result, *, as_json: bool) -> None:
-    """Write a result to stdout."""
+    """Write a result to stdout; a helper process of a run has none."""
+    if result.data is None:
+        return
     text = json.dumps(plain(result.data), indent=2, ensure_ascii=False, allow_nan=False)
     sys.stdout.write((text if as_json else result.text).rstrip("\n") + "\n")
     sys.stdout.flush()

@@ -14,6 +14,14 @@ class UsageError(GeomoeError):
     """The command line itself is wrong."""
 
 
+def positive_int(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        msg = f"expected a whole number from 1; got {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
 class Parser(argparse.ArgumentParser):
     """An argparse parser that raises :class:`UsageError` in one line instead of printing its usage.
 
@@ -48,6 +56,7 @@ class Parser(argparse.ArgumentParser):
         args, extra = self.parse_known_args(argv)
         if extra:
             self.error("; ".join(self.unknown(word) for word in extra))
+        args.command = ["geomoe", self.verb, *argv]
         return args
 
     def unknown(self, word: str) -> str:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import shlex
-import sys
 from argparse import Namespace
+from pathlib import Path
 
 from geomoe.cli.console import Result, rows
 from geomoe.cli.parsing import Parser
-from geomoe.config_checks import nearest, refuse
+from geomoe.config_checks import nearest
 from geomoe.config_load import Setting, keys, load, nearest_key, shipped
 
 _SWITCHES = ("--resume", "--dry-run", "--print-config", "--json", "--quiet", "--debug", "--help", "-h")
 _ALIASES = {"held_out": "data.held_out"}
 
 _DESCRIPTION = """\
-Train one method and judge it on the test split. NAME is a shipped configuration; --config lays a
+Train one method; geomoe evaluate judges it afterwards. NAME is a shipped configuration; --config lays a
 file of your own over it, or stands alone. Values are taken from the defaults, the environment
 (GEOMOE_TRAINER__MAX_EPOCHS=3), the files and the flags; a later one wins."""
 
@@ -33,7 +34,7 @@ class TrainParser(Parser):
         settings, rest, faults = split(argv)
         args, extra = self.parse_known_args(rest)
         args.settings, args.faults = settings, faults + [self.unknown(word) for word in extra]
-        args.command = shlex.join(["geomoe", "train", *argv])
+        args.command = ["geomoe", "train", *argv]
         return args
 
     def format_help(self) -> str:
@@ -120,11 +121,28 @@ def run(args: Namespace) -> Result:
         return Result(config.as_dict(), to_yaml(config))
     from geomoe.training import fit
 
-    quiet = args.quiet or args.json and not sys.stderr.isatty()
-    result = fit(config, resume=args.resume, dry_run=args.dry_run, command=args.command, quiet=quiet)
+    result = fit(config, resume=args.resume, dry_run=args.dry_run, command=args.command, quiet=args.quiet)
+    if is_helper():
+        return Result(None, "")
     facts = {"run": result.folder, "best": result.best, "last": result.last}
-    text = rows({**facts, **result.metrics})
-    return Result({**facts, "metrics": result.metrics}, text)
+    metrics = dict(result.metrics)
+    if args.dry_run:
+        metrics["test_acc"] = _test(result.best)
+    return Result({**facts, "metrics": metrics}, rows({**facts, **metrics}))
+
+
+def is_helper() -> bool:
+    """Whether this is one of several processes of a run, and not the one that reports."""
+    ranks = [os.environ.get(name, "0") for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK")]
+    return any(rank not in {"", "0"} for rank in ranks)
+
+
+def _test(checkpoint: Path) -> float:
+    """Load a checkpoint anew and judge it on the test split."""
+    from geomoe.evaluation import evaluate
+
+    report = evaluate(checkpoint, split="test", bootstrap=0, diagnostics=False)
+    return report.scores()["overall"]["accuracy"]
 
 
 def resume_hint(args: Namespace, argv: list[str]) -> str:

@@ -1,0 +1,58 @@
+"""``geomoe map-experts``: the map of what the routers do."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from geomoe.cli.console import Result
+from geomoe.cli.files import check_folder
+from geomoe.cli.parsing import Parser
+
+if TYPE_CHECKING:
+    from geomoe.mapping import MapResult
+
+_DESCRIPTION = """\
+Ask a checkpoint's routers on a grid over the Earth, and write from one routing table: an
+interactive page that needs no network (.html), a GeoTIFF (.tif), a GeoParquet (.parquet) and a
+picture (.png)."""
+
+_EXAMPLE = "geomoe map-experts --checkpoint runs/bluemarble/moge/seed0/checkpoints/best.ckpt --output map"
+
+
+def parser() -> Parser:
+    """The parser of this verb."""
+    made = Parser("map-experts", _DESCRIPTION, _EXAMPLE)
+    made.add_argument("--checkpoint", metavar="FILE", required=True, help="of a moge run")
+    made.add_argument("--output", metavar="DIR", required=True, help="folder of the map")
+    made.add_argument(
+        "--step", type=float, default=0.5, metavar="DEGREES", help="side of a grid cell (default: 0.5)"
+    )
+    made.add_argument(
+        "--bounds",
+        type=float,
+        nargs=4,
+        metavar=("WEST", "SOUTH", "EAST", "NORTH"),
+        help="part of the Earth, in degrees (default: all of it)",
+    )
+    made.add_argument("--no-points", action="store_true", help="leave out the training and test points")
+    return made
+
+
+def run(args: Namespace) -> Result:
+    """Draw the map and say where it is."""
+    check_folder(args.output)
+    from geomoe.mapping import map_experts
+
+    bounds = None if args.bounds is None else tuple(args.bounds)
+    drawn = map_experts(args.checkpoint, args.output, args.step, bounds, points=not args.no_points)
+    return Result({"files": drawn.files, **drawn.report}, text_of(drawn))
+
+
+def text_of(drawn: MapResult) -> str:
+    """The files, then what each block's experts do, in words."""
+    lines = [str(path) for path in drawn.files]
+    for block in drawn.report["blocks"]:
+        shares = ", ".join(f"{number}: {share:.0%}" for number, share in enumerate(block["share_of_land"]))
+        lines += ["", f"{block['name']}: dominant expert's share of the land {shares}", *block["verdicts"]]
+    return "\n".join(lines)

@@ -1,0 +1,144 @@
+"""Tables of points: read with every row kept, written with the embedding beside what was there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import geopandas
+import numpy as np
+import pandas as pd
+import torch
+
+from geomoe.cli.files import whole_file
+from geomoe.coords import Places, check_lonlat
+from geomoe.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_CHUNK = 65536  # rows encoded at once
+_MISSING = {"", "na", "nan", "none", "null"}
+
+
+class PointTable(NamedTuple):
+    """The rows of a file.
+
+    Attributes:
+        frame: every column as it was read (CSV: text, digit for digit).
+        places: the same rows' checked coordinates.
+    """
+
+    frame: pd.DataFrame
+    places: Places
+
+
+def read_points(path: Path, lon: str = "lon", lat: str = "lat") -> PointTable:
+    """Read points in their order.
+
+    Args:
+        path: .csv with two columns of degrees, or .parquet with point geometry or such columns.
+        lon: name of the column of longitudes.
+        lat: name of the column of latitudes.
+
+    Raises:
+        DataError: missing, empty or unreadable file, no such columns, text that is no number,
+            geometry that is no point.
+        CoordinateError: exactly one coordinate, infinite, or off the Earth.
+    """
+    frame = _read(path)
+    if isinstance(frame, geopandas.GeoDataFrame):
+        return PointTable(frame, check_lonlat(_from_geometry(frame, path), where=str(path)))
+    absent = [name for name in (lon, lat) if name not in frame.columns]
+    if absent:
+        columns = ", ".join(map(str, frame.columns))
+        msg = f"{path}: no column {' or '.join(absent)} (columns: {columns}); name them with --lon and --lat"
+        raise DataError(msg)
+    lonlat = np.stack([_numbers(frame[name], path) for name in (lon, lat)], axis=1)
+    return PointTable(frame, check_lonlat(lonlat, where=f"{path}, columns {lon}, {lat}"))
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        if path.suffix == ".csv":
+            return pd.read_csv(path, dtype=str, keep_default_na=False)
+        try:
+            return geopandas.read_parquet(path)
+        except ValueError:  # parquet without geometry
+            return pd.read_parquet(path)
+    except OSError as error:
+        msg = f"{path}: cannot be read: {error.strerror or str(error).splitlines()[0]}"
+        raise DataError(msg) from error
+    except ValueError as error:  # pandas' and pyarrow's own errors are ValueErrors too
+        what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        msg = f"{path}: not a {path.suffix.removeprefix('.')} file with columns: {what}"
+        raise DataError(msg) from error
+
+
+def _numbers(column: pd.Series, path: Path) -> NDArray[np.float64]:
+    text = column.astype(object).map(lambda value: str(value).strip())
+    missing = column.isna() | text.str.lower().isin(_MISSING)
+    numbers = pd.to_numeric(text.where(~missing), errors="coerce").to_numpy(np.float64)
+    wrong = np.isnan(numbers) & ~missing.to_numpy()
+    if wrong.any():
+        row = int(np.flatnonzero(wrong)[0])
+        msg = f"{path}: column {column.name}: row {row} is not a number of degrees: {text.iloc[row]!r}"
+        raise DataError(msg)
+    return numbers
+
+
+def _from_geometry(frame: geopandas.GeoDataFrame, path: Path) -> NDArray[np.float64]:
+    geometry = frame.geometry
+    known = ~(geometry.isna() | geometry.is_empty)
+    other = known & (geometry.geom_type != "Point")
+    if other.any():
+        row = int(np.flatnonzero(other)[0])
+        msg = f"{path}: expected points; row {row} is a {geometry.iloc[row].geom_type}"
+        raise DataError(msg)
+    if geometry.crs is not None and not geometry.crs.equals("EPSG:4326", ignore_axis_order=True):
+        geometry = geometry.to_crs("EPSG:4326")
+    lonlat = np.full((len(frame), 2), np.nan)
+    lonlat[known.to_numpy(), 0] = geometry[known].x
+    lonlat[known.to_numpy(), 1] = geometry[known].y
+    return lonlat
+
+
+def embed(places: Places, encoder: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.float32]:
+    """Encode places in chunks, (N, width) float32."""
+    lonlat = torch.from_numpy(places.lonlat)
+    with torch.inference_mode():
+        # an empty file still tells its width
+        parts = [encoder(chunk).float().numpy() for chunk in lonlat.split(_CHUNK)]
+    return np.concatenate(parts)
+
+
+def write_points(table: PointTable, embedding: NDArray[np.float32], path: Path) -> None:
+    """Write every row with its embedding, whole or not at all.
+
+    Raises:
+        DataError: the file has columns of these names already.
+        OutputError: the file cannot be written.
+    """
+    names = [f"embedding_{number}" for number in range(embedding.shape[1])]
+    taken = [name for name in ("has_location", *names) if name in table.frame.columns]
+    if taken:
+        msg = f"{path}: the points have a column {taken[0]} already; rename it first"
+        raise DataError(msg)
+    new = pd.DataFrame(embedding, columns=names, index=table.frame.index)
+    new.insert(0, "has_location", table.places.has_location)
+    frame: Any = pd.concat([table.frame, new], axis=1)
+    with whole_file(path) as scratch:
+        if path.suffix == ".csv":
+            frame.to_csv(scratch, index=False, float_format="%.9g")
+        else:
+            _with_geometry(frame, table.places).to_parquet(scratch, index=False)
+
+
+def _with_geometry(frame: Any, places: Places) -> geopandas.GeoDataFrame:  # noqa: ANN401 - either kind of frame
+    if isinstance(frame, geopandas.GeoDataFrame):
+        return frame
+    points = geopandas.points_from_xy(*places.lonlat.T, crs="EPSG:4326")
+    points[~places.has_location] = None
+    return geopandas.GeoDataFrame(frame, geometry=points)

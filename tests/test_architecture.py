@@ -1,0 +1,226 @@
+"""Who may import whom, what importing may do, and who may print: the house rules, checked."""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parents[1] / "geomoe"
+FILES = sorted(PACKAGE.rglob("*.py"))
+
+#: room -> level; a room imports only rooms of lower levels, and itself.
+LEVELS = {
+    "": -1,  # geomoe itself: the version and the lazy public names
+    "errors": -1,
+    "coords": 0,
+    "types": 0,
+    "config": 1,
+    "encoders": 1,
+    "moe": 1,
+    "losses": 1,
+    "metrics": 1,
+    "mapping": 1,  # tables and pages
+    "models": 2,
+    "datasets": 2,
+    "algorithms": 3,
+    "build": 4,
+    "checkpoint": 4,
+    "inference": 5,
+    "training": 6,
+    "evaluation": 6,
+    "mapping.route": 6,  # the forward pass, and the public function over it
+    "cli": 7,
+    "__main__": 8,
+}
+CONFIG = {"config", "config_load", "config_checks", "config_show"}  # one room in four files
+NAMED_ALONE = {"mapping.route"}
+INNER = ("errors", "coords", "types", "config", "encoders", "moe", "losses", "models", "algorithms")
+HEAVY = (
+    "lightning",
+    "pytorch_lightning",
+    "torchgeo",
+    "rasterio",
+    "geopandas",
+    "folium",
+    "pandas",
+    "matplotlib",
+)
+
+
+def module_of(path):
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def room_of(module):
+    first, second = (*module.split("."), "", "")[:2]
+    if first in CONFIG:
+        return "config"
+    return f"{first}.{second}" if f"{first}.{second}" in NAMED_ALONE else first
+
+
+def imports_of(path):
+    """Every geomoe module that a file imports, anywhere in it, with the line."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                if name.name.split(".")[0] == "geomoe":
+                    yield name.name.removeprefix("geomoe").lstrip("."), node.lineno
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: relative import"
+            base = (node.module or "").split(".")
+            if base[0] == "geomoe":
+                for name in node.names:
+                    longer = [*base[1:], name.name]
+                    is_module = (PACKAGE.joinpath(*longer).with_suffix(".py")).exists() or (
+                        PACKAGE.joinpath(*longer) / "__init__.py"
+                    ).exists()
+                    yield ".".join(longer if is_module else base[1:]), node.lineno
+
+
+def forbidden(module, imported):
+    """Whether one module may not import the other."""
+    own, other = room_of(module), room_of(imported)
+    if own == other:
+        return False
+    if module == "mapping" and other == "mapping.route":  # mapping/__init__ hands the public function on
+        return False
+    return LEVELS[other] >= LEVELS[own]
+
+
+def python(code, **options):
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, **options)
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def test_every_room_has_a_level():
+    assert {room_of(module_of(path)) for path in FILES} <= set(LEVELS)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_a_room_imports_only_lower_levels(path):
+    module = module_of(path)
+    wrong = [f"line {line}: {name}" for name, line in imports_of(path) if forbidden(module, name)]
+    assert not wrong, f"{module} (level {LEVELS[room_of(module)]}) imports {wrong}"
+
+
+def test_the_rule_catches_what_it_is_for():
+    assert forbidden("moe.layer", "encoders")
+    assert forbidden("moe.layer", "encoders.base")
+    assert forbidden("encoders.base", "models")
+    assert forbidden("training.task", "evaluation.run")
+    assert forbidden("mapping.page", "mapping.route")
+    assert forbidden("mapping.page", "inference")
+    assert not forbidden("mapping.route", "inference")
+    assert not forbidden("mapping.route", "mapping.table")
+    assert not forbidden("config_load", "config")
+    assert not forbidden("algorithms.moge", "losses.cka")
+
+
+def test_the_parser_of_imports_finds_them(tmp_path):
+    path = tmp_path / "x.py"
+    lines = (
+        "import geomoe.moe",
+        "def f():",
+        "    from geomoe.coords import check_lonlat",
+        "    from geomoe import cli",
+    )
+    path.write_text("\n".join(lines))
+    assert list(imports_of(path)) == [("moe", 1), ("coords", 3), ("cli", 4)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
+def test_only_the_command_line_prints_and_exits_and_nobody_asserts(path):
+    room = room_of(module_of(path))
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        assert not isinstance(node, ast.Assert), f"{path}:{node.lineno}: assert vanishes under python -O"
+        if isinstance(node, ast.Call) and room not in {"cli", "__main__"}:
+            called = ast.unparse(node.func)
+            assert called not in {"print", "exit", "sys.exit", "os._exit"}, f"{path}:{node.lineno}: {called}"
+
+
+def test_inner_rooms_need_torch_and_timm_alone():
+    """On a machine without the geospatial and training stacks, the networks and losses still import."""
+    modules = [f"geomoe.{module_of(path)}" for path in FILES if room_of(module_of(path)) in INNER]
+    python(
+        f"""
+import importlib, sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {HEAVY!r}:
+            raise ModuleNotFoundError(f"{{name}} was imported")
+sys.meta_path.insert(0, Refuse())
+for module in {modules!r}:
+    importlib.import_module(module)
+"""
+    )
+
+
+def test_drawing_needs_no_torch():
+    modules = [
+        f"geomoe.{module_of(path)}"
+        for path in FILES
+        if room_of(module_of(path)) == "mapping" and module_of(path) != "mapping"
+    ]
+    python(
+        f"import importlib, sys\nfor module in {modules!r}: importlib.import_module(module)\n"
+        "assert 'torch' not in sys.modules, 'torch was imported'"
+    )
+
+
+def test_importing_does_nothing(tmp_path):
+    """No folder, file, warning, environment variable, random number or device comes of an import."""
+    home = tmp_path / "home"
+    home.mkdir()
+    modules = [f"geomoe.{module_of(path)}" for path in FILES if module_of(path) != "__main__"]
+    code = f"""
+import importlib, os, random, warnings
+import numpy, torch
+def world():
+    numbers = torch.random.get_rng_state().tolist(), random.getstate(), numpy.random.get_state()[1].tolist()
+    return dict(os.environ), numbers, torch.get_num_threads(), torch.get_default_dtype(), os.getcwd()
+libraries = ("timm", "torchgeo.datasets", "torchgeo.datamodules", "lightning", "geopandas", "rasterio")
+for name in (*libraries, "folium", "matplotlib.pyplot"):
+    importlib.import_module(name)  # what these do is theirs
+before = world()
+warnings.simplefilter("error")
+for module in {modules!r}:
+    importlib.import_module(module.rstrip("."))
+assert before == world()
+assert not torch.cuda.is_initialized()
+"""
+    cache = tmp_path / "cache"
+    own = {"HOME": home, "GEOMOE_CACHE": cache, "XDG_CACHE_HOME": cache, "MPLCONFIGDIR": tmp_path / "mpl"}
+    settings = {
+        **os.environ,
+        **{name: str(value) for name, value in own.items()},
+        "PYTHONPATH": str(PACKAGE.parent),
+    }
+    python(code, cwd=home, env=settings)
+    left = [*home.rglob("*"), *cache.rglob("*")]
+    assert not [path for path in left if "geomoe" in path.name or path.name in {"runs", "data"}]
+
+
+def test_help_needs_no_torch():
+    """Imports that the help of every verb pulls in; torch would cost seconds, pandas and rich tenths."""
+    heavy = ("torch", "numpy", "pandas", "rich", "lightning", "matplotlib", "torchgeo", "timm")
+    python(
+        f"""
+import contextlib, io, sys
+from geomoe.cli import VERBS, main
+with contextlib.redirect_stdout(io.StringIO()):
+    assert main(["--help"]) == 0
+    assert main(["--version"]) == 0
+    for verb in VERBS:
+        assert main([verb, "--help"]) == 0
+    assert main(["train", "bluemarble", "--print-config"]) == 0
+found = [name for name in {heavy!r} if name in sys.modules]
+assert not found, found
+"""
+    )
