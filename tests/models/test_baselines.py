@@ -1,0 +1,78 @@
+"""The baseline networks: the plain transformer and the one with a location encoding."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.nn import functional
+
+from geomoe.errors import ConfigError
+from geomoe.models import LocationViT, PlainViT, create_backbone
+
+IMAGE = torch.randn(8, 3, 32, 32)
+
+
+def quick(**options):
+    return create_backbone("vit_quick", **{"num_classes": 5, "image_size": 32, **options})
+
+
+def test_plain_is_the_backbone_wherever_it_is_asked(lonlat):
+    vit = quick().eval()
+    output = PlainViT(vit)(IMAGE, lonlat, experts="all", cka_tokens=4)
+    assert torch.equal(output.logits, vit(IMAGE))
+    assert output.features.shape == (8, 64)
+    assert torch.equal(vit.head(output.features), output.logits)
+    assert output.routings == output.shared_features == output.expert_outputs == ()
+
+
+def test_location_equals_the_formula(encoder, lonlat):
+    vit = quick().eval()
+    model = LocationViT(vit, encoder, num_classes=7).eval()
+    for norm in (model.norm_image, model.norm_location):
+        torch.nn.init.normal_(norm.weight)
+        torch.nn.init.normal_(norm.bias)
+    output = model(IMAGE, lonlat)
+    z, phi = vit.forward_head(vit.forward_features(IMAGE), pre_logits=True), encoder(lonlat)
+    z = functional.layer_norm(z, (64,), model.norm_image.weight, model.norm_image.bias)
+    phi = functional.layer_norm(phi, (8,), model.norm_location.weight, model.norm_location.bias)
+    weight, bias = model.head.weight, model.head.bias
+    expected = z @ weight[:, :64].T + phi @ weight[:, 64:].T + bias
+    assert torch.allclose(output.logits, expected, atol=1e-5)
+    assert output.logits.shape == (8, 7)
+    assert torch.equal(model(IMAGE, location_features=encoder.features(lonlat)).logits, output.logits)
+
+
+def test_location_takes_the_backbones_classes_and_leaves_nothing_unused(encoder, lonlat):
+    model = LocationViT(quick(num_classes=9), encoder)
+    output = model(IMAGE, lonlat)
+    assert output.logits.shape == (8, 9)
+    output.logits.square().sum().backward()
+    assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+def test_location_without_a_place_uses_the_unknown(encoder, lonlat):
+    model = LocationViT(quick(), encoder).eval()
+    known = model(IMAGE, lonlat).logits
+    nowhere = model(IMAGE, lonlat * float("nan")).logits
+    assert nowhere.isfinite().all()
+    assert not torch.allclose(known, nowhere)
+    assert torch.equal(nowhere, model(IMAGE, lonlat, has_location=torch.zeros(8, dtype=torch.bool)).logits)
+
+
+@pytest.mark.parametrize("experts", ["shared", 0])
+def test_there_are_no_experts_to_choose(experts, encoder, lonlat):
+    for model in (PlainViT(quick()), LocationViT(quick(), encoder)):
+        with pytest.raises(
+            ConfigError, match=f"experts: .* has no experts to choose from; .* got {experts!r}"
+        ):
+            model(IMAGE, lonlat, experts=experts)
+
+
+def test_refusals(encoder):
+    with pytest.raises(ConfigError, match="lonlat: this network needs places"):
+        LocationViT(quick(), encoder)(IMAGE)
+    with pytest.raises(ConfigError, match="num_classes: expected at least 1; got 0"):
+        LocationViT(quick(), encoder, num_classes=0)
+    for network in (PlainViT, lambda vit: LocationViT(vit, encoder)):
+        with pytest.raises(ConfigError, match="expected a timm VisionTransformer"):
+            network(torch.nn.Linear(1, 1))
