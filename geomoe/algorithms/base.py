@@ -26,7 +26,8 @@ class Algorithm(nn.Module):
         options: the keyword arguments of the class, which are keys of ``loss`` in configurations.
 
     Raises:
-        ConfigError: an option out of its range.
+        ConfigError: an option out of its range, or a network that does not fit: with a location
+            encoder (its attribute ``encoder``) where places are not used, or the other way round.
     """
 
     uses_location: ClassVar[bool] = False
@@ -36,6 +37,12 @@ class Algorithm(nn.Module):
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ConfigError(f"label_smoothing: expected 0 to below 1; got {label_smoothing}")
+        if (getattr(model, "encoder", None) is not None) != self.uses_location:
+            which = "with" if self.uses_location else "without"
+            found = type(model).__name__
+            raise ConfigError(
+                f"{type(self).__name__}: needs a network {which} a location encoder; got {found}"
+            )
         self.model = model
         self.label_smoothing = label_smoothing
 

@@ -35,7 +35,7 @@ class MoGE(Algorithm):
             pass through the whole network without specialists: about the price of an ERM step on top.
 
     Raises:
-        ConfigError: an option out of its range.
+        ConfigError: an option out of its range, or a network without MoGE blocks.
     """
 
     uses_location: ClassVar[bool] = True
@@ -58,6 +58,9 @@ class MoGE(Algorithm):
         shared_task: float = 0.0,
     ) -> None:
         super().__init__(model, label_smoothing=label_smoothing)
+        if not hasattr(model, "route"):
+            found = type(model).__name__
+            raise ConfigError(f"MoGE: needs a network with MoGE blocks (geomoe.models.add_moge); got {found}")
         weights = {"aux": aux, "cka": cka, "supcon": supcon, "shared_task": shared_task}
         for name, weight in weights.items():
             if not 0 <= weight < float("inf"):
@@ -80,8 +83,6 @@ class MoGE(Algorithm):
             cka_tokens=self.cka_tokens if self.weights["cka"] else None,
             shared_features=self.weights["supcon"] > 0,
         )
-        if not output.routings:
-            raise ConfigError("moge: the network has no MoGE blocks; build it with geomoe.models.add_moge")
         terms = {"task": self.cross_entropy(output.logits, batch.label)}
         terms |= {name: self.weights[name] * term for name, term in self._regularisers(batch, output)}
         if self.weights["shared_task"]:
