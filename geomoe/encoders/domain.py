@@ -1,0 +1,86 @@
+"""An encoder of domain ids instead of places: what a router can do that is told the region."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from geomoe.encoders.base import LocationEncoder, check_size
+from geomoe.errors import ConfigError
+from geomoe.types import UNKNOWN_DOMAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import ArrayLike
+
+
+class DomainEmbedding(LocationEncoder):
+    """``domain``: one learned vector for each domain id, and one for "unknown" (id -1).
+
+    Its single feature is the id itself. Coordinates play no part: a sample of a known domain is known
+    even where its place is not, so ``has_location`` is not read.
+
+    Args:
+        num_domains: ids are 0 to num_domains - 1.
+        out_dim: width of the embedding.
+        noise: standard deviation of the noise on the embedding, in training.
+
+    Raises:
+        ConfigError: num_domains is missing or below 1.
+    """
+
+    def __init__(self, num_domains: int | None, out_dim: int = 64, noise: float = 0.0) -> None:
+        if num_domains is None:
+            msg = "num_domains: the encoder domain needs the number of domains of the data set"
+            raise ConfigError(msg)
+        check_size("num_domains", num_domains)
+        check_size("out_dim", out_dim)
+        super().__init__(1, out_dim, nn.Embedding(num_domains, out_dim), noise=noise)
+        self.num_domains = num_domains
+
+    def features(self, lonlat: Tensor, domain: Tensor | None = None) -> Tensor:
+        """The ids as (B, 1) float32 (exact below 2^24); -1 where the domain is unknown.
+
+        Args:
+            lonlat: (B, 2); only its length and device are read.
+            domain: (B,) int64 domain ids; none: unknown everywhere.
+
+        Raises:
+            ConfigError: an id that is neither -1 nor one of the domains, or another number of ids.
+        """
+        if domain is None:
+            return torch.full((len(lonlat), 1), float(UNKNOWN_DOMAIN), device=lonlat.device)
+        if domain.shape != (len(lonlat),) or domain.is_floating_point():
+            msg = f"domain: expected ({len(lonlat)},) whole numbers; got {tuple(domain.shape)} {domain.dtype}"
+            raise ConfigError(msg)
+        if not torch.compiler.is_compiling():
+            bad = (domain < UNKNOWN_DOMAIN) | (domain >= self.num_domains)
+            if bool(bad.any()):
+                limit = f"-1 (unknown) or 0 to {self.num_domains - 1}"
+                msg = f"domain: expected {limit}; got {int(domain[bad][0])} in {int(bad.sum())} rows"
+                raise ConfigError(msg)
+        return domain.to(torch.float32)[:, None]
+
+    def embed(self, features: Tensor, has_location: Tensor | None = None) -> Tensor:
+        """Vectors of the ids in (B, 1) ``features``: (B, L) float32."""
+        if features.ndim != 2 or features.shape[1] != 1:
+            msg = f"features: expected (B, 1) domain ids; got {tuple(features.shape)}"
+            raise ConfigError(msg)
+        ids = features[:, 0].long()
+        known = (ids >= 0)[:, None]
+        embedding = torch.where(known, self.head(ids.clamp(min=0)), self.unknown)
+        if self.training and self.noise > 0:
+            embedding = embedding + self.noise * torch.randn_like(embedding)
+        return embedding
+
+    def embed_grid(self, lon: ArrayLike, lat: ArrayLike) -> Iterator[tuple[slice, Tensor]]:
+        """Refused: a grid has places, and this encoder reads none.
+
+        Raises:
+            ConfigError: always.
+        """
+        msg = "encoder domain: it knows domain ids, not places, so it has no map; use another encoder"
+        raise ConfigError(msg)

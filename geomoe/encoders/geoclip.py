@@ -1,0 +1,89 @@
+"""GeoCLIP's pretrained location encoder (Vivanco Cepeda et al. 2023, arXiv 2309.16020)."""
+
+from __future__ import annotations
+
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from geomoe.encoders.pretrained import Freezable, PretrainedEncoder
+from geomoe.errors import ConfigError, DependencyNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+#: Width of GeoCLIP's location embedding.
+_WIDTH = 512
+
+#: Its capsules, by the standard deviation of their random Fourier frequencies: 1, 16 and 256.
+_CAPSULES = 3
+
+
+class GeoCLIP(Freezable):
+    """Sum of chosen frequency capsules of GeoCLIP: (B, 2) lonlat to (B, 512) float32.
+
+    Weights come with the package geoclip; nothing is downloaded. All three capsules together are
+    GeoCLIP's own embedding. Its map projection cuts the Earth at the antimeridian.
+
+    Args:
+        capsules: which capsules, 0 (low frequencies, smooth at the scale of continents), 1, 2.
+
+    Raises:
+        ConfigError: no capsule, one that does not exist, or one twice.
+        DependencyNotFoundError: the package geoclip is not installed.
+    """
+
+    def __init__(self, capsules: Sequence[int] = (0,)) -> None:
+        super().__init__()
+        chosen = tuple(capsules)
+        if not chosen or len(set(chosen)) < len(chosen) or not set(chosen) <= set(range(_CAPSULES)):
+            msg = f"capsules: expected some of 0, 1, 2, each once; got {list(chosen)}"
+            raise ConfigError(msg)
+        project, encoder = _import_geoclip()
+        self.capsules = nn.ModuleDict({str(i): encoder.get_submodule(f"LocEnc{i}") for i in sorted(chosen)})
+        self._project = project
+
+    def forward(self, lonlat: Tensor) -> Tensor:
+        """Embeddings of (B, 2) places in degrees."""
+        latlon = lonlat.flip(1)  # GeoCLIP's order, here and nowhere else
+        plane = self._project(latlon).float()
+        return torch.stack([capsule(plane) for capsule in self.capsules.values()]).sum(dim=0)
+
+
+class GeoCLIPEncoder(PretrainedEncoder):
+    """``geoclip``: GeoCLIP's embedding, standardised, then the MLP.
+
+    Args:
+        capsules: see :class:`GeoCLIP`.
+        hidden_dim: width of the head's hidden layer.
+        out_dim: width of the embedding.
+        noise: standard deviation of the noise on the standardised features, in training.
+        freeze: keep the pretrained weights as they are.
+    """
+
+    def __init__(
+        self,
+        capsules: Sequence[int] = (0,),
+        *,
+        hidden_dim: int = 128,
+        out_dim: int = 64,
+        noise: float = 0.0,
+        freeze: bool = True,
+    ) -> None:
+        super().__init__(
+            GeoCLIP(capsules), _WIDTH, hidden_dim=hidden_dim, out_dim=out_dim, noise=noise, freeze=freeze
+        )
+
+
+def _import_geoclip() -> tuple[Callable[[Tensor], Tensor], Any]:
+    """GeoCLIP's projection of (B, 2) lat, lon degrees, and its pretrained location encoder."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # what its image side says of its own dependencies
+            from geoclip.model.location_encoder import LocationEncoder, equal_earth_projection
+    except ImportError as error:
+        msg = f"encoder geoclip: needs the package geoclip; pip install 'geomoe[geoclip]' ({error})"
+        raise DependencyNotFoundError(msg) from error
+    return equal_earth_projection, LocationEncoder(from_pretrained=True)

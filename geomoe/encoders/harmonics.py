@@ -1,0 +1,185 @@
+"""Real spherical harmonics of places on the Earth, by recurrence on the unit vector.
+
+Every order of a degree is advanced at once: with Q the harmonics up to one factor per feature,
+
+    Q[l, m] = 2 z Q[l-1, m] - b[l, m] Q[l-2, m],    Q[l, +-l] = Re, Im (x + iy)^l,
+
+which is a polynomial in (x, y, z): no division by the cosine of the latitude, so poles and
+antimeridian are ordinary places, and so are gradients there. One multiplication by a constant per
+feature then gives the normalisation and the signs of the convention that was asked for.
+
+Values are stored feature-major, (L * L, N), so that each step runs over long contiguous rows, and
+returned as the (N, L * L) view of that memory: nothing is copied.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import lru_cache
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from geomoe.errors import ConfigError, CoordinateError
+
+#: Places handled at a time: the rows of a few degrees stay in cache.
+_CHUNK = 4096
+
+#: Names of the conventions; see :class:`SphericalHarmonics`.
+CONVENTIONS = ("satclip", "satclip-closed-form", "orthonormal")
+
+
+class _Coefficients(NamedTuple):
+    scale: Tensor  # (L * L, 1): from Q to Y
+    beta: tuple[Tensor, ...]  # for each degree l >= 2: (2l - 3, 1), orders -(l-2) to l-2
+
+
+class SphericalHarmonics(nn.Module):
+    """Real spherical harmonics of degrees 0 to L - 1: (N, 2) lonlat to (N, L * L).
+
+    Feature ``l * l + l + m`` is degree l, order m, with -l <= m <= l; m < 0 goes with
+    sin(abs(m) longitude), m > 0 with cos(m longitude). Degree l has features of about 20,000 / l km.
+
+    Conventions, with Y the orthonormal real harmonics without the Condon-Shortley phase:
+
+    - ``satclip``: (-1)^l Y, times pi where m = 0. What SatCLIP's "analytic" formulas compute where
+      they are accurate (they take the angles lon + 180 and lat + 90, and have sqrt((2l+1)/4*pi) for
+      sqrt((2l+1)/(4*pi)) at m = 0), and what its released weights expect.
+    - ``satclip-closed-form``: (-1)^(l+m) Y. SatCLIP's "closed-form" switch.
+    - ``orthonormal``: Y itself; the integral of Y_i Y_j over the unit sphere is 1 if i = j, else 0.
+
+    Args:
+        legendre_polys: L, at least 1. Checked to 100 and beyond; above about 200 float32 underflows.
+        convention: one of the names above.
+
+    Raises:
+        ConfigError: another convention, or an L that is not a positive integer.
+    """
+
+    def __init__(self, legendre_polys: int = 10, convention: str = "satclip") -> None:
+        super().__init__()
+        if isinstance(legendre_polys, bool) or not isinstance(legendre_polys, int) or legendre_polys < 1:
+            msg = f"legendre_polys: expected a positive whole number; got {legendre_polys!r}"
+            raise ConfigError(msg)
+        if convention not in CONVENTIONS:
+            msg = f"convention: expected one of {', '.join(CONVENTIONS)}; got {convention!r}"
+            raise ConfigError(msg)
+        self.legendre_polys = legendre_polys
+        self.convention = convention
+
+    @property
+    def feature_dim(self) -> int:
+        """Number of features, L * L."""
+        return self.legendre_polys**2
+
+    @property
+    def opposite(self) -> bool:
+        """Whether the convention evaluates Y at the opposite point: the sign (-1)^l."""
+        return self.convention != "orthonormal"
+
+    def extra_repr(self) -> str:
+        """Describe the module in one line."""
+        return f"legendre_polys={self.legendre_polys}, convention={self.convention!r}"
+
+    def forward(self, lonlat: Tensor) -> Tensor:
+        """Evaluate every harmonic.
+
+        Args:
+            lonlat: (N, 2) degrees, longitude first. Angles are taken in float64; the recurrence runs
+                in the dtype of ``lonlat``. NaN gives NaN.
+
+        Returns:
+            (N, L * L) in the dtype of ``lonlat``, on its device; stored feature-major. It is
+            differentiable, twice as well, where ``lonlat`` requires a gradient.
+
+        Raises:
+            CoordinateError: ``lonlat`` is not a floating (N, 2) tensor.
+        """
+        if lonlat.ndim != 2 or lonlat.shape[1] != 2 or not lonlat.is_floating_point():
+            msg = f"lonlat: expected floating (N, 2) degrees; got {tuple(lonlat.shape)} {lonlat.dtype}"
+            raise CoordinateError(msg)
+        x, y, z = unit_vector(lonlat)
+        if self.opposite:
+            x, y, z = -x, -y, -z
+        return self.evaluate(x.to(lonlat.dtype), y.to(lonlat.dtype), z.to(lonlat.dtype))
+
+    def evaluate(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
+        """Harmonics of (N,) unit vectors, already turned to the opposite point where it applies."""
+        known = _coefficients(self.legendre_polys, self.convention, x.dtype, x.device)
+        if torch.is_grad_enabled() and (x.requires_grad or y.requires_grad or z.requires_grad):
+            return _recurrence(x, y, z, known).t()
+        out = x.new_empty(self.feature_dim, len(x))
+        for start in range(0, len(x), _CHUNK):
+            part = slice(start, start + _CHUNK)
+            _recurrence_into(out[:, part], x[part], y[part], z[part], known)
+        return out.t()
+
+
+def unit_vector(lonlat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Unit vectors (x, y, z), each (N,) float64, of (N, 2) degrees; a pole is exactly (0, 0, +-1)."""
+    lon, lat = lonlat.double().unbind(dim=1)
+    lon = lon - 360 * torch.floor((lon + 180) / 360)  # so that 180 and -180 are one place
+    azimuth, height = torch.deg2rad(lon), torch.deg2rad(lat)
+    radius = torch.sin(torch.deg2rad(90 - lat.abs()))
+    return radius * torch.cos(azimuth), radius * torch.sin(azimuth), torch.sin(height)
+
+
+def _recurrence_into(out: Tensor, x: Tensor, y: Tensor, z: Tensor, known: _Coefficients) -> None:
+    """Write the harmonics of n places into ``out`` (L * L, n), without any other large tensor."""
+    degrees = math.isqrt(len(out))
+    rows = out.split([2 * degree + 1 for degree in range(degrees)])
+    twice_z = 2 * z
+    rows[0].fill_(1)
+    if degrees > 1:
+        torch.stack([y, twice_z, x], out=rows[1])
+    for degree in range(2, degrees):
+        row, last, before = rows[degree], rows[degree - 1], rows[degree - 2]
+        inner = row[1:-1]
+        torch.mul(last, twice_z, out=inner)
+        inner[1:-1].addcmul_(known.beta[degree], before, value=-1)
+        sine, cosine = last[0], last[-1]
+        torch.mul(sine, x, out=row[0]).addcmul_(cosine, y)
+        torch.mul(cosine, x, out=row[-1]).addcmul_(sine, y, value=-1)
+    out.mul_(known.scale)
+
+
+def _recurrence(x: Tensor, y: Tensor, z: Tensor, known: _Coefficients) -> Tensor:
+    """Same values as :func:`_recurrence_into`, out of place, for autograd: (L * L, N)."""
+    degrees = math.isqrt(len(known.scale))
+    twice_z = 2 * z
+    rows = [torch.ones_like(z)[None], torch.stack([y, twice_z, x])][:degrees]
+    for degree in range(2, degrees):
+        last, before = rows[degree - 1], rows[degree - 2]
+        middle = last * twice_z
+        middle = torch.cat([middle[:1], middle[1:-1] - known.beta[degree] * before, middle[-1:]])
+        sine, cosine = last[:1], last[-1:]
+        rows.append(torch.cat([sine * x + cosine * y, middle, cosine * x - sine * y]))
+    return torch.cat(rows) * known.scale
+
+
+@lru_cache(maxsize=32)
+def _coefficients(degrees: int, convention: str, dtype: torch.dtype, device: torch.device) -> _Coefficients:
+    """Constants of the recurrence, computed in float64 and then rounded once to ``dtype``."""
+    # Outside inference mode, so that the cached tensors can be saved for a later backward.
+    with torch.inference_mode(mode=False), torch.no_grad():
+        seeds = torch.ones(degrees, dtype=torch.float64)  # Y[m, m] / Re (x + iy)^m
+        for m in range(1, degrees):
+            seeds[m] = seeds[m - 1] * math.sqrt(1 + 0.5 / m)
+        seeds *= math.sqrt(1 / (4 * math.pi)) * math.sqrt(2)
+        seeds[0] = math.sqrt(1 / (4 * math.pi)) * (math.pi if convention == "satclip" else 1)
+        if convention == "satclip-closed-form":
+            seeds[1::2] *= -1  # the Condon-Shortley phase
+        growth = torch.ones(degrees, degrees, dtype=torch.float64)  # [l, m]: Y / (Q seed)
+        beta = [torch.empty(0), torch.empty(0)][:degrees]
+        for n in range(1, degrees):
+            order = torch.arange(n, dtype=torch.float64)
+            growth[n, :n] = growth[n - 1, :n] * torch.sqrt((4.0 * n**2 - 1) / (n**2 - order**2)) / 2
+            if n >= 2:
+                order = order[:-1]
+                ratio = (2 * n + 1) / (2 * n - 3) * ((n - 1) ** 2 - order**2) / (n**2 - order**2)
+                back = torch.sqrt(ratio) * growth[n - 2, : n - 1] / growth[n, : n - 1]
+                beta.append(torch.cat([back[1:].flip(0), back])[:, None].to(device, dtype))
+        scale = [(growth[n, : n + 1] * seeds[: n + 1]) for n in range(degrees)]
+        both = torch.cat([torch.cat([row[1:].flip(0), row]) for row in scale])
+        return _Coefficients(both[:, None].to(device, dtype), tuple(beta))

@@ -1,0 +1,200 @@
+"""Reading the released SatCLIP checkpoints: Lightning files with hyperparameters and every weight.
+
+Only tensors and plain values are read; a file whose pickle would run code is refused unread.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import re
+import zipfile
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from geomoe.errors import CheckpointError, ConfigError, DependencyNotFoundError
+
+#: The released checkpoints: vision tower and L.
+RELEASED = tuple(
+    f"SatCLIP-{tower}-L{polys}" for tower in ("ResNet18", "ResNet50", "ViT16") for polys in (10, 40)
+)
+
+#: harmonics_calculation in a checkpoint -> name in geomoe.encoders.harmonics.
+_CONVENTION = {"analytic": "satclip", "closed-form": "satclip-closed-form"}
+
+#: Where a checkpoint keeps the location encoder; `model.nnet.` holds the same tensors once more.
+_PREFIX = "model.location."
+
+
+class SatCLIPShape(NamedTuple):
+    """The hyperparameters that decide what SatCLIP's location encoder computes."""
+
+    legendre_polys: int
+    capacity: int
+    embed_dim: int
+    num_hidden_layers: int
+    harmonics_calculation: str = "analytic"
+
+    @property
+    def convention(self) -> str:
+        """Name of the harmonics' convention."""
+        if self.harmonics_calculation not in _CONVENTION:
+            known = ", ".join(_CONVENTION)
+            msg = f"harmonics_calculation: expected one of {known}; got {self.harmonics_calculation!r}"
+            raise ConfigError(msg)
+        return _CONVENTION[self.harmonics_calculation]
+
+    def expected(self) -> dict[str, tuple[int, ...]]:
+        """Key and shape of every tensor of the SIREN."""
+        width_in = self.legendre_polys**2
+        shapes: dict[str, tuple[int, ...]] = {}
+        for layer in range(self.num_hidden_layers):
+            shapes[f"layers.{layer}.weight"] = (self.capacity, width_in)
+            shapes[f"layers.{layer}.bias"] = (self.capacity,)
+            width_in = self.capacity
+        last = {"last_layer.weight": (self.embed_dim, width_in), "last_layer.bias": (self.embed_dim,)}
+        return {**shapes, **last}
+
+
+def read_satclip(weights: str | Path) -> tuple[SatCLIPShape, dict[str, Tensor]]:
+    """Read the location encoder out of a SatCLIP checkpoint.
+
+    Args:
+        weights: a local file, or hf:NAME to ask the Hugging Face hub.
+
+    Returns:
+        Its hyperparameters, and the state dict of its SIREN (keys ``layers.0.weight``, ...).
+
+    Raises:
+        CheckpointError: the file is missing, unreadable, would run code, or is not a SatCLIP
+            checkpoint; all faults of its keys and shapes are reported together.
+    """
+    path = find_weights(weights)
+    content = _load(path)
+    faults: list[str] = []
+    shape = _shape(content["hyper_parameters"], faults)
+    if shape is None:
+        raise CheckpointError(_report(path, faults))
+    state = _state(content["state_dict"], shape, faults)
+    if faults:
+        raise CheckpointError(_report(path, faults))
+    return shape, state
+
+
+def find_weights(weights: str | Path) -> Path:
+    """Local path of ``weights``; the hub is asked only for hf:NAME, and only while online.
+
+    Raises:
+        CheckpointError: no such file, no such released checkpoint, or not cached while offline.
+    """
+    text = str(weights)
+    if not text.startswith("hf:"):
+        path = Path(text).expanduser()
+        if not path.is_file():
+            hint = f"; or ask the hub with hf:NAME, NAME one of {', '.join(RELEASED)}"
+            msg = f"{path}: no such SatCLIP checkpoint{hint}"
+            raise CheckpointError(msg)
+        return path
+    asked = text.removeprefix("hf:").removeprefix("microsoft/").lower()
+    names = {name.lower(): name for name in RELEASED}
+    if asked not in names:
+        msg = f"{text}: expected hf:NAME with NAME one of {', '.join(RELEASED)}"
+        raise CheckpointError(msg)
+    return _from_hub(f"microsoft/{names[asked]}", f"{asked}.ckpt")
+
+
+def _from_hub(repository: str, file: str) -> Path:
+    try:
+        import huggingface_hub
+    except ImportError as error:
+        msg = f"hf:{repository}: needs the package huggingface_hub; pip install huggingface_hub"
+        raise DependencyNotFoundError(msg) from error
+    offline = next((name for name in ("GEOMOE_OFFLINE", "HF_HUB_OFFLINE") if _is_set(name)), None)
+    try:
+        return Path(huggingface_hub.hf_hub_download(repository, file, local_files_only=offline is not None))
+    except Exception as error:  # the hub's client raises errors of many libraries
+        if offline:
+            why = f"not in the hub's cache, and {offline} is set; unset it, or give a local file"
+        else:
+            why = f"the hub did not give it ({type(error).__name__}: {_one_line(error)}); give a local file"
+        msg = f"hf:{repository}: {file}: {why}"
+        raise CheckpointError(msg) from error
+
+
+def _is_set(name: str) -> bool:
+    return os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "on"}
+
+
+def _load(path: Path) -> dict[str, Any]:
+    """The checkpoint's dictionary, with its two parts present and of the right kind."""
+    try:
+        # Mapped into memory where the format allows it: the vision tower is never read from disk.
+        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
+    except pickle.UnpicklingError as error:
+        found = re.search(r"(?:GLOBAL|class|function) (\S+)", str(error))
+        what = f" ({found.group(1)})" if found else ""
+        msg = f"{path}: refused, it is no plain checkpoint: it holds code or foreign objects{what}"
+        raise CheckpointError(msg) from error
+    except (OSError, EOFError, RuntimeError, ValueError, KeyError, AttributeError, TypeError) as error:
+        msg = f"{path}: cannot be read as a checkpoint, it may be cut short: {_one_line(error)}"
+        raise CheckpointError(msg) from error
+    if not isinstance(content, dict):
+        msg = f"{path}: expected a SatCLIP checkpoint; it holds a {type(content).__name__}"
+        raise CheckpointError(msg)
+    absent = [key for key in ("hyper_parameters", "state_dict") if not isinstance(content.get(key), dict)]
+    if absent:
+        msg = f"{path}: expected a SatCLIP checkpoint; it has no {' and no '.join(absent)}"
+        raise CheckpointError(msg)
+    return content
+
+
+def _shape(hyper: dict[str, Any], faults: list[str]) -> SatCLIPShape | None:
+    """The hyperparameters, or None and what is wrong with them."""
+    wanted = {
+        "le_type": ("sphericalharmonics",),
+        "pe_type": ("siren",),
+        "harmonics_calculation": tuple(_CONVENTION),
+    }
+    for key, allowed in wanted.items():
+        if hyper.get(key) not in allowed:
+            faults.append(f"hyper_parameters.{key}: expected {' or '.join(allowed)}; got {hyper.get(key)!r}")
+    sizes = ("legendre_polys", "capacity", "embed_dim", "num_hidden_layers")
+    for key in sizes:
+        value = hyper.get(key)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            faults.append(f"hyper_parameters.{key}: expected a positive whole number; got {value!r}")
+    if faults:
+        return None
+    return SatCLIPShape(**{key: hyper[key] for key in (*sizes, "harmonics_calculation")})
+
+
+def _state(state: dict[str, Any], shape: SatCLIPShape, faults: list[str]) -> dict[str, Tensor]:
+    """The SIREN's tensors under their short names; what is wrong with them goes to ``faults``."""
+    held = {key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)}
+    expected = {f"nnet.{key}": size for key, size in shape.expected().items()}
+    faults += [f"missing {_PREFIX}{key}" for key in expected if key not in held]
+    faults += [f"unexpected {_PREFIX}{key}" for key in held if key not in expected]
+    found: dict[str, Tensor] = {}
+    for key in [key for key in expected if key in held]:
+        value = held[key]
+        if not isinstance(value, Tensor) or not value.is_floating_point():
+            faults.append(f"{_PREFIX}{key}: expected a floating tensor; got {type(value).__name__}")
+        elif tuple(value.shape) != expected[key]:
+            faults.append(f"{_PREFIX}{key}: expected shape {expected[key]}; got {tuple(value.shape)}")
+        elif not bool(value.isfinite().all()):
+            faults.append(f"{_PREFIX}{key}: holds NaN or infinity")
+        else:
+            found[key.removeprefix("nnet.")] = value.clone()  # lets go of the mapped file
+    return found
+
+
+def _report(path: Path, faults: list[str]) -> str:
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    return f"{path}: not a SatCLIP checkpoint that geomoe can use, {count}: {'; '.join(faults)}"
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:200]
