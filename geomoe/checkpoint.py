@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -137,15 +138,16 @@ def _unpickle(path: Path) -> Any:  # noqa: ANN401 - whatever a foreign file hold
         msg = f"{path}: empty file; expected a checkpoint written by geomoe train"
         raise CheckpointError(msg)
     try:
-        # weights_only: tensors and plain types; anything else is refused before it is executed
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # torch's remarks on files that are refused anyway
+            # weights_only: tensors and plain types; anything else is refused before it is executed
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         msg = f"{path}: refused, nothing was executed: not plain tensors (foreign, corrupt or unsafe)"
         raise CheckpointError(msg) from error
-    except OSError as error:
-        msg = f"{path}: cannot be read: {error.strerror or error}"
+    except PermissionError as error:
+        msg = f"{path}: no permission to read it"
         raise CheckpointError(msg) from error
-    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
         msg = f"{path}: truncated or corrupt; copy it again, or use another checkpoint of the run"
         raise CheckpointError(msg) from error
 
@@ -161,7 +163,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     try:
         config = RunConfig.from_dict(content[KEY].get("config"))
     except ConfigError as error:
-        msg = f"{path}: configuration of another geomoe: {error}"
+        msg = f"{path}: configuration of another geomoe: {' '.join(str(error).split())}"
         raise CheckpointError(msg) from error
     weights = {
         name.removeprefix(PREFIX): value

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import errno
+import json
+import os
+from collections import namedtuple
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from geomoe.config import RunConfig
+from geomoe.errors import ConfigError, OutputError
+from geomoe.training import run_folder
+from geomoe.training.runfolder import facts
+
+
+def _config(tmp_path, **keys):
+    return RunConfig(output=str(tmp_path), **keys)
+
+
+def _held_out(config, region):
+    return replace(config, data=replace(config.data, held_out=region))
+
+
+def test_where_runs_lie(tmp_path):
+    config = _config(tmp_path, seed=3)
+    assert run_folder(config).path == tmp_path / "bluemarble" / "moge" / "all-seed3"
+    assert run_folder(_held_out(config, "Asia")).path.name == "held-out-asia-seed3"
+    assert run_folder(config, dry_run=True).path.name == "all-seed3-dry"
+    assert (
+        run_folder(replace(config, run_name="mine", algorithm="erm")).path
+        == tmp_path / "bluemarble" / "erm" / "mine"
+    )
+
+
+@pytest.mark.parametrize("name", ["..", ".", "a/b", "/abs"])
+def test_a_run_name_is_one_folder(tmp_path, name):
+    with pytest.raises(ConfigError, match="run_name"):
+        run_folder(_config(tmp_path, run_name=name))
+
+
+def test_an_existing_run_is_not_overwritten(tmp_path):
+    config = _config(tmp_path)
+    folder = run_folder(config)
+    folder.check_new(replace=False)
+    assert not folder.path.exists(), "checking leaves nothing behind"
+    folder.start(config)
+    with pytest.raises(OutputError, match="an unfinished run is there already; continue it with --resume"):
+        folder.check_new(replace=False)
+    folder.finish()
+    with pytest.raises(
+        OutputError, match="a finished run is there already; choose another --run_name"
+    ) as caught:
+        folder.check_new(replace=False)
+    assert "resume" not in str(caught.value)
+    folder.check_new(replace=True)
+
+
+def test_resume_needs_the_same_configuration(tmp_path):
+    config = _config(tmp_path)
+    folder = run_folder(config)
+    with pytest.raises(OutputError, match="no run to resume"):
+        folder.check_resume(config)
+    folder.start(config)
+    folder.check_resume(config)
+    other = replace(config, model=replace(config.model, top_k=2), optimizer=replace(config.optimizer, lr=0.5))
+    with pytest.raises(ConfigError, match=r"model\.top_k: 3, now 2; optimizer\.lr: 0\.001, now 0\.5"):
+        folder.check_resume(other)
+    folder.check_resume(
+        replace(config, output="elsewhere", trainer=replace(config.trainer, loggers=("csv",)))
+    )
+    folder.finish()
+    with pytest.raises(OutputError, match="the run has ended"):
+        folder.check_resume(config)
+
+
+@pytest.mark.parametrize("text", ["", "- 1", "model: {colour: 1}", "a: [", "\x00"])
+def test_a_broken_config_file_is_one_line(tmp_path, text):
+    config = _config(tmp_path)
+    folder = run_folder(config)
+    folder.start(config)
+    (folder.path / "config.yaml").write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.yaml: cannot be read") as caught:
+        folder.check_resume(config)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_where_the_folder_should_be(tmp_path):
+    (tmp_path / "bluemarble").write_text("in the way")
+    with pytest.raises(OutputError, match=r"cannot be created: .*; choose another --output"):
+        run_folder(_config(tmp_path)).check_new(replace=False)
+
+
+def test_a_folder_without_permission(tmp_path, monkeypatch):
+    def refuse(*args, **kwargs):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    with pytest.raises(OutputError, match="cannot be created: Permission denied; choose another --output"):
+        run_folder(_config(tmp_path)).check_new(replace=False)
+
+
+def test_a_full_disk_is_refused_before_training(tmp_path, monkeypatch):
+    usage = namedtuple("usage", "total used free")(10**9, 10**9 - 1, 1)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    with pytest.raises(OutputError, match="only 0 MB free, 64 needed; make space"):
+        run_folder(_config(tmp_path)).check_new(replace=False)
+    assert not (tmp_path / "bluemarble").exists()
+
+
+def test_facts_keep_every_start(tmp_path):
+    config = _config(tmp_path, seed=7)
+    folder = run_folder(config)
+    folder.start(config)
+    for command in (["geomoe", "train"], ["geomoe", "train", "--resume"]):
+        folder.write_facts(facts(config, "1 x cpu", command, {"name": "bluemarble"}))
+    found = json.loads((folder.path / "run.json").read_text())
+    assert found["seed"] == 7
+    assert found["versions"]["torch"]
+    assert [start["command"] for start in found["starts"]] == [
+        ["geomoe", "train"],
+        ["geomoe", "train", "--resume"],
+    ]
+    assert sorted(os.listdir(folder.path)) == ["checkpoints", "config.yaml", "run.json"]
