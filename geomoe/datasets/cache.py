@@ -173,7 +173,7 @@ def _map(path: Path) -> NDArray[np.uint8]:
     # Header and size are checked at every open: they cost nothing.
     shape = (len(load_index().label), 3, CROP, CROP)
     try:
-        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+        pixels = np.lib.format.open_memmap(path, mode="r")
         size, expected = path.stat().st_size, pixels.offset + pixels.nbytes + DIGEST
     except (OSError, ValueError, EOFError, AttributeError) as error:
         raise _damaged(path, f"not a readable array: {str(error).splitlines()[0]}") from error
