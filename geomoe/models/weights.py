@@ -113,7 +113,7 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
     except pickle.UnpicklingError as error:
         why = "it holds more than tensors and plain values, and would run code, or it is corrupt"
         raise CheckpointError(f"{path}: refused: {why}; save its state_dict alone") from error
-    except (RuntimeError, EOFError, OSError, ValueError, KeyError, AttributeError) as error:
+    except Exception as error:  # garbage makes torch's reader fail in any way
         raise CheckpointError(
             f"{path}: not a readable torch file ({_line(error)}); fetch it again"
         ) from error
@@ -200,7 +200,7 @@ def _torchgeo_state(weight: str, name: str, bands: int) -> dict[str, Any]:
         raise CheckpointError(_offline_message(f"torchgeo's {weight}"))
     try:
         return entry.get_state_dict(progress=False, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+    except Exception as error:  # network, disk, or garbage in the cache
         advice = "check the network, or download them elsewhere and give the local file"
         raise CheckpointError(
             f"weights: torchgeo's {weight} did not load ({_line(error)}); {advice}"
