@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import logging
+import math
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ from geomoe.errors import OutputError
 from geomoe.training.runfolder import write_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from lightning.pytorch import LightningModule, Trainer
@@ -61,18 +62,23 @@ class StopRequest:
 
     @contextmanager
     def listen(self) -> Iterator[None]:
-        """Take the two signals, in the main thread alone (Python allows no other)."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
+        """Take the two signals, and give them back at the end."""
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        for number in before:
-            signal.signal(number, self._take)
+        self.install()
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler if handler is not None else signal.SIG_DFL)
+            self._set({number: handler or signal.SIG_DFL for number, handler in before.items()})
+
+    def install(self) -> None:
+        """Take the signals, also from Lightning, which on SIGTERM would leave within an epoch, unsaved."""
+        self._set({signal.SIGINT: self._take, signal.SIGTERM: self._take})
+
+    @staticmethod
+    def _set(handlers: Mapping[signal.Signals, Any]) -> None:
+        if threading.current_thread() is threading.main_thread():  # Python allows no other
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
     def _take(self, number: int, frame: object) -> None:
         if self.came and number == signal.SIGINT:
@@ -112,7 +118,8 @@ class Saving(Checkpoint):
         self.rows, self.best = list(state_dict["rows"]), dict(state_dict["best"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Bring metrics.csv back to where the resumed checkpoint was."""
+        """Bring metrics.csv back to where the resumed checkpoint was; listen for the wish to stop."""
+        self.stop.install()
         self.write_table(trainer)
 
     def on_train_batch_end(
@@ -135,7 +142,10 @@ class Saving(Checkpoint):
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note the epoch's metrics, keep it if it is the best, save the state."""
-        values = {name: float(value) for name, value in sorted(trainer.callback_metrics.items())}
+        values = {
+            name: float(trainer.callback_metrics[name])
+            for name in sorted(trainer.callback_metrics, key=_place)
+        }
         row = {"epoch": trainer.current_epoch, "step": trainer.global_step, **values}
         self.rows.append(row)
         better = self._is_better(row)
@@ -152,7 +162,7 @@ class Saving(Checkpoint):
 
     def _is_better(self, row: dict[str, float]) -> bool:
         new, old = row[self.select], self.best.get(self.select)
-        if old is None:
+        if old is None or math.isnan(old):
             return True
         return new < old if self.select == "val_loss" else new > old
 
@@ -171,6 +181,10 @@ class Saving(Checkpoint):
         writer.writeheader()
         writer.writerows(self.rows)
         write_text(self.folder.metrics, text.getvalue())
+
+
+def _place(name: str) -> tuple[bool, str]:
+    return name.startswith("block"), name  # experts' loads last: there are many of them
 
 
 def _same_file(source: Path, target: Path) -> None:

@@ -1,0 +1,34 @@
+"""One training run in a process of its own, which may be killed at a given moment: see test_resume."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+
+from lightning.pytorch.callbacks import Callback
+
+from geomoe.config import RunConfig
+from geomoe.training import fit
+
+
+class Kill(Callback):
+    """Sends this process a signal when a batch begins."""
+
+    def __init__(self, epoch, batch, number=signal.SIGKILL):
+        self.epoch, self.batch, self.number = epoch, batch, number
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == (self.epoch, self.batch):
+            os.kill(os.getpid(), self.number)
+
+
+def main(order):
+    kill = [Kill(**order["kill"])] if order.get("kill") else []
+    config = RunConfig.from_dict(order["config"])
+    fit(config, resume=order.get("resume", False), quiet=True, callbacks=kill, limit_batches=order["limit"])
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -1,0 +1,149 @@
+"""A run that is stopped at any moment and resumed ends exactly where an unstopped one does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.pytorch.callbacks import Callback
+
+from geomoe.checkpoint import read
+from geomoe.training import fit, run_folder
+
+WORKER = Path(__file__).with_name("run_worker.py")
+ROOT = Path(__file__).parents[2]
+BATCHES = 4
+
+
+def _in_a_process(config, **order):
+    order = json.dumps({"config": config.as_dict(), "limit": BATCHES, **order})
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.run(
+        [sys.executable, str(WORKER), order],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+
+
+def _same(a, b):
+    one, other = read(a), read(b)
+    assert one["state_dict"].keys() == other["state_dict"].keys()
+    for name, value in one["state_dict"].items():
+        assert torch.equal(value, other["state_dict"][name]), name
+    for number, state in one["optimizer_states"][0]["state"].items():
+        for name, value in state.items():
+            assert torch.equal(value, other["optimizer_states"][0]["state"][number][name])
+    assert one["lr_schedulers"] == other["lr_schedulers"]
+    assert (one["epoch"], one["global_step"]) == (other["epoch"], other["global_step"])
+
+
+@pytest.mark.slow
+def test_killed_within_an_epoch_and_between_epochs(tiny, tmp_path):
+    options = {"max_epochs": 3, "checkpoint_every_n_steps": 2}
+    whole = fit(tiny(output=tmp_path / "whole", **options), quiet=True, limit_batches=BATCHES)
+
+    config = tiny(output=tmp_path / "killed", **options)
+    folder = run_folder(config)
+    # Killed at batch 3 of the first epoch: last.ckpt is from within the epoch, after batch 2.
+    killed = _in_a_process(config, kill={"epoch": 0, "batch": 3})
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert read(folder.last)["global_step"] == 2
+    assert not folder.metrics.exists()
+    # Killed again as the third epoch begins: last.ckpt is from the end of the second.
+    killed = _in_a_process(config, kill={"epoch": 2, "batch": 0}, resume=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    assert read(folder.last)["global_step"] == 2 * BATCHES
+    assert not folder.done.exists()
+    ended = fit(config, resume=True, quiet=True, limit_batches=BATCHES)
+
+    _same(whole.last, ended.last)
+    _same(whole.best, ended.best)
+    table = (whole.folder / "metrics.csv").read_text()
+    assert (ended.folder / "metrics.csv").read_text() == table
+    assert len(table.splitlines()) == 1 + 3
+    assert ended.metrics == whole.metrics
+    assert len(json.loads((ended.folder / "run.json").read_text())["starts"]) == 3
+
+
+class Signal(Callback):
+    def __init__(self, number, hook):
+        self.number, self.hook = number, hook
+        self.steps = 0
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        self.steps += 1
+        if self.hook == "batch" and batch_idx == 2 and trainer.current_epoch == 0:
+            os.kill(os.getpid(), self.number)
+
+    def on_validation_start(self, trainer, pl_module):
+        if self.hook == "validation" and trainer.current_epoch == 0:
+            os.kill(os.getpid(), self.number)
+
+
+@pytest.mark.parametrize(
+    ("number", "hook", "steps"),
+    [(signal.SIGINT, "batch", 3), (signal.SIGTERM, "batch", 3), (signal.SIGTERM, "validation", 4)],
+)
+def test_a_signal_saves_and_stops(tiny, tmp_path, number, hook, steps):
+    before = signal.getsignal(number)
+    whole = fit(tiny("erm", output=tmp_path / "whole"), quiet=True, limit_batches=BATCHES)
+    config = tiny("erm", output=tmp_path / "stopped")
+    counter = Signal(number, hook)
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, quiet=True, callbacks=[counter], limit_batches=BATCHES)
+    assert counter.steps == steps, "the step under way is finished, no other begun"
+    assert read(run_folder(config).last)["global_step"] == steps
+    assert signal.getsignal(number) == before
+    ended = fit(config, resume=True, quiet=True, limit_batches=BATCHES)
+    _same(whole.last, ended.last)
+    assert (ended.folder / "metrics.csv").read_text() == (whole.folder / "metrics.csv").read_text()
+
+
+def test_stopped_with_gradients_under_way(tiny, tmp_path):
+    """With accumulation, the state is saved after the optimiser step, not between its batches."""
+    options = {"accumulate_grad_batches": 2}
+    whole = fit(tiny("erm", output=tmp_path / "whole", **options), quiet=True, limit_batches=BATCHES + 3)
+    config = tiny("erm", output=tmp_path / "stopped", **options)
+    counter = Signal(signal.SIGINT, "batch")
+    with pytest.raises(KeyboardInterrupt):
+        fit(config, quiet=True, callbacks=[counter], limit_batches=BATCHES + 3)
+    assert counter.steps == 4
+    assert read(run_folder(config).last)["global_step"] == 2
+    ended = fit(config, resume=True, quiet=True, limit_batches=BATCHES + 3)
+    _same(whole.last, ended.last)
+
+
+def test_with_loader_processes(tiny, tmp_path):
+    """They read ahead, from the right batch of the right epoch."""
+    options = {"max_epochs": 3, "data": {"num_workers": 1}}
+    whole = fit(tiny("erm", output=tmp_path / "whole", **options), quiet=True, limit_batches=BATCHES)
+    config = tiny("erm", output=tmp_path / "stopped", **options)
+    for epoch, batch in ((0, 1), (1, 0)):
+        with pytest.raises(KeyboardInterrupt):
+            fit(config, resume=epoch > 0, quiet=True, callbacks=[At(epoch, batch)], limit_batches=BATCHES)
+    ended = fit(config, resume=True, quiet=True, limit_batches=BATCHES)
+    _same(whole.last, ended.last)
+
+
+class At(Callback):
+    def __init__(self, epoch, batch):
+        self.place = epoch, batch
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == self.place:
+            os.kill(os.getpid(), signal.SIGINT)
+
+
+def test_a_run_killed_before_its_first_checkpoint_begins_again(tiny, tmp_path):
+    config = tiny("erm")
+    run_folder(config).start(config)
+    assert fit(config, resume=True, quiet=True, limit_batches=2).last.exists()
