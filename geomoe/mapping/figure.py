@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.collections import LineCollection
 from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
@@ -111,10 +112,9 @@ def _legend(axis: Axes, summary: BlockSummary, colours: list[str]) -> None:
 
 def _outline(axis: Axes, held_out: str | None) -> None:
     for region, geometry in coastlines().items():
-        for polygon in geometry["coordinates"]:
-            for ring in polygon:
-                lon, lat = np.array(ring).T
-                axis.plot(lon, lat, color="#22313a", linewidth=0.4, zorder=3)
-                if region == held_out:
-                    axis.plot(lon, lat, color="white", linewidth=2.2, zorder=4)
-                    axis.plot(lon, lat, color="black", linewidth=1.1, linestyle="--", zorder=4)
+        rings = [np.array(ring) for polygon in geometry["coordinates"] for ring in polygon]
+        axis.add_collection(LineCollection(rings, colors="#22313a", linewidths=0.4, zorder=3), autolim=False)
+        if region == held_out:
+            for colour, width, style in (("white", 2.2, "solid"), ("black", 1.1, "dashed")):
+                lines = LineCollection(rings, colors=colour, linewidths=width, linestyles=style, zorder=4)
+                axis.add_collection(lines, autolim=False)

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 MOST_BYTES = 5_000_000
 _WIDEST = 1440  # pixels from west to east: all that a page of this size has room for
 _COARSER = 8  # attempts at fewer pixels
+_PLACE = "GEOMOE_DATA"  # where the data goes; branca renders scripts as templates, so it goes in last
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
@@ -54,18 +55,16 @@ class _App(MacroElement):
         <main id="geomoe-panel" aria-label="Layers, legend and report"></main>
         {% endmacro %}
         {% macro script(this, kwargs) %}
-        {{ this.script }}
-        geomoeStart({{ this._parent.get_name() }}, {{ this.data }});
+        geomoeStart({{ this._parent.get_name() }}, {{ this.place }});
         {% endmacro %}
         """
     )
 
-    def __init__(self, data: str) -> None:
+    def __init__(self) -> None:
         super().__init__()
         self._name, self._id = "GeomoeApp", "0"
-        self.data = data
         self.style = _asset("page.css")
-        self.script = _asset("png.js") + _asset("points.js") + _asset("page.js")
+        self.place = _PLACE
 
 
 def render_page(
@@ -126,9 +125,11 @@ def _assemble(title: str, data: dict[str, Any]) -> str:
     figure._id = "geomoe"
     head = f"<title>{html.escape(title)}</title><style>{_asset('leaflet.css')}</style>"
     figure.header.add_child(_Raw(head, "0"), name="leaflet_css")
-    figure.header.add_child(_Raw(f"<script>{_asset('leaflet.js')}</script>", "1"), name="leaflet_js")
-    page.add_child(_App(script_json(data)))
-    return _seal(figure.render())
+    scripts = "\n".join(_asset(name) for name in ("leaflet.js", "png.js", "points.js", "page.js"))
+    figure.header.add_child(_Raw(f"<script>{scripts}</script>", "1"), name="geomoe_js")
+    page.add_child(_App())
+    before, _, after = figure.render().rpartition(_PLACE)
+    return _seal(before + script_json(data) + after)
 
 
 class _Raw(Element):
@@ -224,7 +225,7 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 def _points(points: Points) -> dict[str, Any]:
-    """Fourteen bytes a sample: 1e-5 degrees (1 m), class numbers, region, split."""
+    """Fifteen bytes a sample: 1e-5 degrees (1 m), class numbers, region, split."""
     correct = points.label == points.predicted
     packed = b"".join(
         [
@@ -232,7 +233,7 @@ def _points(points: Points) -> dict[str, Any]:
             np.round(points.lonlat[:, 1] * 1e5).astype("<i4").tobytes(),
             points.label.astype("<u2").tobytes(),
             points.predicted.astype("<u2").tobytes(),
-            np.where(points.region < 0, 255, points.region).astype("u1").tobytes(),
+            np.where(points.region < 0, 65535, points.region).astype("<u2").tobytes(),
             points.test.astype("u1").tobytes(),
         ]
     )

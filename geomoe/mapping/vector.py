@@ -45,5 +45,5 @@ def write_vector(table: RoutingTable, path: Path) -> None:
     geopandas.GeoDataFrame(columns, geometry=points).to_parquet(path, index=False)
 
 
-def _named(numbers: NDArray[np.uint8], names: tuple[str, ...]) -> pd.Categorical:
+def _named(numbers: NDArray[np.uint8], names: tuple[str, ...]) -> pd.Categorical[str]:
     return pd.Categorical.from_codes(numbers.ravel().astype(np.int64), pd.Index(names))

@@ -8,13 +8,13 @@ function geomoePoints(data) {
     return part;
   };
   const lon = next(Int32Array), lat = next(Int32Array), label = next(Uint16Array), predicted = next(Uint16Array);
-  const region = next(Uint8Array), test = next(Uint8Array);
+  const region = next(Uint16Array), test = next(Uint8Array);
   return {
     count,
     get: (i) => ({
       lon: lon[i] / 1e5, lat: lat[i] / 1e5, test: test[i] === 1, correct: label[i] === predicted[i],
       label: data.classes[label[i]], predicted: data.classes[predicted[i]],
-      region: region[i] === 255 ? "unknown" : data.regions[region[i]], regionNumber: region[i],
+      region: region[i] === 65535 ? "unknown" : data.regions[region[i]], regionNumber: region[i],
     }),
     shown: (i, view) => (test[i] ? view.test : view.train) && (view.region < 0 || region[i] === view.region)
       && (!view.wrong || label[i] !== predicted[i]),

@@ -1,0 +1,275 @@
+"""The page in a real browser, from disk, with the network off."""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from geomoe.mapping.page import render_page
+from geomoe.mapping.palette import expert_colours, flat
+from geomoe.mapping.table import Points, RoutingTable
+
+pytestmark = pytest.mark.browser
+
+HOSTILE = (
+    "</script><img src=x onerror=window.hacked=1><script>window.hacked=1</script>{{7*7}}${window.hacked=1}"
+)
+
+
+def check_quiet(browser, path):
+    """No console message; no request but for the page itself and pictures inside it; none failed."""
+    console, events = browser.logs()
+    assert console == []
+    urls = [e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"]
+    assert path.as_uri() in urls
+    assert [url for url in urls if url != path.as_uri() and not url.startswith(("data:", "blob:"))] == []
+    assert [e for e in events if e["method"] == "Network.loadingFailed"] == []
+
+
+def press(browser, text):
+    """Press the button of the layer chooser with this text."""
+    next(b for b in browser.find_all("#geomoe-panel button") if b.text == text).click()
+
+
+def click_place(browser, lon, lat):
+    """Click on the map where a place is drawn; returns the shown weights, (blocks, experts) nested."""
+    browser.run(
+        "map_experts.closePopup(); map_experts.setView([arguments[1], arguments[0]], 5, {animate: false})",
+        lon,
+        lat,
+    )
+    box = browser.run("const r = map_experts.getContainer().getBoundingClientRect(); return [r.left, r.top]")
+    at = browser.run(
+        "const p = map_experts.latLngToContainerPoint(arguments[0]); return [p.x, p.y]", [lat, lon]
+    )
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.actions.action_builder import ActionBuilder
+
+    actions = ActionBuilder(browser.driver)
+    actions.pointer_action.move_to_location(round(box[0] + at[0]), round(box[1] + at[1])).click()
+    actions.perform()
+    ActionChains(browser.driver).pause(0.05).perform()
+    browser.wait("return document.querySelector('.geomoe-answer') !== null")
+    found = browser.run(
+        "return [...document.querySelectorAll('.geomoe-answer [data-weight]')]"
+        ".map(n => [n.dataset.weight, n.textContent])"
+    )
+    return {tuple(map(int, key.split("/"))): float(text) for key, text in found}
+
+
+@pytest.fixture(scope="module")
+def drawn(synthetic, tmp_path_factory):
+    """A page with everything on it, and the table and points that it was drawn from."""
+    table = synthetic.smooth_table(1.0, title="Expert map: a test", facts=(("Checkpoint", "best.ckpt"),))
+    points = synthetic.some_points(2000)
+    path = tmp_path_factory.mktemp("page") / "experts.html"
+    path.write_text(render_page(table, synthetic.summaries_of(table), points, "Asia"), encoding="utf-8")
+    return path, table, points
+
+
+@pytest.fixture
+def page(browser, drawn):
+    browser.open(drawn[0])
+    return browser
+
+
+def test_opens_from_disk_without_a_network(page, drawn):
+    assert page.driver.title == "Expert map: a test"
+    assert page.find("h1").text == "Expert map: a test"
+    assert "km" in page.find(".leaflet-control-scale").text
+    page.find("summary").click()
+    assert page.find("dl").text.split("\n") == ["Checkpoint", "best.ckpt"]
+    for box in page.find_all("#geomoe-panel input"):
+        if not box.is_selected():
+            box.click()
+    page.wait("return document.querySelectorAll('.leaflet-geomoe-points-pane canvas').length > 0")
+    check_quiet(page, drawn[0])
+
+
+def test_the_browser_has_no_network(page):
+    assert page.run("return navigator.onLine") is False
+
+
+def test_layers_switch_and_the_legend_follows(page, drawn):
+    _, table, _ = drawn
+    seen = set()
+    for number, block in enumerate(table.blocks):
+        press(page, block)
+        for name, state in (
+            ("Dominant expert", "dominant"),
+            ("Routing entropy", "entropy"),
+            *((str(e),) * 2 for e in range(6)),
+        ):
+            press(page, name)
+            assert page.run("return document.body.dataset.layer") == f"{number}/{state}"
+            legend = page.find(".geomoe-legend h2").text
+            what = name if len(name) > 1 else f"Weight of expert {name}"
+            assert legend == f"{what}, {block}"
+            pressed = [b.text for b in page.find_all("button[aria-pressed=true]")]
+            assert pressed == [block, name]
+            seen.add(page.find(".geomoe-picture").get_attribute("src"))
+            page.wait("const i = document.querySelector('.geomoe-picture'); return i.naturalWidth === 360")
+    assert len(seen) == 16
+
+
+def test_legend_and_report_hold_the_numbers(page, drawn, synthetic):
+    _, table, _ = drawn
+    report = synthetic.summaries_of(table)[0].report
+    rows = [row.text.split() for row in page.find_all(".geomoe-legend tr")[1:]]
+    expected = [
+        [str(e), f"{100 * report.share[e]:.1f}", "%", f"{100 * report.mean_weight[e]:.1f}", "%"]
+        for e in range(6)
+    ]
+    shown = np.array([[float(cell) for cell in (row[1], row[3])] for row in rows])
+    wanted = np.array([[float(cell) for cell in (row[1], row[3])] for row in expected])
+    assert [row[0] for row in rows] == [row[0] for row in expected]
+    np.testing.assert_allclose(shown, wanted, atol=0.11)
+    assert "land cover share 0.61 bits (24 % normalised)" in page.find(".geomoe-report").text
+
+
+@pytest.mark.parametrize("place", [(77.2, 28.6), (-179.6, -16.5), (-58.4, -62.3), (25.3, 71.2), (0.2, 0.3)])
+def test_a_click_shows_every_weight_of_the_cell(page, drawn, place):
+    _, table, _ = drawn
+    shown = click_place(page, *place)
+    text = page.find(".geomoe-answer h3").text
+    lon, lat = (float(n) * (-1 if side in "WS" else 1) for n, side in re.findall(r"([\d.]+)° ([EWNS])", text))
+    assert (lon, lat) == pytest.approx(place, abs=0.05)
+    cell = int((90 - lat) // 1) * 360 + int((lon + 180) // 1)
+    assert len(shown) == 12
+    for (block, expert), weight in shown.items():
+        assert weight == pytest.approx(
+            float(table.weights[block, cell, expert]), abs=0.0026
+        )  # 1/510 + rounding
+
+
+def test_points_are_drawn_and_tell_what_they_are(browser, synthetic, tmp_path):
+    table = synthetic.smooth_table(2.0)
+    lonlat = np.array([[10.0, 50.0], [30.0, 50.0], [10.0, 20.0]])
+    region, label, predicted, test = np.array([[1, 0, -1], [0, 1, 2], [0, 2, 2], [1, 1, 0]])
+    classes = ("Forest", "Desert", "Ice")
+    points = Points(lonlat, region, label, predicted, test.astype(bool), ("Asia", "Europe"), classes)
+    path = tmp_path / "points.html"
+    path.write_text(render_page(table, synthetic.summaries_of(table), points), encoding="utf-8")
+    browser.open(path)
+    labels = [label.text for label in browser.find_all(".geomoe-over label")]
+    assert "Test points: 2, 50.0 % correct" in labels
+    assert "Training points: 1, 100.0 % correct" in labels
+    dark = (
+        "return [...document.querySelectorAll('.leaflet-geomoe-points-pane canvas')].reduce((n, c) => n + "
+        "c.getContext('2d').getImageData(0, 0, c.width, c.height).data.filter(v => v).length, 0)"
+    )
+    assert browser.run(dark) == 0
+    for name in ("test", "train"):
+        browser.find(f"[data-option={name}]").click()
+    browser.wait(f"return (() => {{ {dark} }})() > 0")
+    said = []
+    for lon, lat in lonlat:
+        click_place(browser, lon, lat)
+        said.append(browser.find(".geomoe-answer p").text)
+    assert said == [
+        "Test point, Europe. Forest: correct.",
+        "Test point, Asia. Desert, taken for Ice.",
+        "Training point, unknown. Ice: correct.",
+    ]
+    browser.find("[data-option=wrong]").click()
+    click_place(browser, *lonlat[0])
+    assert browser.find_all(".geomoe-answer p") == []
+    check_quiet(browser, path)
+
+
+def test_a_band_at_45_degrees_is_drawn_at_45_degrees(browser, synthetic, tmp_path):
+    table = synthetic.band_table(0.5)
+    path = tmp_path / "band.html"
+    path.write_text(render_page(table, synthetic.summaries_of(table)), encoding="utf-8")
+    browser.open(path)
+    for option in ("numbers", "coast", "veil"):
+        browser.find(f"[data-option={option}]").click()
+    browser.run("map_experts.setView([45, 0], 6, {animate: false})")
+    browser.wait(
+        "const i = document.querySelector('.geomoe-picture'); return i.complete && i.naturalWidth > 0"
+    )
+    shot = np.asarray(
+        Image.open(io.BytesIO(base64.b64decode(browser.driver.get_screenshot_as_base64()))).convert("RGB")
+    )
+    left, top, width, height = browser.run(
+        "const r = map_experts.getContainer().getBoundingClientRect();"
+        "return [r.left, r.top, r.width, r.height]"
+    )
+    column = shot[int(top) : int(top + height), int(left + width / 2)].astype(int)
+    rows = np.flatnonzero(np.abs(column - flat(expert_colours(2))[1]).sum(axis=1) < 30)
+    edges = [
+        browser.run("return map_experts.containerPointToLatLng([10, arguments[0]]).lat", int(y))
+        for y in (rows[0], rows[-1] + 1)
+    ]
+    assert edges == pytest.approx([46, 44], abs=0.3)
+    assert np.mean(edges) == pytest.approx(45, abs=0.3)
+
+
+def test_hostile_text_stays_text(browser, synthetic, drawn, tmp_path):
+    browser.open(drawn[0])
+    scripts = browser.run("return document.scripts.length")
+    plain = synthetic.smooth_table(3.0, blocks=1)
+    table = RoutingTable(plain.grid, plain.weights, (HOSTILE,), ((HOSTILE, HOSTILE),), HOSTILE)
+    points = Points(np.array([[10.0, 50.0]]), np.array([0]), np.array([0]), np.array([1]), np.array([True]),
+                    (HOSTILE,), (HOSTILE, HOSTILE + "2"))  # fmt: skip
+    path = tmp_path / "hostile</title><script>.html".replace("/", "_")
+    path.write_text(render_page(table, synthetic.summaries_of(table), points, HOSTILE), encoding="utf-8")
+    browser.open(path)
+    browser.find("[data-option=test]").click()
+    click_place(browser, 10.0, 50.0)
+    assert browser.run("return window.hacked === undefined")
+    assert browser.find("h1").text == HOSTILE
+    assert HOSTILE in browser.find(".geomoe-answer p").text
+    assert browser.find_all("#geomoe-panel img, #geomoe-panel script, .geomoe-answer img") == []
+    assert browser.run("return document.scripts.length") == scripts
+    check_quiet(browser, path)
+
+
+def test_the_policy_stops_what_would_slip_through(browser, drawn):
+    """Even if markup did get in, its handlers would not run and it could ask for nothing."""
+    browser.open(drawn[0])
+    browser.run(
+        "const box = document.createElement('div');"
+        "box.innerHTML = '<img src=data:,x onerror=window.hacked=1><img src=https://example.invalid/x.png>';"
+        "document.body.append(box)"
+    )
+    browser.wait("return document.images.length >= 2")
+    browser.run("return new Promise(done => setTimeout(done, 300))")
+    assert browser.run("return window.hacked === undefined")
+    console, events = browser.logs()
+    assert sum("Content Security Policy" in message["message"] for message in console) >= 2
+    assert not [e for e in events if e["method"] == "Network.responseReceived" and "example" in str(e)]
+
+
+def test_a_map_of_a_box_opens_on_the_box(browser, synthetic, tmp_path):
+    table = synthetic.smooth_table(1.0, (60, 20, 150, 90), blocks=1)
+    path = tmp_path / "box.html"
+    path.write_text(render_page(table, synthetic.summaries_of(table)), encoding="utf-8")
+    browser.open(path)
+    west, south, east, north = map(
+        float, browser.run("return map_experts.getBounds().toBBoxString()").split(",")
+    )
+    assert west <= 60.5
+    assert east >= 149.5
+    assert south < 50 < north
+    assert len(click_place(browser, 100.0, 60.0)) == 6
+    assert click_place(browser, 50.0, 60.0) == {}
+    assert "Outside the mapped area" in browser.find(".geomoe-answer").text
+    check_quiet(browser, path)
+
+
+def test_a_narrow_window_keeps_map_and_panel_apart(browser, drawn):
+    size = browser.driver.get_window_size()
+    try:
+        browser.driver.set_window_size(500, 900)
+        browser.open(drawn[0])
+        panel, area = (browser.find(s).rect for s in ("#geomoe-panel", ".folium-map"))
+        assert area["y"] + area["height"] <= panel["y"] + 1
+        assert area["height"] > 200
+    finally:
+        browser.driver.set_window_size(size["width"], size["height"])

@@ -1,0 +1,90 @@
+"""Raster, vector and figure: read back with the libraries that users read them with."""
+
+from __future__ import annotations
+
+import geopandas
+import numpy as np
+import pytest
+import rasterio
+from PIL import Image
+
+from geomoe.mapping.earth import earth_on
+from geomoe.mapping.figure import draw_figure, write_figure
+from geomoe.mapping.raster import write_raster
+from geomoe.mapping.table import RoutingTable
+from geomoe.mapping.vector import write_vector
+
+BOX = (60.0, -10.0, 150.0, 56.0)
+
+
+@pytest.fixture(scope="module")
+def boxed(synthetic):
+    return synthetic.smooth_table(
+        0.5, BOX, experts=4, facts=(("Checkpoint", "best.ckpt"),), title="A $ title"
+    )
+
+
+def test_raster_is_a_cloud_optimised_geotiff_of_the_table(boxed, tmp_path):
+    write_raster(boxed, tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
+        assert file.crs == "EPSG:4326"
+        assert np.isnan(file.nodata)
+        assert file.dtypes == ("float32",) * 8
+        assert file.bounds == BOX
+        assert file.descriptions[:5] == (*(f"block 8, expert {k}" for k in range(4)), "block 10, expert 0")
+        assert file.tags()["Checkpoint"] == "best.ckpt"
+        for band in range(8):
+            np.testing.assert_array_equal(file.read(band + 1), boxed.image(*divmod(band, 4)))
+        lon, lat = 77.2, 28.6
+        found = np.array(next(file.sample([(lon, lat)])))
+        cell = int((56 - lat) / 0.5) * 180 + int((lon - 60) / 0.5)
+        np.testing.assert_array_equal(found.reshape(2, 4), boxed.weights[:, cell])
+
+
+def test_vector_has_a_row_for_each_cell(boxed, tmp_path):
+    write_vector(boxed, tmp_path / "map.parquet")
+    frame = geopandas.read_parquet(tmp_path / "map.parquet")
+    assert frame.crs == "EPSG:4326"
+    np.testing.assert_array_equal(np.stack([frame.geometry.x, frame.geometry.y], axis=1), boxed.grid.lonlat())
+    for block, name in enumerate(("block_8", "block_10")):
+        np.testing.assert_array_equal(frame[f"{name}_dominant"], boxed.dominant(block).ravel())
+        np.testing.assert_array_equal(frame[f"{name}_entropy"], boxed.entropy(block).ravel())
+        for expert in range(4):
+            np.testing.assert_array_equal(frame[f"{name}_expert_{expert}"], boxed.weights[block, :, expert])
+    earth = earth_on(boxed.grid)
+    assert list(frame["region"]) == [earth.regions[number] for number in earth.region.ravel()]
+    assert list(frame["landcover"]) == [earth.covers[number] for number in earth.landcover.ravel()]
+
+
+def test_figure_shows_every_block(boxed, synthetic, tmp_path):
+    summaries = synthetic.summaries_of(boxed)
+    figure = draw_figure(boxed, summaries, "Asia")
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    assert titles[0] == "block 8: dominant expert"
+    assert len(titles) == 4
+    shown = figure.axes[0].images[0].get_array()
+    np.testing.assert_array_equal(shown, boxed.dominant(0))
+    assert np.diff(figure.axes[0].images[0].get_extent()[:2]) == 90
+    write_figure(boxed, summaries, tmp_path / "map.png", "Asia")
+    assert min(Image.open(tmp_path / "map.png").size) > 500
+
+
+@pytest.mark.parametrize("text", ["$x^{", "</text>", "a_b\\frac", "%s {0}", "São Tomé"])
+def test_figure_takes_any_text(synthetic, tmp_path, text):
+    table = synthetic.smooth_table(6.0, blocks=1)
+    table = RoutingTable(table.grid, table.weights, (text,), title=text)
+    write_figure(table, synthetic.summaries_of(table), tmp_path / "map.png")
+
+
+def test_the_same_table_gives_the_same_bytes(synthetic, tmp_path):
+    table = synthetic.smooth_table(6.0, blocks=1, facts=(("Checkpoint", "best.ckpt"),))
+    summaries = synthetic.summaries_of(table)
+    for name, write in (
+        ("tif", write_raster),
+        ("parquet", write_vector),
+        ("png", lambda table, path: write_figure(table, summaries, path)),
+    ):
+        for number in (1, 2):
+            write(table, tmp_path / f"{number}.{name}")
+        assert (tmp_path / f"1.{name}").read_bytes() == (tmp_path / f"2.{name}").read_bytes()
