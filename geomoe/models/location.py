@@ -88,8 +88,9 @@ def embed_places(
         ConfigError: neither lonlat nor location_features.
     """
     if location_features is not None:
-        if has_location is None and lonlat is not None:
-            has_location = ~lonlat.isnan().any(dim=1)
+        if lonlat is not None:  # a row that is NaN is never known, as in the encoder's own forward
+            known = ~lonlat.isnan().any(dim=1)
+            has_location = known if has_location is None else has_location & known
         return encoder.embed(location_features, has_location)
     if lonlat is None:
         raise ConfigError("lonlat: this network needs places; give lon, lat degrees, NaN, NaN where unknown")

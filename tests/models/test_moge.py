@@ -8,8 +8,11 @@ import pytest
 import timm
 import torch
 from torch import nn
+from torch.nn import functional
 
+from geomoe.encoders import create_encoder
 from geomoe.errors import ConfigError
+from geomoe.losses import cka_diversity, load_balance, supcon
 from geomoe.models import MoGEViT, add_moge, create_backbone
 
 IMAGE = torch.randn(8, 3, 32, 32)
@@ -192,6 +195,22 @@ def test_every_parameter_gets_a_gradient_in_training(dropout, encoder):
     output = model(IMAGE[:2], torch.tensor([[10.0, 50]] * 2, dtype=torch.float64))
     output.logits.square().sum().backward()
     assert [name for name, p in model.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.99])
+def test_every_parameter_gets_a_gradient_from_the_real_encoder_and_losses(dropout, lonlat):
+    """Data-parallel training has no unused parameter, whatever is unknown and whoever is dropped."""
+    model = small(create_encoder("sh", out_dim=16, noise=0.1), expert_dropout=dropout)
+    label = torch.arange(8) % 3
+    features = model.encoder.features(lonlat)
+    output = model(IMAGE, lonlat, location_features=features, cka_tokens=4)
+    loss = functional.cross_entropy(output.logits, label)
+    parts = zip(output.routings, output.shared_features, output.expert_outputs, strict=True)
+    for routing, feature, outputs in parts:
+        loss = loss + load_balance(routing) + supcon(feature, label, routing.top1) + cka_diversity(outputs)
+    loss.backward()
+    assert loss.isfinite()
+    assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
 
 
 def test_trains_end_to_end_and_recomputes_blocks_to_save_memory(encoder, lonlat):
