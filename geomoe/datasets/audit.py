@@ -58,12 +58,12 @@ class Pair(NamedTuple):
     median_km: float
 
 
-def audit(index: Index | None = None, split_seeds: Sequence[int] = SPLIT_SEEDS) -> list[Pair]:
-    """Compare every pair of splits under every declared split seed (or those given)."""
+def audit(index: Index | None = None, split_seeds: Sequence[int] | None = None) -> list[Pair]:
+    """Compare every pair of splits under the given split seeds (default: all that are declared)."""
     index = load_index() if index is None else index
     corners = index.corners()
     pairs = []
-    for seed in split_seeds:
+    for seed in SPLIT_SEEDS if split_seeds is None else split_seeds:
         rows = {split: select(index, split, split_seed=seed) for split in SPLIT_SHARES}
         masks = {split: paint(corners[chosen]) for split, chosen in rows.items()}
         for first, second in itertools.combinations(SPLIT_SHARES, 2):
@@ -148,7 +148,7 @@ def _text(pairs: list[Pair], leaking: list[str]) -> str:
         numbers = (
             f"{pair.shared_pixels:13d}  {pair.gap_pixels:12d}  {pair.min_km:15.0f}  {pair.median_km:6.0f}"
         )
-        lines.append(f"{pair.split_seed:4d}  {splits:12s}  {numbers}")
+        lines.append(f"{pair.split_seed:4d}  {splits:12s}  {numbers}  {pair.median_km:6.0f}")
     lines += [f"LEAK: {leak}" for leak in leaking]
     shared = sum(pair.shared_pixels for pair in pairs)
     clean = not shared and not leaking
