@@ -148,7 +148,7 @@ def _recurrence(x: Tensor, y: Tensor, z: Tensor, known: _Coefficients) -> Tensor
     """Same values as :func:`_recurrence_into`, out of place, for autograd: (L * L, N)."""
     degrees = math.isqrt(len(known.scale))
     twice_z = 2 * z
-    rows = [torch.ones_like(z)[None], torch.stack([y, twice_z, x])][:degrees]
+    rows = [(0 * z + 1)[None], torch.stack([y, twice_z, x])][:degrees]
     for degree in range(2, degrees):
         last, before = rows[degree - 1], rows[degree - 2]
         middle = last * twice_z
