@@ -148,5 +148,7 @@ def _combinations(config: RunConfig) -> Iterator[str]:
         yield f"encoder.capsules: must be among 0, 1, 2; got {list(encoder.capsules)}"
     if model.weights is not None and model.init_from is not None:
         yield "model.weights, model.init_from: give one of them; both would fill the same backbone"
-    if config.encoder.name == "satclip" and encoder.weights is None:
+    if encoder.name == "satclip" and encoder.weights is None:
         yield "encoder.weights: satclip needs its weights: a checkpoint file, or hf:NAME for the hub"
+    if encoder.name != "satclip" and encoder.weights is not None:
+        yield f"encoder.weights: only satclip reads a weights file; got {encoder.weights!r} for {encoder.name}"

@@ -51,6 +51,10 @@ def changed(**values):
         ),
         ({"encoder__name": "satclp"}, "encoder.name: no encoder 'satclp'; did you mean satclip?"),
         ({"encoder__name": "satclip"}, "encoder.weights: satclip needs its weights"),
+        (
+            {"encoder__weights": "a.ckpt"},
+            "encoder.weights: only satclip reads a weights file; got 'a.ckpt' for sh",
+        ),
         ({"encoder__capsules": (3,)}, "encoder.capsules: must be among 0, 1, 2; got [3]"),
         ({"loss__supcon_temperature": 0.0}, "loss.supcon_temperature: must be above 0; got 0.0"),
         ({"optimizer__warmup": 2.0}, "optimizer.warmup: must be between 0 and 1; got 2.0"),

@@ -64,7 +64,7 @@ def rows(pairs: Mapping[str, Any]) -> str:
 
 
 def _short(value: Any) -> str:  # noqa: ANN401 - any result
-    return f"{value:.4f}" if isinstance(value, float) else str(value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 class Log:

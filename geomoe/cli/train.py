@@ -128,7 +128,8 @@ def run(args: Namespace) -> Result:
     metrics = dict(result.metrics)
     if args.dry_run:
         metrics["test_acc"] = _test(result.best)
-    return Result({**facts, "metrics": metrics}, rows({**facts, **metrics}))
+    shown = {name: value for name, value in metrics.items() if name.startswith(("val", "test"))}
+    return Result({**facts, "metrics": metrics}, rows({**facts, **shown}))
 
 
 def is_helper() -> bool:

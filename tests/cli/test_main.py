@@ -1,0 +1,243 @@
+"""Exit status, streams and signals, whatever the verb does."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from geomoe import __version__, cli
+from geomoe.cli import VERBS, doctor, main
+from geomoe.cli.console import Result, plain, rows
+from geomoe.errors import DataError
+
+
+@pytest.fixture
+def doing(monkeypatch):
+    """Let the verb doctor do something else."""
+
+    def replace(run):
+        monkeypatch.setattr(doctor, "run", run)
+
+    return replace
+
+
+def raising(error):
+    def run(args):
+        raise error
+
+    return run
+
+
+def test_version(capsys):
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"geomoe {__version__}\n"
+
+
+def test_help_names_every_verb_and_ends_in_an_example(capsys):
+    assert main(["--help"]) == 0
+    out, err = capsys.readouterr()
+    assert all(f"  {verb} " in out for verb in VERBS)
+    assert out.rstrip().splitlines()[-2] == "example:"
+    assert err == ""
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_of_each_verb_ends_in_an_example_that_parses(verb, capsys):
+    assert main([verb, "--help"]) == 0
+    *_, heading, example = capsys.readouterr().out.rstrip().splitlines()
+    assert heading == "example:"
+    program, named, *argv = example.split()
+    assert (program, named) == ("geomoe", verb)
+    args = cli.importlib.import_module(f"geomoe.cli.{verb.replace('-', '_')}").parser().parse(argv)
+    assert not getattr(args, "faults", [])
+
+
+def test_no_verb_is_wrong_usage(capsys):
+    assert main([]) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("usage: geomoe VERB")
+
+
+def test_results_go_to_stdout_and_messages_to_stderr(doing, capsys):
+    def run(args):
+        print("a library prints")
+        return Result({"a": float("nan")}, "for people")
+
+    doing(run)
+    assert main(["doctor"]) == 0
+    assert capsys.readouterr() == ("for people\n", "a library prints\n")
+    assert main(["doctor", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"a": None}
+
+
+def test_status_of_the_result(doing, capsys):
+    doing(lambda args: Result({}, "bad", status=1))
+    assert main(["doctor"]) == 1
+    assert capsys.readouterr().out == "bad\n"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "line"),
+    [
+        (DataError("x.csv: empty"), 2, "geomoe: error: x.csv: empty"),
+        (
+            RuntimeError("two\n  lines"),
+            1,
+            "geomoe: error: RuntimeError: two lines (--debug shows the traceback)",
+        ),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/out/a.tif"),
+            2,
+            "geomoe: error: /out/a.tif: No space left on device; give a folder with room that can be written",
+        ),
+        (KeyError("x"), 1, "geomoe: error: KeyError: 'x' (--debug shows the traceback)"),
+        (KeyboardInterrupt(), 130, "geomoe: interrupted"),
+    ],
+)
+def test_errors_are_one_line(doing, capsys, error, status, line):
+    doing(raising(error))
+    assert main(["doctor"]) == status
+    assert capsys.readouterr() == ("", f"{line}\n")
+
+
+def test_debug_shows_the_traceback(doing, capsys):
+    doing(raising(DataError("x.csv: empty")))
+    assert main(["doctor", "--debug"]) == 2
+    err = capsys.readouterr().err
+    assert "Traceback (most recent call last)" in err
+    assert err.rstrip().endswith("geomoe: error: x.csv: empty")
+
+
+def test_warnings_of_other_packages_are_held_back_without_debug(doing, recwarn, capsys):
+    def run(args):
+        import warnings
+
+        warnings.warn_explicit("old", DeprecationWarning, "x.py", 1, module="timm.models")
+        return Result({}, "done")
+
+    doing(run)
+    assert main(["doctor"]) == 0
+    assert not recwarn.list
+    assert main(["doctor", "--debug"]) == 0
+    assert len(recwarn.list) == 1
+
+
+def test_the_log_of_geomoe_goes_to_stderr(doing, capsys):
+    import logging
+
+    def run(args):
+        logging.getLogger("geomoe.datasets").info("3 unknown places")
+        logging.getLogger("geomoe.datasets").warning("attention")
+        return Result({}, "done")
+
+    doing(run)
+    main(["doctor"])
+    assert capsys.readouterr().err == "geomoe: 3 unknown places\ngeomoe: attention\n"
+    main(["doctor", "--quiet"])
+    assert capsys.readouterr().err == "geomoe: attention\n"
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["trian"], "unknown verb 'trian'; did you mean train? (verbs: quickstart, train, "),
+        (["--verson"], "unknown verb '--verson'"),
+        (["evaluate"], "the following arguments are required: --checkpoint; see geomoe evaluate --help"),
+        (
+            ["evaluate", "--checkpoint", "x", "--splt", "val"],
+            "unknown argument --splt; did you mean --split?; unexpected argument 'val'",
+        ),
+        (["evaluate", "--checkpoint", "x", "--split", "tset"], "argument --split: invalid choice: 'tset'"),
+        (["evaluate", "--checkpoint", "x", "--experts", "-1"], "argument --experts: expected"),
+        (["evaluate", "--check", "x"], "the following arguments are required: --checkpoint"),
+        (["encode", "x.csv", "--encoder", "satclp", "--output", "y.csv"], "did you mean satclip?"),
+        (["encode", "x.csv", "--output", "y.csv"], "one of the arguments --encoder --checkpoint is required"),
+        (["quickstart", "--epochs", "0"], "argument --epochs: expected a whole number from 1; got '0'"),
+        (
+            ["map-experts", "--checkpoint", "x", "--output", "y", "--step", "fine"],
+            "argument --step: invalid float",
+        ),
+        (
+            ["map-experts", "--checkpoint", "x", "--output", "y", "--bounds", "1", "2"],
+            "--bounds: expected 4 arg",
+        ),
+    ],
+)
+def test_wrong_usage(argv, message, capsys):
+    assert main(argv) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith("geomoe: error: ")
+    assert message in err
+    assert len(err.splitlines()) == 1
+
+
+def test_a_reader_that_leaves_is_no_error():
+    code = (
+        "import sys; from geomoe.cli import main, doctor; from geomoe.cli.console import Result\n"
+        "doctor.run = lambda args: Result({}, 'x' * 1_000_000)\n"
+        "sys.exit(main(['doctor']))"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.read(10)
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 0
+
+
+def test_ctrl_c_of_a_real_process():
+    code = (
+        "import sys, time; from geomoe.cli import main, train\n"
+        "def run(args): print('ready', file=sys.stderr, flush=True); time.sleep(60)\n"
+        "train.run = run\n"
+        "sys.exit(main(['train', 'bluemarble', '--seed', '3']))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr.readline() == "ready\n"
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130
+    assert out == ""
+    assert err == "geomoe: interrupted; go on with: geomoe train bluemarble --seed 3 --resume\n"
+
+
+def test_python_m_geomoe_is_geomoe():
+    run = subprocess.run(
+        [sys.executable, "-m", "geomoe", "--version"], capture_output=True, text=True, check=True
+    )
+    assert run.stdout == f"geomoe {__version__}\n"
+
+
+def test_plain_values():
+    import dataclasses
+    from pathlib import Path
+
+    import numpy as np
+
+    @dataclasses.dataclass
+    class Point:
+        lon: float
+        names: tuple[str, ...]
+
+    given = {
+        "a": np.float32(0.5),
+        "b": np.arange(2),
+        3: Point(float("inf"), ("x",)),
+        "p": Path("a/b"),
+        "n": None,
+    }
+    expected = {"a": 0.5, "b": [0, 1], "3": {"lon": None, "names": ["x"]}, "p": "a/b", "n": None}
+    assert plain(given) == expected
+
+
+def test_rows_are_aligned():
+    assert rows({"a": 1, "long": 0.25}) == "a     1\nlong  0.25"
