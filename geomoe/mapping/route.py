@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
-from geomoe.build import build_datamodule
 from geomoe.coords import make_grid
 from geomoe.errors import CheckpointError, ConfigError
-from geomoe.inference import Predictor, load, predict_dataset
+from geomoe.inference import Predictor, load, open_split, predict_dataset
 from geomoe.mapping.earth import earth_on
 from geomoe.mapping.figure import write_figure
 from geomoe.mapping.mercator import frame
@@ -173,11 +171,8 @@ def summarise(table: RoutingTable) -> tuple[BlockSummary, ...]:
 
 def _points(predictor: Predictor, data_root: str | None) -> Points:
     """Training and test samples with a known place, and what the network says about them."""
-    config = predictor.config
-    if data_root is not None:
-        config = replace(config, data=replace(config.data, root=data_root))
-    module = build_datamodule(config)
-    parts = [predict_dataset(predictor, module, split) for split in ("train", "test")]
+    splits = [open_split(predictor, split, data_root) for split in ("train", "test")]
+    parts = [predict_dataset(predictor, split) for split in splits]
     lonlat = np.concatenate([part.lonlat for part in parts])
     known = ~np.isnan(lonlat).any(axis=1)
     test = np.repeat([False, True], [len(part.label) for part in parts])
