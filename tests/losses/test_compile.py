@@ -1,0 +1,22 @@
+import pytest
+import torch
+
+from geomoe.losses import cka_diversity, load_balance, supcon
+from geomoe.types import Routing
+
+LABELS, GROUPS = torch.arange(12) % 3, torch.arange(12) % 2
+LOSSES = {
+    "cka, gram": lambda x: cka_diversity(x.view(3, 8, 4), path="gram"),
+    "cka, features": lambda x: cka_diversity(x.view(3, 8, 4), "biased", path="features"),
+    "supcon": lambda x: supcon(x.view(12, 8), LABELS, GROUPS),
+    "load balance": lambda x: load_balance(Routing(x.view(12, 8).softmax(1), x.view(12, 8).softmax(1), x)),
+}
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_one_graph_with_the_same_gradient(name):
+    loss = LOSSES[name]
+    x = torch.randn(96, dtype=torch.float64, requires_grad=True)
+    compiled = torch.compile(loss, backend="aot_eager", fullgraph=True)
+    torch.testing.assert_close(compiled(x), loss(x))
+    torch.testing.assert_close(*(torch.autograd.grad(f(x), x)[0] for f in (compiled, loss)))
