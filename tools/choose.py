@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CAP = 500  # samples of a class in a region
+BLOCK_CAP = 60  # of these, in one block: rare classes would otherwise hang on a block or two
 PURITY = 0.5  # share of the central square that the label's class must cover
 STEP = 4  # cells: 0.2 degrees, the finest lattice on which pixels and land-cover cells share corners
 
@@ -110,7 +111,7 @@ def _window_sums(
 
 
 def cap(found: Candidates) -> NDArray[np.int64]:
-    """At most CAP of each class and region, taken from its blocks in turn."""
+    """At most CAP of each class and region, BLOCK_CAP in a block, taken from its blocks in turn."""
     rank = np.array([_hash("place", r, c) for r, c in zip(found.row, found.column, strict=True)])
     chosen = []
     for label in range(len(CLASSES)):
@@ -119,6 +120,7 @@ def cap(found: Candidates) -> NDArray[np.int64]:
             rows = rows[np.lexsort((rank[rows], found.block[rows]))]
             _, first, size = np.unique(found.block[rows], return_index=True, return_counts=True)
             turn = np.arange(len(rows)) - np.repeat(first, size)
+            rows, turn = rows[turn < BLOCK_CAP], turn[turn < BLOCK_CAP]
             chosen.append(rows[np.lexsort((rank[rows], turn))][:CAP])
     return np.sort(np.concatenate(chosen))
 
@@ -162,10 +164,11 @@ def deal(
     ids: NDArray[np.int64],
     shares: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """Deal groups into parts that agree in every stratum (greedy stratification of groups).
+    """Deal groups into parts that agree in every stratum.
 
     The largest group comes first; each goes to the part where the weighted sum over strata of
-    squared load, relative to the part's share, grows least.
+    squared load, relative to the part's share, grows least. Then groups change places as long as
+    that makes the sum smaller.
 
     Args:
         counts: (groups, strata).
@@ -179,7 +182,33 @@ def deal(
         growth = ((2 * load * counts[g] + counts[g] ** 2) * weight).sum(axis=1) / shares
         part[g] = int(np.argmin(np.round(growth, 9)))
         load[part[g]] += counts[g]
+    while any([_swap(g, counts, weight, shares, part, load) for g in order]):
+        pass
     return part
+
+
+def _swap(
+    g: int,
+    counts: NDArray[np.float64],
+    weight: NDArray[np.float64],
+    shares: NDArray[np.float64],
+    part: NDArray[np.int64],
+    load: NDArray[np.float64],
+) -> bool:
+    # Exchange group g with the group of another part that helps most; in place; whether any helped.
+    here = part[g]
+    gain = counts - counts[g]  # what the part of g receives
+    change = 2 * load[here] * gain + gain**2
+    growth = (change * weight).sum(axis=1) / shares[here]
+    growth += ((gain**2 - 2 * load[part] * gain) * weight).sum(axis=1) / shares[part]
+    growth[part == here] = 0
+    other = int(np.argmin(np.round(growth, 9)))
+    if growth[other] > -1e-6:
+        return False
+    load[here] += gain[other]
+    load[part[other]] -= gain[other]
+    part[g], part[other] = part[other], here
+    return True
 
 
 def _hash(kind: str, *ids: int) -> int:
