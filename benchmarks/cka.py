@@ -147,9 +147,8 @@ def step_share(batch: int, tokens: tuple[int, ...], rounds: int) -> dict[int, fl
     plain = times["0"]
     work = {name: _flops(case) for name, case in cases.items()}
     extra = ", ".join(f"{t} tokens {work[t] / work[0]:.4f}" for t in tokens)
-    print(
-        f"  batch {batch}, without CKA: {statistics.median(plain):.3f} s a step; multiply-adds with CKA: {extra}"
-    )
+    print(f"  batch {batch}, without CKA: {statistics.median(plain):.3f} s a step")
+    print(f"  multiply-adds with CKA / without: {extra}")
     return {t: statistics.median(a / b for a, b in zip(times[str(t)], plain, strict=True)) for t in tokens}
 
 
