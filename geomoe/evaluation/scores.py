@@ -41,20 +41,21 @@ def score(
         and under a held-out protocol ``source`` (all other regions together), ``source_worst`` and
         ``held_out``; None where there are no such samples.
     """
-    options = {"bootstrap": bootstrap, "confidence": confidence}
     domain = predictions.domain
+
+    def of(rows: NDArray[np.bool_]) -> dict[str, Any]:
+        return part(predictions, rows, bootstrap=bootstrap, confidence=confidence)
+
     by_region = {
-        name: part(predictions, domain == number, **options)
-        for number, name in enumerate(regions)
-        if (domain == number).any()
+        name: of(domain == number) for number, name in enumerate(regions) if (domain == number).any()
     }
     sources = [name for name in by_region if name != held_out] if held_out is not None else []
     source = (domain >= 0) & (domain != list(regions).index(held_out)) if sources and held_out else None
     return {
-        "overall": part(predictions, np.ones(len(predictions), dtype=bool), **options),
+        "overall": of(np.ones(len(predictions), dtype=bool)),
         "worst": _worst(by_region),
         "regions": by_region,
-        "source": None if source is None else part(predictions, source, **options),
+        "source": None if source is None else of(source),
         "source_worst": _worst({name: by_region[name] for name in sources}),
         "held_out": by_region.get(held_out) if held_out is not None else None,
         "reliability": reliability(predictions),

@@ -25,14 +25,19 @@ def render(parts: list[str | Table], width: int) -> str:
     """Strings and tables, one below the other, without colours or trailing blanks."""
     console = Console(file=StringIO(), width=width, color_system=None, highlight=False, legacy_windows=False)
     for part in parts:
-        console.print(part, markup=False) if isinstance(part, str) else console.print(part)
+        if isinstance(part, str):
+            console.print(part, markup=False)
+            continue
+        title, part.title = part.title, None  # rich would wrap it to the width of the table
+        console.print("", title, part, sep="\n", markup=False)
+        part.title = title
     text = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n") + "\n"
 
 
 def new_table(title: str, *columns: str) -> Table:
     """A table whose first column is text and whose others are numbers."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left", title_style="", pad_edge=False)
+    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
     return table

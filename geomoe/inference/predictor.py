@@ -247,7 +247,8 @@ def load(path: str | PathLike[str], device: str = "auto") -> Predictor:
     """
     checkpoint = load_checkpoint(path)
     _device(device)  # refuse a wrong device before the network is built
-    algorithm = build_algorithm(checkpoint.config, checkpoint.info)
+    with torch.random.fork_rng(devices=[]):  # the first weights are drawn, only to be replaced
+        algorithm = build_algorithm(checkpoint.config, checkpoint.info)
     load_weights(algorithm, checkpoint.state_dict, path)
     return Predictor(algorithm, checkpoint.config, checkpoint.info, device)
 

@@ -149,7 +149,12 @@ def batches(
     """
     rows = np.arange(len(data)) if rows is None else rows  # type: ignore[arg-type]
     loader: DataLoader = DataLoader(
-        data, batch_size=batch_size, sampler=rows.tolist(), num_workers=num_workers, collate_fn=_collate
+        data,
+        batch_size=batch_size,
+        sampler=rows.tolist(),
+        num_workers=num_workers,
+        collate_fn=_collate,
+        generator=torch.Generator(),  # its seed for workers would be drawn from the caller's numbers
     )
     start = 0
     for sample in loader:

@@ -1,0 +1,210 @@
+"""``evaluate`` on real data: every number is computed again with the bare network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+
+from geomoe.build import build_algorithm, build_datamodule
+from geomoe.checkpoint import save_checkpoint
+from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig
+from geomoe.errors import CheckpointError, ConfigError, DataError, InputError
+from geomoe.evaluation import evaluate
+from geomoe.metrics import expert_cka
+
+ASIA = 0
+
+
+def train(config: RunConfig, path, steps: int):
+    """A few steps of training by hand, then a checkpoint as training writes it."""
+    torch.manual_seed(0)
+    data = build_datamodule(config)
+    info, samples = data.info(), data.dataset("train")
+    algorithm = build_algorithm(config, info)
+    optimizer = torch.optim.AdamW(algorithm.parameters(), lr=2e-3)
+    for _ in range(steps):
+        rows = torch.randint(len(samples), (64,)).tolist()
+        _, terms = algorithm.training_loss(data.to_batch(samples.__getitems__(rows), train=True))
+        optimizer.zero_grad()
+        terms.total.backward()
+        optimizer.step()
+    return save_checkpoint(path, algorithm, config, info)
+
+
+@pytest.fixture(scope="module")
+def checkpoints(tmp_path_factory):
+    """MoGE and ERM, trained for seconds with Asia held out."""
+    folder = tmp_path_factory.mktemp("trained")
+    config = RunConfig(
+        data=DataConfig(held_out="Asia"),
+        model=ModelConfig(num_experts=3, top_k=2, expert_noise=0.5),
+        encoder=EncoderConfig(legendre_polys=4, out_dim=16, hidden_dim=32),
+    )
+    erm = replace(config, algorithm="erm")
+    return {
+        "moge": train(config, folder / "moge.ckpt", 40),
+        "erm": train(erm, folder / "erm.ckpt", 2),
+    }
+
+
+@pytest.fixture(scope="module")
+def report(checkpoints):
+    """MoGE on the test split, every region."""
+    return evaluate(checkpoints["moge"], bootstrap=100)
+
+
+@pytest.fixture(scope="module")
+def bare(checkpoints):
+    """The network and the test data, without anything of geomoe.inference: answer(experts) -> arrays."""
+    content = torch.load(checkpoints["moge"], weights_only=True)
+    config, info = RunConfig.from_dict(content["geomoe"]["config"]), content["geomoe"]["info"]
+    algorithm = build_algorithm(config, info)
+    weights = {name.removeprefix("algorithm."): value for name, value in content["state_dict"].items()}
+    algorithm.load_state_dict(weights)
+    network, data = algorithm.model.eval(), build_datamodule(config).dataset("test")
+    raw = data.__getitems__(range(len(data)))
+    mean, std = (torch.tensor(info[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
+    image = (raw["image"] - mean) / std
+    lonlat = torch.stack([raw["lon"], raw["lat"]], dim=1)
+
+    @cache
+    @torch.no_grad()
+    def whole(experts):
+        parts = zip(image.split(500), lonlat.split(500), strict=True)
+        return [network(pixels, places, experts=experts) for pixels, places in parts]
+
+    return whole, network, data, image, lonlat
+
+
+def guesses(outputs):
+    return torch.cat([output.logits for output in outputs]).argmax(dim=1).numpy()
+
+
+def test_scores_of_all_experts_and_of_the_shared_one(report, bare):
+    answer, _, data, _, _ = bare
+    for experts in ("all", "shared"):
+        right = guesses(answer(experts)) == data.labels
+        found = report.scores(experts)
+        assert found["overall"]["count"] == len(data)
+        assert found["overall"]["accuracy"] == pytest.approx(right.mean(), abs=2e-4)
+        for number, region in enumerate(data.regions):
+            rows = data.domains == number
+            assert found["regions"][region]["count"] == rows.sum()
+            assert found["regions"][region]["blocks"] == len(set(data.blocks[rows].tolist()))
+            assert found["regions"][region]["accuracy"] == pytest.approx(right[rows].mean(), abs=2e-3)
+        assert found["held_out"]["accuracy"] == pytest.approx(right[data.domains == ASIA].mean(), abs=2e-3)
+        assert found["source"]["accuracy"] == pytest.approx(right[data.domains != ASIA].mean(), abs=2e-4)
+    assert report.scores()["overall"]["accuracy"] > 0.15  # it learned something
+
+
+def test_the_shared_expert_alone_is_the_plain_backbone(report, bare):
+    _, network, data, image, _ = bare
+    with torch.no_grad():
+        logits = torch.cat([network.remove()(part) for part in image.split(500)])
+    right = logits.argmax(dim=1).numpy() == data.labels
+    assert report.scores("shared")["overall"]["accuracy"] == pytest.approx(right.mean(), abs=2e-4)
+
+
+def test_forced_expert_matrix(report, bare):
+    answer, network, data, _, _ = bare
+    routed = answer("all")
+    for number, block in enumerate(network.blocks):
+        one = report.data["experts_report"]["forced"][number]
+        assert one["block"] == block
+        top1 = torch.cat([output.routings[number].weights for output in routed]).argmax(dim=1).numpy()
+        for column in range(3):
+            right = guesses(answer(column)) == data.labels
+            for row in range(3):
+                rows = top1 == row
+                assert one["counts"][row] == rows.sum()
+                if rows.any():
+                    assert one["accuracy"][row][column] == pytest.approx(right[rows].mean(), abs=3e-3)
+                else:
+                    assert one["accuracy"][row][column] is None
+
+
+def test_routing_and_cka(report, bare):
+    answer, network, data, image, lonlat = bare
+    routed = answer("all")
+    rows = np.unique(np.linspace(0, len(data) - 1, 512).round().astype(int))
+    with torch.no_grad():
+        everything = network(image[rows], lonlat[rows], cka_tokens=0)
+    for number, block in enumerate(network.blocks):
+        gates = torch.cat([output.routings[number].weights for output in routed]).double()
+        routing = report.data["experts_report"]["routing"][number]
+        assert routing["load"] == pytest.approx(gates.mean(dim=0).tolist(), abs=1e-5)
+        entropy = torch.special.entr(gates).sum(dim=1).mean().item()
+        assert routing["entropy"] == pytest.approx(entropy, abs=1e-5)
+        found = report.data["experts_report"]["cka"][number]
+        assert (found["block"], found["rows"]) == (block, 512 * 8)
+        whole = expert_cka(everything.expert_outputs[number])
+        assert np.array(found["matrix"]) == pytest.approx(whole, abs=0.05)  # 8 of 17 tokens against all
+        assert np.diag(found["matrix"]) == pytest.approx(1)
+
+
+def test_the_same_report_every_time(checkpoints, report):
+    torch.manual_seed(5)
+    expected_next = torch.rand(3)
+    torch.manual_seed(5)
+    first = evaluate(checkpoints["moge"], split="held_out", bootstrap=50)
+    assert torch.equal(torch.rand(3), expected_next)  # the caller's random numbers are left alone
+    assert evaluate(checkpoints["moge"], split="held_out", bootstrap=50) == first
+    scores = first.scores()
+    assert scores["source"] is None
+    assert scores["held_out"] == scores["overall"]
+    expected = report.scores()["regions"]["Asia"]
+    for key in ("count", "accuracy", "macro_f1", "blocks"):
+        assert scores["overall"][key] == pytest.approx(expected[key], abs=2e-3)
+
+
+def test_one_forced_expert(checkpoints, report):
+    found = evaluate(checkpoints["moge"], split="held_out", experts=1, bootstrap=0)
+    assert list(found.data["scores"]) == ["1"]
+    assert found.data["experts_report"] is None
+    assert "expert 1 alone" in found.table()
+    assert found.scores()["overall"]["accuracy_interval"] is None
+
+
+def test_diagnostics_can_be_left_out(checkpoints):
+    found = evaluate(checkpoints["moge"], split="held_out", bootstrap=0, diagnostics=False)
+    assert list(found.data["scores"]) == ["all", "shared"]
+    assert found.data["experts_report"] is None
+
+
+def test_erm_has_no_expert_rows(checkpoints):
+    found = evaluate(checkpoints["erm"], split="held_out", bootstrap=0)
+    assert list(found.data["scores"]) == ["all"]
+    assert found.data["experts_report"] is None
+    assert found.table().count("held-out region (Asia)") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "error", "message"),
+    [
+        ("erm", {"experts": "shared"}, ConfigError, "erm has no experts"),
+        ("moge", {"experts": 3}, ConfigError, "experts 0 to 2; got 3"),
+        ("moge", {"split": "tset"}, ConfigError, "got 'tset'"),
+        ("moge", {"bootstrap": -1}, InputError, "bootstrap must be >= 0"),
+        ("moge", {"confidence": 1.0}, InputError, "confidence inside"),
+    ],
+)
+def test_refusals(checkpoints, name, options, error, message):
+    with pytest.raises(error, match=message):
+        evaluate(checkpoints[name], **options)
+
+
+def test_other_data_is_refused(checkpoints, tmp_path):
+    content = torch.load(checkpoints["erm"], weights_only=True)
+    content["geomoe"]["info"]["data_hash"] = "f" * 64
+    torch.save(content, tmp_path / "other.ckpt")
+    with pytest.raises(DataError, match="trained on data ffffffffffff, here is"):
+        evaluate(tmp_path / "other.ckpt")
+
+
+def test_missing_checkpoint(tmp_path):
+    with pytest.raises(CheckpointError, match="no such file"):
+        evaluate(tmp_path / "none.ckpt")
