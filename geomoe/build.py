@@ -27,7 +27,8 @@ def build_encoder(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
 
     Args:
         config: the run's configuration.
-        info: facts on the data; ``domains`` counts them for the encoder of domain ids.
+        info: facts on the data; ``domains`` counts them for the encoder of domain ids, ``encoder`` has
+            the sizes of pretrained weights, so that their file is not needed again.
         pretrained: whether to read ``encoder.weights``; not needed where a checkpoint follows.
     """
     options = config.encoder
@@ -41,6 +42,7 @@ def build_encoder(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
         noise=options.noise,
         freeze=options.freeze,
         num_domains=len(info["domains"]),
+        architecture=None if pretrained else info.get("encoder"),
     )
 
 

@@ -14,9 +14,11 @@ import numpy as np
 import torch
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.plugins.environments import SLURMEnvironment
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from geomoe.build import build_algorithm, build_datamodule
-from geomoe.checkpoint import load_checkpoint, load_weights, read
+from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights, read
+from geomoe.errors import ConfigError, DataError
 from geomoe.training.loggers import check_loggers, create_loggers
 from geomoe.training.progress import TrainingProgress
 from geomoe.training.resumable import ResumableData
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from lightning.pytorch import Callback
 
-    from geomoe.config import RunConfig
+    from geomoe.config import RunConfig, TrainerConfig
 
 log = logging.getLogger(__name__)
 
@@ -103,7 +105,7 @@ def fit(
         folder.check_resume(config) if resume else folder.check_new(replace=dry_run)
     going_on = resume and folder.last.exists()
     with _quiet_lightning():
-        task, data = _build(config, pretrained=not going_on)
+        task, data = _build(config, load_checkpoint(folder.last) if going_on else None)
         if first and not going_on:
             folder.start(config)
         try:
@@ -122,7 +124,7 @@ def _shortened(config: RunConfig) -> RunConfig:
     return replace(config, trainer=replace(config.trainer, max_epochs=1))
 
 
-def _build(config: RunConfig, *, pretrained: bool) -> tuple[TrainingTask, ResumableData]:
+def _build(config: RunConfig, earlier: Checkpoint | None) -> tuple[TrainingTask, ResumableData]:
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
     seed_everything(config.seed, workers=True, verbose=False)
@@ -130,7 +132,14 @@ def _build(config: RunConfig, *, pretrained: bool) -> tuple[TrainingTask, Resuma
     data.prepare_data()
     data.setup("fit")
     info = data.info()
-    algorithm = build_algorithm(config, info, pretrained=pretrained)
+    if earlier is not None and earlier.info["data_hash"] != info["data_hash"]:
+        msg = f"{earlier.path}: the data has changed since this run began; bring it back, or train anew"
+        raise DataError(msg)
+    # A run that goes on has its weights in the checkpoint: the files it started from may be gone.
+    algorithm = build_algorithm(config, earlier.info if earlier else info, pretrained=earlier is None)
+    encoder = getattr(algorithm.model, "encoder", None)
+    if encoder is not None and encoder.architecture:
+        info["encoder"] = encoder.architecture
     if config.trainer.compile:
         algorithm.model.compile()
     return TrainingTask(algorithm, config, info), ResumableData(data, config.seed)
@@ -150,21 +159,13 @@ def _run(
     saving = Saving(folder, options.select, options.checkpoint_every_n_steps, "csv" in options.loggers, stop)
     shown = [] if quiet else [TrainingProgress()]
     first_step = read(folder.last)["global_step"] if going_on else 0
-    trainer = Trainer(
-        **_hardware(task.config),
-        max_epochs=options.max_epochs,
-        accumulate_grad_batches=options.accumulate_grad_batches,
-        gradient_clip_val=options.gradient_clip or None,
+    trainer = _trainer(
+        options,
         limit_train_batches=limit_batches,
         limit_val_batches=limit_batches,
         callbacks=[saving, *shown, *callbacks],
         logger=create_loggers(options.loggers, folder.path, first_step) or False,
         default_root_dir=folder.path,
-        num_sanity_val_steps=0,
-        use_distributed_sampler=False,  # the data module's sampler deals out the rows itself
-        enable_progress_bar=False,
-        enable_model_summary=False,
-        enable_checkpointing=True,
     )
     if trainer.is_global_zero:
         for logger in trainer.loggers:
@@ -179,20 +180,31 @@ def _run(
     return saving
 
 
-def _hardware(config: RunConfig) -> dict[str, Any]:
-    options = config.trainer
-    # A job that SLURM starts again has to say --resume; Lightning would put its own files elsewhere.
+def _trainer(options: TrainerConfig, **extra: Any) -> Trainer:  # noqa: ANN401 - Lightning's own options
     plugins: list[Any] = [CheckpointIO()]
     if SLURMEnvironment.detect():
+        # A job that SLURM starts again has to say --resume; Lightning would put its own files elsewhere.
         plugins.append(SLURMEnvironment(auto_requeue=False))
-    return {
-        "accelerator": options.accelerator,
-        "devices": options.devices,
-        "num_nodes": options.num_nodes,
-        "strategy": options.strategy,
-        "precision": options.precision,
-        "plugins": plugins,
-    }
+    try:
+        return Trainer(
+            max_epochs=options.max_epochs,
+            accelerator=options.accelerator,
+            devices=options.devices,
+            num_nodes=options.num_nodes,
+            strategy=options.strategy,
+            precision=options.precision,  # type: ignore[arg-type]
+            accumulate_grad_batches=options.accumulate_grad_batches,
+            gradient_clip_val=options.gradient_clip or None,
+            plugins=plugins,
+            num_sanity_val_steps=0,
+            use_distributed_sampler=False,  # the data module's sampler deals out the rows itself
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            **extra,
+        )
+    except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
+        msg = f"trainer: {' '.join(str(error).split())}"
+        raise ConfigError(msg) from error
 
 
 def _data_facts(task: TrainingTask, data: ResumableData) -> dict[str, Any]:

@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from geomoe.algorithms import ALGORITHMS
+from geomoe.build import build_algorithm, build_datamodule, build_encoder
+from geomoe.checkpoint import load_checkpoint, load_weights, save_checkpoint
+from geomoe.config import RunConfig
+from geomoe.errors import CheckpointError, ConfigError
+from geomoe.models import LocationViT, MoGEViT, PlainViT
+from geomoe.types import Batch
+
+INFO = {
+    "classes": list("abcdefg"),
+    "domains": ["x", "y"],
+    "bands": 3,
+    "mean": [0.0] * 3,
+    "std": [1.0] * 3,
+    "held_out": None,
+}
+NETWORKS = {"erm": PlainViT, "erm_le": LocationViT, "moge": MoGEViT}
+
+
+def _with(config, **sections):
+    changed = {name: replace(getattr(config, name), **keys) for name, keys in sections.items()}
+    return replace(config, **changed)
+
+
+def _batch(bands=3, size=32):
+    lonlat = torch.tensor([[10.0, 50.0], [float("nan")] * 2], dtype=torch.float64)
+    known = torch.tensor([True, False])
+    image = torch.randn(2, bands, size, size)
+    return Batch(image, torch.tensor([0, 6]), lonlat, known, torch.tensor([0, -1]), torch.arange(2))
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_every_algorithm_is_built_as_configured(name):
+    config = _with(
+        replace(RunConfig(), algorithm=name),
+        model={"num_experts": 4, "top_k": 2, "moge_blocks": (1,)},
+        loss={"label_smoothing": 0.2, "cka": 0.3, "supcon_temperature": 0.7},
+        encoder={"out_dim": 24},
+    )
+    algorithm = build_algorithm(config, {**INFO, "bands": 5})
+    assert type(algorithm) is ALGORITHMS[name]
+    assert type(algorithm.model) is NETWORKS[name]
+    assert algorithm.label_smoothing == 0.2
+    output, terms = algorithm.training_loss(_batch(bands=5))
+    assert output.logits.shape == (2, 7)
+    assert terms.total.isfinite()
+    if name == "moge":
+        assert output.routings[0].weights.shape == (2, 4)
+        assert ((output.routings[0].weights > 0).sum(dim=1) == 2).all()
+        assert algorithm.weights["cka"] == 0.3
+        assert algorithm.supcon_temperature == 0.7
+
+
+@pytest.mark.parametrize("name", ["sh", "sh-siren", "wrap", "cartesian3d", "domain"])
+def test_every_encoder_is_built(name):
+    encoder = build_encoder(_with(RunConfig(), encoder={"name": name, "out_dim": 8}), INFO)
+    assert encoder(_batch().lonlat, domain=_batch().domain).shape == (2, 8)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_a_network_comes_back_from_its_checkpoint_alone(tmp_path, name):
+    config = replace(RunConfig(), algorithm=name)
+    algorithm = build_algorithm(config, INFO).eval()
+    path = save_checkpoint(tmp_path / "a.ckpt", algorithm, config, INFO)
+    found = load_checkpoint(path)
+    again = build_algorithm(found.config, found.info).eval()
+    load_weights(again, found.state_dict, path)
+    assert torch.equal(again(_batch_of(0)).logits, algorithm(_batch_of(0)).logits)
+    other = build_algorithm(config, {**INFO, "classes": list("ab")})
+    with pytest.raises(CheckpointError, match=r"misshaped: .*head\.weight"):
+        load_weights(other, found.state_dict, path)
+
+
+def _batch_of(seed):
+    torch.manual_seed(seed)
+    return _batch()
+
+
+def test_weights_to_start_from_are_read_only_where_a_run_starts(tmp_path):
+    config = _with(
+        RunConfig(), model={"weights": str(tmp_path / "gone.pth"), "init_from": str(tmp_path / "gone.ckpt")}
+    )
+    build_algorithm(config, INFO)
+    with pytest.raises(CheckpointError, match=r"gone\.pth"):
+        build_algorithm(config, INFO, pretrained=True)
+
+
+@pytest.mark.parametrize("name", ALGORITHMS)
+def test_init_from_takes_the_backbone(tmp_path, name):
+    source = replace(RunConfig(), algorithm="erm")
+    earlier = build_algorithm(source, INFO)
+    path = save_checkpoint(tmp_path / "erm.ckpt", earlier, source, INFO)
+    config = _with(replace(source, algorithm=name), model={"init_from": str(path), "expert_noise": 0.0})
+    model = build_algorithm(config, INFO, pretrained=True).model
+    for key, value in earlier.model.backbone.state_dict().items():
+        if not (name == "erm_le" and key.startswith("head.")):  # ERM+LE has a classifier of its own
+            assert torch.equal(model.backbone.state_dict()[key], value), key
+    if name == "moge":
+        expert = model.layers["2"].experts[3].state_dict()
+        for key, value in earlier.model.backbone.blocks[2].mlp.state_dict().items():
+            assert torch.equal(expert[key], value)
+
+
+@pytest.mark.parametrize(
+    ("source", "target", "refused"),
+    [
+        ({}, {}, False),
+        ({"held_out": "Asia"}, {"held_out": "Asia"}, False),
+        ({"held_out": "Asia"}, {}, False),
+        ({}, {"held_out": "Asia"}, True),
+        ({"held_out": "Africa"}, {"held_out": "Asia"}, True),
+        ({"split_seed": 1}, {}, True),
+    ],
+)
+def test_init_from_may_not_have_seen_what_is_tested(tmp_path, source, target, refused):
+    earlier = _with(replace(RunConfig(), algorithm="erm"), data=source)
+    path = save_checkpoint(tmp_path / "erm.ckpt", build_algorithm(earlier, INFO), earlier, INFO)
+    config = _with(RunConfig(), data=target, model={"init_from": str(path)})
+    if refused:
+        with pytest.raises(CheckpointError, match="it has seen what this run"):
+            build_algorithm(config, INFO, pretrained=True)
+    else:
+        build_algorithm(config, INFO, pretrained=True)
+
+
+def test_init_from_another_network_is_refused(tmp_path):
+    source = _with(
+        replace(RunConfig(), algorithm="erm"), model={"backbone": "vit_tiny_patch16_224", "patch_size": 8}
+    )
+    path = save_checkpoint(tmp_path / "erm.ckpt", build_algorithm(source, INFO), source, INFO)
+    config = _with(RunConfig(), model={"init_from": str(path)})
+    with pytest.raises(CheckpointError, match=r"model\.init_from: .*erm\.ckpt") as caught:
+        build_algorithm(config, INFO, pretrained=True)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_data_module_is_as_configured():
+    config = _with(
+        RunConfig(seed=5), data={"held_out": "Africa", "batch_size": 32, "augment": "none", "split_seed": 1}
+    )
+    data = build_datamodule(config)
+    assert (data.batch_size, data.augment, data.seed) == (32, "none", 5)
+    assert data.info()["held_out"] == "Africa"
+    assert data.info()["split_seed"] == 1
+
+
+@pytest.mark.parametrize(
+    ("config", "message"),
+    [
+        (
+            replace(RunConfig(), algorithm="mogee"),
+            "algorithm: no 'mogee'; known: erm, erm_le, moge; nearest: moge",
+        ),
+        (_with(RunConfig(), model={"backbone": "vit_quik"}), "vit_quick"),
+        (_with(RunConfig(), model={"top_k": 9}), "top_k"),
+        (_with(RunConfig(), model={"moge_blocks": (4,)}), "0 to 3"),
+        (_with(RunConfig(), model={"router": "random"}), "router"),
+        (_with(RunConfig(), encoder={"name": "shh"}), "did you mean sh"),
+        (_with(RunConfig(), loss={"aux": -1.0}), "aux"),
+    ],
+)
+def test_what_cannot_be_built_is_one_line(config, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        build_algorithm(config, INFO)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_data_set_names_the_nearest():
+    with pytest.raises(ConfigError, match=r"data\.name: no 'bluemable'; known: bluemarble"):
+        build_datamodule(_with(RunConfig(), data={"name": "bluemable"}))

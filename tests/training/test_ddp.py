@@ -1,0 +1,56 @@
+"""Two processes train as one: no unused parameter, one network, each row once, metrics added up."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from geomoe.inference import load
+
+WORKER = Path(__file__).with_name("ddp_worker.py")
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(tiny, tmp_path):
+    config = tiny("moge", devices=2, strategy="ddp", max_epochs=2, data={"batch_size": 8})
+    order = json.dumps({"config": config.as_dict(), "folder": str(tmp_path), "limit": 3})
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        environment.pop(name, None)
+    ended = subprocess.run(
+        [sys.executable, str(WORKER), order],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "arning" not in ended.stderr, ended.stderr
+
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+    trained = {name for name in first["state"] if "running" not in name and "num_batches" not in name}
+    for name in trained:
+        assert torch.equal(first["state"][name], second["state"][name]), name
+    # three batches of 8 rows in each of two epochs; within an epoch no row comes twice
+    for epoch in (slice(0, 24), slice(24, 48)):
+        rows = torch.cat([first["rows"][epoch], second["rows"][epoch]])
+        assert len(rows.unique()) == 48
+
+    folder = tmp_path / "runs" / "bluemarble" / "moge" / "all-seed0"
+    with (folder / "metrics.csv").open() as file:
+        table = list(csv.DictReader(file))
+    assert [row["epoch"] for row in table] == ["0", "1"]
+    loads = [float(table[0][f"block2_expert{k}_load"]) for k in range(6)]
+    assert sum(loads) == pytest.approx(1)
+    assert json.loads((folder / "run.json").read_text())["device"].startswith("2 x cpu")
+    saved = load(folder / "checkpoints" / "last.ckpt", device="cpu").algorithm.state_dict()
+    assert all(torch.equal(saved[name], first["state"][name]) for name in trained)

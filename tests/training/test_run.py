@@ -1,0 +1,254 @@
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import os
+import warnings
+from dataclasses import replace
+
+import pytest
+import torch
+import yaml
+from lightning.pytorch.callbacks import Callback
+
+from geomoe.build import build_datamodule
+from geomoe.checkpoint import load_checkpoint
+from geomoe.config import RunConfig
+from geomoe.datasets.bluemarble import BlueMarble
+from geomoe.encoders.base import LocationEncoder
+from geomoe.errors import ConfigError, DataError, DependencyNotFoundError, GeomoeError, OutputError
+from geomoe.inference import load, predict_dataset
+from geomoe.training import fit, run_folder
+
+
+def test_what_a_run_leaves(tiny, capfd):
+    config = tiny("moge", data={"held_out": "Asia"})
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # a run is silent on what was decided
+        result = fit(config, command=["geomoe", "train", "bluemarble"], limit_batches=3)
+    written = capfd.readouterr()
+    assert written.out == ""
+    lines = written.err.splitlines()
+    assert len(lines) == 2, written.err
+    assert all("images/s" in line and "val_acc" in line for line in lines)
+
+    folder = result.folder
+    assert folder == run_folder(config).path
+    assert sorted(os.listdir(folder)) == [
+        "checkpoints",
+        "config.yaml",
+        "done",
+        "metrics.csv",
+        "run.json",
+        "tensorboard",
+    ]
+    assert sorted(os.listdir(folder / "checkpoints")) == ["best.ckpt", "last.ckpt"]
+    assert RunConfig.from_dict(yaml.safe_load((folder / "config.yaml").read_text())) == config
+    facts = json.loads((folder / "run.json").read_text())
+    data = build_datamodule(config)
+    assert facts["data"]["hash"] == data.dataset("train").data_hash
+    assert facts["data"]["samples"] == {"train": len(data.dataset("train")), "val": len(data.dataset("val"))}
+    assert facts["data"]["unknown_places"] == {"train": 0, "val": 0}
+    assert facts["starts"][0]["command"] == ["geomoe", "train", "bluemarble"]
+
+    with (folder / "metrics.csv").open() as file:
+        rows = [{name: float(value or "nan") for name, value in row.items()} for row in csv.DictReader(file)]
+    assert [row["step"] for row in rows] == [3, 6]
+    best = max(rows, key=lambda row: row["val_acc"])
+    assert result.metrics == best
+    for row in rows:
+        terms = ("train_task", "train_aux", "train_cka", "train_supcon")
+        assert row["train_loss"] == pytest.approx(sum(row[term] for term in terms), rel=1e-5)
+        assert "val_acc_asia" not in row, "the held-out region has no part in selection"
+
+
+def test_validation_is_that_of_the_kept_checkpoint(tiny):
+    """The logged metrics, computed again from best.ckpt by another path."""
+    result = fit(tiny("moge", max_epochs=1, data={"batch_size": 96}), quiet=True, limit_batches=1)
+    found = predict_dataset(load(result.best, device="cpu"), BlueMarble(split="val"))
+    seen = slice(0, 96)
+    correct, domain = found.correct[seen], found.domain[seen]
+    assert result.metrics["val_acc"] == pytest.approx(correct.mean(), abs=1e-9)
+    by_region = {k: correct[domain == k].mean() for k in set(domain.tolist())}
+    assert result.metrics["val_worst_region_acc"] == pytest.approx(min(by_region.values()), abs=1e-9)
+    for k, value in by_region.items():
+        assert result.metrics[f"val_acc_{BlueMarble.regions[k].lower()}"] == pytest.approx(value, abs=1e-9)
+    label = torch.from_numpy(found.label[seen])
+    loss = torch.nn.functional.cross_entropy(torch.from_numpy(found.logits[seen]), label)
+    assert result.metrics["val_loss"] == pytest.approx(loss.item(), rel=1e-5)
+
+
+def test_dry_run_is_two_real_steps_and_may_be_repeated(tiny):
+    config = tiny("erm_le", accumulate_grad_batches=2)
+    for _ in range(2):
+        result = fit(config, dry_run=True, quiet=True)
+    assert result.folder.name == "all-seed0-dry"
+    assert result.metrics["step"] == 2
+    assert load_checkpoint(result.best).config.trainer.max_epochs == 1
+    assert not run_folder(config).path.exists()
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_one_others(tiny, tmp_path):
+    results = [
+        fit(tiny("moge", seed=seed, output=tmp_path / name), quiet=True, limit_batches=2)
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    a, b, c = (load_checkpoint(result.last).state_dict for result in results)
+    assert all(torch.equal(a[name], b[name]) for name in a)
+    assert not torch.equal(a["model.backbone.head.weight"], c["model.backbone.head.weight"])
+
+
+def test_other_data_is_not_gone_on_with(tiny, monkeypatch):
+    config = tiny("erm", checkpoint_every_n_steps=1)
+    with pytest.raises(OutputError):
+        fit(config, quiet=True, callbacks=[Fails(1)], limit_batches=2)
+    original = BlueMarble.__init__
+
+    def changed(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        self.data_hash = "another"
+
+    monkeypatch.setattr(BlueMarble, "__init__", changed)
+    with pytest.raises(DataError, match=r"last\.ckpt: the data has changed since this run began"):
+        fit(config, resume=True, quiet=True)
+
+
+def test_an_existing_folder_is_refused_before_anything_is_done(tiny):
+    config = tiny("erm", max_epochs=1)
+    result = fit(config, quiet=True, limit_batches=1)
+    before = result.last.stat().st_mtime_ns
+    with pytest.raises(OutputError, match="a finished run is there already"):
+        fit(config, quiet=True)
+    with pytest.raises(OutputError, match="the run has ended, nothing to resume"):
+        fit(config, resume=True, quiet=True)
+    assert result.last.stat().st_mtime_ns == before
+
+
+class Fails(Callback):
+    def __init__(self, batch):
+        self.batch = batch
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if batch_idx == self.batch:
+            raise OutputError("the disk is full")
+
+
+def test_a_failed_run_leaves_its_checkpoint_or_nothing(tiny):
+    config = tiny("erm", checkpoint_every_n_steps=2)
+    with pytest.raises(OutputError, match="the disk is full"):
+        fit(config, quiet=True, callbacks=[Fails(1)], limit_batches=4)
+    assert not run_folder(config).path.exists()
+    with pytest.raises(OutputError, match="the disk is full"):
+        fit(config, quiet=True, callbacks=[Fails(3)], limit_batches=4)
+    assert os.listdir(run_folder(config).path / "checkpoints") == ["last.ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ({"data": {"held_out": "Atlantis"}}, ConfigError, "Atlantis"),
+        ({"data": {"name": "fmoww"}}, ConfigError, "bluemarble"),
+        ({"data": {"batch_size": 10**6}}, ConfigError, "batch_size"),
+        ({"model": {"moge_blocks": (2, 9)}}, ConfigError, "0 to 3"),
+        ({"model": {"top_k": 7}}, ConfigError, "top_k"),
+        ({"model": {"weights": "none.pth"}}, GeomoeError, r"none\.pth"),
+        ({"model": {"init_from": "none.ckpt"}}, GeomoeError, r"none\.ckpt"),
+        ({"loggers": ("csv", "comet")}, ConfigError, "known: csv, tensorboard, wandb"),
+        ({"precision": "17-mixed"}, ConfigError, "17-mixed"),
+        ({"accelerator": "abacus"}, ConfigError, "abacus"),
+        ({"strategy": "guess"}, ConfigError, "guess"),
+    ],
+)
+def test_impossible_runs_are_one_line_and_leave_nothing(tiny, change, error, message):
+    config = tiny("moge", **change)
+    with pytest.raises(error, match=message) as caught:
+        fit(config, quiet=True, limit_batches=1)
+    assert "\n" not in str(caught.value)
+    assert not run_folder(config).path.exists()
+
+
+def test_a_logger_that_is_not_installed(tiny, monkeypatch):
+    monkeypatch.setattr("geomoe.training.loggers.find_spec", lambda name: None)
+    with pytest.raises(DependencyNotFoundError, match=r"pip install 'geomoe\[wandb\]'"):
+        fit(tiny("erm", loggers=("csv", "wandb")))
+
+
+def test_without_loggers_there_is_no_table(tiny):
+    result = fit(tiny("erm", max_epochs=1, loggers=()), quiet=True, limit_batches=1)
+    assert sorted(os.listdir(result.folder)) == ["checkpoints", "config.yaml", "done", "run.json"]
+
+
+def test_upcycling_starts_from_the_earlier_backbone(tiny):
+    erm = fit(tiny("erm", max_epochs=1), quiet=True, limit_batches=2)
+    model = {"init_from": str(erm.best), "expert_noise": 0.0}
+    moge = fit(
+        tiny("moge", max_epochs=1, run_name="up", model=model),
+        quiet=True,
+        limit_batches=1,
+        callbacks=[Before()],
+    )
+    earlier = load_checkpoint(erm.best).state_dict
+    first = Before.weights
+    for name in ("fc1.weight", "fc2.bias"):
+        source = earlier[f"model.backbone.blocks.2.mlp.{name}"]
+        assert torch.equal(first[f"model.backbone.blocks.2.mlp.{name}"], source)
+        assert torch.equal(first[f"model.layers.2.experts.4.{name}"], source)
+    assert moge.best.exists()
+    held_out = tiny("moge", run_name="leak", model=model, data={"held_out": "Asia"})
+    with pytest.raises(GeomoeError, match="it has seen what this run"):
+        fit(held_out, quiet=True)
+
+
+class Before(Callback):
+    weights = None
+
+    def on_train_start(self, trainer, pl_module):
+        Before.weights = {name: value.clone() for name, value in pl_module.algorithm.state_dict().items()}
+
+
+def test_unknown_places_are_counted(tiny, monkeypatch, caplog):
+    original = BlueMarble.__init__
+
+    def forget(self, *args, **kwargs):
+        original(self, *args, **kwargs)
+        self.lonlat[:7] = float("nan")
+
+    monkeypatch.setattr(BlueMarble, "__init__", forget)
+    with caplog.at_level(logging.WARNING, logger="geomoe"):
+        result = fit(tiny("moge", max_epochs=1), quiet=True, limit_batches=2)
+    assert any("7 of" in line and "no known place" in line for line in caplog.messages)
+    assert json.loads((result.folder / "run.json").read_text())["data"]["unknown_places"] == {
+        "train": 7,
+        "val": 7,
+    }
+    assert all(value == value for value in result.metrics.values())
+
+
+def test_location_features_are_computed_once(tiny, monkeypatch):
+    calls, original = [], LocationEncoder.features
+
+    def counted(self, lonlat, domain=None):
+        calls.append(len(lonlat))
+        return original(self, lonlat, domain)
+
+    monkeypatch.setattr(LocationEncoder, "features", counted)
+    fit(tiny("moge"), quiet=True, limit_batches=4)
+    assert sum(calls) == len(BlueMarble(split="train")) + len(BlueMarble(split="val"))
+
+
+def test_compiled_training_is_stored_under_plain_names(tiny, monkeypatch):
+    compiled = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(type(self).__name__))
+    result = fit(tiny("erm", max_epochs=1, compile=True), quiet=True, limit_batches=1)
+    assert compiled == ["PlainViT"]
+    assert "model.backbone.head.weight" in load_checkpoint(result.best).state_dict
+
+
+@pytest.mark.parametrize("name", ["sgd", "lamb"])
+def test_other_optimisers_and_a_constant_rate(tiny, name):
+    config = tiny("erm", max_epochs=1, gradient_clip=1.0, precision="bf16-mixed")
+    config = replace(
+        config, optimizer=replace(config.optimizer, name=name, schedule="constant", warmup=0.0, lr=0.25)
+    )
+    assert fit(config, quiet=True, limit_batches=2).metrics["lr"] == 0.25

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from geomoe.build import build_algorithm
+from geomoe.config import OptimizerConfig, RunConfig
+from geomoe.training.resumable import step_seed
+from geomoe.training.task import LearningRate, parameter_groups
+
+INFO = {"classes": ["a", "b"], "domains": ["x"], "bands": 3}
+
+
+def test_warm_up_then_half_a_cosine():
+    rate = LearningRate(OptimizerConfig(warmup=0.1), 100)
+    assert [rate(step) for step in range(10)] == pytest.approx([(step + 1) / 10 for step in range(10)])
+    for step in range(10, 100):
+        assert rate(step) == pytest.approx((1 + math.cos(math.pi * (step - 10) / 90)) / 2)
+    assert rate(100) == pytest.approx(0, abs=1e-12)
+    assert rate(150) == pytest.approx(0, abs=1e-12)
+
+
+def test_a_constant_rate_still_warms_up():
+    rate = LearningRate(OptimizerConfig(warmup=0.5, schedule="constant"), 4)
+    assert [rate(step) for step in range(6)] == [0.5, 1, 1, 1, 1, 1]
+    assert LearningRate(OptimizerConfig(warmup=0.0), 0)(0) == 1
+
+
+@pytest.mark.parametrize("router", ["cosine", "linear"])
+def test_weight_decay_is_kept_off_scales_and_directions(router):
+    config = RunConfig.from_dict({"model": {"router": router, "learn_gamma": True}})
+    algorithm = build_algorithm(config, INFO)
+    groups = parameter_groups(algorithm, 0.05)
+    decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
+    names = {name: decays[id(p)] for name, p in algorithm.named_parameters()}
+    assert len(decays) == len(names), "each parameter once"
+    free = {name for name, decay in names.items() if decay == 0}
+    assert {
+        name
+        for name in names
+        if name.endswith((".bias", "codebook", "temperature", "gamma", "unknown", "pos_embed"))
+    } <= free
+    norms = {
+        f"{name}.weight"
+        for name, part in algorithm.named_modules()
+        if isinstance(part, nn.LayerNorm | nn.BatchNorm2d)
+    }
+    assert norms & names.keys() <= free
+    assert "model.backbone.pos_embed" in free
+    if router == "cosine":
+        assert sum("codebook" in name for name in free) == 2
+    else:
+        assert not any("codebook" in name for name in names)
+    decayed = {name for name, decay in names.items() if decay == 0.05}
+    assert "model.backbone.blocks.0.attn.qkv.weight" in decayed
+    assert "model.layers.2.experts.0.fc1.weight" in decayed
+    assert free | decayed == names.keys()
+
+
+def test_frozen_parameters_are_left_out():
+    model = nn.Linear(2, 2)
+    model.weight.requires_grad_(False)
+    assert sum(len(group["params"]) for group in parameter_groups(model, 0.1)) == 1
+
+
+def test_every_step_has_a_seed_of_its_own():
+    numbers = [(s, e, b, r) for s in range(4) for e in range(8) for b in range(32) for r in range(4)]
+    seeds = {step_seed(*four) for four in numbers}
+    assert len(seeds) == len(numbers)
+    assert all(0 <= seed < 2**63 for seed in seeds)
+    assert step_seed(1, 2, 3, 4) == step_seed(1, 2, 3, 4)
+    generators = [torch.Generator().manual_seed(step_seed(0, 0, b, 0)) for b in range(200)]
+    first = torch.stack([torch.rand(1, generator=g) for g in generators])
+    assert 0.4 < first.mean() < 0.6
