@@ -143,6 +143,7 @@ def _degenerate():
         "zeros": (torch.zeros(3, 6, 4), ESTIMATORS),
         "constant": (torch.full((3, 6, 4), 0.1), ESTIMATORS),
         "constant, large": (torch.randn(3, 1, 4).mul(1e6).expand(3, 6, 4), ESTIMATORS),
+        "constant, many rows": (torch.randn(3, 1, 4).expand(3, 700, 4), ESTIMATORS),
         "one expert": (torch.randn(1, 6, 4), ESTIMATORS),
         "no expert": (torch.randn(0, 6, 4), ESTIMATORS),
         "one row": (torch.randn(3, 1, 4), ESTIMATORS),
