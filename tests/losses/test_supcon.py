@@ -2,6 +2,7 @@ import math
 
 import pytest
 import torch
+from torch.nn import functional
 
 from geomoe.errors import InputError
 from geomoe.losses import supcon
@@ -42,18 +43,29 @@ def test_by_hand():
     assert loss.item() == pytest.approx(want, rel=1e-6)
 
 
-def test_same_class_same_group_and_strangers_are_ignored():
-    features = torch.randn(4, 3, dtype=torch.float64)
-    labels, groups = torch.tensor([0, 0, 0, 1]), torch.tensor([0, 1, 0, 1])
-    loss = supcon(features[:2], labels[:2], groups[:2])
-    assert loss.item() == 0.0
-    # 2 is like 0 (same class, same group); 3 is a negative of 1 alone.
-    moved = features.clone()
-    moved[2] *= -1
-    a = torch.autograd.functional.jacobian(lambda f: supcon(f, labels, groups), features)
-    assert a[0].abs().max() > 0  # through anchor 1
-    only_first = supcon(features[[0, 2, 1]], labels[[0, 2, 1]], groups[[0, 2, 1]])
-    assert only_first.item() == pytest.approx(0.0, abs=1e-12)  # nobody has a negative
+IGNORED = {
+    "same class, same group": (0, 0),
+    "other class, other group": (1, 2),
+}
+
+
+@pytest.mark.parametrize("kind", IGNORED)
+def test_all_others_are_ignored(kind):
+    """Anchor 0 has positive 1 and negative 2; sample 3 is neither for anchor 0."""
+    label, group = IGNORED[kind]
+    features = torch.randn(4, 3, dtype=torch.float64, requires_grad=True)
+    labels, groups = torch.tensor([0, 0, 1, label]), torch.tensor([0, 1, 0, group])
+    q = functional.normalize(features, dim=1)
+    near, far = ((q[0] @ q[k] / 0.1).exp() for k in (1, 2))
+    anchor_0 = ((near + far) / near).log()
+    if kind == "same class, same group":  # 3 is an anchor like 0, and one more positive of 1
+        near_3, far_3 = ((q[3] @ q[k] / 0.1).exp() for k in (1, 2))
+        want = (anchor_0 + 0.0 + ((near_3 + far_3) / near_3).log()) / 3
+    else:
+        want = (anchor_0 + 0.0) / 2
+    got = supcon(features, labels, groups, 0.1)
+    torch.testing.assert_close(got, want)
+    torch.testing.assert_close(*(torch.autograd.grad(v, features)[0] for v in (got, want)))
 
 
 EMPTY = {
