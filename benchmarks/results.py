@@ -6,7 +6,8 @@
 
 Each run is ``geomoe train`` in a process of one thread, then ``geomoe evaluate`` of the checkpoint that
 validation on the source regions selected. What is finished is skipped and what was stopped goes on, so the
-command can be given again at any time. The tables hold every finished run found under ``--output``.
+command can be given again at any time. The tables hold every finished run found under ``--output`` whose
+configuration and data are those of today; others are named, left out, and done again only with ``--redo``.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import shutil
 import subprocess
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +72,20 @@ class Run(NamedTuple):
         return load(
             self.config, flags=[Setting(key, value, "benchmarks.results") for key, value in flags.items()]
         )
+
+
+def stale(run: Run, output: str, data_hash: str) -> str:
+    """Why a run that is there cannot be used: another configuration or other data; empty: it can."""
+    from geomoe.training.runfolder import different_keys
+
+    folder = run.folder(output)
+    if not (folder.path / "run.json").exists():
+        return ""
+    changed = different_keys(folder.read_config().as_dict(), run.configuration(output).as_dict())
+    found = json.loads((folder.path / "run.json").read_text(encoding="utf-8"))["data"]["hash"]
+    return "; ".join(
+        [*changed, *([] if found == data_hash else [f"data {found[:12]}, now {data_hash[:12]}"])]
+    )
 
 
 def perform(run: Run, output: str, bootstrap: int) -> None:
@@ -139,6 +154,8 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--docs", default="docs", help="folder of results.md and results.json")
     parser.add_argument("--bootstrap", type=int, default=1000, help="resamples for each interval")
     parser.add_argument("--only-report", action="store_true", help="train nothing; write the tables")
+    parser.add_argument("--redo", action="store_true", help="train again what has changed since")
+    parser.add_argument("--judge-again", action="store_true", help="evaluate again what is trained")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     return parser.parse_args(argv)
 
@@ -150,23 +167,56 @@ def main(argv: list[str] | None = None) -> int:
         config, method, protocol, seed = arguments.one.split("/")
         perform(Run(config, method, protocol, int(seed)), arguments.output, arguments.bootstrap)
         return 0
-    failed = 0
-    if not arguments.only_report:
-        todo = [run for run in plan(arguments) if not report_file(run.folder(arguments.output).path).exists()]
-        print(f"{len(todo)} runs to do, {arguments.jobs} at a time", flush=True)
-        with ThreadPoolExecutor(max_workers=arguments.jobs) as pool:
-            jobs = [pool.submit(start, run, arguments.output, arguments.bootstrap) for run in todo]
-            for job in jobs:
-                run, code, seconds = job.result()
-                failed += code != 0
-                print(f"{'failed' if code else 'done'}  {run}  {seconds:.0f} s", flush=True)
-    finished = [
-        run for run in known_runs(arguments) if report_file(run.folder(arguments.output).path).exists()
-    ]
-    records = [record(run, arguments.output) for run in finished]
+    hashes = data_hashes(arguments)
+    failed = 0 if arguments.only_report else train_missing(arguments, hashes)
+    records = []
+    for run in known_runs(arguments):
+        if report_file(run.folder(arguments.output).path).exists():
+            reason = stale(run, arguments.output, hashes[run.config])
+            if reason:
+                print(f"left out  {run}: {reason}")
+            else:
+                records.append(record(run, arguments.output))
     write_page(records, Path(arguments.docs))
     print(f"{len(records)} finished runs in {arguments.docs}/results.md")
     return 1 if failed else 0
+
+
+def train_missing(arguments: argparse.Namespace, hashes: dict[str, str]) -> int:
+    """Perform the runs that were asked for and are not finished; how many failed."""
+    todo = []
+    for run in plan(arguments):
+        folder = run.folder(arguments.output).path
+        reason = stale(run, arguments.output, hashes[run.config])
+        if reason and arguments.redo:
+            shutil.rmtree(folder)
+        elif reason:
+            print(f"stale  {run}: {reason}; do it again with --redo")
+            continue
+        if arguments.judge_again:
+            shutil.rmtree(folder / "report-test", ignore_errors=True)
+        if not report_file(folder).exists():
+            todo.append(run)
+    print(f"{len(todo)} runs to do, {arguments.jobs} at a time", flush=True)
+    failed = 0
+    with ThreadPoolExecutor(max_workers=arguments.jobs) as pool:
+        jobs = [pool.submit(start, run, arguments.output, arguments.bootstrap) for run in todo]
+        for job in as_completed(jobs):
+            run, code, seconds = job.result()
+            failed += code != 0
+            print(f"{'failed' if code else 'done'}  {run}  {seconds:.0f} s", flush=True)
+    return failed
+
+
+def data_hashes(arguments: argparse.Namespace) -> dict[str, str]:
+    """Configuration -> hash of its data as it is here and now."""
+    from geomoe.build import build_datamodule
+
+    first = {run.config: run for run in reversed([*known_runs(arguments), *plan(arguments)])}
+    return {
+        config: build_datamodule(run.configuration(arguments.output)).info()["data_hash"]
+        for config, run in first.items()
+    }
 
 
 def known_runs(arguments: argparse.Namespace) -> list[Run]:
@@ -194,11 +244,14 @@ def record(run: Run, output: str) -> dict:
     folder = run.folder(output).path
     report = Report.load(folder / "report-test")
     cost = folder / "cost.json"
+    facts = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     return {
         **run._asdict(),
         "cpu_seconds": json.loads(cost.read_text())["cpu_seconds"] if cost.exists() else None,
         "train": shlex.join(run.command()),
-        "evaluate": shlex.join(["geomoe", "evaluate", "--checkpoint", report.data["checkpoint"]]),
+        "evaluate": shlex.join(["geomoe", "evaluate", "--checkpoint", run.folder("runs").best.as_posix()]),
+        "git_commit": facts["starts"][0]["git_commit"],
+        "versions": facts["versions"],
         "data_hash": report.data["data_hash"],
         "count": report.scores()["overall"]["count"],
         "rows": compare({run.method: report}).as_dict()["rows"],
