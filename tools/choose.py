@@ -74,30 +74,43 @@ def make_table(regions: NDArray[np.uint8], landcover: NDArray[np.uint8]) -> str:
 
 def find_candidates(regions: NDArray[np.uint8], landcover: NDArray[np.uint8]) -> Candidates:
     """Every lattice point whose footprint lies in one block and on one region, with a pure label."""
-    half = LABEL_DEGREES / 2 * CELLS_PER_DEGREE
-    row, column, block = _lattice()
-    counts = np.stack([_window_sums(landcover == i + 1, row, column, int(half)) for i in range(len(CLASSES))])
+    side = BLOCK_DEGREES * CELLS_PER_DEGREE
+    strips = []
+    for top in range(0, len(regions), side):  # one row of blocks at a time: footprints stay inside it
+        rows = slice(top, top + side)
+        if regions[rows].any():
+            strips.append(_strip(regions[rows], landcover[rows], top))
+    return Candidates(*(np.concatenate(columns) for columns in zip(*strips, strict=True)))
+
+
+def _strip(regions: NDArray[np.uint8], landcover: NDArray[np.uint8], top: int) -> Candidates:
+    # Candidates of one row of blocks; ``top`` is its first cell.
+    half = int(LABEL_DEGREES / 2 * CELLS_PER_DEGREE)
+    row, column = _lattice(top)
+    counts = np.stack([_window_sums(landcover == i + 1, row, column, half) for i in range(len(CLASSES))])
     pure = counts.max(axis=0) >= PURITY * (2 * half) ** 2
     # Other land anywhere under the footprint rules a place out, so that no pixel of a region that
     # is held out is ever seen in training.
     reach = int(np.ceil(CROP / 2 / PIXELS_PER_DEGREE * CELLS_PER_DEGREE))
     seen = np.stack([_window_sums(regions == i + 1, row, column, reach) > 0 for i in range(len(REGIONS) + 1)])
     keep = pure & (seen.sum(axis=0) == 1) & ~seen[len(REGIONS)]
-    label, region = counts.argmax(axis=0), seen.argmax(axis=0)
-    return Candidates(row, column, label, region, block).take(np.flatnonzero(keep))
+    side = BLOCK_DEGREES * CELLS_PER_DEGREE
+    block = top // side * (360 // BLOCK_DEGREES) + column // side
+    found = Candidates(row + top, column, counts.argmax(axis=0), seen.argmax(axis=0), block)
+    return found.take(np.flatnonzero(keep))
 
 
-def _lattice() -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    # Centres whose footprint of CROP pixels fits inside a block, between SOUTH and NORTH.
-    block = BLOCK_DEGREES * CELLS_PER_DEGREE
+def _lattice(top: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    # Centres in a row of blocks whose footprint of CROP pixels fits inside a block, SOUTH to NORTH;
+    # rows are counted from ``top``.
+    side = BLOCK_DEGREES * CELLS_PER_DEGREE
     margin = CROP / 2 / PIXELS_PER_DEGREE * CELLS_PER_DEGREE
-    rows = np.arange(0, 180 * CELLS_PER_DEGREE, STEP)
-    columns = np.arange(0, 360 * CELLS_PER_DEGREE, STEP)
-    lat = 90 - rows / CELLS_PER_DEGREE
-    rows = rows[(rows % block >= margin) & (rows % block <= block - margin) & (lat >= SOUTH) & (lat <= NORTH)]
-    columns = columns[(columns % block >= margin) & (columns % block <= block - margin)]
+    rows, columns = np.arange(0, side, STEP), np.arange(0, 360 * CELLS_PER_DEGREE, STEP)
+    lat = 90 - (rows + top) / CELLS_PER_DEGREE
+    rows = rows[(rows >= margin) & (rows <= side - margin) & (lat >= SOUTH) & (lat <= NORTH)]
+    columns = columns[(columns % side >= margin) & (columns % side <= side - margin)]
     row, column = (axis.ravel() for axis in np.meshgrid(rows, columns, indexing="ij"))
-    return row, column, row // block * (360 // BLOCK_DEGREES) + column // block
+    return row, column
 
 
 def _window_sums(
@@ -182,8 +195,11 @@ def deal(
         growth = ((2 * load * counts[g] + counts[g] ** 2) * weight).sum(axis=1) / shares
         part[g] = int(np.argmin(np.round(growth, 9)))
         load[part[g]] += counts[g]
-    while any([_swap(g, counts, weight, shares, part, load) for g in order]):
-        pass
+    improved = True
+    while improved:
+        improved = False
+        for g in order:
+            improved |= _swap(g, counts, weight, shares, part, load)
     return part
 
 
