@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
 from geomoe.models.plain import refuse_choice
-from geomoe.models.vit import check_vit
+from geomoe.models.vit import check_vit, image_features
 from geomoe.types import Experts, ModelOutput
 
 if TYPE_CHECKING:
@@ -67,10 +67,11 @@ class LocationViT(nn.Module):
 
         Raises:
             ConfigError: neither lonlat nor location_features, or a choice of experts.
+            InputError: images of another size or number of bands.
         """
         refuse_choice(experts, "LocationViT")
         place = embed_places(self.encoder, lonlat, has_location, domain, location_features)
-        features = self.backbone.forward_head(self.backbone.forward_features(image), pre_logits=True)
+        features = image_features(self.backbone, image)
         both = torch.cat([self.norm_image(features), self.norm_location(place)], dim=1)
         return ModelOutput(self.head(both), features)
 

@@ -102,6 +102,7 @@ class MoGEViT(nn.Module):
 
         Raises:
             ConfigError: no such expert, or no places for experts that need them.
+            InputError: images of another size or number of bands.
         """
         plans = self._plans(len(image), lonlat, has_location, domain, location_features, experts)
         wanted = self.training if shared_features is None else shared_features

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
-from geomoe.models.vit import check_vit
+from geomoe.models.vit import check_vit, image_features
 from geomoe.types import Experts, ModelOutput
 
 
@@ -40,9 +40,10 @@ class PlainViT(nn.Module):
 
         Raises:
             ConfigError: experts other than "all", since there are none to choose from.
+            InputError: images of another size or number of bands.
         """
         refuse_choice(experts, "PlainViT")
-        features = self.backbone.forward_head(self.backbone.forward_features(image), pre_logits=True)
+        features = image_features(self.backbone, image)
         return ModelOutput(self.backbone.head(features), features)
 
 

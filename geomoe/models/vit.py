@@ -6,7 +6,7 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from geomoe.errors import ConfigError
+from geomoe.errors import ConfigError, InputError
 
 # Methods whose work is done here step by step: a subclass with its own could not be walked through.
 _WALKED = ("forward", "forward_features", "forward_head", "pool", "_pos_embed")
@@ -48,8 +48,24 @@ def check_block(vit: VisionTransformer, index: int) -> Block:
     return block
 
 
+def check_image(vit: VisionTransformer, image: Tensor) -> None:
+    """Check images before they meet the first layer.
+
+    Raises:
+        InputError: not (B, bands, height, width) with the bands and the size that the network reads.
+    """
+    bands = next(vit.patch_embed.parameters()).shape[1]
+    size = (None, None) if vit.dynamic_img_size else tuple(vit.patch_embed.img_size)
+    expected = (bands, *size)
+    fits = image.ndim == 4 and all(e in (None, n) for e, n in zip(expected, image.shape[1:], strict=True))
+    if not fits:
+        wanted = ", ".join("any" if side is None else str(side) for side in expected)
+        raise InputError(f"image: the network reads (B, {wanted}); got {tuple(image.shape)}")
+
+
 def embed_tokens(vit: VisionTransformer, image: Tensor) -> Tensor:
     """Image (B, bands, H, W) to the tokens (B, N, D) that enter the first block."""
+    check_image(vit, image)
     return vit.norm_pre(vit.patch_drop(vit._pos_embed(vit.patch_embed(image))))
 
 
@@ -68,6 +84,12 @@ def attend(block: Block, tokens: Tensor) -> Tensor:
 def finish_block(block: Block, tokens: Tensor, ffn_output: Tensor) -> Tensor:
     """The residual around a block's FFN, given what the FFN answered."""
     return tokens + block.drop_path2(block.ls2(ffn_output))
+
+
+def image_features(vit: VisionTransformer, image: Tensor) -> Tensor:
+    """Image (B, bands, H, W) to pooled features (B, D), before the classifier."""
+    check_image(vit, image)
+    return vit.forward_head(vit.forward_features(image), pre_logits=True)
 
 
 def pool_tokens(vit: VisionTransformer, tokens: Tensor) -> Tensor:

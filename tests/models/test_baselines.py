@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from geomoe.errors import ConfigError
-from geomoe.models import LocationViT, PlainViT, create_backbone
+from geomoe.errors import ConfigError, InputError
+from geomoe.models import LocationViT, PlainViT, add_moge, create_backbone
 
 IMAGE = torch.randn(8, 3, 32, 32)
 
@@ -66,6 +66,15 @@ def test_there_are_no_experts_to_choose(experts, encoder, lonlat):
             ConfigError, match=f"experts: .* has no experts to choose from; .* got {experts!r}"
         ):
             model(IMAGE, lonlat, experts=experts)
+
+
+@pytest.mark.parametrize("name", ["vit_quick", "vit_tiny_patch16_224"])
+@pytest.mark.parametrize("shape", [(3, 32, 32), (8, 4, 32, 32), (8, 3, 64, 32), (8, 3, 32, 48), (8, 3)])
+def test_refuses_images_of_another_size(name, shape, encoder):
+    vit = create_backbone(name, num_classes=2, image_size=32)
+    for model in (PlainViT(vit), add_moge(vit, encoder, blocks=(1,)), LocationViT(vit, encoder)):
+        with pytest.raises(InputError, match=r"image: the network reads \(B, 3, 32, 32\); got"):
+            model(torch.zeros(shape), torch.zeros(len(torch.zeros(shape)), 2, dtype=torch.float64))
 
 
 def test_refusals(encoder):
