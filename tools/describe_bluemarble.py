@@ -30,8 +30,8 @@ def main() -> None:
     print(class_table(args.split_seed), region_table(), sep="\n\n")
     if args.picture is not None:
         picture = Image.fromarray(np.concatenate([draw_map(args.split_seed), draw_crops()]))
-        # 128 colours keep a photograph of this size under 300 kB.
-        picture.quantize(128, dither=Image.Dither.NONE).save(args.picture, optimize=True)
+        # 80 colours keep a photograph of this size under 300 kB.
+        picture.quantize(80, dither=Image.Dither.NONE).save(args.picture, optimize=True)
         print(f"\n{args.picture}: {args.picture.stat().st_size:,} bytes")
 
 
@@ -81,8 +81,8 @@ def draw_map(split_seed: int) -> np.ndarray:
         box = [column * side + 1, row * side + 1, (column + 1) * side - 2, (row + 1) * side - 2]
         draw.rectangle(box, outline=tuple(COLOURS.values())[part], width=2)
     for k, (name, colour) in enumerate(COLOURS.items()):
-        draw.rectangle([12, 440 + 24 * k, 26, 454 + 24 * k], outline=colour, width=3)
-        draw.text((34, 439 + 24 * k), f"{name} blocks", fill=(255, 255, 255), font=_font())
+        draw.rectangle([12, 380 + 24 * k, 26, 394 + 24 * k], outline=colour, width=3)
+        draw.text((34, 379 + 24 * k), f"{name} blocks", fill=(255, 255, 255), font=_font())
     return np.asarray(image)[int(15 * per_degree) : int(152 * per_degree)]
 
 

@@ -148,7 +148,7 @@ def _text(pairs: list[Pair], leaking: list[str]) -> str:
         numbers = (
             f"{pair.shared_pixels:13d}  {pair.gap_pixels:12d}  {pair.min_km:15.0f}  {pair.median_km:6.0f}"
         )
-        lines.append(f"{pair.split_seed:4d}  {splits:12s}  {numbers}  {pair.median_km:6.0f}")
+        lines.append(f"{pair.split_seed:4d}  {splits:12s}  {numbers}")
     lines += [f"LEAK: {leak}" for leak in leaking]
     shared = sum(pair.shared_pixels for pair in pairs)
     clean = not shared and not leaking

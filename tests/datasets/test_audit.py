@@ -100,6 +100,9 @@ def test_the_command(arguments, monkeypatch, capsys):
         assert json.loads(text)["pairs"][0]["shared_pixels"] == 0
     else:
         assert "no split shares a pixel with another" in text
+        header, first = text.splitlines()[:2]
+        assert len(first.split()) == 6  # seed, splits, pixels, gap, min, median
+        assert header.split()[0] == "seed"
     dirty = made_up([(0, 0), (2, 0), (0, 40)], [0, 1, 2])
     monkeypatch.setattr(audit, "load_index", lambda: dirty)
     assert audit.main(arguments) == 1
