@@ -193,15 +193,16 @@ def _notes(table: RoutingTable, view: Frame) -> list[str]:
 
 
 def _block(table: RoutingTable, number: int, summary: BlockSummary, view: Frame) -> dict[str, Any]:
-    largest = max(float(table.image(number, expert).max()) for expert in range(table.num_experts))
-    top = min(1.0, float(np.ceil(largest * 10 - 1e-6)) / 10)
+    top = _top(table.weights[number])
+    entropy = table.entropy(number)
+    entropy_top = _top(entropy)
     colours = palette.expert_colours(table.num_experts)
     report = summary.report
     return {
         "name": table.blocks[number],
         "dominant": palette.png_uri(view.take(table.dominant(number)), palette.flat(colours)),
         "entropy": palette.png_uri(
-            palette.quantise(view.take(table.entropy(number))), palette.ramp(palette.ENTROPY_STOPS)
+            palette.quantise(view.take(entropy)), palette.ramp(palette.ENTROPY_STOPS, entropy_top)
         ),
         "weights": [
             palette.png_uri(
@@ -211,6 +212,7 @@ def _block(table: RoutingTable, number: int, summary: BlockSummary, view: Frame)
             for expert, colour in enumerate(colours)
         ],
         "top": top,
+        "entropyTop": entropy_top,
         "share": _rounded(report.share),
         "mean": _rounded(report.mean_weight),
         "entropyMean": round(report.entropy, 4),
@@ -218,6 +220,11 @@ def _block(table: RoutingTable, number: int, summary: BlockSummary, view: Frame)
         "information": [[what, round(bits, 4), round(norm, 4)] for what, bits, norm in summary.information],
         "labels": [list(label) for label in place_labels(table, number, earth_on(table.grid).land)],
     }
+
+
+def _top(values: np.ndarray) -> float:
+    """Where a scale from 0 ends: the largest value, up to the next tenth."""
+    return float(np.clip(np.ceil(float(values.max()) * 10 - 1e-6) / 10, 0.1, 1.0))
 
 
 def _rounded(values: np.ndarray) -> list[float]:

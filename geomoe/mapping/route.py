@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geomoe.coords import Grid
+    from geomoe.models import MoGEViT
 
 WORLD = (-180.0, -90.0, 180.0, 90.0)
 _MOST_WEIGHTS = 1_000_000_000  # in one table: 4 GB
@@ -86,7 +87,7 @@ def map_experts(
     with Workplace(Path(output)) as place:
         table = RoutingTable(
             grid,
-            route_grid(predictor, grid),
+            route_grid(predictor.model, grid),
             tuple(f"block {number}" for number in predictor.blocks),
             _facts(predictor, Path(checkpoint).name, grid),
             _title(predictor),
@@ -128,14 +129,18 @@ def check_routes_by_place(predictor: Predictor, where: str) -> None:
 
 
 @torch.inference_mode()
-def route_grid(predictor: Predictor, grid: Grid) -> NDArray[np.float32]:
+def route_grid(model: MoGEViT, grid: Grid) -> NDArray[np.float32]:
     """Ask the routers in every cell: gate weights (M, H * W, E), in bounded memory beside them.
+
+    Args:
+        model: a network with MoGE blocks, on any device.
+        grid: the cells.
 
     Raises:
         ConfigError: more cells than memory holds.
     """
     height, width = grid.shape
-    shape = (len(predictor.blocks), height * width, predictor.num_experts)
+    shape = (len(model.blocks), height * width, model.num_experts)
     if np.prod(shape, dtype=float) > _MOST_WEIGHTS:
         msg = (
             f"step: {grid.step:g} degrees make {height * width:,} cells, too many for one table; "
@@ -143,9 +148,9 @@ def route_grid(predictor: Predictor, grid: Grid) -> NDArray[np.float32]:
         )
         raise ConfigError(msg)
     weights = np.empty(shape, dtype=np.float32)
-    for rows, embedding in predictor.model.encoder.embed_grid(grid.lon, grid.lat):
+    for rows, embedding in model.encoder.embed_grid(grid.lon, grid.lat):
         cells = slice(rows.start * width, rows.stop * width)
-        for block, routing in enumerate(predictor.model.route(embedding)):
+        for block, routing in enumerate(model.route(embedding)):
             weights[block, cells] = routing.weights.float().cpu().numpy()
     return weights
 
@@ -198,13 +203,13 @@ def _facts(predictor: Predictor, name: str, grid: Grid) -> tuple[tuple[str, str]
     data, model, encoder = config.data, config.model, config.encoder
     height, width = grid.shape
     detail = f", L = {encoder.legendre_polys}" if encoder.name in ("sh", "sh-siren", "satclip") else ""
-    return (
+    return (  # the first three stand under the title
         ("Checkpoint", name),
-        ("Trained on", f"{data.name}, split {data.split_seed}, seed {config.seed}"),
         ("Held out", data.held_out or "no region"),
+        ("Experts", f"{model.num_experts}, top {model.top_k}, {model.router} router"),
+        ("Trained on", f"{data.name}, split {data.split_seed}, seed {config.seed}"),
         ("Backbone", f"{model.backbone}, {model.image_size} px"),
         ("MoGE blocks", ", ".join(str(number) for number in predictor.blocks)),
-        ("Experts", f"{model.num_experts}, top {model.top_k}, {model.router} router"),
         ("Location encoder", f"{encoder.name}{detail}"),
         ("Grid", f"{grid.step:g}°, {height * width:,} cells"),
     )

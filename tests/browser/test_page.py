@@ -210,6 +210,31 @@ def test_a_band_at_45_degrees_is_drawn_at_45_degrees(browser, synthetic, tmp_pat
     assert np.mean(edges) == pytest.approx(45, abs=0.3)
 
 
+def test_a_screenshot_shows_the_dominant_expert_of_each_place(page, drawn, tmp_path):
+    _, table, _ = drawn
+    for option in ("numbers", "coast", "veil", "held"):
+        page.find(f"[data-option={option}]").click()
+    page.wait("const i = document.querySelector('.geomoe-picture'); return i.complete && i.naturalWidth > 0")
+    page.driver.save_screenshot(str(tmp_path / "page.png"))
+    shot = np.asarray(Image.open(tmp_path / "page.png").convert("RGB")).astype(int)
+    colours, dominant, checked = flat(expert_colours(6)), table.dominant(0), 0
+    for lon in range(-150, 180, 30):
+        for lat in range(-50, 75, 25):
+            around = dominant[89 - lat : 92 - lat, 179 + lon : 182 + lon]
+            if len(np.unique(around)) > 1:  # near a border a screen pixel may show either side
+                continue
+            x, y = page.run(
+                "const p = map_experts.latLngToContainerPoint(arguments[0]);"
+                "const r = map_experts.getContainer().getBoundingClientRect();"
+                "return [r.left + p.x, r.top + p.y]",
+                [lat, lon],
+            )
+            if 0 <= y < shot.shape[0] and not (x < 430 and y < 90):  # the zoom buttons are there
+                np.testing.assert_allclose(shot[int(y), int(x)], colours[around[0, 0]], atol=2)
+                checked += 1
+    assert checked > 20
+
+
 def test_hostile_text_stays_text(browser, synthetic, drawn, tmp_path):
     browser.open(drawn[0])
     scripts = browser.run("return document.scripts.length")

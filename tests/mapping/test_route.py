@@ -96,7 +96,7 @@ def test_the_grid_is_routed_like_single_places(checkpoint):
     """The same routers as in front of images, on both sides of the date line and at the poles."""
     predictor = load(checkpoint, "cpu")
     grid = make_grid(6.0)
-    weights = route_grid(predictor, grid)
+    weights = route_grid(predictor.model, grid)
     assert weights.shape == (2, 30 * 60, 4)
     assert weights.dtype == np.float32
     places = torch.from_numpy(grid.lonlat())
@@ -260,5 +260,5 @@ def test_hostile_names_in_a_checkpoint_stay_text(write_checkpoint, splits, synth
 def test_configurations_are_not_changed(checkpoint):
     predictor = load(checkpoint, "cpu")
     before = replace(predictor.config)
-    route_grid(predictor, make_grid(30.0))
+    route_grid(predictor.model, make_grid(30.0))
     assert predictor.config == before

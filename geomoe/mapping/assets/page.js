@@ -69,6 +69,8 @@ function geomoeStart(map, data) {
   };
   const head = section("", "geomoe-head");
   head.append(el("h1", "", data.title));
+  const brief = data.facts.slice(0, 3).map(([name, value]) => `${name}: ${value}`);
+  if (brief.length) head.append(el("p", "geomoe-brief", brief.join(" \u00b7 ")));
   const facts = el("dl");
   for (const [name, value] of data.facts) facts.append(el("dt", "", name), el("dd", "", value));
   const about = el("details");
@@ -137,8 +139,8 @@ function geomoeStart(map, data) {
     },
     entropy(block) {
       legend.append(el("h2", "", `Routing entropy, ${block.name}`));
-      scale(data.ramps.entropy, 1, "one expert alone", "all alike");
-      legend.append(el("p", "", `Mean over land: ${block.entropyMean.toFixed(2)} of 1.`));
+      scale(data.ramps.entropy, block.entropyTop, "one expert alone", block.entropyTop === 1 ? "all alike" : "most mixed in this block");
+      legend.append(el("p", "", `Mean over land: ${block.entropyMean.toFixed(2)}. With all experts alike it would be 1.`));
     },
     weight(block, expert) {
       legend.append(el("h2", "", `Weight of expert ${expert}, ${block.name}`));
@@ -252,6 +254,10 @@ function geomoeStart(map, data) {
   }
 
   async function read(click) {
+    if (!window.DecompressionStream) {
+      L.popup().setLatLng(click.latlng).setContent("This browser is too old to read the weights: it has no DecompressionStream.").openOn(map);
+      return;
+    }
     const near = nearest(click);
     const place = near ? L.latLng(near.lat, near.lon) : click.latlng;
     const images = await decodeAll();
