@@ -151,4 +151,4 @@ def _combinations(config: RunConfig) -> Iterator[str]:
     if encoder.name == "satclip" and encoder.weights is None:
         yield "encoder.weights: satclip needs its weights: a checkpoint file, or hf:NAME for the hub"
     if encoder.name != "satclip" and encoder.weights is not None:
-        yield f"encoder.weights: only satclip reads a weights file; got {encoder.weights!r} for {encoder.name}"
+        yield f"encoder.weights: {encoder.name} reads no weights, only satclip does; got {encoder.weights!r}"

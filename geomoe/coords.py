@@ -135,7 +135,7 @@ def make_grid(
         msg = f"bounds: expected -180 <= west < east <= 180 and -90 <= south < north <= 90; got {bounds}"
         raise CoordinateError(msg)
     columns, rows = (east - west) / step if step > 0 else 0, (north - south) / step if step > 0 else 0
-    if step <= 0 or not np.allclose([columns, rows], np.round([columns, rows]), atol=1e-6):
+    if not 0 < step < np.inf or not np.allclose([columns, rows], np.round([columns, rows]), atol=1e-6):
         msg = f"step: expected a positive number of degrees that divides both sides of {bounds}; got {step}"
         raise CoordinateError(msg)
     width, height = round(columns), round(rows)

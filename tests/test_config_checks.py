@@ -53,7 +53,7 @@ def changed(**values):
         ({"encoder__name": "satclip"}, "encoder.weights: satclip needs its weights"),
         (
             {"encoder__weights": "a.ckpt"},
-            "encoder.weights: only satclip reads a weights file; got 'a.ckpt' for sh",
+            "encoder.weights: sh reads no weights, only satclip does; got 'a.ckpt'",
         ),
         ({"encoder__capsules": (3,)}, "encoder.capsules: must be among 0, 1, 2; got [3]"),
         ({"loss__supcon_temperature": 0.0}, "loss.supcon_temperature: must be above 0; got 0.0"),

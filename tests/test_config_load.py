@@ -234,7 +234,7 @@ def test_dotted_keys_in_a_file(file):
 def test_from_dict_checks_unless_told_not_to():
     values = {"model": {"top_k": 7}}
     assert from_dict(values, check=False).model.top_k == 7
-    with pytest.raises(ConfigError, match="model.top_k"):
+    with pytest.raises(ConfigError, match=r"model\.top_k"):
         from_dict(values)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geomoe.cli.console import Result, rows
-from geomoe.cli.files import check_folder
+from geomoe.cli.files import check_folder, no_empty_folders
 from geomoe.cli.parsing import Parser, positive_int
 from geomoe.config_checks import ENCODER_NAMES
 from geomoe.errors import InputError
@@ -68,7 +68,8 @@ def run(args: Namespace) -> Result:
 
     table = read_points(points, args.lon, args.lat)
     embedding = embed(table.places, _encoder(args))
-    write_points(table, embedding, output)
+    with no_empty_folders(output.parent):
+        write_points(table, embedding, output)
     known = int(table.places.has_location.sum())
     count, width = embedding.shape
     facts = {"output": output, "rows": count, "unknown_places": count - known, "dimensions": width}

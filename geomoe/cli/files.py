@@ -32,6 +32,21 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
 
 
 @contextlib.contextmanager
+def no_empty_folders(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """When the block fails, remove the folders that it made and in which it left no file."""
+    path = Path(folder).absolute()
+    new = [place for place in (path, *path.parents) if not place.exists()]
+    try:
+        yield
+    except BaseException:
+        inside = sorted(path.rglob("*"), reverse=True) if new and path.is_dir() else []
+        for place in [*inside, *new]:
+            with contextlib.suppress(OSError):  # not a folder, or not empty
+                place.rmdir()
+        raise
+
+
+@contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
     """A scratch file that becomes ``path`` when the block ends well, and vanishes when it does not.
 

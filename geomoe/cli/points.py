@@ -124,7 +124,7 @@ def write_points(table: PointTable, embedding: NDArray[np.float32], path: Path) 
     names = [f"embedding_{number}" for number in range(embedding.shape[1])]
     taken = [name for name in ("has_location", *names) if name in table.frame.columns]
     if taken:
-        msg = f"{path}: the points have a column {taken[0]} already; rename it first"
+        msg = f"{path}: needs a column {taken[0]}, which the points have already; rename it there first"
         raise DataError(msg)
     new = pd.DataFrame(embedding, columns=names, index=table.frame.index)
     new.insert(0, "has_location", table.places.has_location)

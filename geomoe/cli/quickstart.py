@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geomoe.cli.console import Result, plain, rows, say
-from geomoe.cli.files import check_folder, whole_file
+from geomoe.cli.files import check_folder, no_empty_folders, whole_file
 from geomoe.cli.map_experts import text_of
 from geomoe.cli.parsing import Parser, positive_int
 
@@ -44,7 +44,11 @@ def parser() -> Parser:
 
 def run(args: Namespace) -> Result:
     """Train, judge, compare, draw."""
-    output = check_folder(args.output)
+    with no_empty_folders(args.output):
+        return _run(args, check_folder(args.output))
+
+
+def _run(args: Namespace, output: Path) -> Result:
     configs = {method: configuration(method, args.epochs, output) for method in METHODS}
     from geomoe.evaluation import compare, evaluate
     from geomoe.mapping import map_experts

@@ -8,6 +8,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from geomoe.cli.console import Result, rows
+from geomoe.cli.files import no_empty_folders
 from geomoe.cli.parsing import Parser
 from geomoe.config_checks import nearest
 from geomoe.config_load import Setting, keys, load, nearest_key, shipped
@@ -121,7 +122,8 @@ def run(args: Namespace) -> Result:
         return Result(config.as_dict(), to_yaml(config))
     from geomoe.training import fit
 
-    result = fit(config, resume=args.resume, dry_run=args.dry_run, command=args.command, quiet=args.quiet)
+    with no_empty_folders(config.output):
+        result = fit(config, resume=args.resume, dry_run=args.dry_run, command=args.command, quiet=args.quiet)
     if is_helper():
         return Result(None, "")
     facts = {"run": result.folder, "best": result.best, "last": result.last}

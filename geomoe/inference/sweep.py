@@ -197,6 +197,12 @@ def open_split(predictor: Predictor, split: str, root: str | None = None) -> Any
             f"{str(found)[:12]}: its test samples may have been trained on; use the geomoe that trained it"
         )
         raise DataError(msg)
+    if list(data.classes) != predictor.classes:
+        msg = (
+            f"{config.data.name}: the checkpoint has other classes ({len(predictor.classes)}) than the data "
+            f"({len(data.classes)}); use a checkpoint that was trained on this data"
+        )
+        raise DataError(msg)
     return data
 
 

@@ -13,6 +13,7 @@ from timm.optim._param_groups import param_groups_weight_decay
 from torch.optim.lr_scheduler import LambdaLR
 
 from geomoe import checkpoint
+from geomoe.errors import ConfigError
 from geomoe.training.regions import RegionMetrics
 from geomoe.training.sums import EpochSums, dead_experts
 
@@ -128,7 +129,11 @@ class TrainingTask(LightningModule):
         """An optimiser of timm by name, without weight decay on biases and norms; one schedule a step."""
         options = self.config.optimizer
         groups = parameter_groups(self.algorithm, options.weight_decay)
-        optimizer = create_optimizer_v2(groups, opt=options.name, lr=options.lr)
+        try:
+            optimizer = create_optimizer_v2(groups, opt=options.name, lr=options.lr)
+        except ValueError as error:
+            msg = f"optimizer.name: timm cannot make an optimiser {options.name!r}: {error}"
+            raise ConfigError(msg) from error
         schedule = LambdaLR(optimizer, LearningRate(options, self._total_steps()))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 

