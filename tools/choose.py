@@ -189,7 +189,7 @@ def deal(
         ids: (groups,) that order equally large groups, through their hash.
         shares: (parts,) wanted share of each stratum; sums to 1.
     """
-    order = sorted(range(len(ids)), key=lambda g: (-counts[g].sum(), _hash("block", ids[g])))
+    order = sorted(range(len(ids)), key=lambda g: (-counts[g].sum(), _hash("block", int(ids[g]))))
     load, part = np.zeros((len(shares), counts.shape[1])), np.zeros(len(ids), dtype=np.int64)
     for g in order:
         growth = ((2 * load * counts[g] + counts[g] ** 2) * weight).sum(axis=1) / shares
