@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 NO_DECAY = ("*codebook", "*temperature", "*log_temperature")  # directions and scales, like norms
+FUSED = ("adam", "adamw")
 ROWS = 8192  # places whose fixed features are computed at once
 
 
@@ -129,13 +130,20 @@ class TrainingTask(LightningModule):
         """An optimiser of timm by name, without weight decay on biases and norms; one schedule a step."""
         options = self.config.optimizer
         groups = parameter_groups(self.algorithm, options.weight_decay)
+        extra = {"fused": True} if self._can_fuse() else {}
         try:
-            optimizer = create_optimizer_v2(groups, opt=options.name, lr=options.lr)
+            optimizer = create_optimizer_v2(groups, opt=options.name, lr=options.lr, **extra)
         except ValueError as error:
             msg = f"optimizer.name: timm cannot make an optimiser {options.name!r}: {error}"
             raise ConfigError(msg) from error
         schedule = LambdaLR(optimizer, LearningRate(options, self._total_steps()))
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _can_fuse(self) -> bool:
+        """Whether torch's one-kernel Adam can be used: 2 to 3 times the plain one's speed, also on a CPU."""
+        options, kind = self.config.trainer, self.trainer.strategy.root_device.type
+        clips_scaled = options.gradient_clip and "mixed" in options.precision  # Lightning refuses this pair
+        return self.config.optimizer.name in FUSED and kind in ("cpu", "cuda") and not clips_scaled
 
     def _total_steps(self) -> int:
         """Optimiser steps of the whole run.

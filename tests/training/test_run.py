@@ -245,7 +245,7 @@ def test_compiled_training_is_stored_under_plain_names(tiny, monkeypatch):
     assert "model.backbone.head.weight" in load_checkpoint(result.best).state_dict
 
 
-@pytest.mark.parametrize("name", ["sgd", "lamb"])
+@pytest.mark.parametrize("name", ["adamw", "sgd", "lamb"])
 def test_other_optimisers_and_a_constant_rate(tiny, name):
     config = tiny("erm", max_epochs=1, gradient_clip=1.0, precision="bf16-mixed")
     config = replace(
