@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import rasterio
+from rasterio.io import MemoryFile
 from rasterio.transform import from_origin
 
 if TYPE_CHECKING:
@@ -39,8 +39,10 @@ def write_raster(table: RoutingTable, path: Path) -> None:
         "predictor": "yes",
         "overview_resampling": "average",
     }
-    with rasterio.open(path, "w", **profile) as file:
-        file.update_tags(title=table.title, **dict(table.facts))
-        for number, name in enumerate(band_names(table)):
-            file.write(table.image(*divmod(number, table.num_experts)), number + 1)
-            file.set_band_description(number + 1, name)
+    with MemoryFile() as memory:  # GDAL does not reliably say when a disk is full; Python does
+        with memory.open(**profile) as file:
+            file.update_tags(title=table.title, **dict(table.facts))
+            for number, name in enumerate(band_names(table)):
+                file.write(table.image(*divmod(number, table.num_experts)), number + 1)
+                file.set_band_description(number + 1, name)
+        path.write_bytes(memory.getbuffer())

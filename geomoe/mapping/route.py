@@ -84,6 +84,7 @@ def map_experts(
     frame(grid)  # refuses what no web map shows before any work is done
     predictor = load(checkpoint, device)
     check_routes_by_place(predictor, str(checkpoint))
+    splits = [open_split(predictor, split, data_root) for split in ("train", "test")] if points else []
     with Workplace(Path(output)) as place:
         table = RoutingTable(
             grid,
@@ -92,7 +93,7 @@ def map_experts(
             _facts(predictor, Path(checkpoint).name, grid),
             _title(predictor),
         )
-        drawn = _points(predictor, data_root) if points else None
+        drawn = _points(predictor, splits) if splits else None
         summaries = summarise(table)
         held_out = predictor.config.data.held_out
         report = _report(table, summaries, drawn)
@@ -174,9 +175,8 @@ def summarise(table: RoutingTable) -> tuple[BlockSummary, ...]:
     return tuple(summaries)
 
 
-def _points(predictor: Predictor, data_root: str | None) -> Points:
+def _points(predictor: Predictor, splits: list[Any]) -> Points:
     """Training and test samples with a known place, and what the network says about them."""
-    splits = [open_split(predictor, split, data_root) for split in ("train", "test")]
     parts = [predict_dataset(predictor, split) for split in splits]
     lonlat = np.concatenate([part.lonlat for part in parts])
     known = ~np.isnan(lonlat).any(axis=1)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import resource
+
 import geopandas
 import numpy as np
 import pytest
 import rasterio
 from PIL import Image
 
+from geomoe.errors import OutputError
 from geomoe.mapping.earth import earth_on
 from geomoe.mapping.figure import draw_figure, write_figure
 from geomoe.mapping.raster import write_raster
 from geomoe.mapping.table import RoutingTable
 from geomoe.mapping.vector import write_vector
+from geomoe.mapping.writing import Workplace
 
 BOX = (60.0, -10.0, 150.0, 56.0)
 
@@ -75,6 +79,25 @@ def test_figure_takes_any_text(synthetic, tmp_path, text):
     table = synthetic.smooth_table(6.0, blocks=1)
     table = RoutingTable(table.grid, table.weights, (text,), title=text)
     write_figure(table, synthetic.summaries_of(table), tmp_path / "map.png")
+
+
+@pytest.mark.parametrize("kind", ["tif", "parquet", "png"])
+def test_a_full_disk_is_one_clear_error(synthetic, tmp_path, kind):
+    table = synthetic.smooth_table(2.0)
+    summaries = synthetic.summaries_of(table)
+    writers = {
+        "tif": lambda path: write_raster(table, path),
+        "parquet": lambda path: write_vector(table, path),
+        "png": lambda path: write_figure(table, summaries, path),
+    }
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+        with pytest.raises(OutputError, match="cannot write the map"), Workplace(tmp_path / "map") as place:
+            place.write(f"map.{kind}", writers[kind])
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_same_table_gives_the_same_bytes(synthetic, tmp_path):
