@@ -26,12 +26,15 @@ from geomoe.errors import ConfigError, CoordinateError
 #: Places handled at a time: the rows of a few degrees stay in cache.
 _CHUNK = 4096
 
+#: The same for float32 results, whose float64 recurrence has a buffer of its own.
+_CHUNK_SINGLE = 1024
+
 #: Names of the conventions; see :class:`SphericalHarmonics`.
 CONVENTIONS = ("satclip", "satclip-closed-form", "orthonormal")
 
 
 class _Coefficients(NamedTuple):
-    scale: Tensor  # (L * L, 1): from Q to Y
+    scale: tuple[Tensor, ...]  # for each degree l: (2l + 1, 1), from Q to Y
     beta: tuple[Tensor, ...]  # for each degree l >= 2: (2l - 3, 1), orders -(l-2) to l-2
 
 
@@ -50,7 +53,7 @@ class SphericalHarmonics(nn.Module):
     - ``orthonormal``: Y itself; the integral of Y_i Y_j over the unit sphere is 1 if i = j, else 0.
 
     Args:
-        legendre_polys: L, at least 1. Checked to 100 and beyond; above about 200 float32 underflows.
+        legendre_polys: L, at least 1. Values are good to far beyond 100 (float64 underflows near 1900).
         convention: one of the names above.
 
     Raises:
@@ -86,8 +89,9 @@ class SphericalHarmonics(nn.Module):
         """Evaluate every harmonic.
 
         Args:
-            lonlat: (N, 2) degrees, longitude first. Angles are taken in float64; the recurrence runs
-                in the dtype of ``lonlat``. NaN gives NaN.
+            lonlat: (N, 2) degrees, longitude first, float64 or float32. NaN gives NaN. The
+                recurrence is in float64 either way: in float32 it would lose a factor of L^1.5
+                near the poles.
 
         Returns:
             (N, L * L) in the dtype of ``lonlat``, on its device; stored feature-major. It is
@@ -96,24 +100,34 @@ class SphericalHarmonics(nn.Module):
         Raises:
             CoordinateError: ``lonlat`` is not a floating (N, 2) tensor.
         """
-        if lonlat.ndim != 2 or lonlat.shape[1] != 2 or not lonlat.is_floating_point():
-            msg = f"lonlat: expected floating (N, 2) degrees; got {tuple(lonlat.shape)} {lonlat.dtype}"
+        if lonlat.ndim != 2 or lonlat.shape[1] != 2 or lonlat.dtype not in (torch.float32, torch.float64):
+            got = f"{tuple(lonlat.shape)} {lonlat.dtype}"
+            msg = f"lonlat: expected float32 or float64 (N, 2) degrees; got {got}"
             raise CoordinateError(msg)
         x, y, z = unit_vector(lonlat)
-        if self.opposite:
-            x, y, z = -x, -y, -z
-        return self.evaluate(x.to(lonlat.dtype), y.to(lonlat.dtype), z.to(lonlat.dtype))
-
-    def evaluate(self, x: Tensor, y: Tensor, z: Tensor) -> Tensor:
-        """Harmonics of (N,) unit vectors, already turned to the opposite point where it applies."""
-        known = _coefficients(self.legendre_polys, self.convention, x.dtype, x.device)
-        if torch.is_grad_enabled() and (x.requires_grad or y.requires_grad or z.requires_grad):
-            return _recurrence(x, y, z, known).t()
-        out = x.new_empty(self.feature_dim, len(x))
-        for start in range(0, len(x), _CHUNK):
-            part = slice(start, start + _CHUNK)
-            _recurrence_into(out[:, part], x[part], y[part], z[part], known)
+        place = _Place(-x, -y, -2 * z) if self.opposite else _Place(x, y, 2 * z)
+        known = _coefficients(self.legendre_polys, self.convention, lonlat.device)
+        if torch.is_grad_enabled() and lonlat.requires_grad:
+            return _recurrence(place, known).t().to(lonlat.dtype)
+        out = lonlat.new_empty(self.feature_dim, len(lonlat))
+        single = lonlat.dtype == torch.float32
+        chunk = min(_CHUNK_SINGLE if single else _CHUNK, max(1, len(lonlat)))
+        buffer = place.x.new_empty(self.feature_dim, chunk) if single else out
+        for start in range(0, len(lonlat), chunk):
+            part = slice(start, min(start + chunk, len(lonlat)))
+            target = buffer[:, : part.stop - start] if single else out[:, part]
+            _recurrence_into(target, _Place(*(value[part] for value in place)), known)
+            if single:
+                out[:, part].copy_(target)
         return out.t()
+
+
+class _Place(NamedTuple):
+    """Unit vectors of n places as the recurrence wants them, each (n,) float64."""
+
+    x: Tensor
+    y: Tensor
+    twice_z: Tensor
 
 
 def unit_vector(lonlat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -125,11 +139,11 @@ def unit_vector(lonlat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return radius * torch.cos(azimuth), radius * torch.sin(azimuth), torch.sin(height)
 
 
-def _recurrence_into(out: Tensor, x: Tensor, y: Tensor, z: Tensor, known: _Coefficients) -> None:
+def _recurrence_into(out: Tensor, place: _Place, known: _Coefficients) -> None:
     """Write the harmonics of n places into ``out`` (L * L, n), without any other large tensor."""
     degrees = math.isqrt(len(out))
     rows = out.split([2 * degree + 1 for degree in range(degrees)])
-    twice_z = 2 * z
+    x, y, twice_z = place
     rows[0].fill_(1)
     if degrees > 1:
         torch.stack([y, twice_z, x], out=rows[1])
@@ -141,26 +155,27 @@ def _recurrence_into(out: Tensor, x: Tensor, y: Tensor, z: Tensor, known: _Coeff
         sine, cosine = last[0], last[-1]
         torch.mul(sine, x, out=row[0]).addcmul_(cosine, y)
         torch.mul(cosine, x, out=row[-1]).addcmul_(sine, y, value=-1)
-    out.mul_(known.scale)
+        before.mul_(known.scale[degree - 2])  # its last use is over, and it is still in cache
+    for row, scale in zip(rows[-2:], known.scale[-2:], strict=True):
+        row.mul_(scale)
 
 
-def _recurrence(x: Tensor, y: Tensor, z: Tensor, known: _Coefficients) -> Tensor:
+def _recurrence(place: _Place, known: _Coefficients) -> Tensor:
     """Same values as :func:`_recurrence_into`, out of place, for autograd: (L * L, N)."""
-    degrees = math.isqrt(len(known.scale))
-    twice_z = 2 * z
-    rows = [(0 * z + 1)[None], torch.stack([y, twice_z, x])][:degrees]
-    for degree in range(2, degrees):
-        last, before = rows[degree - 1], rows[degree - 2]
+    x, y, twice_z = place
+    rows = [(0 * twice_z + 1)[None], torch.stack([y, twice_z, x])]
+    for beta in known.beta[2:]:
+        last, before = rows[-1], rows[-2]
         middle = last * twice_z
-        middle = torch.cat([middle[:1], middle[1:-1] - known.beta[degree] * before, middle[-1:]])
+        middle = torch.cat([middle[:1], middle[1:-1] - beta * before, middle[-1:]])
         sine, cosine = last[:1], last[-1:]
         rows.append(torch.cat([sine * x + cosine * y, middle, cosine * x - sine * y]))
-    return torch.cat(rows) * known.scale
+    return torch.cat([row * scale for row, scale in zip(rows, known.scale, strict=False)])
 
 
 @lru_cache(maxsize=32)
-def _coefficients(degrees: int, convention: str, dtype: torch.dtype, device: torch.device) -> _Coefficients:
-    """Constants of the recurrence, computed in float64 and then rounded once to ``dtype``."""
+def _coefficients(degrees: int, convention: str, device: torch.device) -> _Coefficients:
+    """Constants of the recurrence, float64."""
     # Outside inference mode, so that the cached tensors can be saved for a later backward.
     with torch.inference_mode(mode=False), torch.no_grad():
         seeds = torch.ones(degrees, dtype=torch.float64)  # Y[m, m] / Re (x + iy)^m
@@ -179,7 +194,9 @@ def _coefficients(degrees: int, convention: str, dtype: torch.dtype, device: tor
                 order = order[:-1]
                 ratio = (2 * n + 1) / (2 * n - 3) * ((n - 1) ** 2 - order**2) / (n**2 - order**2)
                 back = torch.sqrt(ratio) * growth[n - 2, : n - 1] / growth[n, : n - 1]
-                beta.append(torch.cat([back[1:].flip(0), back])[:, None].to(device, dtype))
-        scale = [(growth[n, : n + 1] * seeds[: n + 1]) for n in range(degrees)]
-        both = torch.cat([torch.cat([row[1:].flip(0), row]) for row in scale])
-        return _Coefficients(both[:, None].to(device, dtype), tuple(beta))
+                beta.append(torch.cat([back[1:].flip(0), back])[:, None].to(device))
+        scale = []
+        for n in range(degrees):
+            row = growth[n, : n + 1] * seeds[: n + 1]
+            scale.append(torch.cat([row[1:].flip(0), row])[:, None].to(device))
+        return _Coefficients(tuple(scale), tuple(beta))
