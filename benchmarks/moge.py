@@ -1,7 +1,7 @@
 """What MoGE costs: ViT-Tiny at 224 px with MoGE in blocks 8 and 10 (6 experts, top-3) beside dense timm.
 
 Run ``python -m benchmarks.moge [--batch 16] [--repeats 5]``. One thread, everything interleaved in
-one process, medians. Bars are on the ratios to the dense network measured in the same run.
+one process, medians of CPU time. Bars are on the ratios to the dense network measured in the same run.
 """
 
 from __future__ import annotations
@@ -60,14 +60,17 @@ def all_losses(output: ModelOutput, label: Tensor, terms: str) -> Tensor:
 
 
 def interleave(cases: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median seconds of each case, taken in turns after one warm-up round."""
+    """Median CPU seconds of each case, taken in turns after one warm-up round.
+
+    With one thread they are the wall clock of an idle machine; other load disturbs them less.
+    """
     times: dict[str, list[float]] = {name: [] for name in cases}
     for round_number in range(repeats + 1):
         for name, case in cases.items():
-            start = time.perf_counter()
+            start = time.process_time()
             case()
             if round_number:
-                times[name].append(time.perf_counter() - start)
+                times[name].append(time.process_time() - start)
     return {name: statistics.median(values) for name, values in times.items()}
 
 

@@ -25,7 +25,11 @@ def test_two_processes_train_with_idle_experts_and_agree(tmp_path):
         )
         for rank in range(2)
     ]
-    errors = [process.communicate(timeout=120)[1] for process in pair]
+    try:
+        errors = [process.communicate(timeout=300)[1] for process in pair]
+    finally:
+        for process in pair:
+            process.kill()
     assert [process.returncode for process in pair] == [0, 0], "\n".join(errors)
     first, second = (torch.load(tmp_path / f"out.{rank}") for rank in range(2))
     assert set(first["top1"]).isdisjoint(second["top1"])

@@ -42,8 +42,7 @@ ARCHITECTURES = {
 
 
 @pytest.mark.parametrize("case", ARCHITECTURES)
-@pytest.mark.parametrize("router", ["cosine", "linear"])
-def test_without_noise_the_answer_is_the_backbones(case, router, encoder):
+def test_without_noise_the_answer_is_the_backbones(case, encoder):
     options = ARCHITECTURES[case]
     vit = timm.create_model(case.split()[0], num_classes=11, **options).eval()
     with torch.no_grad():
@@ -52,7 +51,7 @@ def test_without_noise_the_answer_is_the_backbones(case, router, encoder):
     before = {name: value.clone() for name, value in vit.state_dict().items()}
     image = torch.randn(3, options.get("in_chans", 3), options["img_size"], options["img_size"])
     lonlat = torch.tensor([[10.0, 50], [-100, -20], [float("nan")] * 2], dtype=torch.float64)
-    model = add_moge(vit, encoder, expert_noise=0, router=router).eval()
+    model = add_moge(vit, encoder, expert_noise=0).eval()
     with torch.no_grad():
         expected = vit(image)
         output, alone = model(image, lonlat), model(image, experts="shared")
@@ -184,8 +183,8 @@ def test_expert_dropout_takes_its_share(encoder, monkeypatch):
     layer = model.layers["1"]
     original = layer.plan
     monkeypatch.setattr(layer, "plan", lambda *a: drops.append(a[3]) or original(*a))
-    model(torch.randn(2000, 3, 32, 32), torch.zeros(2000, 2, dtype=torch.float64))
-    assert drops[0].float().mean().item() == pytest.approx(0.3, abs=0.05)  # 5 sd
+    model(torch.randn(500, 3, 32, 32), torch.zeros(500, 2, dtype=torch.float64))
+    assert drops[0].float().mean().item() == pytest.approx(0.3, abs=0.1)  # 5 sd
 
 
 @pytest.mark.parametrize("dropout", [0.0, 0.99])

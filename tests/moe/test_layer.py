@@ -134,8 +134,9 @@ def test_shared_alone_and_one_forced_expert():
     assert layer(x, embedding, shared, experts=2).routing.weights.shape == (B, E)
 
 
-def test_copies_without_noise_change_nothing():
-    layer, shared = make(noise=0)
+@pytest.mark.parametrize("router", ["cosine", "linear"])
+def test_copies_without_noise_change_nothing(router):
+    layer, shared = make(router, noise=0)
     x, embedding = inputs()
     assert (layer(x, embedding, shared).y - shared(x)).abs().max() < 1e-12
 
