@@ -1,0 +1,74 @@
+"""The README's first command: what it asks for, that it goes on, and that it ends in a table and a map."""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+
+import pytest
+
+from geomoe import evaluation, mapping, training
+from geomoe.cli import main
+from geomoe.cli.quickstart import METHODS, configuration
+
+
+@pytest.fixture
+def short(monkeypatch):
+    """The real training and evaluation, on two batches; a map without its points."""
+    fit, evaluate, draw, calls = training.fit, cache(evaluation.evaluate), mapping.map_experts, []
+
+    def short_fit(config, **options):
+        calls.append((config.algorithm, options["resume"]))
+        return fit(config, **options, limit_batches=2)
+
+    def short_evaluate(checkpoint):
+        return evaluate(checkpoint, split="val", bootstrap=20, diagnostics=False)
+
+    def short_map(checkpoint, output, step):
+        return draw(checkpoint, output, step, points=False)
+
+    monkeypatch.setattr(mapping, "map_experts", short_map)
+    monkeypatch.setattr(training, "fit", short_fit)
+    monkeypatch.setattr(evaluation, "evaluate", short_evaluate)
+    return calls
+
+
+def test_configurations_differ_in_the_method_alone(tmp_path):
+    plain = {method: configuration(method, 3, tmp_path).as_dict() for method in METHODS}
+    for method, values in plain.items():
+        assert values.pop("algorithm") == method
+        assert values["trainer"]["max_epochs"] == 3
+    assert plain["erm"] == plain["erm_le"] == plain["moge"]
+
+
+@pytest.mark.slow
+def test_from_nothing_to_table_and_map_and_again(short, capsys, tmp_path):
+    argv = ["quickstart", "--output", "out", "--epochs", "1", "--step", "10", "--quiet"]
+    assert main(argv) == 0
+    out, _ = capsys.readouterr()
+    rows = [line.split()[0] for line in out.splitlines() if line.strip()]
+    assert [row for row in rows if row in {"erm", "erm_le", "moge", "moge-SE"}][:4] == [*METHODS, "moge-SE"]
+    assert "out/map/experts.html" in out
+    assert (tmp_path / "out/map/experts.html").is_file()
+    assert (tmp_path / "out/evaluation/erm/report.json").is_file()
+    assert json.loads((tmp_path / "out/comparison.json").read_text(encoding="utf-8"))["split"] == "val"
+    assert short == [(method, False) for method in METHODS]
+
+    short.clear()
+    (tmp_path / "out/runs/bluemarble/moge/1-epochs/done").unlink()  # as if it had been stopped at the end
+    assert main([*argv, "--json"]) == 0
+    assert short == [("moge", True)]
+    again = json.loads(capsys.readouterr().out)
+    assert [row["method"] for row in again["comparison"]["rows"]] == [*METHODS, "moge-SE"]
+
+
+def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
+    def fit(config, **options):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "fit", fit)
+    assert main(["quickstart", "--epochs", "2", "--quiet"]) == 130
+    assert capsys.readouterr() == (
+        "",
+        "geomoe: interrupted; go on with: geomoe quickstart --epochs 2 --quiet\n",
+    )

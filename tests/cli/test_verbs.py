@@ -1,0 +1,90 @@
+"""The verbs on real data: each does its work once, end to end, with small networks."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from geomoe.cli import main
+
+
+def answer(capsys, *argv):
+    """What a command prints as JSON."""
+    capsys.readouterr()
+    assert main([str(word) for word in argv] + ["--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def test_dry_run_goes_all_the_way(capsys, tmp_path):
+    argv = ["train", "bluemarble", "--dry-run", "--output", "runs", "--quiet", "--data.batch_size", "16"]
+    result = answer(capsys, *argv, "--held-out", "Asia", "--trainer.threads", "1")
+    assert result["run"] == "runs/bluemarble/moge/held-out-asia-seed0-dry"
+    assert (tmp_path / result["best"]).is_file()
+    assert result["metrics"]["step"] == 2
+    assert 0 <= result["metrics"]["test_acc"] <= 1
+
+
+def test_evaluate(capsys, tmp_path, checkpoints):
+    argv = ["evaluate", "--checkpoint", checkpoints["moge"], "--split", "val", "--experts", "shared"]
+    report = answer(capsys, *argv, "--output", "report")
+    assert (report["split"], report["experts"], list(report["scores"])) == ("val", "shared", ["shared"])
+    assert json.loads((tmp_path / "report" / "report.json").read_text(encoding="utf-8")) == report
+    assert main([str(word) for word in argv]) == 0
+    text = capsys.readouterr().out
+    assert all(region in text for region in report["regions"])
+
+
+def test_map_experts(capsys, tmp_path, checkpoints):
+    argv = ["map-experts", "--checkpoint", str(checkpoints["moge"]), "--output", "map", "--no-points"]
+    bounds = ["--bounds", "-10", "35", "30", "60", "--step", "5"]
+    result = answer(capsys, *argv, *bounds)
+    assert {path.suffix for path in (tmp_path / "map").iterdir()} == {
+        ".html",
+        ".tif",
+        ".parquet",
+        ".png",
+        ".json",
+    }
+    assert sorted(tmp_path / name for name in result["files"]) == sorted((tmp_path / "map").iterdir())
+    assert len(result["blocks"]) == 2
+    assert "points" not in result
+    assert main([*argv, *bounds]) == 0
+    text = capsys.readouterr().out
+    assert "map/experts.html" in text
+    assert "dominant expert's share of the land" in text
+
+
+def test_doctor(capsys, tmp_path):
+    facts = answer(capsys, "doctor")
+    assert set(facts) == {"versions", "device", "extras", "data", "weights", "offline", "output", "problems"}
+    assert facts["problems"] == []
+    assert facts["versions"]["torch"]
+    assert facts["offline"]["HF_HUB_OFFLINE"] is True  # the tests are
+    assert list(tmp_path.iterdir()) == []
+    assert main(["doctor"]) == 0
+    assert capsys.readouterr().out.rstrip().endswith("no problems found")
+
+
+def test_doctor_finds_what_is_wrong(capsys, tmp_path, monkeypatch):
+    from geomoe.cli import doctor
+
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(doctor, "CORE", ("torch", "no-such-package"))
+    monkeypatch.setattr(doctor, "EXTRAS", {"demo": ("no-such-data", "the image")})
+    monkeypatch.setenv("GEOMOE_CACHE", str(tmp_path / "file" / "cache"))
+    assert main(["doctor", "--output", "file/runs", "--json"]) == 1
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["extras"]["demo"] == 'not installed: pip install "geomoe[demo]" for the image'
+    assert len(facts["problems"]) == 3
+    assert "no-such-package is not installed" in facts["problems"]
+    assert "is a file" in facts["data"]["problem"]
+    assert "is a file" in facts["output"]["problem"]
+
+
+@pytest.mark.parametrize(("value", "expected"), [("1", True), ("true", True), ("0", False), ("", False)])
+def test_doctor_reads_the_offline_switches(monkeypatch, value, expected):
+    from geomoe.cli.doctor import offline
+
+    monkeypatch.setenv("GEOMOE_OFFLINE", value)
+    assert offline()["GEOMOE_OFFLINE"] is expected
