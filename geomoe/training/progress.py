@@ -77,7 +77,9 @@ class TrainingProgress(Callback):
         )
         if self._bar is not None:
             done = (trainer.current_epoch + 1) * _batches(trainer)
-            self._bar.update(self._task, completed=done, scores=scores, speed=self._speed())
+            self._bar.update(
+                self._task, completed=done, description=_epoch(trainer), scores=scores, speed=self._speed()
+            )
         elif trainer.is_global_zero:
             left = self._seconds_left(trainer)
             self.console.print(

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
 
 PACKAGES = ("torch", "lightning", "timm", "torchgeo", "torchmetrics", "numpy")
 #: Keys that may differ on --resume: they say where the run lies and how it is watched, not what it computes.
-FREE_KEYS = ("output", "run_name", "trainer.loggers", "data.root", "data.num_workers")
+FREE_KEYS = (
+    *("output", "run_name", "data.root", "data.num_workers"),
+    *("trainer.loggers", "trainer.checkpoint_every_n_steps"),
+)
 SPACE_MB = 64  # free space below which a run is refused: a few checkpoints of a small network
 
 

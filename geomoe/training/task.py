@@ -99,7 +99,7 @@ class TrainingTask(LightningModule):
         self.sums.reset()
         self._report(means)
         if self.trainer.is_global_zero:
-            self._warn_of_collapse(means)
+            self._warn(means)
 
     def _report(self, metrics: Mapping[str, float]) -> None:
         # the numbers are the same in every process by now; sync_dist keeps Lightning from doubting it
@@ -113,7 +113,12 @@ class TrainingTask(LightningModule):
             return self.sums.tensors()
         return [self.trainer.strategy.reduce(value.clone(), reduce_op="sum") for value in self.sums.tensors()]
 
-    def _warn_of_collapse(self, means: Mapping[str, float]) -> None:
+    def _warn(self, means: Mapping[str, float]) -> None:
+        if not math.isfinite(means.get("train_loss", 0.0)):
+            advice = "lower --optimizer.lr, or set --trainer.gradient_clip 1.0"
+            log.warning(
+                "the training loss is %s (epoch %d); %s", means["train_loss"], self.current_epoch, advice
+            )
         for block in self.blocks:
             new = [expert for expert in dead_experts(means, block) if (block, expert) not in self._warned]
             self._warned |= {(block, expert) for expert in new}

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import logging
 import os
@@ -11,6 +12,7 @@ import pytest
 import torch
 import yaml
 from lightning.pytorch.callbacks import Callback
+from rich.console import Console
 
 from geomoe.build import build_datamodule
 from geomoe.checkpoint import load_checkpoint
@@ -20,6 +22,7 @@ from geomoe.encoders.base import LocationEncoder
 from geomoe.errors import ConfigError, DataError, DependencyNotFoundError, GeomoeError, OutputError
 from geomoe.inference import load, predict_dataset
 from geomoe.training import fit, run_folder
+from geomoe.training.progress import TrainingProgress
 
 
 def test_what_a_run_leaves(tiny, capfd):
@@ -61,6 +64,15 @@ def test_what_a_run_leaves(tiny, capfd):
         terms = ("train_task", "train_aux", "train_cka", "train_supcon")
         assert row["train_loss"] == pytest.approx(sum(row[term] for term in terms), rel=1e-5)
         assert "val_acc_asia" not in row, "the held-out region has no part in selection"
+
+
+def test_the_bar_of_a_terminal(tiny):
+    screen = io.StringIO()
+    shown = TrainingProgress(Console(file=screen, force_terminal=True, width=160, color_system=None))
+    fit(tiny("erm"), quiet=True, callbacks=[shown], limit_batches=2)
+    last = [line for line in screen.getvalue().splitlines() if "images/s" in line][-1]
+    for part in ("epoch 2/2", "4/4", "images/s", "val_acc 0.", "val_worst_region_acc"):
+        assert part in last, last
 
 
 def test_validation_is_that_of_the_kept_checkpoint(tiny):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 import math
 
 import pytest
@@ -9,7 +10,7 @@ from torch import nn
 from geomoe.build import build_algorithm
 from geomoe.config import OptimizerConfig, RunConfig
 from geomoe.training.resumable import step_seed
-from geomoe.training.task import LearningRate, parameter_groups
+from geomoe.training.task import LearningRate, TrainingTask, parameter_groups
 
 INFO = {"classes": ["a", "b"], "domains": ["x"], "bands": 3}
 
@@ -64,6 +65,21 @@ def test_frozen_parameters_are_left_out():
     model = nn.Linear(2, 2)
     model.weight.requires_grad_(False)
     assert sum(len(group["params"]) for group in parameter_groups(model, 0.1)) == 1
+
+
+def test_dead_experts_and_a_lost_loss_are_said_once(caplog):
+    config = RunConfig.from_dict({"model": {"num_experts": 3, "top_k": 1}})
+    task = TrainingTask(build_algorithm(config, INFO), config, INFO)
+    loads = {f"block{b}_expert{k}_load": load for b in (2, 3) for k, load in enumerate((0.5, 0.5, 0.0))}
+    with caplog.at_level(logging.WARNING, logger="geomoe"):
+        for _ in range(2):
+            task._warn({**loads, "train_loss": 1.0})
+    assert len(caplog.messages) == 2
+    assert "block 2: expert 2 gets less than 5%" in caplog.messages[0]
+    caplog.clear()
+    with caplog.at_level(logging.WARNING, logger="geomoe"):
+        task._warn({"train_loss": float("nan")})
+    assert "the training loss is nan (epoch 0); lower --optimizer.lr" in caplog.text
 
 
 def test_every_step_has_a_seed_of_its_own():
