@@ -57,4 +57,6 @@ if __name__ == "__main__":
     parser.add_argument("--size", default="1400x860", help="width x height of the window in pixels")
     parser.add_argument("--click", metavar="LON,LAT", help="a place whose weights are to be shown")
     args = parser.parse_args()
+    if not args.page.is_file():
+        parser.error(f"no such page: {args.page}")
     photograph(args.page, args.picture, args.size, args.click)

@@ -84,8 +84,8 @@ def map_experts(
     frame(grid)  # refuses what no web map shows before any work is done
     predictor = load(checkpoint, device)
     check_routes_by_place(predictor, str(checkpoint))
-    splits = [open_split(predictor, split, data_root) for split in ("train", "test")] if points else []
     with Workplace(Path(output)) as place:
+        splits = [open_split(predictor, split, data_root) for split in ("train", "test")] if points else []
         table = RoutingTable(
             grid,
             route_grid(predictor.model, grid),
