@@ -35,6 +35,8 @@ CONVENTIONS = ("satclip", "satclip-closed-form", "orthonormal")
 
 class _Coefficients(NamedTuple):
     scale: tuple[Tensor, ...]  # for each degree l: (2l + 1, 1), from Q to Y
+    sine: Tensor  # (L - 1,): where the features of orders -l are, for l >= 1
+    cosine: Tensor  # (L - 1,): where those of orders l are
     beta: tuple[Tensor, ...]  # for each degree l >= 2: (2l - 3, 1), orders -(l-2) to l-2
 
 
@@ -142,22 +144,31 @@ def unit_vector(lonlat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def _recurrence_into(out: Tensor, place: _Place, known: _Coefficients) -> None:
     """Write the harmonics of n places into ``out`` (L * L, n), without any other large tensor."""
     degrees = math.isqrt(len(out))
-    rows = out.split([2 * degree + 1 for degree in range(degrees)])
     x, y, twice_z = place
-    rows[0].fill_(1)
+    # All views at once, so that a degree costs three calls: its orders, those inside -l and l, and so on.
+    rows = out.split([2 * n + 1 for n in range(degrees)])
+    inner = out[1:].split([size for n in range(1, degrees) for size in (1, 2 * n - 1, 1)])[1::3]
+    inmost = out[4:].split([size for n in range(2, degrees) for size in (2, 2 * n - 3, 2)])[1::3]
+    out[0].fill_(1)
     if degrees > 1:
-        torch.stack([y, twice_z, x], out=rows[1])
-    for degree in range(2, degrees):
-        row, last, before = rows[degree], rows[degree - 1], rows[degree - 2]
-        inner = row[1:-1]
-        torch.mul(last, twice_z, out=inner)
-        inner[1:-1].addcmul_(known.beta[degree], before, value=-1)
-        sine, cosine = last[0], last[-1]
-        torch.mul(sine, x, out=row[0]).addcmul_(cosine, y)
-        torch.mul(cosine, x, out=row[-1]).addcmul_(sine, y, value=-1)
-        before.mul_(known.scale[degree - 2])  # its last use is over, and it is still in cache
+        power = _powers(torch.complex(x, y), degrees - 1)
+        out.index_copy_(0, known.sine, power.imag)
+        out.index_copy_(0, known.cosine, power.real)
+        inner[0].copy_(twice_z)
+    for n in range(2, degrees):
+        torch.mul(rows[n - 1], twice_z, out=inner[n - 1])
+        inmost[n - 2].addcmul_(known.beta[n], rows[n - 2], value=-1)
+        rows[n - 2].mul_(known.scale[n - 2])  # its last use is over, and it is still in cache
     for row, scale in zip(rows[-2:], known.scale[-2:], strict=True):
         row.mul_(scale)
+
+
+def _powers(base: Tensor, number: int) -> Tensor:
+    """(number, n): base, base^2, ... of (n,) complex numbers, by doubling."""
+    power = base[None]
+    while len(power) < number:
+        power = torch.cat([power, power[: number - len(power)] * power[-1]])
+    return power
 
 
 def _recurrence(place: _Place, known: _Coefficients) -> Tensor:
@@ -199,4 +210,5 @@ def _coefficients(degrees: int, convention: str, device: torch.device) -> _Coeff
         for n in range(degrees):
             row = growth[n, : n + 1] * seeds[: n + 1]
             scale.append(torch.cat([row[1:].flip(0), row])[:, None].to(device))
-        return _Coefficients(tuple(scale), tuple(beta))
+        degree = torch.arange(1, degrees, device=device)
+        return _Coefficients(tuple(scale), degree**2, degree**2 + 2 * degree, tuple(beta))
