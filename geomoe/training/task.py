@@ -135,7 +135,7 @@ class TrainingTask(LightningModule):
         """An optimiser of timm by name, without weight decay on biases and norms; one schedule a step."""
         options = self.config.optimizer
         groups = parameter_groups(self.algorithm, options.weight_decay)
-        extra = {"fused": True} if self._can_fuse() else {}
+        extra: dict[str, Any] = {"fused": True} if self._can_fuse() else {}
         try:
             optimizer = create_optimizer_v2(groups, opt=options.name, lr=options.lr, **extra)
         except ValueError as error:
