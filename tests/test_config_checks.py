@@ -99,9 +99,10 @@ def test_nearest_ignores_case_and_stays_silent_when_nothing_is_near():
 
 
 def test_names_mirror_the_tables():
-    from geomoe.datasets import DATASETS
+    from geomoe.datasets import DATASETS, BlueMarble
     from geomoe.encoders import ENCODERS
 
     assert set(config_checks.DATASET_NAMES) == set(DATASETS)
     assert set(config_checks.ENCODER_NAMES) == set(ENCODERS)
     assert set(config_checks.REGIONS) == set(DATASETS)
+    assert set(config_checks.REGIONS["bluemarble"]) == set(BlueMarble.regions)

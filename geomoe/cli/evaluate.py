@@ -14,7 +14,7 @@ _DESCRIPTION = """\
 Judge a checkpoint on one split of its data: overall, per-region and worst-region accuracy with
 intervals, macro F1, calibration; for MoGE also the shared expert alone and each expert forced."""
 
-_EXAMPLE = "geomoe evaluate --checkpoint runs/bluemarble/moge/seed0/checkpoints/best.ckpt --json"
+_EXAMPLE = "geomoe evaluate --checkpoint runs/bluemarble/moge/all-seed0/checkpoints/best.ckpt --json"
 
 
 def experts(text: str) -> str | int:

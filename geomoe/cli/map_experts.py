@@ -17,7 +17,7 @@ Ask a checkpoint's routers on a grid over the Earth, and write from one routing 
 interactive page that needs no network (.html), a GeoTIFF (.tif), a GeoParquet (.parquet) and a
 picture (.png)."""
 
-_EXAMPLE = "geomoe map-experts --checkpoint runs/bluemarble/moge/seed0/checkpoints/best.ckpt --output map"
+_EXAMPLE = "geomoe map-experts --checkpoint runs/bluemarble/moge/all-seed0/checkpoints/best.ckpt --output map"
 
 
 def parser() -> Parser:
