@@ -56,7 +56,7 @@ def _run(args: Namespace, output: Path) -> Result:
     tell = (lambda message: None) if args.quiet else say
     checkpoints = {}
     for number, (method, config) in enumerate(configs.items(), start=1):
-        tell(f"geomoe: {number}/5 training {method}, {args.epochs} epochs")
+        tell(f"geomoe: {number}/5 training {method}, epochs: {args.epochs}")
         checkpoints[method] = train(config, command=args.command, quiet=args.quiet)
     tell("geomoe: 4/5 judging the three on the test split")
     reports = {method: evaluate(path) for method, path in checkpoints.items()}
@@ -69,7 +69,7 @@ def _run(args: Namespace, output: Path) -> Result:
     drawn = map_experts(checkpoints["moge"], output / "map", args.step)
     data = {"comparison": comparison.as_dict(), "checkpoints": checkpoints, "map": drawn.files}
     made = {"reports": output / "evaluation", **checkpoints}
-    return Result(data, f"{comparison}\n\n{text_of(drawn)}\n\n{rows(made)}")
+    return Result(data, f"{str(comparison).rstrip()}\n\n{text_of(drawn)}\n\n{rows(made)}")
 
 
 def configuration(method: str, epochs: int, output: Path) -> RunConfig:
