@@ -47,9 +47,6 @@ class Run(NamedTuple):
         flags = {"algorithm": self.method, "seed": str(self.seed), "trainer.threads": "1"}
         if self.protocol != "all":
             flags["data.held_out"] = self.protocol
-        if self.config != QUICK:
-            where = "all" if self.protocol == "all" else f"held-out-{self.protocol.lower()}"
-            flags["run_name"] = f"{self.config.removeprefix('bluemarble-')}-{where}-seed{self.seed}"
         return flags
 
     def command(self) -> list[str]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from geomoe import __version__
-from geomoe.config import RunConfig
+from geomoe.config import ModelConfig, RunConfig
 from geomoe.errors import ConfigError, OutputError
 
 if TYPE_CHECKING:
@@ -160,7 +160,11 @@ class RunFolder:
 
 
 def run_name(config: RunConfig) -> str:
-    """The run's name: as configured, else held-out region and seed, e.g. ``held-out-asia-seed0``."""
+    """The run's name: as configured, else held-out region and seed, e.g. ``held-out-asia-seed0``.
+
+    Another backbone than the default one stands in front, so that two shipped configurations of one
+    data set do not want the same folder.
+    """
     if config.run_name:
         name = config.run_name
         if name in {".", ".."} or Path(name).name != name:
@@ -169,7 +173,9 @@ def run_name(config: RunConfig) -> str:
         return name
     held_out = config.data.held_out
     protocol = f"held-out-{held_out.lower().replace(' ', '-')}" if held_out else "all"
-    return f"{protocol}-seed{config.seed}"
+    backbone = config.model.backbone
+    prefix = "" if backbone == ModelConfig.backbone else f"{backbone.replace('/', '-')}-"
+    return f"{prefix}{protocol}-seed{config.seed}"
 
 
 def run_folder(config: RunConfig, *, dry_run: bool = False) -> RunFolder:

@@ -28,6 +28,8 @@ def test_where_runs_lie(tmp_path):
     assert run_folder(config).path == tmp_path / "bluemarble" / "moge" / "all-seed3"
     assert run_folder(_held_out(config, "Asia")).path.name == "held-out-asia-seed3"
     assert run_folder(config, dry_run=True).path.name == "all-seed3-dry"
+    tiny = replace(config, model=replace(config.model, backbone="vit_tiny_patch16_224"))
+    assert run_folder(tiny).path.name == "vit_tiny_patch16_224-all-seed3"
     assert (
         run_folder(replace(config, run_name="mine", algorithm="erm")).path
         == tmp_path / "bluemarble" / "erm" / "mine"
