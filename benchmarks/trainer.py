@@ -32,7 +32,7 @@ from geomoe.build import build_algorithm
 from geomoe.config import DataConfig, ModelConfig, RunConfig, TrainerConfig
 from geomoe.datasets import EpochSampler
 from geomoe.datasets.augment import to_batch
-from geomoe.datasets.datamodule import collate
+from geomoe.datasets.collate import collate
 from geomoe.training.progress import TrainingProgress
 from geomoe.training.resumable import ResumableData
 from geomoe.training.run import _quiet_lightning, _trainer

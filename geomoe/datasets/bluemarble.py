@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import default_collate
 from torchgeo.datasets import NonGeoDataset
 
 from geomoe.coords import check_lonlat
 from geomoe.datasets.cache import data_hash, open_crops
+from geomoe.datasets.collate import Samples
 from geomoe.datasets.index import CLASSES, REGIONS, load_index, select
 
 if TYPE_CHECKING:
@@ -91,16 +91,17 @@ class BlueMarble(NonGeoDataset):
         if not -len(self) <= index < len(self):
             msg = f"BlueMarble {self.split} has {len(self)} samples; got index {index}"
             raise IndexError(msg)
-        sample = {key: value[0] for key, value in self._read([index % len(self)]).items()}
+        sample = {key: value[0] for key, value in self.read([index % len(self)]).items()}
         return sample if self.transforms is None else self.transforms(sample)
 
-    def __getitems__(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """Return a whole batch: the same dict with a first dimension, read in one go."""
+    def __getitems__(self, indices: Sequence[int]) -> Sequence[dict[str, Any]]:
+        """Return many samples, read in one go; torch's loaders ask this way, with any collate function."""
         if self.transforms is not None:
-            return default_collate([self[i] for i in indices])
-        return self._read(indices)
+            return [self[i] for i in indices]
+        return Samples(self.read(indices))
 
-    def _read(self, indices: Sequence[int]) -> dict[str, Tensor]:
+    def read(self, indices: Sequence[int]) -> dict[str, Tensor]:
+        """Return a whole batch: the dict of a sample with a first dimension; no transforms."""
         chosen = np.asarray(indices, dtype=np.int64)
         return {
             "image": torch.from_numpy(self._crops.pixels[self.rows[chosen]]).float(),

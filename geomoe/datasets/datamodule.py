@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import DataLoader, default_collate
+from torch.utils.data import DataLoader
 from torchgeo.datamodules import NonGeoDataModule
 
 from geomoe.datasets.augment import augment_images, to_batch
 from geomoe.datasets.bluemarble import BlueMarble
+from geomoe.datasets.collate import collate
 from geomoe.datasets.sampler import EpochSampler
 from geomoe.errors import ConfigError
 
@@ -156,8 +157,3 @@ class BlueMarbleDataModule(NonGeoDataModule):
     def plot(self, *args: Any, **kwargs: Any) -> Figure:  # noqa: ANN401 - passed on
         """Draw a sample; see :meth:`BlueMarble.plot`."""
         return self.dataset("val").plot(*args, **kwargs)
-
-
-def collate(samples: Any) -> dict[str, Any]:  # noqa: ANN401 - a list of samples, or a batch that the data set made
-    """A batch read in one go stays as it is; a list of samples is stacked."""
-    return samples if isinstance(samples, dict) else default_collate(samples)

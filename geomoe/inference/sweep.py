@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, default_collate
+from torch.utils.data import DataLoader, Dataset
 
 from geomoe.build import build_datamodule
 from geomoe.coords import check_lonlat
+from geomoe.datasets.collate import collate
 from geomoe.errors import DataError, InputError
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ def predict_dataset(
     Args:
         predictor: from :func:`geomoe.load`.
         dataset: a data set whose samples have raw ``image``, ``label``, ``lon``, ``lat`` and
-            ``domain`` (see docs/formats), or a data module of such data sets.
+            ``domain`` (see docs/formats.md), or a data module of such data sets.
         split: which part of a data module: train, val, test or held_out.
         experts: "all", "shared" or the number of one specialist.
         batch_size: images in a forward pass.
@@ -153,7 +154,7 @@ def batches(
         batch_size=batch_size,
         sampler=rows.tolist(),
         num_workers=num_workers,
-        collate_fn=_collate,
+        collate_fn=collate,
         generator=torch.Generator(),  # its seed for workers would be drawn from the caller's numbers
     )
     start = 0
@@ -161,10 +162,6 @@ def batches(
         image = sample["image"]
         yield rows[start : start + len(image)], image
         start += len(image)
-
-
-def _collate(samples: Any) -> dict[str, Any]:  # noqa: ANN401 - a list of samples, or a batch made by the data set
-    return samples if isinstance(samples, dict) else default_collate(samples)
 
 
 def _gates(output: ModelOutput) -> torch.Tensor:

@@ -11,11 +11,11 @@ from lightning.pytorch import LightningModule, Trainer
 from matplotlib import pyplot as plt
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import NonGeoDataModule
-from torchgeo.datasets import NonGeoDataset
+from torchgeo.datasets import NonGeoDataset, stack_samples
 
 from geomoe.datasets import DATASETS, BlueMarble, BlueMarbleDataModule, EpochSampler
 from geomoe.datasets.augment import apply_symmetry, augment_images
-from geomoe.datasets.datamodule import collate
+from geomoe.datasets.collate import Samples, collate
 from geomoe.errors import ConfigError
 from geomoe.types import Batch
 
@@ -55,12 +55,32 @@ def test_columns_agree_with_samples(data):
 
 def test_a_batch_read_at_once_is_the_samples_stacked(data):
     rows = [5, 3, 900, 3]
-    whole = data.__getitems__(rows)
+    whole = data.read(rows)
     for k, row in enumerate(rows):
         for key, value in data[row].items():
             assert torch.equal(whole[key][k], value)
     through_loader = next(iter(DataLoader(data, batch_size=4, sampler=rows, collate_fn=collate)))
     assert all(torch.equal(through_loader[key], whole[key]) for key in whole)
+
+
+@pytest.mark.parametrize("collation", [None, stack_samples], ids=["torch", "torchgeo"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loaders_that_know_nothing_of_it(data, collation, workers):
+    rows = [5, 3, 900, 3]
+    loader = DataLoader(data, batch_size=4, sampler=rows, collate_fn=collation, num_workers=workers)
+    batch, whole = next(iter(loader)), data.read(rows)
+    assert set(batch) == set(whole)
+    assert all(torch.equal(batch[key], whole[key]) for key in whole)
+
+
+def test_samples_are_a_sequence(data):
+    samples = data.__getitems__([5, 3, 900])
+    assert isinstance(samples, Samples)
+    assert len(samples) == len(list(samples)) == 3
+    assert [int(sample["index"]) for sample in samples[1:]] == [3, 900]
+    assert int(samples[-1]["index"]) == 900
+    with pytest.raises(IndexError, match="there are 3 samples; got 3"):
+        samples[3]
 
 
 def test_transforms_are_applied_alone_and_in_batches():
@@ -72,7 +92,7 @@ def test_transforms_are_applied_alone_and_in_batches():
 def test_writing_into_a_sample_does_not_reach_the_data(data):
     before = data[0]["image"].clone()
     data[0]["image"].zero_()
-    data.__getitems__([0])["lon"].zero_()
+    data.read([0])["lon"].zero_()
     assert torch.equal(data[0]["image"], before)
     assert float(data[0]["lon"]) == data.lonlat[0, 0]
 
@@ -274,9 +294,9 @@ def test_lightning_hands_out_batches_and_new_orders(tmp_path):
     expected = torch.cat([sampler.order(0)[:128], sampler.order(1)[:128]])
     assert torch.equal(torch.cat([batch.index for batch in watch.seen["train"]]), expected)
     kept = watch.seen["test"][0]
-    plain = dm.to_batch(dm.dataset("test").__getitems__(kept.index.tolist()))
+    plain = dm.to_batch(dm.dataset("test").read(kept.index.tolist()))
     assert torch.equal(kept.image, plain.image)
-    raw = dm.to_batch(dm.dataset("train").__getitems__(watch.seen["train"][0].index.tolist()))
+    raw = dm.to_batch(dm.dataset("train").read(watch.seen["train"][0].index.tolist()))
     assert not torch.equal(watch.seen["train"][0].image, raw.image)
     assert dm.plot(dm.dataset("val")[0]) is not None
     plt.close("all")

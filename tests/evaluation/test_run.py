@@ -28,7 +28,7 @@ def train(config: RunConfig, path, steps: int):
     optimizer = torch.optim.AdamW(algorithm.parameters(), lr=2e-3)
     for _ in range(steps):
         rows = torch.randint(len(samples), (64,)).tolist()
-        _, terms = algorithm.training_loss(data.to_batch(samples.__getitems__(rows), train=True))
+        _, terms = algorithm.training_loss(data.to_batch(samples.read(rows), train=True))
         optimizer.zero_grad()
         terms.total.backward()
         optimizer.step()
@@ -76,7 +76,7 @@ def bare(checkpoints):
     @cache
     def opened(split):
         data = build_datamodule(config).dataset(split)
-        raw = data.__getitems__(range(len(data)))
+        raw = data.read(range(len(data)))
         return (raw["image"] - mean) / std, torch.stack([raw["lon"], raw["lat"]], dim=1), data
 
     return algorithm.model.eval().requires_grad_(False), opened
