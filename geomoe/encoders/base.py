@@ -193,7 +193,8 @@ def known_places(lonlat: Tensor) -> Tensor:
         raise CoordinateError(msg)
     missing = torch.isnan(lonlat)
     if not torch.compiler.is_compiling():
-        legal = missing.all(dim=1) | (lonlat.isfinite().all(dim=1) & (lonlat[:, 1].abs() <= 90))
+        beyond = (lonlat[:, 1].abs() > 90) | (lonlat[:, 0].abs() > 360)
+        legal = missing.all(dim=1) | (lonlat.isfinite().all(dim=1) & ~beyond)
         if not bool(legal.all()):
             check_lonlat(lonlat.detach().cpu().numpy())  # says what is wrong, and where
     return ~missing[:, 0]

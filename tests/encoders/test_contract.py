@@ -198,6 +198,7 @@ class TestContractOfPlaces:
             ([[1.0, math.nan]], "exactly one of lon, lat is missing"),
             ([[math.inf, 1.0]], "infinite coordinate"),
             ([[1.0, 90.5]], "latitude beyond 90"),
+            ([[361.0, 5.0]], "longitude beyond 360"),
             ([[1.0, 2.0, 3.0]], r"expected floating \(B, 2\)"),
         ]:
             with pytest.raises(CoordinateError, match=message):
