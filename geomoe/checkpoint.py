@@ -5,7 +5,7 @@ A checkpoint is a Lightning checkpoint with one more key, ``geomoe``, which hold
     {"format": 1, "config": {...}, "info": {"classes": [...], "domains": [...], "mean": [...], ...}}
 
 The algorithm's weights are under ``state_dict`` with the prefix ``algorithm.``. The format is
-described in docs/formats.
+described in docs/formats.md.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class Report:
     """What was measured for one checkpoint on one split. See :func:`geomoe.evaluation.evaluate`.
 
     Attributes:
-        data: plain JSON values only (docs/formats describes the keys), so that a saved report is the report.
+        data: plain JSON values only (keys: docs/formats.md), so that a saved report is the report.
     """
 
     data: dict[str, Any]

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geomoe.inference.predictor import Predictor
-    from geomoe.types import Experts, ModelOutput
+    from geomoe.types import BlockExperts, ModelOutput
 
 
 @dataclass(frozen=True)
@@ -77,7 +77,7 @@ def predict_dataset(
     predictor: Predictor,
     dataset: Dataset | Any,  # noqa: ANN401 - a data set or a data module
     split: str | None = None,
-    experts: Experts = "all",
+    experts: BlockExperts = "all",
     *,
     batch_size: int = 256,
     num_workers: int = 0,
@@ -89,7 +89,7 @@ def predict_dataset(
         dataset: a data set whose samples have raw ``image``, ``label``, ``lon``, ``lat`` and
             ``domain`` (see docs/formats.md), or a data module of such data sets.
         split: which part of a data module: train, val, test or held_out.
-        experts: "all", "shared" or the number of one specialist.
+        experts: "all", "shared", the number of one specialist, or a tuple of these, one for each block.
         batch_size: images in a forward pass.
         num_workers: processes that read images; 0: this one.
 
@@ -106,19 +106,19 @@ def predict_dataset(
 def predict_many(
     predictor: Predictor,
     dataset: Dataset | Any,  # noqa: ANN401 - a data set or a data module
-    choices: Sequence[Experts],
+    choices: Sequence[BlockExperts],
     *,
     split: str | None = None,
     batch_size: int = 256,
     num_workers: int = 0,
-) -> dict[Experts, Predictions]:
+) -> dict[BlockExperts, Predictions]:
     """Like :func:`predict_dataset`, for several choices of experts in one pass over the images."""
     choices = [predictor.check_experts(choice) for choice in choices]
     data = _part(dataset, split)
     lonlat, label, domain = _table(data)
     features = predictor.location_features(torch.from_numpy(lonlat), torch.from_numpy(domain))
-    logits: dict[Experts, list[torch.Tensor]] = {choice: [] for choice in choices}
-    weights: dict[Experts, list[torch.Tensor]] = {choice: [] for choice in choices}
+    logits: dict[BlockExperts, list[torch.Tensor]] = {choice: [] for choice in choices}
+    weights: dict[BlockExperts, list[torch.Tensor]] = {choice: [] for choice in choices}
     for rows, image in batches(data, batch_size, num_workers):
         place, kind = torch.from_numpy(lonlat[rows]), torch.from_numpy(domain[rows])
         local = None if features is None else features[rows]

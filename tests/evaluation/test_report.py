@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -156,3 +157,24 @@ def test_compare_refuses_different_protocols(predictions):
         compare({"one": one, "two": make_report(predictions, held_out="Asia")})
     with pytest.raises(DataError, match="at least one"):
         compare({})
+
+
+def test_the_page_on_formats_names_every_key(predictions):
+    page = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+    data = make_report(predictions, held_out="Asia").as_dict()
+    data["scores"] = data["scores"]["all"]
+    data["scores"]["regions"] = data["scores"]["regions"]["Asia"]
+    for routing in data["experts_report"]["routing"]:
+        routing.pop("load_by_region")
+    keys = {key for holder in _holders(data) for key in holder} | {"load_by_region"}
+    rows = compare({"moge": make_report(predictions)}).as_dict()
+    keys |= {*rows, *rows["rows"][0]}
+    assert sorted(key for key in keys if f"`{key}`" not in page) == []
+
+
+def _holders(value):
+    """Every dictionary inside a value, itself included."""
+    if isinstance(value, dict):
+        yield value
+    for item in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _holders(item)
