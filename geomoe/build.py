@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from geomoe.algorithms import ALGORITHMS
 from geomoe.checkpoint import load_checkpoint
+from geomoe.config_checks import unknown
 from geomoe.encoders import create_encoder
 from geomoe.errors import CheckpointError, ConfigError
 from geomoe.models import LocationViT, PlainViT, add_moge, create_backbone, load_backbone
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from timm.models.vision_transformer import VisionTransformer
     from torch import nn
@@ -62,7 +62,7 @@ def build_algorithm(config: RunConfig, info: Mapping[str, Any], *, pretrained: b
     """
     kind = ALGORITHMS.get(config.algorithm)
     if kind is None:
-        raise _unknown("algorithm", config.algorithm, ALGORITHMS)
+        raise ConfigError(unknown("algorithm", "algorithm", config.algorithm, list(ALGORITHMS)))
     model = _build_model(config, info, pretrained)
     return kind(model, **{name: getattr(config.loss, name) for name in kind.options})
 
@@ -136,7 +136,7 @@ def build_datamodule(config: RunConfig) -> Any:  # noqa: ANN401 - a data module 
 
     options = config.data
     if options.name not in DATASETS:
-        raise _unknown("data.name", options.name, DATASETS)
+        raise ConfigError(unknown("data.name", "data set", options.name, list(DATASETS)))
     return DATASETS[options.name](
         root=options.root,
         held_out=options.held_out,
@@ -146,8 +146,3 @@ def build_datamodule(config: RunConfig) -> Any:  # noqa: ANN401 - a data module 
         augment=options.augment,
         seed=config.seed,
     )
-
-
-def _unknown(key: str, name: str, known: Iterable[str]) -> ConfigError:
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
-    return ConfigError(f"{key}: no {name!r}; known: {', '.join(known)}; nearest: {near[0]}")

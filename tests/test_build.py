@@ -156,7 +156,7 @@ def test_the_data_module_is_as_configured():
     [
         (
             replace(RunConfig(), algorithm="mogee"),
-            "algorithm: no 'mogee'; known: erm, erm_le, moge; nearest: moge",
+            r"algorithm: no algorithm 'mogee'; did you mean moge\? \(known: erm, erm_le, moge\)",
         ),
         (_with(RunConfig(), model={"backbone": "vit_quik"}), "vit_quick"),
         (_with(RunConfig(), model={"top_k": 9}), "top_k"),
@@ -173,5 +173,5 @@ def test_what_cannot_be_built_is_one_line(config, message):
 
 
 def test_an_unknown_data_set_names_the_nearest():
-    with pytest.raises(ConfigError, match=r"data\.name: no 'bluemable'; known: bluemarble"):
+    with pytest.raises(ConfigError, match=r"data\.name: no data set 'bluemable'; did you mean bluemarble\?"):
         build_datamodule(_with(RunConfig(), data={"name": "bluemable"}))
