@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from argparse import Namespace
 from pathlib import Path
@@ -120,11 +119,12 @@ def run(args: Namespace) -> Result:
         from geomoe.config_show import to_yaml
 
         return Result(config.as_dict(), to_yaml(config))
-    from geomoe.training import fit
+    from geomoe.training import fit, is_first_process, run_folder
 
+    args.begun = run_folder(config).path.exists  # for resume_hint
     with no_empty_folders(config.output):
         result = fit(config, resume=args.resume, dry_run=args.dry_run, command=args.command, quiet=args.quiet)
-    if is_helper():
+    if not is_first_process():
         return Result(None, "")
     facts = {"run": result.folder, "best": result.best, "last": result.last}
     metrics = dict(result.metrics)
@@ -132,12 +132,6 @@ def run(args: Namespace) -> Result:
         metrics["test_acc"] = _test(result.best)
     shown = {name: value for name, value in metrics.items() if name.startswith(("val", "test"))}
     return Result({**facts, "metrics": metrics}, rows({**facts, **shown}))
-
-
-def is_helper() -> bool:
-    """Whether this is one of several processes of a run, and not the one that reports."""
-    ranks = [os.environ.get(name, "0") for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK")]
-    return any(rank not in {"", "0"} for rank in ranks)
 
 
 def _test(checkpoint: Path) -> float:
@@ -149,8 +143,10 @@ def _test(checkpoint: Path) -> float:
 
 
 def resume_hint(args: Namespace, argv: list[str]) -> str:
-    """How an interrupted run is taken up again."""
+    """How an interrupted run is taken up again; one that left no checkpoint has to begin again."""
     if args.dry_run:
         return ""
     words = [word for word in argv if word != "--resume"]
-    return f"; go on with: {shlex.join(['geomoe', 'train', *words, '--resume'])}"
+    begun = args.begun() if hasattr(args, "begun") else "--resume" in argv
+    how, words = ("go on", [*words, "--resume"]) if begun else ("begin again", words)
+    return f"; {how} with: {shlex.join(['geomoe', 'train', *words])}"

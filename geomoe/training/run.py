@@ -18,6 +18,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from geomoe.build import build_algorithm, build_datamodule
 from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights, read
+from geomoe.config_checks import check
 from geomoe.errors import ConfigError, DataError
 from geomoe.training.loggers import check_loggers, create_loggers
 from geomoe.training.progress import TrainingProgress
@@ -70,7 +71,7 @@ def fit(
     *,
     resume: bool = False,
     dry_run: bool = False,
-    command: Sequence[str] | None = None,
+    command: Sequence[str] | str | None = None,
     quiet: bool = False,
     callbacks: Sequence[Callback] = (),
     limit_batches: int | None = None,
@@ -85,7 +86,7 @@ def fit(
         resume: go on with the run in the folder; the result is the one it would have had unstopped.
         dry_run: two optimiser steps, validation, checkpoint, reload; in a folder that ends in
             ``-dry`` and may be overwritten.
-        command: how the run was asked for; kept in run.json.
+        command: how the run was asked for, in words or as one line; kept in run.json.
         quiet: no progress on stderr.
         callbacks: further Lightning callbacks.
         limit_batches: batches of an epoch of training, and of validation; default: all.
@@ -96,10 +97,11 @@ def fit(
         CheckpointError: weights to start from, or the state to resume, cannot be used.
         KeyboardInterrupt: Ctrl-C or SIGTERM came; the state is in last.ckpt.
     """
+    check(config)
     if dry_run:
         config, limit_batches = _shortened(config), DRY_STEPS * config.trainer.accumulate_grad_batches
     check_loggers(config.trainer.loggers)
-    folder, first = run_folder(config, dry_run=dry_run), _rank() == 0
+    folder, first = run_folder(config, dry_run=dry_run), is_first_process()
     resume = resume and not dry_run
     if first:
         folder.check_resume(config) if resume else folder.check_new(replace=dry_run)
@@ -150,7 +152,7 @@ def _run(
     data: ResumableData,
     folder: RunFolder,
     going_on: bool,
-    command: Sequence[str] | None,
+    command: Sequence[str] | str | None,
     quiet: bool,
     callbacks: Sequence[Callback],
     limit_batches: int | None,
@@ -229,12 +231,14 @@ def _device(trainer: Trainer) -> str:
     return f"{trainer.world_size} x {device.type} ({name})"
 
 
-def _rank() -> int:
-    """This process among those that torchrun, SLURM or Lightning started; 0 when alone."""
-    for name in ("RANK", "SLURM_PROCID", "LOCAL_RANK"):
-        if name in os.environ:
-            return int(os.environ[name])
-    return 0
+def is_first_process() -> bool:
+    """Whether this process writes and reports: alone, or the first that torchrun, SLURM or Lightning started.
+
+    Lightning's own helpers are known by LOCAL_RANK and NODE_RANK, also within an interactive SLURM job, where
+    all of them have the SLURM_PROCID of the shell.
+    """
+    names = ("RANK",) if os.environ.get("RANK") else ("NODE_RANK", "LOCAL_RANK", "SLURM_PROCID")
+    return all(os.environ.get(name) in {None, "", "0"} for name in names)
 
 
 @contextmanager

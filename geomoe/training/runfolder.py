@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import platform
+import shlex
 import shutil
 import subprocess
 from datetime import UTC, datetime
@@ -149,9 +150,8 @@ class RunFolder:
     def write_facts(self, facts: Mapping[str, Any]) -> None:
         """Write ``run.json``; on resume, what was there stays and the new start is appended."""
         path = self.path / "run.json"
-        earlier = json.loads(path.read_text(encoding="utf-8")) if path.exists() else None
-        starts = [*(earlier or {}).get("starts", []), facts["start"]]
-        whole = {**{key: value for key, value in facts.items() if key != "start"}, "starts": starts}
+        whole = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {**facts, "starts": []}
+        whole["starts"] += facts["starts"]
         write_text(path, json.dumps(whole, indent=2) + "\n")
 
     def finish(self) -> None:
@@ -214,16 +214,13 @@ def write_text(path: Path, text: str) -> None:
 
 
 def facts(
-    config: RunConfig, device: str, command: Sequence[str] | None, data: Mapping[str, Any]
+    config: RunConfig, device: str, command: Sequence[str] | str | None, data: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What ``run.json`` says: seed, versions, device, data, git commit when there is one, command."""
-    return {
-        "seed": config.seed,
-        "device": device,
-        "data": dict(data),
-        "versions": _versions(),
-        "start": {"time": _now(), "command": list(command) if command else None, "git_commit": _git_commit()},
-    }
+    words = shlex.split(command) if isinstance(command, str) else list(command or [])
+    machine = {"device": device, "versions": _versions()}
+    start = {"time": _now(), "command": words or None, "git_commit": _git_commit(), **machine}
+    return {"seed": config.seed, "data": dict(data), **machine, "starts": [start]}
 
 
 def _versions() -> dict[str, str]:

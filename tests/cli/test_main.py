@@ -207,7 +207,7 @@ def test_ctrl_c_of_a_real_process():
     out, err = process.communicate()
     assert process.returncode == 130
     assert out == ""
-    assert err == "geomoe: interrupted; go on with: geomoe train bluemarble --seed 3 --resume\n"
+    assert err == "geomoe: interrupted; begin again with: geomoe train bluemarble --seed 3\n"
 
 
 def test_python_m_geomoe_is_geomoe():

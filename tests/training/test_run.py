@@ -4,9 +4,13 @@ import csv
 import io
 import json
 import logging
+import math
 import os
+import re
 import warnings
 from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -21,8 +25,9 @@ from geomoe.datasets.bluemarble import BlueMarble
 from geomoe.encoders.base import LocationEncoder
 from geomoe.errors import ConfigError, DataError, DependencyNotFoundError, GeomoeError, OutputError
 from geomoe.inference import load, predict_dataset
-from geomoe.training import fit, run_folder
+from geomoe.training import RunFolder, fit, is_first_process, run_folder
 from geomoe.training.progress import TrainingProgress
+from geomoe.training.saving import Saving, StopRequest
 
 
 def test_what_a_run_leaves(tiny, capfd):
@@ -64,6 +69,53 @@ def test_what_a_run_leaves(tiny, capfd):
         terms = ("train_task", "train_aux", "train_cka", "train_supcon")
         assert row["train_loss"] == pytest.approx(sum(row[term] for term in terms), rel=1e-5)
         assert "val_acc_asia" not in row, "the held-out region has no part in selection"
+
+
+PAGE = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+
+
+def test_the_page_on_formats_names_what_a_run_writes(tiny):
+    result = fit(tiny("moge", max_epochs=1), quiet=True, limit_batches=1)
+    facts = json.loads((result.folder / "run.json").read_text())
+    content = torch.load(result.best, weights_only=True)
+    keys = [*facts, *facts["data"], *facts["starts"][0], *content["geomoe"]["info"]]
+    keys += [f"geomoe.{key}" for key in content["geomoe"]]
+    with (result.folder / "metrics.csv").open() as file:
+        columns = next(csv.reader(file))
+    for pattern in (r"block\d+_expert\d+_load", r"block\d+_entropy", "train_(?!loss).*", r"val_acc_\w+"):
+        assert any(re.fullmatch(pattern, column) for column in columns), pattern
+        columns = [column for column in columns if not re.fullmatch(pattern, column)]
+    assert [key for key in [*keys, *columns] if f"`{key}`" not in PAGE] == []
+    assert all(f"`{name}" in PAGE for name in [*os.listdir(result.folder), "checkpoints/best.ckpt"])
+
+
+@pytest.mark.parametrize(
+    ("select", "values", "kept"),
+    [
+        ("val_acc", [0.1, 0.3, 0.3, 0.2], 1),
+        ("val_worst_region_acc", [0.3, 0.1], 0),
+        ("val_loss", [2.0, 1.0, 1.0, 3.0], 1),
+        ("val_loss", [math.nan, 2.0, 3.0], 1),
+        ("val_acc", [0.2, math.nan], 0),
+    ],
+)
+def test_the_first_best_epoch_is_kept(tmp_path, select, values, kept):
+    """Accuracies are to rise, the loss is to fall; an epoch that is lost is never the best for long."""
+    saved = []
+    saving = Saving(RunFolder(tmp_path), select, 0, False, StopRequest())
+    for epoch, value in enumerate(values):
+        trainer = SimpleNamespace(
+            callback_metrics={select: torch.tensor(value)},
+            current_epoch=epoch,
+            global_step=epoch,
+            max_epochs=len(values),
+            world_size=1,
+            is_global_zero=False,
+            save_checkpoint=lambda path, epoch=epoch: saved.append((path.name, epoch)),
+        )
+        saving.on_train_epoch_end(trainer, None)
+    assert [epoch for name, epoch in saved if name == "best.ckpt"][-1] == kept
+    assert saving.best["epoch"] == kept
 
 
 def test_the_bar_of_a_terminal(tiny):
@@ -167,6 +219,7 @@ def test_a_failed_run_leaves_its_checkpoint_or_nothing(tiny):
         ({"model": {"weights": "none.pth"}}, GeomoeError, r"none\.pth"),
         ({"model": {"init_from": "none.ckpt"}}, GeomoeError, r"none\.ckpt"),
         ({"loggers": ("csv", "comet")}, ConfigError, "known: csv, tensorboard, wandb"),
+        ({"max_epochs": 0}, ConfigError, "max_epochs"),
         ({"precision": "17-mixed"}, ConfigError, "17-mixed"),
         ({"accelerator": "abacus"}, ConfigError, "abacus"),
         ({"strategy": "guess"}, ConfigError, "guess"),
@@ -264,3 +317,25 @@ def test_other_optimisers_and_a_constant_rate(tiny, name):
         config, optimizer=replace(config.optimizer, name=name, schedule="constant", warmup=0.0, lr=0.25)
     )
     assert fit(config, quiet=True, limit_batches=2).metrics["lr"] == 0.25
+
+
+@pytest.mark.parametrize(
+    ("variables", "first"),
+    [
+        ({}, True),
+        ({"RANK": "0", "LOCAL_RANK": "0"}, True),
+        ({"RANK": "4", "LOCAL_RANK": "0"}, False),  # torchrun, second node
+        ({"SLURM_PROCID": "0"}, True),
+        ({"SLURM_PROCID": "3"}, False),
+        ({"SLURM_PROCID": "0", "LOCAL_RANK": "1"}, False),  # Lightning's helper within an interactive job
+        ({"SLURM_PROCID": "1", "RANK": "0"}, True),  # torchrun says who is who
+        ({"NODE_RANK": "1"}, False),  # Lightning on its second node, before it starts helpers
+        ({"NODE_RANK": "0", "LOCAL_RANK": "0"}, True),
+    ],
+)
+def test_the_first_of_several_processes(monkeypatch, variables, first):
+    for name in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert is_first_process() is first

@@ -115,13 +115,16 @@ def test_facts_keep_every_start(tmp_path):
     config = _config(tmp_path, seed=7)
     folder = run_folder(config)
     folder.start(config)
-    for command in (["geomoe", "train"], ["geomoe", "train", "--resume"]):
-        folder.write_facts(facts(config, "1 x cpu", command, {"name": "bluemarble"}))
+    for device, command in (("1 x cpu", ["geomoe", "train"]), ("1 x cuda", "geomoe train --resume")):
+        folder.write_facts(facts(config, device, command, {"name": "bluemarble"}))
     found = json.loads((folder.path / "run.json").read_text())
     assert found["seed"] == 7
     assert found["versions"]["torch"]
+    assert found["starts"][0]["versions"] == found["versions"]
     assert [start["command"] for start in found["starts"]] == [
         ["geomoe", "train"],
         ["geomoe", "train", "--resume"],
     ]
+    assert found["device"] == "1 x cpu", "what was there stays"
+    assert [start["device"] for start in found["starts"]] == ["1 x cpu", "1 x cuda"]
     assert sorted(os.listdir(folder.path)) == ["checkpoints", "config.yaml", "run.json"]
