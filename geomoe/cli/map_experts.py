@@ -36,6 +36,10 @@ def parser() -> Parser:
         help="part of the Earth, in degrees (default: all of it)",
     )
     made.add_argument("--no-points", action="store_true", help="leave out the training and test points")
+    made.add_argument(
+        "--data-root", metavar="DIR", help="folder of the data (default: where the run found it)"
+    )
+    made.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     return made
 
 
@@ -45,7 +49,15 @@ def run(args: Namespace) -> Result:
     from geomoe.mapping import map_experts
 
     bounds = None if args.bounds is None else tuple(args.bounds)
-    drawn = map_experts(args.checkpoint, args.output, args.step, bounds, points=not args.no_points)
+    drawn = map_experts(
+        args.checkpoint,
+        args.output,
+        args.step,
+        bounds,
+        points=not args.no_points,
+        data_root=args.data_root,
+        device=args.device,
+    )
     return Result({"files": drawn.files, **drawn.report}, text_of(drawn))
 
 
@@ -54,5 +66,10 @@ def text_of(drawn: MapResult) -> str:
     lines = [str(path) for path in drawn.files]
     for block in drawn.report["blocks"]:
         shares = ", ".join(f"{number}: {share:.0%}" for number, share in enumerate(block["share_of_land"]))
-        lines += ["", f"{block['name']}: dominant expert's share of the land {shares}", *block["verdicts"]]
+        lines += ["", f"{block['name']}: dominant expert's share of the land {shares}"]
+        lines += [
+            f"dominant expert and {what} share {shared['bits']:.2f} bits ({shared['normalized']:.0%} normalised)"
+            for what, shared in block["mutual_information"].items()
+        ]
+        lines += block["verdicts"]
     return "\n".join(lines)

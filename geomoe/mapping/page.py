@@ -176,15 +176,17 @@ def _data(
         "land": list(shapes.values()),
         "heldOut": {"name": held_out, "shape": shapes[held_out]} if held_out in shapes else None,
         "points": None if points is None or not len(points.label) else _points(points),
-        "notes": _notes(table, view),
+        "notes": _notes(table, points, view),
     }
 
 
-def _notes(table: RoutingTable, view: Frame) -> list[str]:
+def _notes(table: RoutingTable, points: Points | None, view: Frame) -> list[str]:
     cell = f"cells of {table.grid.step:g}°"
     if view.step > table.grid.step * 1.0001:
         cell += f", shown here in pixels of {view.step:.3g}°"
+    unplaced = sum(points.unplaced) if points else 0
     return [
+        *([f"{unplaced} samples of unknown place are not on the map."] if unplaced else []),
         "Experts are numbered from 0. The shared expert answers everywhere and is not shown.",
         f"Weights: {cell}; 8 bits, exact to 0.002. Shares count true area, Antarctica included.",
         "Coastlines and regions: Natural Earth (public domain), illustrative. Web Mercator enlarges "

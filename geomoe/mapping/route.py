@@ -189,6 +189,7 @@ def _points(predictor: Predictor, splits: list[Any]) -> Points:
         test[known],
         tuple(predictor.domains),
         tuple(predictor.classes),
+        (int((~known & ~test).sum()), int((~known & test).sum())),
     )
 
 
@@ -236,8 +237,9 @@ def _report(
     report: dict[str, Any] = {"title": table.title, "facts": dict(table.facts), "blocks": blocks}
     if points is not None:
         right = points.predicted == points.label
+        parts = (("train", ~points.test), ("test", points.test))
         report["points"] = {
-            name: {"count": int(part.sum()), "correct": int(right[part].sum())}
-            for name, part in (("train", ~points.test), ("test", points.test))
+            name: {"count": int(part.sum()), "correct": int(right[part].sum()), "unknown_place": unplaced}
+            for (name, part), unplaced in zip(parts, points.unplaced, strict=True)
         }
     return report

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: An expert whose area-weighted mean weight is below this share gets no say worth the name.
 NEGLIGIBLE = 0.001
-#: A block whose weights move less than this from one cell to any other routes everything alike.
+#: A weight that moves less than this from one cell to any other is the same everywhere.
 CONSTANT = 0.01
 _CHUNK = 65_536  # cells at a time in temporary float64 arrays: a few MB
 
@@ -146,24 +146,30 @@ def report_block(table: RoutingTable, block: int, mask: NDArray[np.bool_] | None
 
 
 def verdicts(report: BlockReport) -> list[str]:
-    """Say in words which experts are dead and whether a block routes everything alike.
+    """Say in words which experts are dead or the same everywhere, and whether all of a block is.
 
     Experts are numbered from 0, as everywhere. An empty list means that nothing is amiss.
     """
     if len(report.share) == 1:
         return ["There is one expert, so every place gets it."]
     said = []
-    if report.spread.max() < CONSTANT:
+    constant = report.spread.max() < CONSTANT
+    if constant:
         said.append(
             "The routing is constant everywhere: no weight moves by more than "
             f"{100 * report.spread.max():.1f} points from one place to another."
         )
     elif report.share.max() > 1 - 1e-9:
         said.append(f"Expert {int(report.share.argmax())} is dominant everywhere.")
-    for expert, (share, mean) in enumerate(zip(report.share, report.mean_weight, strict=True)):
+    for expert, (share, mean, spread) in enumerate(
+        zip(report.share, report.mean_weight, report.spread, strict=True)
+    ):
         if mean < NEGLIGIBLE:
             said.append(f"Expert {expert} is dead: its mean weight is {100 * mean:.2f} %.")
-        elif share <= 0:
+            continue
+        if spread < CONSTANT and not constant:
+            said.append(f"Expert {expert} is constant: its weight is {100 * mean:.1f} % everywhere.")
+        if share <= 0:
             said.append(f"Expert {expert} is never dominant (mean weight {100 * mean:.1f} %).")
     return said
 
@@ -179,6 +185,7 @@ class Points(NamedTuple):
         test: (N,) True for test samples, False for training samples.
         regions: names of the regions.
         classes: names of the classes.
+        unplaced: how many more training and test samples there are, whose place is not known.
     """
 
     lonlat: NDArray[np.float64]
@@ -188,6 +195,7 @@ class Points(NamedTuple):
     test: NDArray[np.bool_]
     regions: tuple[str, ...]
     classes: tuple[str, ...]
+    unplaced: tuple[int, int] = (0, 0)
 
 
 class BlockSummary(NamedTuple):

@@ -176,6 +176,13 @@ def test_points_are_drawn_and_tell_what_they_are(browser, synthetic, tmp_path):
         "Test point, Asia. Desert, taken for Ice.",
         "Training point, unknown. Ice: correct.",
     ]
+    browser.run(
+        "const s = document.querySelector('#geomoe-panel select'); s.value = '0';"
+        "s.dispatchEvent(new Event('change'))"
+    )
+    labels = [label.text for label in browser.find_all(".geomoe-over label")]
+    assert "Test points: 1, 0.0 % correct" in labels  # Asia's
+    assert "Training points: 0" in labels
     browser.find("[data-option=wrong]").click()
     click_place(browser, *lonlat[0])
     assert browser.find_all(".geomoe-answer p") == []

@@ -53,6 +53,17 @@ def test_map_experts(capsys, tmp_path, checkpoints):
     text = capsys.readouterr().out
     assert "map/experts.html" in text
     assert "dominant expert's share of the land" in text
+    for block in result["blocks"]:
+        for what, shared in block["mutual_information"].items():
+            assert f"dominant expert and {what} share {shared['bits']:.2f} bits" in text
+    assert list(result["blocks"][0]["mutual_information"]) == ["land cover", "region"]
+
+
+def test_map_experts_looks_for_the_data_where_told(capsys, tmp_path, checkpoints):
+    argv = ["map-experts", "--checkpoint", checkpoints["moge"], "--output", "map", "--step", "10"]
+    result = answer(capsys, *argv, "--data-root", "data", "--device", "cpu")
+    assert [path.suffix for path in (tmp_path / "data").iterdir()] == [".npy"]
+    assert set(result["points"]) == {"train", "test"}
 
 
 def test_doctor(capsys, tmp_path):

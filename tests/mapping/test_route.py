@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 
 import geopandas
 import numpy as np
@@ -129,6 +128,8 @@ def test_every_file_tells_the_same(checkpoint, splits, synthetic, tmp_path):
     # one sample in each split has no place
     assert report["points"]["train"]["count"] == data["points"]["train"]["count"] == 29
     assert report["points"]["test"]["count"] == data["points"]["test"]["count"] == 19
+    assert [part["unknown_place"] for part in report["points"].values()] == [1, 1]
+    assert data["notes"][0] == "2 samples of unknown place are not on the map."
 
 
 def test_points_say_what_the_network_says(checkpoint, splits, tmp_path):
@@ -255,10 +256,3 @@ def test_hostile_names_in_a_checkpoint_stay_text(write_checkpoint, splits, synth
     data = synthetic.page_data(page)
     assert data["points"]["classes"][0] == bad
     assert data["facts"][0] == ["Checkpoint", path.name]
-
-
-def test_configurations_are_not_changed(checkpoint):
-    predictor = load(checkpoint, "cpu")
-    before = replace(predictor.config)
-    route_grid(predictor.model, make_grid(30.0))
-    assert predictor.config == before

@@ -112,6 +112,16 @@ class TestVerdicts:
             "Expert 1 is never dominant (mean weight 39.2 %).",  # 5 of 12 cells beyond 60 north: 2.8 %
         ]
 
+    def test_one_expert_is_constant_while_others_move(self):
+        weights = np.tile([0.1, 0.3, 0.6], (1, CELLS, 1))
+        weights[0, ::2] = [0.6, 0.3, 0.1]
+        assert self.said(of(weights)) == [
+            "Expert 1 is constant: its weight is 30.0 % everywhere.",
+            "Expert 1 is never dominant (mean weight 30.0 %).",
+        ]
+        weights[0, 7] = [0.0, 1.0, 0.0]
+        assert self.said(of(weights)) == []
+
     def test_an_expert_of_the_sea_is_dead_on_land(self):
         mask = np.zeros((6, 12), dtype=bool)
         mask[:, :6] = True

@@ -203,11 +203,22 @@ function geomoeStart(map, data) {
       geomoeMark(icon.getContext("2d"), 14, 14, 9, test, correct);
       return icon;
     };
+    const tally = (test) => {
+      const asked = { train: !test, test, wrong: false, region: view.region };
+      let count = 0, correct = 0;
+      for (let i = 0; i < points.count; i++) {
+        if (!points.shown(i, asked)) continue;
+        count++;
+        if (points.correct(i)) correct++;
+      }
+      const share = count ? `, ${percent(correct / count)} correct` : "";
+      return `${test ? "Test" : "Training"} points: ${count}${share}`;
+    };
+    const told = [];
     for (const [name, test] of [["test", true], ["train", false]]) {
-      const tally = test ? data.points.test : data.points.train;
-      if (!tally.count) continue;
-      const text = `${test ? "Test" : "Training"} points: ${tally.count}, ${percent(tally.correct / tally.count)} correct`;
-      option(name, text, false, (on) => { view[name] = on; redraw(); });
+      if (!data.points[name].count) continue;
+      const label = option(name, tally(test), false, (on) => { view[name] = on; redraw(); });
+      told.push(() => { label.lastChild.textContent = tally(test); });
     }
     option("wrong", "Only wrong answers", false, (on) => { view.wrong = on; redraw(); });
     const select = el("select");
@@ -217,7 +228,11 @@ function geomoeStart(map, data) {
       item.value = number - 1;
       select.append(item);
     });
-    select.addEventListener("change", () => { view.region = Number(select.value); redraw(); });
+    select.addEventListener("change", () => {
+      view.region = Number(select.value);
+      told.forEach((tell) => tell());
+      redraw();
+    });
     const keys = el("div", "geomoe-keys");
     for (const [test, correct, text] of [[true, true, "test, correct"], [true, false, "test, wrong"], [false, true, "training, correct"], [false, false, "training, wrong"]]) {
       const key = el("span");
