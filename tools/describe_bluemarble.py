@@ -39,7 +39,7 @@ def class_table(split_seed: int) -> str:
     """Samples of each class and region in train / val / test, as Markdown."""
     index = load_index()
     lines = [
-        f"| split seed {split_seed} | " + " | ".join(REGIONS) + " | all |",
+        f"| train / val / test, split seed {split_seed} | " + " | ".join(REGIONS) + " | all |",
         "|---" * (len(REGIONS) + 2) + "|",
     ]
     split = index.split[:, split_seed]
