@@ -20,7 +20,6 @@ from geomoe.metrics.intervals import (
 from geomoe.metrics.routing import (
     Entropy,
     Load,
-    constant_experts,
     dead_experts,
     routing_entropy,
     routing_load,
@@ -35,7 +34,6 @@ __all__ = [
     "MutualInformation",
     "accuracy",
     "block_bootstrap",
-    "constant_experts",
     "dead_experts",
     "expected_calibration_error",
     "expert_cka",

@@ -73,17 +73,3 @@ def dead_experts(weights: Values, sample_weight: Values | None = None, threshold
         InputError: as in :func:`routing_load`.
     """
     return np.flatnonzero(routing_load(weights, sample_weight).mean_weight <= threshold).tolist()
-
-
-def constant_experts(weights: Values, tolerance: float = 1e-3) -> list[int]:
-    """Experts whose gate weight is the same everywhere: largest minus smallest at most ``tolerance``.
-
-    Args:
-        weights: (n, E) gate weights.
-        tolerance: in units of gate weight.
-
-    Raises:
-        InputError: as in :func:`routing_load`.
-    """
-    gates = as_gates(weights)
-    return np.flatnonzero(np.ptp(gates, axis=0) <= tolerance).tolist()

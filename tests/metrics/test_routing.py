@@ -6,7 +6,7 @@ import torch
 from scipy.stats import entropy
 
 from geomoe.errors import InputError
-from geomoe.metrics import constant_experts, dead_experts, routing_entropy, routing_load
+from geomoe.metrics import dead_experts, routing_entropy, routing_load
 
 
 def gates(n=50, experts=5, top_k=3):
@@ -48,14 +48,12 @@ def test_ends_of_the_range():
     assert routing_entropy(np.ones((3, 1))) == (0.0, 0.0)
 
 
-def test_dead_and_constant_experts():
+def test_dead_experts():
     weights = np.array([[0.5, 0.3, 0.2, 0.0], [0.5, 0.2, 0.2995, 0.0005], [0.5, 0.5, 0.0, 0.0]])
     assert dead_experts(weights) == [3]
     assert dead_experts(weights, threshold=0) == []
     assert dead_experts(weights, [1, 0, 0], threshold=0) == [3]
     assert dead_experts(weights, [0, 0, 1]) == [2, 3]
-    assert constant_experts(weights) == [0, 3]
-    assert constant_experts(weights, tolerance=0) == [0]
 
 
 def test_half_precision_gates():
@@ -70,7 +68,7 @@ BAD = [
     (lambda: routing_load(np.ones((0, 3))), "weights: empty"),
     (lambda: routing_entropy([[0.5, 0.5], [0.5, 0.6]]), r"sum to 1; row 1 has \[0.5, 0.6\]"),
     (lambda: dead_experts([[1.5, -0.5]]), "row 0"),
-    (lambda: constant_experts([[math.nan, 1.0]]), "row 0"),
+    (lambda: dead_experts([[math.nan, 1.0]]), "row 0"),
     (lambda: routing_load([[0.5, 0.5]], [1.0, 1.0]), "sample_weight: expected 1 rows"),
 ]
 
