@@ -67,9 +67,8 @@ def text_of(drawn: MapResult) -> str:
     for block in drawn.report["blocks"]:
         shares = ", ".join(f"{number}: {share:.0%}" for number, share in enumerate(block["share_of_land"]))
         lines += ["", f"{block['name']}: dominant expert's share of the land {shares}"]
-        lines += [
-            f"dominant expert and {what} share {shared['bits']:.2f} bits ({shared['normalized']:.0%} normalised)"
-            for what, shared in block["mutual_information"].items()
-        ]
+        for what, shared in block["mutual_information"].items():
+            bits, normalised = shared["bits"], shared["normalized"]
+            lines.append(f"dominant expert and {what} share {bits:.2f} bits ({normalised:.0%} normalised)")
         lines += block["verdicts"]
     return "\n".join(lines)
