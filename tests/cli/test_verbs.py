@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -75,6 +78,18 @@ def test_doctor(capsys, tmp_path):
     assert list(tmp_path.iterdir()) == []
     assert main(["doctor"]) == 0
     assert capsys.readouterr().out.rstrip().endswith("no problems found")
+
+
+def test_doctor_knows_every_dependency():
+    from geomoe.cli.doctor import CORE, EXTRAS
+
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))[
+        "project"
+    ]
+    names = [re.match(r"[\w-]+", line)[0].replace("_", "-") for line in project["dependencies"]]
+    assert sorted(CORE) == sorted(names)
+    for extra, (package, _) in EXTRAS.items():
+        assert [re.match(r"[\w-]+", line)[0] for line in project["optional-dependencies"][extra]] == [package]
 
 
 def test_doctor_finds_what_is_wrong(capsys, tmp_path, monkeypatch):
