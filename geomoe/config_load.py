@@ -25,7 +25,7 @@ from geomoe.errors import ConfigError
 
 PREFIX = "GEOMOE_"
 #: Variables of this prefix that are not configuration keys; see docs/cli.md.
-RESERVED = ("GEOMOE_CACHE", "GEOMOE_DATA", "GEOMOE_OFFLINE", "GEOMOE_REQUIRE_BROWSER")
+RESERVED = ("GEOMOE_CACHE", "GEOMOE_OFFLINE", "GEOMOE_REQUIRE_BROWSER")
 
 
 class Key(NamedTuple):

@@ -183,7 +183,7 @@ def test_a_key_of_a_wrong_type_is_not_judged_by_its_default():
 
 
 def test_variables_that_are_not_keys():
-    reserved = {"GEOMOE_CACHE": "/x", "GEOMOE_DATA": "/y", "GEOMOE_OFFLINE": "1", "OTHER_SEED": "5"}
+    reserved = {"GEOMOE_CACHE": "/x", "GEOMOE_OFFLINE": "1", "OTHER_SEED": "5"}
     assert load(environment=reserved) == RunConfig()
     assert "did you mean GEOMOE_CACHE?" in faults_of(environment={"GEOMOE_CACH": "/x"})
     assert variable_of("trainer.max_epochs") == "GEOMOE_TRAINER__MAX_EPOCHS"
