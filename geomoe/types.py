@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 #: Which experts answer: all (MoGE), the shared one alone (MoGE-SE), or one specialist by number.
 Experts = Literal["all", "shared"] | int
 
+#: One choice for all MoGE blocks, or one for each of them, in order.
+BlockExperts = Experts | tuple[Experts, ...]
+
 #: Domain id of a sample whose domain is not known.
 UNKNOWN_DOMAIN = -1
 

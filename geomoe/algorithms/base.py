@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geomoe.errors import ConfigError
-from geomoe.types import Batch, Experts, LossTerms, ModelOutput
+from geomoe.types import Batch, BlockExperts, LossTerms, ModelOutput
 
 
 class Algorithm(nn.Module):
@@ -46,11 +46,11 @@ class Algorithm(nn.Module):
         self.model = model
         self.label_smoothing = label_smoothing
 
-    def forward(self, batch: Batch, experts: Experts = "all") -> ModelOutput:
+    def forward(self, batch: Batch, experts: BlockExperts = "all") -> ModelOutput:
         """Answer for a batch, with all experts, the shared one alone or one specialist."""
         return self.ask(batch, experts)
 
-    def ask(self, batch: Batch, experts: Experts = "all", **keywords: object) -> ModelOutput:
+    def ask(self, batch: Batch, experts: BlockExperts = "all", **keywords: object) -> ModelOutput:
         """Run the network on a batch; ``keywords`` go to it as they are."""
         places = {"location_features": batch.location_features, "experts": experts, **keywords}
         return self.model(batch.image, batch.lonlat, batch.has_location, batch.domain, **places)

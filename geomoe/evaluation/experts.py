@@ -14,30 +14,40 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geomoe.inference import Predictions, Predictor
-    from geomoe.types import Experts
+    from geomoe.types import BlockExperts, Experts
+
+
+def forced_choices(blocks: int, num_experts: int) -> list[tuple[Experts, ...]]:
+    """Each expert of each MoGE block forced in that block alone; the other blocks route as ever."""
+    return [
+        tuple(expert if number == block else "all" for number in range(blocks))
+        for block in range(blocks)
+        for expert in range(num_experts)
+    ]
 
 
 def forced_matrices(
-    blocks: tuple[int, ...], predictions: dict[Experts, Predictions], num_experts: int
+    blocks: tuple[int, ...], predictions: dict[BlockExperts, Predictions], num_experts: int
 ) -> list[dict[str, Any]]:
     """The poster's matrix, once for each MoGE block.
 
     Row i: the samples whose top-1 expert in that block is i. Column j: the accuracy on them when
-    every sample is forced through expert j, in every MoGE block at once. The blocks' top-1 experts
-    differ, so each block gives its own rows; the columns come from the same forward passes.
+    every sample is forced through expert j of that block. The other MoGE blocks route as ever:
+    expert j of one block has nothing to do with expert j of another.
 
     Args:
         blocks: numbers of the MoGE blocks.
-        predictions: for "all", "shared" and each expert's number, on the same samples.
+        predictions: for "all", "shared" and each of :func:`forced_choices`, on the same samples.
         num_experts: E.
 
     Returns:
         For each block: block, counts (E), accuracy (E, E), and the accuracy of each row with all
         experts (routed) and with the shared expert alone; None in rows without samples.
     """
-    hits = np.stack([predictions[expert].correct for expert in range(num_experts)], axis=1)
+    choices = iter(forced_choices(len(blocks), num_experts))
     out = []
     for number, block in enumerate(blocks):
+        hits = np.stack([predictions[next(choices)].correct for _ in range(num_experts)], axis=1)
         top1 = predictions["all"].top1[number]
         rows = [np.flatnonzero(top1 == expert) for expert in range(num_experts)]
         out.append({

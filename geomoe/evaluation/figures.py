@@ -95,7 +95,7 @@ def forced(report: dict[str, Any]) -> Figure:
     figure, axes = _panels(len(matrices))
     for axis, matrix, one in zip(axes, matrices, report["forced"], strict=True):
         image = _heat(axis, matrix, limits, "viridis", "{:.0f}")
-        axis.set(xlabel="forced expert (all blocks)", title=f"accuracy (%), block {one['block']}")
+        axis.set(xlabel="forced expert", title=f"accuracy (%), block {one['block']}")
         axis.set_yticks(range(len(matrix)), [f"{row} (n={one['counts'][row]})" for row in range(len(matrix))])
         axis.set_ylabel("top-1 expert")
     figure.colorbar(image, ax=list(axes), shrink=0.8)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geomoe.errors import InputError
-from geomoe.evaluation.experts import cka_matrices, forced_matrices, routing_stats
+from geomoe.evaluation.experts import cka_matrices, forced_choices, forced_matrices, routing_stats
 from geomoe.evaluation.report import FORMAT, Report
 from geomoe.evaluation.scores import score
 from geomoe.inference import Predictor, load, open_split, predict_many
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
-    from geomoe.types import Experts
+    from geomoe.types import BlockExperts, Experts
 
 
 def evaluate(
@@ -46,7 +46,7 @@ def evaluate(
         data_root: folder of the data; default: where the run found it.
         bootstrap: resamples for each interval; 0: no intervals.
         confidence: of the intervals, between 0 and 1.
-        diagnostics: for MoGE, look into the experts (one more pass for each expert).
+        diagnostics: for MoGE, look into the experts (one more pass for each expert of each block).
         batch_size: images in a forward pass.
         device: auto, cpu, cuda, ...
 
@@ -88,10 +88,11 @@ def evaluate(
     return Report({**facts, "bootstrap": boot, "scores": scores, "experts_report": report})
 
 
-def _choices(predictor: Predictor, experts: Experts, inside: bool) -> Sequence[Experts]:
+def _choices(predictor: Predictor, experts: Experts, inside: bool) -> Sequence[BlockExperts]:
     if not predictor.num_experts or experts != "all":
         return [experts]
-    return ["all", "shared", *(range(predictor.num_experts) if inside else ())]
+    forced = forced_choices(len(predictor.blocks), predictor.num_experts) if inside else []
+    return ["all", "shared", *forced]
 
 
 def _facts(

@@ -99,7 +99,7 @@ def _experts(report: dict[str, Any]) -> list[str | Table]:
     heads = [str(expert) for expert in range(count)]
     parts: list[str | Table] = []
     for forced in report["forced"]:
-        title = f"forced experts: rows by block {forced['block']}'s top-1; a column forces all blocks"
+        title = f"forced experts of block {forced['block']}: rows by its top-1; a column forces one expert"
         table = new_table(title, "top-1", "samples", "all", "shared", *heads)
         for row in range(count):
             cells = [percent(value) for value in forced["accuracy"][row]]

@@ -11,7 +11,7 @@ from geomoe.build import build_algorithm
 from geomoe.checkpoint import load_checkpoint, load_weights
 from geomoe.coords import check_lonlat
 from geomoe.errors import ConfigError, CoordinateError, InputError
-from geomoe.types import UNKNOWN_DOMAIN, Batch, Experts, ModelOutput, Routing
+from geomoe.types import UNKNOWN_DOMAIN, Batch, BlockExperts, ModelOutput, Routing
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -91,13 +91,21 @@ class Predictor:
         """Numbers of the MoGE blocks, counted from 0; empty for a network without experts."""
         return tuple(getattr(self.model, "blocks", ()))
 
-    def check_experts(self, experts: Experts) -> Experts:
+    def check_experts(self, experts: BlockExperts) -> BlockExperts:
         """Return ``experts`` if this network can answer with them.
 
         Raises:
-            ConfigError: not "all", "shared" or the number of an expert that exists, or an expert
-                asked of a network that has none.
+            ConfigError: not "all", "shared" or the number of an expert that exists (or a tuple of
+                these, one for each MoGE block), or an expert asked of a network that has none.
         """
+        if isinstance(experts, tuple):
+            if len(experts) != len(self.blocks):
+                blocks = len(self.blocks)
+                msg = f"experts: expected one choice for each of {blocks} MoGE blocks; got {experts!r}"
+                raise ConfigError(msg)
+            for choice in experts:
+                self.check_experts(choice)
+            return experts
         if isinstance(experts, str) and experts == "all":
             return experts
         number = isinstance(experts, int) and not isinstance(experts, bool)
@@ -116,7 +124,7 @@ class Predictor:
         self,
         image: ArrayLike | Tensor,
         lonlat: ArrayLike | Tensor | None = None,
-        experts: Experts = "all",
+        experts: BlockExperts = "all",
         *,
         domain: ArrayLike | Tensor | None = None,
     ) -> Prediction:
@@ -128,7 +136,8 @@ class Predictor:
             lonlat: (B, 2) degrees, longitude first; a row of NaN, NaN or no ``lonlat`` at all
                 means that the place is unknown.
             experts: "all" (MoGE), "shared" (MoGE-SE: the shared expert alone) or the number of
-                the one specialist through which every image is forced.
+                the one specialist through which every image is forced; a tuple: one choice for
+                each MoGE block.
             domain: (B,) domain ids, for the encoder of domain ids alone; default: unknown.
 
         Raises:
@@ -152,7 +161,7 @@ class Predictor:
         lonlat: Tensor,
         domain: Tensor,
         *,
-        experts: Experts = "all",
+        experts: BlockExperts = "all",
         features: Tensor | None = None,
         cka_tokens: int | None = None,
     ) -> ModelOutput:

@@ -21,7 +21,7 @@ from geomoe.models.vit import (
     run_block,
 )
 from geomoe.moe import MoGELayer, Plan, check_experts, copy_experts, create_router
-from geomoe.types import Experts, ModelOutput, Routing
+from geomoe.types import BlockExperts, Experts, ModelOutput, Routing
 
 if TYPE_CHECKING:
     from geomoe.encoders.base import LocationEncoder
@@ -78,7 +78,7 @@ class MoGEViT(nn.Module):
         domain: Tensor | None = None,
         *,
         location_features: Tensor | None = None,
-        experts: Experts = "all",
+        experts: BlockExperts = "all",
         cka_tokens: int | None = None,
         shared_features: bool | None = None,
     ) -> ModelOutput:
@@ -91,7 +91,7 @@ class MoGEViT(nn.Module):
             domain: (B,) domain ids, for encoders that use them.
             location_features: (B, F) fixed features computed before; then lonlat is not encoded again.
             experts: "all" (MoGE), "shared" (MoGE-SE, needs no place) or the number of one specialist
-                that answers, beside f_0, for every sample.
+                that answers, beside f_0, for every sample; a tuple: one choice for each MoGE block.
             cka_tokens: random tokens of each sample on which every expert is run for the diversity
                 loss; 0: all tokens; None: no ``expert_outputs``.
             shared_features: whether to return f_0's token means; default: in training.
@@ -157,18 +157,28 @@ class MoGEViT(nn.Module):
         has_location: Tensor | None,
         domain: Tensor | None,
         location_features: Tensor | None,
-        experts: Experts,
+        experts: BlockExperts,
     ) -> dict[int, Plan]:
         """All blocks' plans: they depend on places alone, so they are made before the image is seen."""
-        check_experts(experts, self.num_experts)
+        choices = self._choices(experts)
         embedding = None
-        if experts == "all" or lonlat is not None or location_features is not None:
+        if "all" in choices or lonlat is not None or location_features is not None:
             embedding = embed_places(self.encoder, lonlat, has_location, domain, location_features)
         drop = None
-        if experts == "all" and self.training and self.expert_dropout > 0:
+        if "all" in choices and self.training and self.expert_dropout > 0:
             drop = torch.rand(batch, device=self._banks()[0].shared_weight.device) < self.expert_dropout
-        layers = zip(self.blocks, self._banks(), strict=True)
-        return {index: layer.plan(embedding, batch, experts, drop) for index, layer in layers}
+        layers = zip(self.blocks, self._banks(), choices, strict=True)
+        return {index: layer.plan(embedding, batch, choice, drop) for index, layer, choice in layers}
+
+    def _choices(self, experts: BlockExperts) -> tuple[Experts, ...]:
+        choices = experts if isinstance(experts, tuple) else (experts,) * len(self.layers)
+        if len(choices) != len(self.layers):
+            raise ConfigError(
+                f"experts: one choice for each of the {len(self.layers)} MoGE blocks; got {len(choices)}"
+            )
+        for choice in choices:
+            check_experts(choice, self.num_experts)
+        return choices
 
 
 def add_moge(

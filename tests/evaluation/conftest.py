@@ -30,4 +30,5 @@ def make_predictions(seed: int, samples: int = 300, classes: int = 4, blocks: in
 @pytest.fixture
 def predictions():
     """Each choice of experts on the same 300 samples: 4 classes, 2 blocks of 3 experts, 3 regions."""
-    return {choice: make_predictions(seed) for seed, choice in enumerate(["all", "shared", 0, 1, 2])}
+    choices = ["all", "shared", (0, "all"), (1, "all"), (2, "all"), ("all", 0), ("all", 1), ("all", 2)]
+    return {choice: make_predictions(seed) for seed, choice in enumerate(choices)}

@@ -22,7 +22,8 @@ def test_forced_matrix_is_the_literal_loop(predictions):
                 if max(range(3), key=lambda k: predictions["all"].weights[number, n, k]) == row
             ]  # fmt: skip
             assert one["counts"][row] == len(rows) > 0
-            for column, choice in [*((k, k) for k in range(3)), ("routed", "all"), ("shared", "shared")]:
+            forced = [(k, (k, "all") if number == 0 else ("all", k)) for k in range(3)]
+            for column, choice in [*forced, ("routed", "all"), ("shared", "shared")]:
                 hits = 0
                 for n in rows:
                     scores = list(predictions[choice].logits[n])

@@ -120,7 +120,7 @@ def test_load_refuses_what_is_no_report(tmp_path, content):
 
 def test_compare_puts_methods_and_the_shared_expert_side_by_side(predictions):
     moge = make_report(predictions)
-    erm = make_report({"all": predictions[0]}, algorithm="erm")
+    erm = make_report({"all": predictions[0, "all"]}, algorithm="erm")
     found = compare({"ERM": erm, "MoGE": moge})
     rows = found.as_dict()["rows"]
     assert [row["method"] for row in rows] == ["ERM", "MoGE", "MoGE-SE"]

@@ -117,8 +117,9 @@ def test_the_shared_expert_alone_is_the_plain_backbone(report, bare):
 def test_forced_expert_matrix(report, bare):
     network, opened = bare
     image, lonlat, data = opened("held_out")
-    hits = [right(network, image, lonlat, data, column) for column in range(3)]
     for number, one in enumerate(report.data["experts_report"]["forced"]):
+        choices = [tuple(column if n == number else "all" for n in range(2)) for column in range(3)]
+        hits = [right(network, image, lonlat, data, choice) for choice in choices]
         assert one["block"] == network.blocks[number]
         top1 = network.route_lonlat(lonlat)[number].logits.argmax(dim=1).numpy()
         for row in range(3):

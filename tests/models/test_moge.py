@@ -89,6 +89,27 @@ def test_output_equals_a_literal_walk_with_every_expert_on_every_sample(encoder,
     assert (output.logits - vit.head(features)).abs().max() < 1e-12
 
 
+def test_one_choice_for_each_block(encoder, lonlat):
+    model = small(encoder, expert_noise=0.5).eval()
+
+    def answer(experts):
+        return model(IMAGE, lonlat, experts=experts).logits
+
+    for same in ("all", "shared", 2):
+        assert torch.equal(answer((same, same)), answer(same))
+    forced = answer((2, "all"))
+    first = model.layers["1"]
+    route = first.router.forward
+
+    def always_expert_2(embedding):
+        weights = torch.eye(4)[[2] * len(embedding)]
+        return route(embedding)._replace(weights=weights)
+
+    first.router.forward = always_expert_2
+    assert torch.allclose(answer("all"), forced, atol=1e-6)
+    assert not torch.allclose(answer(("all", "all")), answer((3, "all")), atol=1e-4)
+
+
 def test_the_three_answers_differ_once_experts_do(encoder, lonlat):
     model = small(encoder, expert_noise=0.5).eval()
     outputs = [model(IMAGE, lonlat, experts=e).logits for e in ("all", "shared", 0, 1, 2, 3)]
@@ -295,5 +316,9 @@ def test_refuses_at_the_call(encoder, lonlat):
         add_moge(model, encoder)
     with pytest.raises(ConfigError, match="experts: expected all, shared or a number from 0 to 3; got 4"):
         model(IMAGE, lonlat, experts=4)
+    with pytest.raises(ConfigError, match="got 4"):
+        model(IMAGE, lonlat, experts=("all", 4))
+    with pytest.raises(ConfigError, match="one choice for each of the 2 MoGE blocks; got 3"):
+        model(IMAGE, lonlat, experts=("all", 1, 2))
     with pytest.raises(ConfigError, match="lonlat: this network needs places"):
         model(IMAGE)
