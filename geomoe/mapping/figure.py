@@ -34,7 +34,8 @@ def draw_figure(
     """
     west, south, east, north = table.grid.bounds
     aspect = np.clip((north - south) / (east - west), 0.25, 2.0)
-    figure = Figure(figsize=(13, (6.2 * aspect + 1.1) * table.num_blocks + 0.4), layout="constrained")
+    figure = Figure(figsize=(13, (6 * aspect + 0.95) * table.num_blocks + 0.5), layout="constrained")
+    figure.get_layout_engine().set(h_pad=0.1, w_pad=0.08, rect=(0, 0.012, 1, 0.988))  # type: ignore[union-attr,call-arg]
     # a $ would start mathematics
     figure.suptitle(table.title.replace("$", r"\$"), fontsize=15, fontweight="bold")
     axes = figure.subplots(table.num_blocks, 2, squeeze=False)
