@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import platform
 import statistics
-import time
 from collections.abc import Callable
 
 import timm
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.side_by_side import interleave, verdict
 from geomoe.algorithms import MoGE
 from geomoe.encoders import create_encoder
 from geomoe.losses import cka_diversity, linear_cka
@@ -53,18 +53,6 @@ def _feature_cka(x: Tensor, y: Tensor) -> Tensor:
     return (y.T @ x).square().sum() / ((x.T @ x).norm() * (y.T @ y).norm())
 
 
-def interleave(cases: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Processor seconds of each case in each round, taken in turns after one warm-up round."""
-    times: dict[str, list[float]] = {name: [] for name in cases}
-    for number in range(rounds + 1):
-        for name, case in cases.items():
-            start = time.process_time()
-            case()
-            if number:
-                times[name].append(time.process_time() - start)
-    return times
-
-
 def both_ways(loss: Callable[[Tensor], Tensor], outputs: Tensor) -> Callable[[], None]:
     """Forward and backward."""
 
@@ -73,14 +61,6 @@ def both_ways(loss: Callable[[Tensor], Tensor], outputs: Tensor) -> Callable[[],
         loss(outputs).backward()
 
     return run
-
-
-def verdict(name: str, value: float, bar: float, at_least: bool) -> None:
-    """Print one measured value against its bar."""
-    good = value >= bar if at_least else value <= bar
-    print(
-        f"  {name:<62}{value:>8.3f}  bar {'>=' if at_least else '<='} {bar:g}  {'PASS' if good else 'MISS'}"
-    )
 
 
 def losses_alone(rows: int, rounds: int, with_gram_pairs: bool = True) -> dict[str, float]:
@@ -189,11 +169,13 @@ def main() -> None:
     share = step_share(arguments.batch, (8, 16), arguments.rounds)
     print("\nbars")
     for name in ("auto, unbiased", "auto, biased"):
-        verdict(f"6304 rows: Gram pairs / {name}", many["Gram pairs"] / many[name], GRAM_BAR, True)
-        verdict(f"32 rows: feature pairs / {name}", few["feature pairs"] / few[name], PAIRS_BAR, True)
+        verdict(f"6304 rows: Gram pairs / {name}", many["Gram pairs"] / many[name], GRAM_BAR, at_least=True)
+        verdict(
+            f"32 rows: feature pairs / {name}", few["feature pairs"] / few[name], PAIRS_BAR, at_least=True
+        )
     for tokens, ratio in share.items():
-        verdict(f"step with CKA on {tokens} tokens a sample / without", ratio, STEP_BAR, False)
-    verdict("|mean unbiased CKA| of independent features, 64 rows", bias, NOISE_BAR, False)
+        verdict(f"step with CKA on {tokens} tokens a sample / without", ratio, STEP_BAR)
+    verdict("|mean unbiased CKA| of independent features, 64 rows", bias, NOISE_BAR)
 
 
 if __name__ == "__main__":

@@ -22,10 +22,11 @@ from statistics import median
 import numpy as np
 import torch
 
+from benchmarks.side_by_side import verdict
 from geomoe.coords import make_grid
 
 STEP, CHUNK = 0.25, 8192
-SPEED_BAR, MEMORY_BAR, PAGE_BAR = 1.8, 300, 5_000_000
+SPEED_BAR, MEMORY_BAR, PAGE_BAR = 1.8, 300, 5
 
 
 def network(blocks=(2,), experts=12, top_k=3):
@@ -37,11 +38,6 @@ def network(blocks=(2,), experts=12, top_k=3):
     encoder = SatCLIPEncoder(SatCLIP(40, 512, 256, 2).float())
     vit = create_backbone("vit_quick", num_classes=2, image_size=32)
     return add_moge(vit, encoder, blocks=blocks, num_experts=experts, top_k=top_k).eval()
-
-
-def bar(name, value, limit, met, unit=""):
-    """Print one bar."""
-    print(f"  {'PASS' if met else 'MISS'}  {name}: {value:,.4g}{unit} (bar {limit})", flush=True)
 
 
 def ours(model, grid, lat):
@@ -85,7 +81,7 @@ def speed(rows, pairs):
     print(f"  geomoe {here:.3g} s, torchgeo float32 in chunks of {CHUNK} {there:.3g} s")
     print(f"  pair by pair {min(spread):.2f}x to {max(spread):.2f}x; logits differ by at most "
           f"{float((first - second).abs().max()):.1e}")  # fmt: skip
-    bar("faster than torchgeo", there / here, f">= {SPEED_BAR}x", there / here >= SPEED_BAR, "x")
+    verdict("faster than torchgeo", there / here, SPEED_BAR, at_least=True, unit="x")
 
 
 def resident(field):
@@ -118,7 +114,7 @@ def memory():
         return
     peak, held, seconds = map(float, done.stdout.split())
     print(f"memory, whole Earth at {STEP} degrees, 12 experts: the table is {held:.0f} MB, {seconds:.0f} s")
-    bar("peak above the baseline", peak, f"<= {MEMORY_BAR} MB", peak <= MEMORY_BAR, " MB")
+    verdict("peak above the baseline", peak, MEMORY_BAR, unit=" MB")
 
 
 def sample_points(count):
@@ -155,7 +151,7 @@ def page(step):
     )
     print(f"  {notes.encode('ascii').decode('unicode_escape')}")
     size = len(text.encode())
-    bar("size of the page", size / 1e6, f"<= {PAGE_BAR / 1e6:g} MB", size <= PAGE_BAR, " MB")
+    verdict("size of the page", size / 1e6, PAGE_BAR, unit=" MB")
 
 
 def start():

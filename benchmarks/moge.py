@@ -10,7 +10,6 @@ import argparse
 import copy
 import platform
 import statistics
-import time
 from collections.abc import Callable
 
 import timm
@@ -20,6 +19,7 @@ from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from benchmarks.side_by_side import interleave, verdict
 from geomoe.encoders import create_encoder
 from geomoe.losses import cka_diversity, load_balance, supcon
 from geomoe.models import MoGEViT, add_moge
@@ -59,19 +59,9 @@ def all_losses(output: ModelOutput, label: Tensor, terms: str) -> Tensor:
     return loss
 
 
-def interleave(cases: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
-    """Median CPU seconds of each case, taken in turns after one warm-up round.
-
-    With one thread they are the wall clock of an idle machine; other load disturbs them less.
-    """
-    times: dict[str, list[float]] = {name: [] for name in cases}
-    for round_number in range(repeats + 1):
-        for name, case in cases.items():
-            start = time.process_time()
-            case()
-            if round_number:
-                times[name].append(time.process_time() - start)
-    return {name: statistics.median(values) for name, values in times.items()}
+def medians(cases: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median CPU seconds of each case."""
+    return {name: statistics.median(times) for name, times in interleave(cases, repeats).items()}
 
 
 def stepper(network: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
@@ -94,12 +84,13 @@ def flops(case: Callable[[], object]) -> float:
     return counter.get_total_flops() / 2e9
 
 
-def verdict(name: str, value: float, bar: float, at_least: bool = False, form: str = ".3f") -> None:
-    """Print one measured value against its bar."""
-    good = value >= bar if at_least else value <= bar
-    print(
-        f"{name:<58}{value:>10{form}}  bar {'>=' if at_least else '<='} {bar:g}  {'PASS' if good else 'MISS'}"
-    )
+def print_costs(title: str, macs: dict[str, float], seconds: dict[str, float], batch: int) -> None:
+    """Print work and time of each case, an image, and as ratios to the dense network."""
+    print(f"{title:<20}{'GMAC/img':>12}{'ratio':>9}{'ms/img':>10}{'ratio':>9}")
+    for name, work in macs.items():
+        ms = 1e3 * seconds[name] / batch
+        parts = work, work / macs["dense"], ms, seconds[name] / seconds["dense"]
+        print("  {:<18}{:>12.3f}{:>9.3f}{:>10.2f}{:>9.3f}".format(name, *parts))
 
 
 def main() -> None:
@@ -139,15 +130,11 @@ def inference(dense: nn.Module, model: MoGEViT, image: Tensor, features: Tensor,
     with torch.inference_mode():
         difference = (cases["moge"]().logits - cases["loop"]()).abs().max().item()
         macs = {name: flops(case) / len(image) for name, case in cases.items()}
-        seconds = interleave(cases, repeats)
-    print(f"inference {'GMAC/img':>22}{'ratio':>9}{'ms/img':>10}{'ratio':>9}")
-    for name in cases:
-        ms = 1e3 * seconds[name] / len(image)
-        parts = macs[name], macs[name] / macs["dense"], ms, seconds[name] / seconds["dense"]
-        print("  {:<18}{:>12.3f}{:>9.3f}{:>10.2f}{:>9.3f}".format(name, *parts))
+        seconds = medians(cases, repeats)
+    print_costs("inference", macs, seconds, len(image))
     verdict("inference, time of MoGE / dense", seconds["moge"] / seconds["dense"], INFERENCE_BAR)
     verdict("inference, masked loop / dispatch", seconds["loop"] / seconds["moge"], LOOP_BAR, at_least=True)
-    verdict("largest difference to the masked loop", difference, DIFFERENCE_BAR, form=".1e")
+    verdict("largest difference to the masked loop", difference, DIFFERENCE_BAR)
     print()
 
 
@@ -166,12 +153,8 @@ def training(
     }
     cases = {name: stepper(dense if name == "dense" else model, loss) for name, loss in losses.items()}
     macs = {name: flops(case) / len(image) for name, case in cases.items()}
-    seconds = interleave(cases, repeats)
-    print(f"training step {'GMAC/img':>18}{'ratio':>9}{'ms/img':>10}{'ratio':>9}")
-    for name in cases:
-        ms = 1e3 * seconds[name] / len(image)
-        parts = macs[name], macs[name] / macs["dense"], ms, seconds[name] / seconds["dense"]
-        print("  {:<18}{:>12.3f}{:>9.3f}{:>10.2f}{:>9.3f}".format(name, *parts))
+    seconds = medians(cases, repeats)
+    print_costs("training step", macs, seconds, len(image))
     full = f"moge, all, {TOKENS} tokens"
     verdict("training step with all losses, MoGE / dense", seconds[full] / seconds["dense"], TRAIN_BAR)
 

@@ -21,6 +21,7 @@ from statistics import median
 import numpy as np
 import torch
 
+from benchmarks.side_by_side import verdict
 from geomoe.encoders import SphericalHarmonics
 
 L = 40
@@ -88,15 +89,6 @@ def sphere(number):
     return torch.stack([360 * uniform[:, 0] - 180, lat], dim=1)
 
 
-def bar(name, value, limit, *, at_most=False, unit="x"):
-    """Print one bar."""
-    met = value <= limit if at_most else value >= limit
-    sign = "<=" if at_most else ">="
-    print(
-        f"  {'PASS' if met else 'MISS'}  {name}: {value:.3g}{unit} (bar {sign} {limit:g}{unit})", flush=True
-    )
-
-
 def speed(contestants):
     """Interleaved medians; Microsoft's takes part in a third of the samples, being slow."""
     for number, calls, samples in RUNS:
@@ -117,7 +109,13 @@ def speed(contestants):
         print(f"speed, {number} places, L={L}, float64: geomoe {ours * 1e3:.4g} ms")
         for name in contestants:
             if name != "geomoe":
-                bar(f"faster than {name}", median(times[name]) / ours, BARS[number, name])
+                verdict(
+                    f"faster than {name}",
+                    median(times[name]) / ours,
+                    BARS[number, name],
+                    at_least=True,
+                    unit="x",
+                )
 
 
 def truth(places):
@@ -180,17 +178,11 @@ def accuracy():
     many = torch.cat([many, ring])
     ours = SphericalHarmonics(L)
     print(f"largest error, L={L}, poles included")
-    bar(
-        "float64 against 60 digits",
-        np.abs(ours(few).numpy() - exact(few)).max(),
-        1e-12,
-        at_most=True,
-        unit="",
-    )
-    bar("float64 against scipy", np.abs(ours(many).numpy() - truth(many)).max(), 1e-12, at_most=True, unit="")
+    verdict("float64 against 60 digits", np.abs(ours(few).numpy() - exact(few)).max(), 1e-12)
+    verdict("float64 against scipy", np.abs(ours(many).numpy() - truth(many)).max(), 1e-12)
     single = torch.cat([few, many]).float()
     error = np.abs(ours(single).double().numpy() - truth(single)).max()
-    bar("float32 against scipy", error, 2e-4, at_most=True, unit="")
+    verdict("float32 against scipy", error, 2e-4)
 
 
 def microsoft_errors(formulas):
@@ -213,7 +205,7 @@ def memory(names):
         done = subprocess.run(command, capture_output=True, text=True, check=True)
         ratio = float(done.stdout)
         if name == "ours":
-            bar("peak / output", ratio, 1.2, at_most=True)
+            verdict("peak / output", ratio, 1.2, unit="x")
         else:
             print(f"        {name}: {ratio:.3g}x")
 
