@@ -40,3 +40,8 @@ class DependencyNotFoundError(GeomoeError, ImportError):
 
 class OutputError(GeomoeError, OSError):
     """A result cannot be written where it was asked to go."""
+
+
+def one_line(error: BaseException, most: int = 200) -> str:
+    """What another library's error says, in one line of at most ``most`` characters; else its type."""
+    return " ".join(str(error).split())[:most] or type(error).__name__

@@ -19,6 +19,7 @@ LEVELS = {
     "errors": -1,
     "coords": 0,
     "types": 0,
+    "offline": 0,
     "config": 1,
     "encoders": 1,
     "moe": 1,

@@ -15,6 +15,7 @@ from geomoe.cli.console import Result
 from geomoe.cli.files import check_folder
 from geomoe.cli.parsing import Parser
 from geomoe.errors import GeomoeError, OutputError
+from geomoe.offline import SWITCHES, is_on
 
 _DESCRIPTION = """\
 Say what is installed, which device would be used, which data and weights are found, whether this
@@ -34,7 +35,6 @@ EXTRAS = {
     "geoclip": ("geoclip", "the location encoder geoclip"),
     "wandb": ("wandb", "the logger wandb"),
 }
-_TRUE = {"1", "ON", "YES", "TRUE"}  # as huggingface_hub reads its switches
 
 
 def parser() -> Parser:
@@ -133,8 +133,7 @@ def weights() -> dict[str, Any]:
 
 def offline() -> dict[str, bool]:
     """Switches that keep geomoe and the hub off the network."""
-    names = ("GEOMOE_OFFLINE", "HF_HUB_OFFLINE")
-    return {name: os.environ.get(name, "").upper() in _TRUE for name in names}
+    return {switch: is_on(switch) for switch in SWITCHES}
 
 
 def output(folder: str) -> dict[str, Any]:

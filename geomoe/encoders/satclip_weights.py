@@ -5,7 +5,6 @@ Only tensors and plain values are read; a file whose pickle would run code is re
 
 from __future__ import annotations
 
-import os
 import pickle
 import re
 import zipfile
@@ -15,7 +14,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from geomoe.errors import CheckpointError, ConfigError, DependencyNotFoundError
+from geomoe.errors import CheckpointError, ConfigError, DependencyNotFoundError, one_line
+from geomoe.offline import offline
 
 #: The released checkpoints: vision tower and L.
 RELEASED = tuple(
@@ -112,20 +112,16 @@ def _from_hub(repository: str, file: str) -> Path:
     except ImportError as error:
         msg = f"hf:{repository}: needs the package huggingface_hub; pip install huggingface_hub"
         raise DependencyNotFoundError(msg) from error
-    offline = next((name for name in ("GEOMOE_OFFLINE", "HF_HUB_OFFLINE") if _is_set(name)), None)
+    switch = offline()
     try:
-        return Path(huggingface_hub.hf_hub_download(repository, file, local_files_only=offline is not None))
+        return Path(huggingface_hub.hf_hub_download(repository, file, local_files_only=switch is not None))
     except Exception as error:  # the hub's client raises errors of many libraries
-        if offline:
-            why = f"not in the hub's cache, and {offline} is set; unset it, or give a local file"
+        if switch:
+            why = f"not in the hub's cache, and {switch} is set; unset it, or give a local file"
         else:
-            why = f"the hub did not give it ({type(error).__name__}: {_one_line(error)}); give a local file"
+            why = f"the hub did not give it ({type(error).__name__}: {one_line(error)}); give a local file"
         msg = f"hf:{repository}: {file}: {why}"
         raise CheckpointError(msg) from error
-
-
-def _is_set(name: str) -> bool:
-    return os.environ.get(name, "").strip().lower() in {"1", "true", "yes", "on"}
 
 
 def _load(path: Path) -> dict[str, Any]:
@@ -139,7 +135,7 @@ def _load(path: Path) -> dict[str, Any]:
         msg = f"{path}: refused, it is no plain checkpoint: it holds code or foreign objects{what}"
         raise CheckpointError(msg) from error
     except (OSError, EOFError, RuntimeError, ValueError, KeyError, AttributeError, TypeError) as error:
-        msg = f"{path}: cannot be read as a checkpoint, it may be cut short: {_one_line(error)}"
+        msg = f"{path}: cannot be read as a checkpoint, it may be cut short: {one_line(error)}"
         raise CheckpointError(msg) from error
     if not isinstance(content, dict):
         msg = f"{path}: expected a SatCLIP checkpoint; it holds a {type(content).__name__}"
@@ -194,7 +190,3 @@ def _state(state: dict[str, Any], shape: SatCLIPShape, faults: list[str]) -> dic
 def _report(path: Path, faults: list[str]) -> str:
     count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
     return f"{path}: not a SatCLIP checkpoint that geomoe can use, {count}: {'; '.join(faults)}"
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200]

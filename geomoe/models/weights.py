@@ -23,7 +23,8 @@ from timm.models import adapt_input_conv
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 
-from geomoe.errors import CheckpointError, ConfigError, DependencyNotFoundError
+from geomoe.errors import CheckpointError, ConfigError, DependencyNotFoundError, one_line
+from geomoe.offline import offline
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise CheckpointError(f"{path}: refused: {why}; save its state_dict alone") from error
     except Exception as error:  # garbage makes torch's reader fail in any way
         raise CheckpointError(
-            f"{path}: not a readable torch file ({_line(error)}); fetch it again"
+            f"{path}: not a readable torch file ({one_line(error)}); fetch it again"
         ) from error
     if not isinstance(state, dict):
         raise CheckpointError(f"{path}: expected a dict of tensors; got {type(state).__name__}")
@@ -139,14 +140,8 @@ def load_timm(name: str, **options: Any) -> nn.Module:  # noqa: ANN401 - timm's 
     except (OSError, RuntimeError) as error:
         advice = "check the network, or download them elsewhere and give the local file"
         raise CheckpointError(
-            f"weights: timm's for {name} did not load ({_line(error)}); {advice}"
+            f"weights: timm's for {name} did not load ({one_line(error)}); {advice}"
         ) from error
-
-
-def offline() -> bool:
-    """Whether the environment forbids downloads: GEOMOE_OFFLINE or HF_HUB_OFFLINE."""
-    values = (os.environ.get(key, "") for key in ("GEOMOE_OFFLINE", "HF_HUB_OFFLINE"))
-    return any(value.strip().lower() in {"1", "true", "yes", "on"} for value in values)
 
 
 def _cached_timm(name: str, config: Any) -> Path:  # noqa: ANN401 - timm's PretrainedCfg
@@ -203,7 +198,7 @@ def _torchgeo_state(weight: str, name: str, bands: int) -> dict[str, Any]:
     except Exception as error:  # network, disk, or garbage in the cache
         advice = "check the network, or download them elsewhere and give the local file"
         raise CheckpointError(
-            f"weights: torchgeo's {weight} did not load ({_line(error)}); {advice}"
+            f"weights: torchgeo's {weight} did not load ({one_line(error)}); {advice}"
         ) from error
 
 
@@ -225,7 +220,7 @@ def _read_safetensors(file: Path) -> dict[str, Any]:
         return dict(load_file(file))
     except (SafetensorError, OSError) as error:
         raise CheckpointError(
-            f"{file}: not a readable safetensors file ({_line(error)}); fetch it again"
+            f"{file}: not a readable safetensors file ({one_line(error)}); fetch it again"
         ) from error
 
 
@@ -258,7 +253,7 @@ def _adapt(vit: VisionTransformer, state: dict[str, Tensor], where: str) -> dict
                 "%s: the patch projection of 3 bands is spread over %d", where, projection.in_channels
             )
     except (RuntimeError, ValueError, AssertionError, AttributeError) as error:
-        raise CheckpointError(f"{where}: does not fit the backbone ({_line(error)})") from error
+        raise CheckpointError(f"{where}: does not fit the backbone ({one_line(error)})") from error
     return state
 
 
@@ -281,7 +276,3 @@ def _some(what: str, keys: list[str]) -> str:
         return ""
     more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
     return f"{what}: {', '.join(keys[:5])}{more}"
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:200] or type(error).__name__
