@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from geomoe.config import RunConfig
-from geomoe.errors import CheckpointError, ConfigError, OutputError
+from geomoe.errors import CheckpointError, ConfigError
+from geomoe.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -90,22 +91,17 @@ def write_atomically(content: Mapping[str, Any], path: str | os.PathLike[str]) -
     """``torch.save`` beside the file, then rename: a reader sees the old file or the new one.
 
     Raises:
-        OutputError: the folder is missing, not writable or full; nothing is left behind.
+        OutputError: the folder cannot be made or written, or is full; nothing is left behind.
     """
-    path = Path(path)
-    part = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with part.open("wb") as file:
-            torch.save(dict(content), file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path)
-    except (OSError, RuntimeError) as error:  # torch's zip writer turns a full disk into a RuntimeError
-        part.unlink(missing_ok=True)
-        reason = getattr(error, "strerror", None) or str(error).splitlines()[0]
-        msg = f"{path}: cannot be written: {reason}; free some space or choose another --output"
-        raise OutputError(msg) from error
-    return path
+    with whole_file(path, "free some space or choose another --output") as scratch:
+        try:
+            with scratch.open("wb") as file:
+                torch.save(dict(content), file)
+                file.flush()
+                os.fsync(file.fileno())
+        except RuntimeError as error:  # torch's zip writer turns a full disk into one
+            raise OSError(str(error)) from error
+    return Path(path)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:

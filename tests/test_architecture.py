@@ -18,6 +18,7 @@ LEVELS = {
     "": -1,  # geomoe itself: the version and the lazy public names
     "errors": -1,
     "coords": 0,
+    "files": 0,
     "types": 0,
     "offline": 0,
     "config": 1,

@@ -137,9 +137,24 @@ def test_a_full_disk_leaves_the_old_file_and_nothing_else(tmp_path, monkeypatch)
     assert os.listdir(tmp_path) == ["a.ckpt"]
 
 
-def test_a_folder_that_is_not_there(tmp_path):
-    with pytest.raises(OutputError, match="No such file or directory"):
-        write_atomically({}, tmp_path / "nowhere" / "a.ckpt")
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(
+        OutputError, match=r"cannot be written: .*; free some space or choose another --output"
+    ):
+        write_atomically({}, tmp_path / "file" / "a.ckpt")
+
+
+def test_a_full_disk_that_torch_reports_in_its_own_way(tmp_path, monkeypatch):
+    def full(content, file):
+        raise RuntimeError(
+            "[enforce fail at inline_container.cc:672] . unexpected pos 64 vs 0\nframe #0: ..."
+        )
+
+    monkeypatch.setattr(checkpoint.torch, "save", full)
+    with pytest.raises(OutputError, match=r"cannot be written: \[enforce fail .* vs 0; free some space"):
+        write_atomically({}, tmp_path / "a.ckpt")
+    assert os.listdir(tmp_path) == []
 
 
 @pytest.mark.parametrize("value", [torch.ones(1), (1, 2), {1: 2}, object()])

@@ -1,4 +1,4 @@
-"""Output that is whole or not there: folders are tried before the work, files are put in place at the end."""
+"""Folders for output: tried before the work, and gone again when nothing came of it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from geomoe.errors import OutputError
+from geomoe.files import reason
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:
@@ -27,7 +28,7 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
             probe.write(b"geomoe")
             probe.flush()
     except OSError as error:
-        raise _refused(path, error) from error
+        raise OutputError(f"{path}: cannot be written: {reason(error)}; choose another output") from error
     return path
 
 
@@ -44,39 +45,3 @@ def no_empty_folders(folder: str | os.PathLike[str]) -> Iterator[None]:
             with contextlib.suppress(OSError):  # not a folder, or not empty
                 place.rmdir()
         raise
-
-
-@contextlib.contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """A scratch file that becomes ``path`` when the block ends well, and vanishes when it does not.
-
-    Raises:
-        OutputError: the folder cannot be made or written, or is full.
-    """
-    path = Path(path)
-    scratch = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=".geomoe-", suffix=path.suffix)
-        os.close(handle)
-        scratch = Path(name)
-        yield scratch
-        scratch.chmod(0o666 & ~_umask())
-        os.replace(scratch, path)
-    except OSError as error:
-        if isinstance(error, OutputError):
-            raise
-        raise _refused(path, error) from error
-    finally:
-        if scratch is not None:
-            scratch.unlink(missing_ok=True)
-
-
-def _refused(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"{path}: cannot be written: {error.strerror or error}; choose another output")
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 import torch
 
-from geomoe.cli.files import whole_file
 from geomoe.coords import Places, check_lonlat
 from geomoe.errors import DataError
+from geomoe.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

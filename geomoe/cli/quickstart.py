@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geomoe.cli.console import Result, plain, rows, say
-from geomoe.cli.files import check_folder, no_empty_folders, whole_file
+from geomoe.cli.files import check_folder, no_empty_folders
 from geomoe.cli.map_experts import text_of
 from geomoe.cli.parsing import Parser, positive_int
+from geomoe.files import whole_file
 
 if TYPE_CHECKING:
     from geomoe.config import RunConfig

@@ -7,19 +7,18 @@ time do no harm, and it is verified whole when a process first opens it.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.util
 import io
 import os
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
 from geomoe.datasets.index import CROP, IMAGE_SHAPE, Index, load_index
-from geomoe.errors import DataError, DependencyNotFoundError, OutputError
+from geomoe.errors import DataError, DependencyNotFoundError
+from geomoe.files import whole_file
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -129,29 +128,13 @@ def cut_crops(path: Path) -> None:
     pixels = crop(read_image(), load_index())
     header = io.BytesIO()
     np.lib.format.write_array_header_1_0(header, np.lib.format.header_data_from_array_1_0(pixels))
-    temporary = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-        with os.fdopen(handle, "wb") as file:
-            file.write(header.getvalue())
-            file.write(pixels.data)
-            file.write(hashlib.sha256(pixels.data).digest())
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-        temporary = None
-    except OSError as error:
-        msg = (
-            f"{path}: the bluemarble cache cannot be written ({error.strerror or error}); point GEOMOE_CACHE "
-            f"or data.root to a writable folder with {pixels.nbytes / 1e6:.0f} MB free"
-        )
-        raise OutputError(msg) from error
-    finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+    advice = f"point GEOMOE_CACHE or data.root to a writable folder with {pixels.nbytes / 1e6:.0f} MB free"
+    with whole_file(path, advice) as scratch, scratch.open("wb") as file:
+        file.write(header.getvalue())
+        file.write(pixels.data)
+        file.write(hashlib.sha256(pixels.data).digest())
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def crop(image: NDArray[np.uint8], index: Index) -> NDArray[np.uint8]:

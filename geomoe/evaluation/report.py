@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from geomoe.errors import DataError, OutputError
+from geomoe.errors import DataError
 from geomoe.evaluation.tables import report_text
+from geomoe.files import Workplace
+
+if TYPE_CHECKING:
+    import os
 
 FORMAT = 1
 
@@ -38,27 +41,20 @@ class Report:
         return report_text(self.data, width)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``report.json`` and the figures into a folder, each file whole or not at all.
+        """Write ``report.json`` and the figures into a folder, together or not at all.
 
         Raises:
             OutputError: the folder cannot be made or written.
         """
         from geomoe.evaluation.figures import draw  # matplotlib takes a second; only figures need it
 
-        folder = Path(folder)
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".report-", dir=folder) as scratch:
-                text = json.dumps(self.data, indent=1, allow_nan=False) + "\n"
-                (Path(scratch) / "report.json").write_text(text, encoding="utf-8")
-                for name, figure in draw(self.data).items():
-                    figure.savefig(Path(scratch) / f"{name}.png", dpi=120)
-                for file in sorted(Path(scratch).iterdir()):
-                    os.replace(file, folder / file.name)
-        except OSError as error:
-            msg = f"{folder}: cannot write the report ({error.strerror or error}); choose another folder"
-            raise OutputError(msg) from error
-        return folder
+        text = json.dumps(self.data, indent=1, allow_nan=False) + "\n"
+        with Workplace(Path(folder), "the report") as place:
+            place.write("report.json", lambda path: path.write_text(text, encoding="utf-8"))
+            for name, figure in draw(self.data).items():
+                place.write(f"{name}.png", partial(figure.savefig, dpi=120))
+            place.finish()
+        return Path(folder)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Report:

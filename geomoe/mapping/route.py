@@ -11,6 +11,7 @@ import torch
 
 from geomoe.coords import make_grid
 from geomoe.errors import CheckpointError, ConfigError
+from geomoe.files import Workplace
 from geomoe.inference import Predictor, load, open_split, predict_dataset
 from geomoe.mapping.earth import earth_on
 from geomoe.mapping.figure import write_figure
@@ -19,7 +20,6 @@ from geomoe.mapping.page import render_page
 from geomoe.mapping.raster import write_raster
 from geomoe.mapping.table import BlockSummary, Points, RoutingTable, report_block, verdicts
 from geomoe.mapping.vector import write_vector
-from geomoe.mapping.writing import Workplace
 from geomoe.metrics import mutual_information
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def map_experts(
     frame(grid)  # refuses what no web map shows before any work is done
     predictor = load(checkpoint, device)
     check_routes_by_place(predictor, str(checkpoint))
-    with Workplace(Path(output)) as place:
+    with Workplace(Path(output), "the map") as place:
         splits = [open_split(predictor, split, data_root) for split in ("train", "test")] if points else []
         table = RoutingTable(
             grid,

@@ -23,6 +23,7 @@ import yaml
 from geomoe import __version__
 from geomoe.config import ModelConfig, RunConfig
 from geomoe.errors import ConfigError, OutputError
+from geomoe.files import reason, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,7 +90,7 @@ class RunFolder:
             (self.path / "checkpoints").mkdir(parents=True, exist_ok=True)
             free = shutil.disk_usage(self.path).free / 2**20
         except OSError as error:
-            msg = f"{self.path}: cannot be created: {error.strerror or error}; choose another --output"
+            msg = f"{self.path}: cannot be created: {reason(error)}; choose another --output"
             raise OutputError(msg) from error
         if free < SPACE_MB:
             self.discard()
@@ -202,15 +203,8 @@ def write_text(path: Path, text: str) -> None:
     Raises:
         OutputError: it cannot be written.
     """
-    part = path.with_name(f".{path.name}.part")
-    try:
-        part.write_text(text, encoding="utf-8")
-        part.replace(path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            part.unlink(missing_ok=True)
-        msg = f"{path}: cannot be written: {error.strerror or error}; make space or choose another --output"
-        raise OutputError(msg) from error
+    with whole_file(path, "make space or choose another --output") as scratch:
+        scratch.write_text(text, encoding="utf-8")
 
 
 def facts(

@@ -6,7 +6,6 @@ import csv
 import io
 import logging
 import math
-import os
 import shutil
 import signal
 import threading
@@ -17,7 +16,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from geomoe import checkpoint
-from geomoe.errors import OutputError
+from geomoe.files import whole_file
 from geomoe.training.runfolder import write_text
 
 if TYPE_CHECKING:
@@ -192,14 +191,9 @@ def _same_file(source: Path, target: Path) -> None:
 
     Checkpoints are replaced, never changed, so the two names part when either is written again.
     """
-    part = target.with_name(f".{target.name}.{os.getpid()}.part")
-    try:
+    with whole_file(target, "make space and go on with --resume") as scratch:
+        scratch.unlink()
         try:
-            part.hardlink_to(source)
+            scratch.hardlink_to(source)
         except OSError:
-            shutil.copyfile(source, part)
-        part.replace(target)
-    except OSError as error:
-        part.unlink(missing_ok=True)
-        msg = f"{target}: cannot be written: {error.strerror or error}; make space and go on with --resume"
-        raise OutputError(msg) from error
+            shutil.copyfile(source, scratch)

@@ -162,7 +162,7 @@ def test_damage_is_one_clear_line(small, tmp_path, damage):
 def test_an_unwritable_folder_is_one_clear_line(small, tmp_path, made):
     (tmp_path / "file").write_text("")
     folder = tmp_path / "file" if made == "a file in the way" else tmp_path / "file" / "below"
-    with pytest.raises(OutputError, match=r"cannot be written .*GEOMOE_CACHE.* writable folder"):
+    with pytest.raises(OutputError, match=r"cannot be written: .*GEOMOE_CACHE.* writable folder"):
         cache.open_crops(folder)
 
 

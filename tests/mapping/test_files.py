@@ -11,12 +11,12 @@ import rasterio
 from PIL import Image
 
 from geomoe.errors import OutputError
+from geomoe.files import Workplace
 from geomoe.mapping.earth import earth_on
 from geomoe.mapping.figure import draw_figure, write_figure
 from geomoe.mapping.raster import write_raster
 from geomoe.mapping.table import RoutingTable
 from geomoe.mapping.vector import write_vector
-from geomoe.mapping.writing import Workplace
 
 BOX = (60.0, -10.0, 150.0, 56.0)
 
@@ -93,7 +93,10 @@ def test_a_full_disk_is_one_clear_error(synthetic, tmp_path, kind):
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
-        with pytest.raises(OutputError, match="cannot write the map"), Workplace(tmp_path / "map") as place:
+        with (
+            pytest.raises(OutputError, match="cannot write the map"),
+            Workplace(tmp_path / "map", "the map") as place,
+        ):
             place.write(f"map.{kind}", writers[kind])
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

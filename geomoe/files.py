@@ -1,7 +1,8 @@
-"""Writing several files together: all of them, or none."""
+"""Output that is whole or not there: made out of sight, and put in its place in one step."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import tempfile
@@ -11,8 +12,49 @@ from typing import TYPE_CHECKING, Self
 from geomoe.errors import OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import TracebackType
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str], advice: str = "choose another output") -> Iterator[Path]:
+    """A scratch file that becomes ``path`` when the block ends well, and vanishes when it does not.
+
+    Args:
+        path: the file; its folder is made if it is not there.
+        advice: what the error tells the reader to do.
+
+    Raises:
+        OutputError: the folder cannot be made or written, or is full.
+    """
+    path = Path(path)
+    scratch = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+        scratch = Path(name)
+        yield scratch
+        scratch.chmod(0o666 & ~_umask())
+        os.replace(scratch, path)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{path}: cannot be written: {reason(error)}; {advice}") from error
+    finally:
+        if scratch is not None:
+            scratch.unlink(missing_ok=True)
+
+
+def reason(error: OSError) -> str:
+    """Why something could not be written, in a few words."""
+    return (error.strerror or str(error)).splitlines()[0]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
 
 
 class Workplace:
@@ -24,13 +66,14 @@ class Workplace:
 
     Args:
         folder: the output folder; tried at once, so that hours of work are not lost to a typing error.
+        what: what is written, for errors.
 
     Raises:
         OutputError: on entering: the folder cannot be made or written.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, what: str) -> None:
+        self.folder, self.what = folder, what
         self._made: list[Path] = []
         self._hidden: Path | None = None
         self._names: list[str] = []
@@ -41,7 +84,7 @@ class Workplace:
             for path in reversed(missing):
                 path.mkdir()
                 self._made.append(path)
-            self._hidden = Path(tempfile.mkdtemp(prefix=".map-", dir=self.folder))
+            self._hidden = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
         except OSError as error:
             self._undo()
             raise self._refusal(error) from error
@@ -89,5 +132,5 @@ class Workplace:
                 path.rmdir()
 
     def _refusal(self, error: OSError) -> OutputError:
-        reason = (error.strerror or str(error)).splitlines()[0]
-        return OutputError(f"{self.folder}: cannot write the map: {reason}; choose another --output")
+        found = f"{self.folder}: cannot write {self.what}: {reason(error)}"
+        return OutputError(f"{found}; choose another --output")
