@@ -67,6 +67,8 @@ class LocationEncoder(nn.Module):
         """Plain values that rebuild this encoder without its weights file (empty: none are needed)."""
         return {}
 
+    # Never compiled: it is done once for a data set, and it checks values.
+    @torch.compiler.disable
     def features(self, lonlat: Tensor, domain: Tensor | None = None) -> Tensor:
         """Fixed features of places.
 
@@ -192,11 +194,10 @@ def known_places(lonlat: Tensor) -> Tensor:
         msg = f"lonlat: expected floating (B, 2) degrees; got {tuple(lonlat.shape)} {lonlat.dtype}"
         raise CoordinateError(msg)
     missing = torch.isnan(lonlat)
-    if not torch.compiler.is_compiling():
-        beyond = (lonlat[:, 1].abs() > 90) | (lonlat[:, 0].abs() > 360)
-        legal = missing.all(dim=1) | (lonlat.isfinite().all(dim=1) & ~beyond)
-        if not bool(legal.all()):
-            check_lonlat(lonlat.detach().cpu().numpy())  # says what is wrong, and where
+    beyond = (lonlat[:, 1].abs() > 90) | (lonlat[:, 0].abs() > 360)
+    legal = missing.all(dim=1) | (lonlat.isfinite().all(dim=1) & ~beyond)
+    if not bool(legal.all()):
+        check_lonlat(lonlat.detach().cpu().numpy())  # says what is wrong, and where
     return ~missing[:, 0]
 
 

@@ -41,6 +41,7 @@ class DomainEmbedding(LocationEncoder):
         super().__init__(1, out_dim, nn.Embedding(num_domains, out_dim), noise=noise)
         self.num_domains = num_domains
 
+    @torch.compiler.disable
     def features(self, lonlat: Tensor, domain: Tensor | None = None) -> Tensor:
         """The ids as (B, 1) float32 (exact below 2^24); -1 where the domain is unknown.
 
@@ -56,12 +57,11 @@ class DomainEmbedding(LocationEncoder):
         if domain.shape != (len(lonlat),) or domain.is_floating_point():
             msg = f"domain: expected ({len(lonlat)},) whole numbers; got {tuple(domain.shape)} {domain.dtype}"
             raise ConfigError(msg)
-        if not torch.compiler.is_compiling():
-            bad = (domain < UNKNOWN_DOMAIN) | (domain >= self.num_domains)
-            if bool(bad.any()):
-                limit = f"-1 (unknown) or 0 to {self.num_domains - 1}"
-                msg = f"domain: expected {limit}; got {int(domain[bad][0])} in {int(bad.sum())} rows"
-                raise ConfigError(msg)
+        bad = (domain < UNKNOWN_DOMAIN) | (domain >= self.num_domains)
+        if bool(bad.any()):
+            limit = f"-1 (unknown) or 0 to {self.num_domains - 1}"
+            msg = f"domain: expected {limit}; got {int(domain[bad][0])} in {int(bad.sum())} rows"
+            raise ConfigError(msg)
         return domain.to(torch.float32)[:, None]
 
     def embed(self, features: Tensor, has_location: Tensor | None = None) -> Tensor:

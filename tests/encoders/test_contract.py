@@ -138,6 +138,19 @@ class TestContract:
         assert got.dtype == torch.float32
         assert torch.equal(got, expected)
 
+    def test_compiled_it_says_and_refuses_the_same(self, make, places, name):
+        encoder = make(name)
+        torch._dynamo.reset()
+        compiled = torch.compile(encoder, backend="eager")
+        places[3] = math.nan
+        for mode in (True, False):
+            encoder.train(mode)
+            ours, plain = (e(places, domain=domains(places)) for e in (compiled, encoder))
+            torch.testing.assert_close(ours, plain)
+        wrong = (places, domains(places) + 9) if name == "domain" else (places + 1e4, None)
+        with pytest.raises((ConfigError, CoordinateError), match=r"expected -1|beyond"):
+            compiled(wrong[0], domain=wrong[1])
+
     def test_refuses_bad_options(self, make, name):
         with pytest.raises(ConfigError, match="out_dim: expected a positive whole number; got 0"):
             make(name, out_dim=0)
