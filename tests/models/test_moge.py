@@ -244,7 +244,7 @@ def test_trains_end_to_end_and_recomputes_blocks_to_save_memory(encoder, lonlat)
 
 
 def test_compiles(lonlat):
-    model = small(create_encoder("sh", out_dim=16, noise=0.1), expert_dropout=0.3)
+    model = small(create_encoder("sh", out_dim=16, noise=0.1), expert_dropout=0.3, blocks=(2,), num_experts=3)
     lonlat[2] = float("nan")
     torch._dynamo.reset()
     compiled = torch.compile(model, backend="eager")
