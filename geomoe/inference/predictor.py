@@ -14,6 +14,7 @@ from geomoe.errors import ConfigError, CoordinateError, InputError
 from geomoe.types import UNKNOWN_DOMAIN, Batch, BlockExperts, ModelOutput, Routing
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from os import PathLike
 
     from numpy.typing import ArrayLike
@@ -176,23 +177,37 @@ class Predictor:
             cka_tokens: also return every expert's output on this many tokens of each image.
         """
         self.check_experts(experts)
+        batch = self._batch(image, lonlat, domain, features)
+        return self.algorithm.ask(batch, experts, cka_tokens=cka_tokens)
+
+    @torch.inference_mode()
+    def forward_many(
+        self,
+        image: Tensor,
+        lonlat: Tensor,
+        domain: Tensor,
+        choices: Sequence[BlockExperts],
+        *,
+        features: Tensor | None = None,
+    ) -> dict[BlockExperts, ModelOutput]:
+        """Like :meth:`forward`, for several choices of experts; what they share is computed once."""
+        choices = [self.check_experts(choice) for choice in choices]
+        if not self.num_experts:
+            return {choice: self.forward(image, lonlat, domain, features=features) for choice in choices}
+        batch = self._batch(image, lonlat, domain, features)
+        places = (batch.lonlat, batch.has_location, batch.domain)
+        return self.model.forward_many(
+            batch.image, choices, *places, location_features=batch.location_features
+        )
+
+    def _batch(self, image: Tensor, lonlat: Tensor, domain: Tensor, features: Tensor | None) -> Batch:
+        """Raw images and places on the predictor's device, as the network takes them; no labels."""
         image = self.normalise(image)
         lonlat, domain = lonlat.to(self.device), domain.to(self.device)
+        index = torch.arange(len(image), device=self.device)
         known = ~lonlat.isnan().any(dim=1)
         features = None if features is None else features.to(self.device)
-        if cka_tokens is not None:
-            return self.model(
-                image,
-                lonlat,
-                known,
-                domain,
-                location_features=features,
-                experts=experts,
-                cka_tokens=cka_tokens,
-            )
-        index = torch.arange(len(image), device=self.device)
-        batch = Batch(image, torch.full_like(index, -1), lonlat, known, domain, index, features)
-        return self.algorithm(batch, experts=experts)
+        return Batch(image, torch.full_like(index, -1), lonlat, known, domain, index, features)
 
     def normalise(self, image: Tensor) -> Tensor:
         """(B, bands, height, width) raw values to what the network was trained on, on its device."""

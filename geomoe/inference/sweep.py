@@ -122,8 +122,7 @@ def predict_many(
     for rows, image in batches(data, batch_size, num_workers):
         place, kind = torch.from_numpy(lonlat[rows]), torch.from_numpy(domain[rows])
         local = None if features is None else features[rows]
-        for choice in choices:
-            output = predictor.forward(image, place, kind, experts=choice, features=local)
+        for choice, output in predictor.forward_many(image, place, kind, choices, features=local).items():
             logits[choice].append(output.logits.float().cpu())
             weights[choice].append(_gates(output).cpu())
     index = np.arange(len(data))

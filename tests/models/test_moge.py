@@ -110,6 +110,36 @@ def test_one_choice_for_each_block(encoder, lonlat):
     assert not torch.allclose(answer(("all", "all")), answer((3, "all")), atol=1e-4)
 
 
+def test_many_choices_at_once_are_those_one_by_one(encoder, lonlat):
+    model = small(encoder, expert_noise=1.0).eval()
+    choices = ["all", "shared", 2, *((k, "all") for k in range(4)), *(("all", k) for k in range(4))]
+    calls = [0] * len(model.backbone.blocks)
+
+    def count(number):
+        def add(*_):
+            calls[number] += 1
+
+        return add
+
+    for number, block in enumerate(model.backbone.blocks):
+        block.attn.register_forward_hook(count(number))
+    with torch.no_grad():
+        found = model.forward_many(IMAGE, choices, lonlat)
+        assert calls == [1, 1, 6, 6], "up to block 1 all agree; behind it there are all, shared and 4 experts"
+        assert set(found) == set(choices)
+        for choice, output in found.items():
+            alone = model(IMAGE, lonlat, experts=choice)
+            assert torch.equal(output.logits, alone.logits)
+            assert torch.equal(output.features, alone.features)
+            assert all(
+                torch.equal(a.weights, b.weights)
+                for a, b in zip(output.routings, alone.routings, strict=True)
+            )
+        without = model.forward_many(IMAGE, ["shared"])
+        assert torch.equal(without["shared"].logits, found["shared"].logits)
+        assert without["shared"].routings == ()
+
+
 def test_the_three_answers_differ_once_experts_do(encoder, lonlat):
     model = small(encoder, expert_noise=0.5).eval()
     outputs = [model(IMAGE, lonlat, experts=e).logits for e in ("all", "shared", 0, 1, 2, 3)]
