@@ -1,7 +1,7 @@
 """What every location encoder is: fixed features of a place, then a small trainable head.
 
 The fixed part is evaluated once per data set and once per grid, never once per step: training asks
-for :meth:`LocationEncoder.features` once and feeds rows of that table to
+for :meth:`LocationEncoder.feature_table` once and feeds rows of that table to
 :meth:`LocationEncoder.embed`.
 """
 
@@ -14,13 +14,14 @@ from torch import Tensor, nn
 
 from geomoe.coords import check_lonlat
 from geomoe.errors import ConfigError, CoordinateError
+from geomoe.types import UNKNOWN_DOMAIN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import ArrayLike
 
-#: Cells of a grid that are embedded at a time (at least one row): bounds the memory.
+#: Places of a table, or cells of a grid (at least one row), that are done at a time: bounds the memory.
 GRID_CELLS = 8192
 
 
@@ -87,6 +88,26 @@ class LocationEncoder(nn.Module):
         with torch.set_grad_enabled(with_grad), torch.autocast(lonlat.device.type, enabled=False):
             features = self._features(torch.where(known, lonlat, 0).double())
             return torch.where(known, features, 0).contiguous()
+
+    @torch.no_grad()
+    def feature_table(self, lonlat: Tensor, domain: Tensor | None = None) -> Tensor:
+        """Fixed features of every place of a data set, in bounded memory beside them.
+
+        Args:
+            lonlat: (N, 2) float64 degrees on any device; NaN, NaN where the place is unknown.
+            domain: (N,) int64 domain ids; default: unknown.
+
+        Returns:
+            (N, F) float32 on the encoder's device.
+
+        Raises:
+            CoordinateError: as in :meth:`features`.
+        """
+        if domain is None:
+            domain = torch.full((len(lonlat),), UNKNOWN_DOMAIN)
+        device = self.unknown.device
+        parts = zip(lonlat.split(GRID_CELLS), domain.split(GRID_CELLS), strict=True)
+        return torch.cat([self.features(places.to(device), ids.to(device)) for places, ids in parts])
 
     def embed(self, features: Tensor, has_location: Tensor | None = None) -> Tensor:
         """Embeddings of places from their features; noise is added in training.

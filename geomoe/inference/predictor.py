@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from geomoe.config import RunConfig
 
 
-_ROWS = 8192  # places whose features are computed at once: bounds the memory of their float64 steps
-
-
 class Prediction(NamedTuple):
     """The answer for a batch of images.
 
@@ -215,13 +212,7 @@ class Predictor:
 
     def location_features(self, lonlat: Tensor, domain: Tensor | None = None) -> Tensor | None:
         """Fixed location features (N, F) of (N, 2) places; None for a network that ignores places."""
-        if self.encoder is None:
-            return None
-        domain = torch.full((len(lonlat),), UNKNOWN_DOMAIN) if domain is None else domain
-        with torch.inference_mode():
-            pairs = zip(lonlat.split(_ROWS), domain.split(_ROWS), strict=True)
-            parts = [self.encoder.features(a.to(self.device), b.to(self.device)) for a, b in pairs]
-        return torch.cat(parts)
+        return None if self.encoder is None else self.encoder.feature_table(lonlat, domain)
 
     def _check_image(self, image: ArrayLike | Tensor) -> Tensor:
         pixels = image if isinstance(image, torch.Tensor) else torch.as_tensor(np.asarray(image))

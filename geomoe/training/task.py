@@ -30,7 +30,6 @@ log = logging.getLogger(__name__)
 
 NO_DECAY = ("*codebook", "*temperature", "*log_temperature")  # directions and scales, like norms
 FUSED = ("adam", "adamw")
-ROWS = 8192  # places whose fixed features are computed at once
 
 
 class TrainingTask(LightningModule):
@@ -62,7 +61,8 @@ class TrainingTask(LightningModule):
             return
         data = self._data
         for split, dataset in (("train", data.train_dataset), ("val", data.val_dataset)):
-            self._places[split] = location_table(encoder, dataset, self.device)
+            places, domains = torch.as_tensor(dataset.lonlat), torch.as_tensor(dataset.domains)
+            self._places[split] = encoder.feature_table(places, domains)
 
     @property
     def _data(self) -> ResumableData:
@@ -172,18 +172,6 @@ class TrainingTask(LightningModule):
         """Go on with this epoch's sums; the first process carries those of all."""
         if self.global_rank == 0:
             self.sums.load(checkpoint_["epoch_sums"], self.device)
-
-
-@torch.no_grad()
-def location_table(encoder: Any, dataset: Any, device: torch.device) -> Tensor:  # noqa: ANN401
-    """Fixed location features of every sample of a data set, (N, F) float32, on the device."""
-    lonlat = torch.as_tensor(dataset.lonlat, dtype=torch.float64)
-    domain = torch.as_tensor(dataset.domains, dtype=torch.int64)
-    parts = [
-        encoder.features(lonlat[row : row + ROWS].to(device), domain[row : row + ROWS].to(device))
-        for row in range(0, len(lonlat), ROWS)
-    ]
-    return torch.cat(parts).float()
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:

@@ -61,6 +61,15 @@ class TestContract:
         torch.testing.assert_close(encoder(places[3:4], domain=domains(places)[3:4])[0], embedding[3])
         assert encoder(places[:0], domain=domains(places)[:0]).shape == (0, 24)
 
+    def test_table_is_made_in_parts(self, make, places, name, monkeypatch):
+        encoder = make(name).eval()
+        whole = encoder.features(places, domains(places))
+        monkeypatch.setattr("geomoe.encoders.base.GRID_CELLS", 3)
+        table = encoder.feature_table(places, domains(places))
+        torch.testing.assert_close(table, whole)
+        unknown = encoder.features(places, torch.full((len(places),), -1))
+        torch.testing.assert_close(encoder.feature_table(places), unknown)
+
     def test_same_seed_same_encoder(self, make, places, name):
         torch.manual_seed(3)
         first = make(name).eval()
