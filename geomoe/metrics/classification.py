@@ -132,7 +132,8 @@ def expected_calibration_error(probabilities: Values, labels: Values, bins: int 
         raise InputError(f"probabilities: rows are 0 or more and sum to 1 (not scores); row {row} does not")
     if true.min() < 0 or true.max() >= table.shape[1]:
         raise InputError(f"labels: expected 0 to {table.shape[1] - 1}; got {true.min()} to {true.max()}")
-    table = np.minimum(table, 1.0)  # rounding above 1 would be taken for scores
+    # Above 1 (rounding) it would be taken for scores, and torchmetrics gives exactly 1 a bin of its own.
+    table = np.minimum(table, np.nextafter(np.float32(1), np.float32(0)))
     return float(
         multiclass_calibration_error(
             torch.from_numpy(table), torch.from_numpy(true), num_classes=table.shape[1], n_bins=bins

@@ -91,11 +91,11 @@ def test_macro_f1_by_hand():
 
 
 def loop_calibration(probabilities, labels, bins):
-    """Guo et al. (2017), eq. 3; a confidence on an edge belongs to the bin above it."""
-    content = [[] for _ in range(bins + 1)]
+    """Guo et al. (2017), eq. 3; a confidence on an edge belongs to the bin above it, 1 to the last."""
+    content = [[] for _ in range(bins)]
     for row, label in zip(probabilities, labels, strict=True):
         confidence = max(row)
-        content[int(confidence * bins)].append((confidence, row.argmax() == label))
+        content[min(int(confidence * bins), bins - 1)].append((confidence, row.argmax() == label))
     gaps = [abs(sum(c - hit for c, hit in found)) for found in content]
     return sum(gaps) / len(labels)
 
@@ -104,6 +104,7 @@ def loop_calibration(probabilities, labels, bins):
 def test_calibration_equals_the_definition(bins, made):
     rng = np.random.default_rng(3)
     probabilities = rng.dirichlet(np.full(4, 0.4), size=300)
+    probabilities[:20] = np.eye(4)[rng.integers(4, size=20)]  # quite sure
     labels = rng.integers(4, size=300)
     want = loop_calibration(probabilities, labels, bins)
     got = expected_calibration_error(made(probabilities), made(labels), bins)
@@ -115,6 +116,9 @@ def test_calibration_by_hand():
     assert expected_calibration_error(always, [0] * 8 + [1] * 2) == pytest.approx(0.0, abs=1e-6)
     assert expected_calibration_error(always, [1] * 10) == pytest.approx(0.8)
     assert expected_calibration_error([[1.0 + 1e-7, 0.0]], [0]) == pytest.approx(0.0, abs=1e-6)
+    # certainty shares the last bin: (0.97 right, 1 wrong) is right half of the time
+    sure = [[0.97, 0.03], [1.0, 0.0]]
+    assert expected_calibration_error(sure, [0, 1]) == pytest.approx(abs(0.5 - 0.985), abs=1e-6)
 
 
 TABLE = [[0.5, 0.5]] * 3
