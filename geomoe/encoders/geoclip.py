@@ -46,8 +46,11 @@ class GeoCLIP(Freezable):
         self._project = project
 
     def forward(self, lonlat: Tensor) -> Tensor:
-        """Embeddings of (B, 2) places in degrees."""
-        latlon = lonlat.flip(1)  # GeoCLIP's order, here and nowhere else
+        """Embeddings of (B, 2) places in degrees; longitudes beyond 180 are the places that they mean."""
+        lon, lat = lonlat.unbind(dim=1)
+        # Past the edge of its map the projection would go on; the edge itself is left as it is.
+        lon = torch.where(lon.abs() > 180, lon - 360 * torch.floor((lon + 180) / 360), lon)
+        latlon = torch.stack([lat, lon], dim=1)  # GeoCLIP's order, here and nowhere else
         plane = self._project(latlon).float()
         return torch.stack([capsule(plane) for capsule in self.capsules.values()]).sum(dim=0)
 

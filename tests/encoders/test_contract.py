@@ -214,6 +214,12 @@ class TestContractOfPlaces:
         embedding = encoder(lonlat, torch.tensor([False, True]))
         assert torch.equal(embedding, encoder.unknown.expand(2, -1))
 
+    def test_a_full_turn_of_longitude_is_the_same_place(self, make, name):
+        encoder = make(name).eval()
+        lonlat = torch.tensor([[-160.0, 12.0], [-0.5, -70.0], [120.0, 3.0]], dtype=torch.float64)
+        turned = lonlat + torch.tensor([[360.0, 0.0], [360.0, 0.0], [-360.0, 0.0]])
+        torch.testing.assert_close(encoder(turned), encoder(lonlat), rtol=0, atol=1e-5)
+
     def test_refuses_bad_places(self, make, name):
         encoder = make(name)
         for bad, message in [
