@@ -110,11 +110,10 @@ def create_backbone(
         options: dict[str, Any] = {"num_classes": num_classes, "in_chans": bands, "drop_path_rate": drop_path}
         if patch_size is not None:
             options["patch_size"] = patch_size
-        if weights == "timm":
-            return check_vit(load_timm(name, img_size=image_size, **options))
-        vit = check_vit(timm.create_model(name, img_size=image_size, **options))
+        create = load_timm if weights == "timm" else timm.create_model
+        vit = check_vit(create(name, img_size=image_size, **options))
         _check_patches(name, image_size, vit.patch_embed.patch_size[0])
-    if weights is not None:
+    if weights not in (None, "timm"):
         load_weights(vit, weights, name)
     return vit
 

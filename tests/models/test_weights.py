@@ -256,3 +256,5 @@ def test_timm_weights_from_the_cache(trained, tmp_path, monkeypatch):
     loaded = tiny("timm", num_classes=6)
     assert torch.equal(loaded.blocks[5].mlp.fc2.weight, trained.blocks[5].mlp.fc2.weight)
     assert loaded.head.out_features == 6
+    with pytest.raises(ConfigError, match=r"image_size: .* patches of 16 px; 40 is no multiple"):
+        create_backbone("vit_tiny_patch16_224", num_classes=6, image_size=40, weights="timm")
