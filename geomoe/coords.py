@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 EARTH_RADIUS_KM = 6371.0088  # IUGG mean radius
+_MOST_ON_A_SIDE = 1_000_000  # cells of a grid, so that a mistyped step does not fill the memory
 
 
 class Places(NamedTuple):
@@ -128,7 +129,8 @@ def make_grid(
 
     Raises:
         CoordinateError: bounds off the Earth, empty, across the antimeridian (west >= east), or
-            a step that is not positive or does not divide both sides.
+            a step that is not positive, does not divide both sides, or makes over a million cells on
+            one side.
     """
     west, south, east, north = bounds
     if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
@@ -139,6 +141,9 @@ def make_grid(
         msg = f"step: expected a positive number of degrees that divides both sides of {bounds}; got {step}"
         raise CoordinateError(msg)
     width, height = round(columns), round(rows)
+    if max(width, height) > _MOST_ON_A_SIDE:
+        msg = f"step: {step:g} degrees make {width:,} x {height:,} cells of {bounds}; choose a larger step"
+        raise CoordinateError(msg)
     lon = west + (np.arange(width, dtype=np.float64) + 0.5) * step
     lat = north - (np.arange(height, dtype=np.float64) + 0.5) * step
     return Grid(lon, lat, float(step), (west, south, east, north))
