@@ -121,6 +121,27 @@ class Grid(NamedTuple):
         return np.broadcast_to(rows[:, None], self.shape).copy()
 
 
+def whole_cells(step: float, bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """The smallest box of the whole Earth's cells that holds ``bounds`` = (west, south, east, north).
+
+    Bounds whose sides are whole numbers of cells stay as they are, and so does whatever
+    :func:`make_grid` is to refuse: a step that does not divide the Earth, bounds that are no box.
+    """
+    west, south, east, north = bounds
+    if not (0 < step < np.inf and -180 <= west < east <= 180 and -90 <= south < north <= 90):
+        return bounds
+    if _whole([(east - west) / step, (north - south) / step]) or not _whole([180 / step]):
+        return bounds
+    low = np.floor((np.array([west + 180, south + 90]) / step).round(6)) * step
+    high = np.ceil((np.array([east + 180, north + 90]) / step).round(6)) * step
+    west, south, east, north = np.concatenate([low, high]) - [180, 90, 180, 90]
+    return float(west), float(south), min(float(east), 180.0), min(float(north), 90.0)
+
+
+def _whole(numbers: list[float]) -> bool:
+    return bool(np.allclose(numbers, np.round(numbers), atol=1e-6))
+
+
 def make_grid(
     step: float = 0.5,
     bounds: tuple[float, float, float, float] = (-180.0, -90.0, 180.0, 90.0),
@@ -134,10 +155,11 @@ def make_grid(
     """
     west, south, east, north = bounds
     if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-        msg = f"bounds: expected -180 <= west < east <= 180 and -90 <= south < north <= 90; got {bounds}"
+        two = "; a box across the antimeridian is two boxes" if west > east else ""
+        msg = f"bounds: expected -180 <= west < east <= 180 and -90 <= south < north <= 90; got {bounds}{two}"
         raise CoordinateError(msg)
     columns, rows = (east - west) / step if step > 0 else 0, (north - south) / step if step > 0 else 0
-    if not 0 < step < np.inf or not np.allclose([columns, rows], np.round([columns, rows]), atol=1e-6):
+    if not 0 < step < np.inf or not _whole([columns, rows]):
         msg = f"step: expected a positive number of degrees that divides both sides of {bounds}; got {step}"
         raise CoordinateError(msg)
     width, height = round(columns), round(rows)

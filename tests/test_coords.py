@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from geomoe.coords import check_lonlat, great_circle_km, make_grid, unit_vectors, wrap_lon
+from geomoe.coords import check_lonlat, great_circle_km, make_grid, unit_vectors, whole_cells, wrap_lon
 from geomoe.errors import CoordinateError, GeomoeError
 
 NAN = math.nan
@@ -103,6 +103,38 @@ def test_grid_area_of_a_band_is_its_share_of_the_sphere():
     grid = make_grid(1.0, (-10, 30, 20, 60))
     expected = (math.sin(math.radians(60)) - math.sin(math.radians(30))) / 2 * 30 / 360
     assert grid.areas().sum() == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("step", [0.1, 0.25, 0.5, 2.0, 7.5, 1 / 3])
+@pytest.mark.parametrize(
+    "bounds",
+    [
+        (5.9, 45.8, 10.5, 47.8),
+        (-179.99, -89.99, 179.99, 89.99),
+        (166.4, -47.3, 178.6, -34.37),
+        (-1, -1, 1, 0.3),
+    ],
+)
+def test_a_box_grows_to_whole_cells_of_the_earth(step, bounds):
+    grown = np.array(whole_cells(step, bounds))
+    outwards = (grown - bounds) * [-1, -1, 1, 1]
+    assert (outwards > -1e-9).all()
+    assert (outwards < step - 1e-9).all()  # no cell more than needed
+    grid, earth = make_grid(step, tuple(grown)), make_grid(step)
+    assert np.abs(grid.lon[:, None] - earth.lon).min(axis=1).max() < 1e-9
+    assert np.abs(grid.lat[:, None] - earth.lat).min(axis=1).max() < 1e-9
+
+
+def test_a_box_of_whole_cells_stays():
+    for step, bounds in [(0.5, (0.2, 0.1, 10.2, 5.1)), (0.25, (-180, -90, 180, 90)), (0.7, (0, 0, 7, 1.4))]:
+        assert whole_cells(step, bounds) == bounds
+    for step, bounds in [
+        (0.7, (0, 0, 10, 1)),
+        (-1, (0, 0, 9.5, 1)),
+        (1, (10, 0, -10, 5.5)),
+        (1, (0, 0, 5, 95.5)),
+    ]:
+        assert whole_cells(step, bounds) == bounds  # make_grid refuses these
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from geomoe.coords import make_grid
+from geomoe.coords import make_grid, whole_cells
 from geomoe.errors import CheckpointError, ConfigError
 from geomoe.files import Workplace
 from geomoe.inference import Predictor, load, open_split, predict_dataset
@@ -69,7 +69,8 @@ def map_experts(
         checkpoint: a ``.ckpt`` file written by ``geomoe train --algorithm moge``.
         output: folder for experts.html, .tif, .parquet, .png and .json; made if it is not there.
         step: degrees on a side of a cell.
-        bounds: west, south, east, north in degrees; default: the whole Earth.
+        bounds: west, south, east, north in degrees, grown to whole cells where they cut some;
+            default: the whole Earth.
         points: classify the training and test samples too and draw them; needs the data.
         data_root: folder of the data; default: where the checkpoint's configuration says.
         device: auto, cpu, cuda, ...
@@ -80,7 +81,7 @@ def map_experts(
         ConfigError: more cells than memory holds.
         OutputError: the folder cannot be written.
     """
-    grid = make_grid(step, WORLD if bounds is None else bounds)
+    grid = make_grid(step, WORLD if bounds is None else whole_cells(step, bounds))
     frame(grid)  # refuses what no web map shows before any work is done
     predictor = load(checkpoint, device)
     check_routes_by_place(predictor, str(checkpoint))

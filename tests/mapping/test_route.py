@@ -192,12 +192,22 @@ def test_open_sea_has_no_land_to_report_on(checkpoint, tmp_path):
     assert sum(result.report["blocks"][0]["share_of_land"]) == pytest.approx(1, abs=1e-5)
 
 
+def test_any_box_is_mapped_in_cells_of_the_earths_grid(checkpoint, tmp_path):
+    result = map_experts(checkpoint, tmp_path, bounds=(5.9, 45.8, 10.5, 47.8), points=False, device="cpu")
+    assert result.table.grid.bounds == (5.5, 45.5, 10.5, 48.0)
+    assert result.table.grid.shape == (5, 10)
+
+
 @pytest.mark.parametrize(
     ("options", "error", "message"),
     [
         ({"step": 0.7}, CoordinateError, "step: expected a positive number of degrees that divides"),
         ({"bounds": (0, 86, 10, 90)}, CoordinateError, "a web map ends at 85"),
-        ({"bounds": (150, 0, -150, 10)}, CoordinateError, "west < east"),
+        (
+            {"bounds": (150, 0, -150, 10)},
+            CoordinateError,
+            "west < east.*across the antimeridian is two boxes",
+        ),
         ({"step": 0.01}, ConfigError, "step: 0.01 degrees make 648,000,000 cells, too many"),
         ({"device": "warp"}, ConfigError, "device: cannot use 'warp'"),
     ],
