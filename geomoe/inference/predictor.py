@@ -10,7 +10,7 @@ import torch
 from geomoe.build import build_algorithm
 from geomoe.checkpoint import load_checkpoint, load_weights
 from geomoe.coords import check_lonlat
-from geomoe.errors import ConfigError, CoordinateError, InputError
+from geomoe.errors import ConfigError, CoordinateError, InputError, one_line
 from geomoe.types import UNKNOWN_DOMAIN, Batch, BlockExperts, ModelOutput, Routing
 
 if TYPE_CHECKING:
@@ -215,7 +215,7 @@ class Predictor:
         return None if self.encoder is None else self.encoder.feature_table(lonlat, domain)
 
     def _check_image(self, image: ArrayLike | Tensor) -> Tensor:
-        pixels = image if isinstance(image, torch.Tensor) else torch.as_tensor(np.asarray(image))
+        pixels = _as_tensor(image, "image")
         bands, size = len(self.info["mean"]), self.config.model.image_size
         if pixels.ndim != 4 or tuple(pixels.shape[1:]) != (bands, size, size):
             msg = f"image: expected shape (B, {bands}, {size}, {size}), raw values; got {tuple(pixels.shape)}"
@@ -228,7 +228,7 @@ class Predictor:
     def _check_places(self, lonlat: ArrayLike | Tensor | None, count: int) -> np.ndarray:
         if lonlat is None:
             return np.full((count, 2), np.nan)
-        values = lonlat.detach().cpu().numpy() if isinstance(lonlat, torch.Tensor) else lonlat
+        values = lonlat.detach().cpu().double().numpy() if isinstance(lonlat, torch.Tensor) else lonlat
         places = check_lonlat(values).lonlat
         if len(places) != count:
             msg = f"lonlat: expected one place for each of the {count} images; got {len(places)}"
@@ -238,15 +238,27 @@ class Predictor:
     def _check_domain(self, domain: ArrayLike | Tensor | None, count: int) -> Tensor:
         if domain is None:
             return torch.full((count,), UNKNOWN_DOMAIN, dtype=torch.int64)
-        ids = torch.as_tensor(domain)
-        whole = ids.dtype in (torch.int64, torch.int32, torch.int16, torch.int8, torch.uint8)
-        if ids.shape != (count,) or not whole:
+        ids = _as_tensor(domain, "domain")
+        if ids.shape != (count,) or ids.is_floating_point() or ids.is_complex() or ids.dtype == torch.bool:
             msg = f"domain: expected {count} integer ids; got {ids.dtype} of shape {tuple(ids.shape)}"
             raise InputError(msg)
+        ids = ids.to(torch.int64)
         if ((ids < UNKNOWN_DOMAIN) | (ids >= len(self.domains))).any():
             msg = f"domain: expected ids from -1 (unknown) to {len(self.domains) - 1}; got {ids.tolist()}"
             raise InputError(msg)
-        return ids.to(torch.int64)
+        return ids
+
+
+def _as_tensor(values: ArrayLike | Tensor, name: str) -> Tensor:
+    """A tensor of whatever holds numbers; torch takes no flipped and no byte-swapped numpy arrays."""
+    if isinstance(values, torch.Tensor):
+        return values
+    try:
+        array = np.asarray(values)
+        return torch.from_numpy(np.ascontiguousarray(array, array.dtype.newbyteorder("=")))
+    except (TypeError, ValueError) as error:
+        msg = f"{name}: expected an array of numbers; {one_line(error)}"
+        raise InputError(msg) from error
 
 
 def load(path: str | PathLike[str], device: str = "auto") -> Predictor:

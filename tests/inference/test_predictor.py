@@ -52,7 +52,9 @@ def test_no_places_at_all_means_unknown_places(checkpoints, images):
 def test_input_types_do_not_matter(checkpoints, images):
     predictor = geomoe.load(checkpoints["moge"], device="cpu")
     expected = predictor.predict(images, LONLAT).probabilities
-    for image in (images.astype(np.float64), torch.from_numpy(images), torch.from_numpy(images).float()):
+    flipped = images[:, ::-1, ::-1].copy()[:, ::-1, ::-1]  # a view, as images of other libraries often are
+    arrays = (images.astype(np.float64), images.astype(np.uint16), images.astype(">i2"), flipped)
+    for image in (*arrays, images.tolist(), torch.from_numpy(images), torch.from_numpy(images).float()):
         for lonlat in (LONLAT.tolist(), torch.from_numpy(LONLAT)):
             torch.testing.assert_close(predictor.predict(image, lonlat).probabilities, expected)
 
@@ -100,6 +102,8 @@ def test_facts(checkpoints):
         ({"image": np.zeros((4, 3, 64, 64))}, InputError, r"expected shape \(B, 3, 32, 32\)"),
         ({"image": np.full((4, 3, 32, 32), np.nan)}, InputError, "finite"),
         ({"image": np.zeros((4, 3, 32, 32), dtype=complex)}, InputError, "complex"),
+        ({"image": np.full((4, 3, 32, 32), "7")}, InputError, "image: expected an array of numbers"),
+        ({"image": [[1, 2], [3]]}, InputError, "image: expected an array of numbers"),
         ({"lonlat": LONLAT[:3]}, CoordinateError, "each of the 4 images; got 3"),
         ({"lonlat": [[0, 91], [0, 0], [0, 0], [0, 0]]}, CoordinateError, "latitude beyond 90"),
         ({"lonlat": [[0, np.nan], [0, 0], [0, 0], [0, 0]]}, CoordinateError, "exactly one"),
@@ -110,6 +114,9 @@ def test_facts(checkpoints):
         ({"experts": "most"}, ConfigError, "'all', 'shared' or the number"),
         ({"domain": [0, 1]}, InputError, "expected 4 integer ids"),
         ({"domain": [0.0, 1, 2, 0]}, InputError, "expected 4 integer ids"),
+        ({"domain": ["Asia"] * 4}, InputError, "domain: expected an array of numbers"),
+        ({"domain": [True] * 4}, InputError, "expected 4 integer ids; got torch.bool"),
+        ({"domain": np.array([0, 1, 2, 3], dtype=np.uint16)}, InputError, r"-1 \(unknown\) to 2"),
         ({"domain": [0, 1, 2, 3]}, InputError, r"-1 \(unknown\) to 2"),
     ],
 )  # fmt: skip
