@@ -170,6 +170,7 @@ def _run(
         default_root_dir=folder.path,
     )
     if trainer.is_global_zero:
+        _warn_of_emulation(options.precision, trainer.strategy.root_device.type)
         for logger in trainer.loggers:
             logger.log_hyperparams(task.config.as_dict())
         folder.write_facts(facts(task.config, _device(trainer), command, _data_facts(task, data)))
@@ -180,6 +181,17 @@ def _run(
         raise KeyboardInterrupt from error
     saving.write_table(trainer)
     return saving
+
+
+def _warn_of_emulation(precision: str, device: str) -> None:
+    """Say so when a processor without bfloat16 arithmetic is asked for it: it is tens of times slower."""
+    processor = torch.backends.cpu.get_cpu_capability()
+    if device == "cpu" and precision.startswith("bf16") and processor == "AVX2":
+        log.warning(
+            "trainer.precision %s: this processor (%s) only emulates bfloat16, which takes many times as long; "
+            "use --trainer.precision 32-true",
+            precision, processor,
+        )  # fmt: skip
 
 
 def _trainer(options: TrainerConfig, **extra: Any) -> Trainer:  # noqa: ANN401 - Lightning's own options

@@ -310,6 +310,16 @@ def test_compiled_training_is_stored_under_plain_names(tiny, monkeypatch):
     assert "model.backbone.head.weight" in load_checkpoint(result.best).state_dict
 
 
+@pytest.mark.parametrize(
+    ("precision", "processor", "said"),
+    [("bf16-mixed", "AVX2", True), ("bf16-mixed", "AVX512", False), ("32-true", "AVX2", False)],
+)
+def test_a_processor_that_emulates_bfloat16_is_told(tiny, monkeypatch, caplog, precision, processor, said):
+    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: processor)
+    fit(tiny("erm", max_epochs=1, precision=precision), quiet=True, limit_batches=1)
+    assert ("only emulates bfloat16" in caplog.text) is said
+
+
 @pytest.mark.parametrize("name", ["adamw", "sgd", "lamb"])
 def test_other_optimisers_and_a_constant_rate(tiny, name):
     config = tiny("erm", max_epochs=1, gradient_clip=1.0, precision="bf16-mixed")
