@@ -142,7 +142,7 @@ def weighted_macro_f1(predictions: Values, labels: Values) -> Statistic:
         hits, support, answers = np.split(_totals(weights, columns), 3, axis=1)
         each = _ratio(2 * hits, support + answers)
         present = support > 0
-        return _ratio(np.where(present, each, 0.0).sum(axis=1), present.sum(axis=1))
+        return _ratio(np.where(present, each, 0.0).sum(axis=1), present.sum(axis=1, dtype=np.float64))
 
     return mean_f1
 
