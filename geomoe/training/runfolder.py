@@ -22,7 +22,7 @@ import yaml
 
 from geomoe import __version__
 from geomoe.config import ModelConfig, RunConfig
-from geomoe.errors import ConfigError, OutputError
+from geomoe.errors import ConfigError, DataError, OutputError, one_line
 from geomoe.files import reason, whole_file
 
 if TYPE_CHECKING:
@@ -123,6 +123,7 @@ class RunFolder:
         Raises:
             OutputError: nothing to resume, or the run has ended.
             ConfigError: the configuration is another one; the message names the keys.
+            DataError: ``run.json`` is damaged.
         """
         if self.done.exists():
             msg = f"{self.path}: the run has ended, nothing to resume; a new one needs another --run_name"
@@ -136,6 +137,7 @@ class RunFolder:
                 f"{self.path / 'config.yaml'}: cannot resume with another configuration: {'; '.join(changed)}"
             )
             raise ConfigError(msg)
+        self._read_facts()
 
     def read_config(self) -> RunConfig:
         """The configuration that the run was started with."""
@@ -149,11 +151,27 @@ class RunFolder:
             raise ConfigError(msg) from error
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
-        """Write ``run.json``; on resume, what was there stays and the new start is appended."""
-        path = self.path / "run.json"
-        whole = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {**facts, "starts": []}
+        """Write ``run.json``; on resume, what was there stays and the new start is appended.
+
+        Raises:
+            DataError: what was there is damaged.
+            OutputError: it cannot be written.
+        """
+        whole = self._read_facts() or {**facts, "starts": []}
         whole["starts"] += facts["starts"]
-        write_text(path, json.dumps(whole, indent=2) + "\n")
+        write_text(self.path / "run.json", json.dumps(whole, indent=2) + "\n")
+
+    def _read_facts(self) -> dict[str, Any] | None:
+        path = self.path / "run.json"
+        try:
+            found = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError) as error:
+            raise _damaged(path, one_line(error)) from error
+        if not isinstance(found, dict) or not isinstance(found.get("starts"), list):
+            raise _damaged(path, "not what geomoe train writes")
+        return found
 
     def finish(self) -> None:
         """Mark the run as ended."""
@@ -195,6 +213,12 @@ def different_keys(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str =
         elif before != after and name not in FREE_KEYS:
             changed.append(f"{name}: {before!r}, now {after!r}")
     return changed
+
+
+def _damaged(path: Path, what: str) -> DataError:
+    return DataError(
+        f"{path}: cannot be read: {what}; bring it back, or remove it to go on without its record of starts"
+    )
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from geomoe.config import RunConfig
-from geomoe.errors import ConfigError, OutputError
+from geomoe.errors import ConfigError, DataError, OutputError
 from geomoe.training import run_folder
 from geomoe.training.runfolder import facts
 
@@ -86,6 +86,21 @@ def test_a_broken_config_file_is_one_line(tmp_path, text):
     with pytest.raises(ConfigError, match=r"config\.yaml: cannot be read") as caught:
         folder.check_resume(config)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("content", [b"", b'{"seed": 7, "star', b"[]", b"{}", b'{"starts": 3}', b"\xff\xfe"])
+def test_a_broken_record_of_starts_is_one_line_before_anything_is_done(tmp_path, content):
+    config = _config(tmp_path)
+    folder = run_folder(config)
+    folder.start(config)
+    record = folder.path / "run.json"
+    record.write_bytes(content)
+    with pytest.raises(DataError, match=r"run\.json: cannot be read: .*; bring it back, or remove") as caught:
+        folder.check_resume(config)
+    assert "\n" not in str(caught.value)
+    assert record.read_bytes() == content
+    record.unlink()
+    folder.check_resume(config)
 
 
 def test_a_file_where_the_folder_should_be(tmp_path):
