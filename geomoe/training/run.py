@@ -19,11 +19,11 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from geomoe.build import build_algorithm, build_datamodule
 from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights, read
 from geomoe.config_checks import check
-from geomoe.errors import ConfigError, DataError
+from geomoe.errors import CheckpointError, ConfigError, DataError
 from geomoe.training.loggers import check_loggers, create_loggers
 from geomoe.training.progress import TrainingProgress
 from geomoe.training.resumable import ResumableData
-from geomoe.training.runfolder import RunFolder, facts, run_folder
+from geomoe.training.runfolder import RunFolder, different_keys, facts, run_folder
 from geomoe.training.saving import CheckpointIO, Saving, Stopped, StopRequest
 from geomoe.training.task import TrainingTask
 
@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 DRY_STEPS = 2
+
+# What a checkpoint needs beside its weights, so that training can go on from it.
+_STATE = ("global_step", "optimizer_states", "lr_schedulers", "loops", "callbacks", "epoch_sums")
 
 # What Lightning remarks on and geomoe has decided: loaders without processes (the data is a memory
 # map), a frozen encoder in eval mode, a loader that goes on in the middle of an epoch (ours does).
@@ -107,10 +110,10 @@ def fit(
         folder.check_resume(config) if resume else folder.check_new(replace=dry_run)
     going_on = resume and folder.last.exists()
     with _quiet_lightning():
-        task, data = _build(config, load_checkpoint(folder.last) if going_on else None)
-        if first and not going_on:
-            folder.start(config)
+        task, data = _build(config, _earlier(folder, config) if going_on else None)
         try:
+            if first and not going_on:
+                folder.start(config)
             saving = _run(task, data, folder, going_on, command, quiet, callbacks, limit_batches)
         except BaseException:
             if first and not folder.last.exists():
@@ -126,6 +129,16 @@ def _shortened(config: RunConfig) -> RunConfig:
     return replace(config, trainer=replace(config.trainer, max_epochs=1))
 
 
+def _earlier(folder: RunFolder, config: RunConfig) -> Checkpoint:
+    """The run's last checkpoint; refused when it is that of another run, copied there by mistake."""
+    earlier = load_checkpoint(folder.last)
+    changed = different_keys(earlier.config.as_dict(), config.as_dict())
+    if changed:
+        msg = f"{folder.last}: the checkpoint of another run: {'; '.join(changed)}; bring back this run's own"
+        raise CheckpointError(msg)
+    return earlier
+
+
 def _build(config: RunConfig, earlier: Checkpoint | None) -> tuple[TrainingTask, ResumableData]:
     if config.trainer.threads:
         torch.set_num_threads(config.trainer.threads)
@@ -139,6 +152,8 @@ def _build(config: RunConfig, earlier: Checkpoint | None) -> tuple[TrainingTask,
         raise DataError(msg)
     # A run that goes on has its weights in the checkpoint: the files it started from may be gone.
     algorithm = build_algorithm(config, earlier.info if earlier else info, pretrained=earlier is None)
+    if earlier is not None:
+        load_weights(algorithm, earlier.state_dict, earlier.path)
     encoder = getattr(algorithm.model, "encoder", None)
     if encoder is not None and encoder.architecture:
         info["encoder"] = encoder.architecture
@@ -160,7 +175,7 @@ def _run(
     options, stop = task.config.trainer, StopRequest()
     saving = Saving(folder, options.select, options.checkpoint_every_n_steps, "csv" in options.loggers, stop)
     shown = [] if quiet else [TrainingProgress()]
-    first_step = read(folder.last)["global_step"] if going_on else 0
+    first_step = _steps_done(folder.last) if going_on else 0
     trainer = _trainer(
         options,
         limit_train_batches=limit_batches,
@@ -192,6 +207,15 @@ def _warn_of_emulation(precision: str, device: str) -> None:
             "use --trainer.precision 32-true",
             precision, processor,
         )  # fmt: skip
+
+
+def _steps_done(path: Path) -> int:
+    state = read(path)
+    missing = [name for name in _STATE if name not in state]
+    if missing:
+        msg = f"{path}: cannot be gone on with, it has weights alone (no {', '.join(missing)}); train anew"
+        raise CheckpointError(msg)
+    return state["global_step"]
 
 
 def _trainer(options: TrainerConfig, **extra: Any) -> Trainer:  # noqa: ANN401 - Lightning's own options

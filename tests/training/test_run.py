@@ -23,7 +23,14 @@ from geomoe.checkpoint import load_checkpoint
 from geomoe.config import RunConfig
 from geomoe.datasets.bluemarble import BlueMarble
 from geomoe.encoders.base import LocationEncoder
-from geomoe.errors import ConfigError, DataError, DependencyNotFoundError, GeomoeError, OutputError
+from geomoe.errors import (
+    CheckpointError,
+    ConfigError,
+    DataError,
+    DependencyNotFoundError,
+    GeomoeError,
+    OutputError,
+)
 from geomoe.inference import load, predict_dataset
 from geomoe.training import RunFolder, fit, is_first_process, run_folder
 from geomoe.training.progress import TrainingProgress
@@ -178,6 +185,35 @@ def test_other_data_is_not_gone_on_with(tiny, monkeypatch):
         fit(config, resume=True, quiet=True)
 
 
+def test_a_checkpoint_that_is_not_the_runs_own_is_not_gone_on_with(tiny):
+    folders = {}
+    for seed in (0, 1):
+        config = tiny("erm", seed=seed, checkpoint_every_n_steps=1)
+        with pytest.raises(OutputError, match="the disk is full"):
+            fit(config, quiet=True, callbacks=[Fails(1)], limit_batches=2)
+        folders[seed] = run_folder(config)
+    own = folders[1].last.read_bytes()
+
+    def refused(error):
+        before = folders[1].last.read_bytes()
+        with pytest.raises(CheckpointError, match=error) as caught:
+            fit(config, resume=True, quiet=True, limit_batches=2)
+        assert "\n" not in str(caught.value)
+        assert folders[1].last.read_bytes() == before, "what was found is left as it was"
+
+    folders[1].last.write_bytes(folders[0].last.read_bytes())
+    refused(r"last\.ckpt: the checkpoint of another run: seed: 0, now 1; bring back")
+    folders[1].last.write_bytes(own)
+    content = torch.load(folders[1].last, weights_only=True)
+    torch.save({name: content[name] for name in ("state_dict", "geomoe")}, folders[1].last)
+    refused(r"last\.ckpt: cannot be gone on with, it has weights alone \(no global_step, optimizer_states")
+    content["state_dict"]["algorithm.model.backbone.head.bias"] = torch.zeros(3)
+    torch.save(content, folders[1].last)
+    refused(r"last\.ckpt: weights of another model or class count: misshaped: model\.backbone\.head\.bias")
+    folders[1].last.write_bytes(own)
+    assert fit(config, resume=True, quiet=True, limit_batches=2).metrics["step"] > 0
+
+
 def test_an_existing_folder_is_refused_before_anything_is_done(tiny):
     config = tiny("erm", max_epochs=1)
     result = fit(config, quiet=True, limit_batches=1)
@@ -206,6 +242,17 @@ def test_a_failed_run_leaves_its_checkpoint_or_nothing(tiny):
     with pytest.raises(OutputError, match="the disk is full"):
         fit(config, quiet=True, callbacks=[Fails(3)], limit_batches=4)
     assert os.listdir(run_folder(config).path / "checkpoints") == ["last.ckpt"]
+
+
+def test_a_run_that_cannot_begin_leaves_nothing(tiny, tmp_path, monkeypatch):
+    def full(path, text):
+        raise OutputError(f"{path}: No space left on device")
+
+    monkeypatch.setattr("geomoe.training.runfolder.write_text", full)
+    with pytest.raises(OutputError, match=r"config\.yaml: No space left on device"):
+        fit(tiny("erm"), quiet=True, limit_batches=1)
+    assert [path for path in tmp_path.rglob("*") if not path.is_dir()] == []
+    assert not run_folder(tiny("erm")).path.exists()
 
 
 @pytest.mark.parametrize(
