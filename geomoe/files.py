@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 def whole_file(path: str | os.PathLike[str], advice: str = "choose another output") -> Iterator[Path]:
     """A scratch file that becomes ``path`` when the block ends well, and vanishes when it does not.
 
+    So do folders that were made for it.
+
     Args:
         path: the file; its folder is made if it is not there.
         advice: what the error tells the reader to do.
@@ -29,6 +31,7 @@ def whole_file(path: str | os.PathLike[str], advice: str = "choose another outpu
     """
     path = Path(path)
     scratch = None
+    made = [folder for folder in path.parents if not folder.exists()]
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
@@ -37,6 +40,7 @@ def whole_file(path: str | os.PathLike[str], advice: str = "choose another outpu
         yield scratch
         scratch.chmod(0o666 & ~_umask())
         os.replace(scratch, path)
+        made = []
     except OSError as error:
         if isinstance(error, OutputError):
             raise
@@ -44,6 +48,9 @@ def whole_file(path: str | os.PathLike[str], advice: str = "choose another outpu
     finally:
         if scratch is not None:
             scratch.unlink(missing_ok=True)
+        for folder in made:
+            with contextlib.suppress(OSError):  # not there, or somebody has put something in it
+                folder.rmdir()
 
 
 def reason(error: OSError) -> str:

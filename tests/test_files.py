@@ -108,6 +108,16 @@ def test_a_failure_keeps_the_file_that_was_there(tmp_path):
     assert [path.read_text(encoding="utf-8") for path in tmp_path.iterdir()] == ["old"]
 
 
+def test_a_failure_leaves_no_folders_of_its_own(tmp_path):
+    with pytest.raises(RuntimeError):
+        write_half(tmp_path / "new" / "deep" / "a.txt")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "file").touch()
+    with pytest.raises(OutputError, match="cannot be written"):
+        write_half(tmp_path / "file" / "a.txt")
+    assert names(tmp_path) == ["file"]
+
+
 def test_a_full_device_says_what_to_do(tmp_path):
     full = pytest.raises(OutputError, match=r"a\.txt: cannot be written: No space left on device; make space")
     with full, whole_file(tmp_path / "a.txt", "make space"):
