@@ -112,8 +112,8 @@ def fit(
     with _quiet_lightning():
         task, data = _build(config, _earlier(folder, config) if going_on else None)
         try:
-            if first and not going_on:
-                folder.start(config)
+            if first:
+                folder.sweep() if going_on else folder.start(config)
             saving = _run(task, data, folder, going_on, command, quiet, callbacks, limit_batches)
         except BaseException:
             if first and not folder.last.exists():
@@ -203,8 +203,8 @@ def _warn_of_emulation(precision: str, device: str) -> None:
     processor = torch.backends.cpu.get_cpu_capability()
     if device == "cpu" and precision.startswith("bf16") and processor == "AVX2":
         log.warning(
-            "trainer.precision %s: this processor (%s) only emulates bfloat16, which takes many times as long; "
-            "use --trainer.precision 32-true",
+            "trainer.precision %s: this processor (%s) only emulates bfloat16, which takes many times "
+            "as long; use --trainer.precision 32-true",
             precision, processor,
         )  # fmt: skip
 

@@ -108,6 +108,12 @@ class RunFolder:
         self._make()
         write_text(self.path / "config.yaml", yaml.safe_dump(config.as_dict(), sort_keys=False))
 
+    def sweep(self) -> None:
+        """Remove the scratch files of a process that was killed while it wrote."""
+        for path in (self.last, self.best, self.metrics, self.path / "run.json"):
+            for scratch in path.parent.glob(f".{path.stem}-*{path.suffix}"):
+                scratch.unlink(missing_ok=True)
+
     def discard(self) -> None:
         """Remove a folder in which nothing was trained, and the empty ones above it that it left."""
         shutil.rmtree(self.path, ignore_errors=True)

@@ -58,10 +58,14 @@ def test_killed_within_an_epoch_and_between_epochs(tiny, tmp_path):
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert read(folder.last)["global_step"] == 2
     assert not folder.metrics.exists()
+    left = [folder.last.with_name(".last-k1ll3d.ckpt"), folder.path / ".run-k1ll3d.json"]
+    for scratch in left:  # as if it had been killed while it wrote them
+        scratch.write_bytes(b"half")
     # Killed again as the third epoch begins: last.ckpt is from the end of the second.
     killed = _in_a_process(config, kill={"epoch": 2, "batch": 0}, resume=True)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     assert read(folder.last)["global_step"] == 2 * BATCHES
+    assert not any(scratch.exists() for scratch in left)
     assert not folder.done.exists()
     ended = fit(config, resume=True, quiet=True, limit_batches=BATCHES)
 
