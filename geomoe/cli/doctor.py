@@ -102,7 +102,7 @@ def data() -> dict[str, Any]:
     """Where the embedded data set lies, and whether its crops are cut."""
     if util.find_spec("torchgeo") is None:
         return {}
-    from geomoe.datasets.cache import cache_path, find_image
+    from geomoe.datasets.cache import cache_path, find_image, open_crops
 
     path = cache_path()
     facts: dict[str, Any] = {
@@ -115,7 +115,9 @@ def data() -> dict[str, Any]:
         facts["image"] = str(error)
     try:
         check_folder(path.parent)
-    except OutputError as error:
+        if path.is_file():
+            open_crops()
+    except GeomoeError as error:  # a folder that cannot be written, a damaged file
         facts["problem"] = str(error)
     return facts
 

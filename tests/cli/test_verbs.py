@@ -108,6 +108,17 @@ def test_doctor_finds_what_is_wrong(capsys, tmp_path, monkeypatch):
     assert "is a file" in facts["output"]["problem"]
 
 
+def test_doctor_finds_a_damaged_cache(capsys, tmp_path, monkeypatch):
+    from geomoe.datasets.cache import cache_path
+
+    monkeypatch.setenv("GEOMOE_CACHE", str(tmp_path))
+    cache_path().write_bytes(b"half")
+    assert main(["doctor", "--json"]) == 1
+    (problem,) = json.loads(capsys.readouterr().out)["problems"]
+    assert problem.startswith(f"{cache_path()}: the bluemarble cache is corrupt or truncated")
+    assert cache_path().read_bytes() == b"half"
+
+
 @pytest.mark.parametrize(("value", "expected"), [("1", True), ("true", True), ("0", False), ("", False)])
 def test_doctor_reads_the_offline_switches(monkeypatch, value, expected):
     from geomoe.cli.doctor import offline
