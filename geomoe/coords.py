@@ -96,7 +96,9 @@ def great_circle_km(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
 class Grid(NamedTuple):
     """A regular grid of cell centres: lon (W,) ascending, lat (H,) descending, step in degrees.
 
-    Cells are row-major: cell ``row * W + column``. Row 0 is the northernmost.
+    Cells are row-major: cell ``row * W + column``. Row 0 is the northernmost. Across the antimeridian
+    ``lon`` and the east of ``bounds`` go on beyond 180 (below 540); :meth:`sides` and :meth:`lonlat`
+    bring longitudes back to [-180, 180).
     """
 
     lon: NDArray[np.float64]
@@ -109,9 +111,24 @@ class Grid(NamedTuple):
         """Rows and columns."""
         return len(self.lat), len(self.lon)
 
+    def sides(self) -> list[tuple[slice, NDArray[np.float64]]]:
+        """Columns and their longitudes in [-180, 180): one side, or two across the antimeridian.
+
+        Where the antimeridian is a border of cells, these are the very longitudes of the two grids that
+        end and begin there, to the last digit.
+        """
+        west_side = int((self.lon < 180).sum())
+        if west_side == len(self.lon):
+            return [(slice(0, west_side), self.lon)]
+        beyond = self.lon[west_side:]
+        if _whole([(180 - self.bounds[0]) / self.step]):
+            beyond = -180 + (np.arange(len(beyond), dtype=np.float64) + 0.5) * self.step
+        found = [(slice(0, west_side), self.lon[:west_side]), (slice(west_side, None), wrap_lon(beyond))]
+        return found if west_side else found[1:]
+
     def lonlat(self) -> NDArray[np.float64]:
-        """Every cell centre, (H * W, 2), row-major."""
-        lon, lat = np.meshgrid(self.lon, self.lat)
+        """Every cell centre, (H * W, 2), row-major, longitudes in [-180, 180)."""
+        lon, lat = np.meshgrid(np.concatenate([lon for _, lon in self.sides()]), self.lat)
         return np.stack([lon.ravel(), lat.ravel()], axis=1)
 
     def areas(self) -> NDArray[np.float64]:
@@ -121,21 +138,49 @@ class Grid(NamedTuple):
         return np.broadcast_to(rows[:, None], self.shape).copy()
 
 
+def continuous(bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
+    """West, south, east, north as one range of longitudes: -180 <= west < 180, west < east <= west + 360.
+
+    A box across the antimeridian comes in one of two spellings, east below west (170, -170: RFC 7946,
+    5.2) or east beyond 180 (170, 190), and leaves in the second. A box wholly beyond 180 (185, 190)
+    comes back from there. Any other box stays as it is.
+
+    Raises:
+        CoordinateError: bounds off the Earth, or empty.
+    """
+    west, south, east, north = bounds
+    if 180 <= west < 360:  # begins on the other side
+        west, east = west - 360, east - 360 if east >= west else east
+    elif -180 <= east < west < 180:
+        east += 360
+    if not (-180 <= west < 180 and west < east <= west + 360 and -90 <= south < north <= 90):
+        msg = (
+            "bounds: expected west from -180 to 360, east up to west + 360 (across the antimeridian: below "
+            f"west, or beyond 180) and -90 <= south < north <= 90; got {bounds}"
+        )
+        raise CoordinateError(msg)
+    return west, south, east, north
+
+
 def whole_cells(step: float, bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
     """The smallest box of the whole Earth's cells that holds ``bounds`` = (west, south, east, north).
 
     Bounds whose sides are whole numbers of cells stay as they are, and so does whatever
     :func:`make_grid` is to refuse: a step that does not divide the Earth, bounds that are no box.
     """
-    west, south, east, north = bounds
-    if not (0 < step < np.inf and -180 <= west < east <= 180 and -90 <= south < north <= 90):
+    try:
+        west, south, east, north = continuous(bounds)
+    except CoordinateError:
         return bounds
-    if _whole([(east - west) / step, (north - south) / step]) or not _whole([180 / step]):
+    if not 0 < step < np.inf or not _whole([180 / step]):
+        return bounds
+    if _whole([(east - west) / step, (north - south) / step]):
         return bounds
     low = np.floor((np.array([west + 180, south + 90]) / step).round(6)) * step
     high = np.ceil((np.array([east + 180, north + 90]) / step).round(6)) * step
+    most = 180.0 if east <= 180 else 360.0 + float(low[0] - 180)
     west, south, east, north = np.concatenate([low, high]) - [180, 90, 180, 90]
-    return float(west), float(south), min(float(east), 180.0), min(float(north), 90.0)
+    return float(west), float(south), min(float(east), most), min(float(north), 90.0)
 
 
 def _whole(numbers: list[float]) -> bool:
@@ -148,16 +193,13 @@ def make_grid(
 ) -> Grid:
     """Cells of ``step`` degrees that fill ``bounds`` = (west, south, east, north).
 
+    The box may lie across the antimeridian, see :func:`continuous`.
+
     Raises:
-        CoordinateError: bounds off the Earth, empty, across the antimeridian (west >= east), or
-            a step that is not positive, does not divide both sides, or makes over a million cells on
-            one side.
+        CoordinateError: bounds off the Earth or empty, or a step that is not positive, does not divide
+            both sides, or makes over a million cells on one side.
     """
-    west, south, east, north = bounds
-    if not (-180 <= west < east <= 180 and -90 <= south < north <= 90):
-        two = "; a box across the antimeridian is two boxes" if west > east else ""
-        msg = f"bounds: expected -180 <= west < east <= 180 and -90 <= south < north <= 90; got {bounds}{two}"
-        raise CoordinateError(msg)
+    bounds = west, south, east, north = continuous(bounds)
     columns, rows = (east - west) / step if step > 0 else 0, (north - south) / step if step > 0 else 0
     if not 0 < step < np.inf or not _whole([columns, rows]):
         msg = f"step: expected a positive number of degrees that divides both sides of {bounds}; got {step}"

@@ -7,7 +7,15 @@ import math
 import numpy as np
 import pytest
 
-from geomoe.coords import check_lonlat, great_circle_km, make_grid, unit_vectors, whole_cells, wrap_lon
+from geomoe.coords import (
+    check_lonlat,
+    continuous,
+    great_circle_km,
+    make_grid,
+    unit_vectors,
+    whole_cells,
+    wrap_lon,
+)
 from geomoe.errors import CoordinateError, GeomoeError
 
 NAN = math.nan
@@ -131,7 +139,7 @@ def test_a_box_of_whole_cells_stays():
     for step, bounds in [
         (0.7, (0, 0, 10, 1)),
         (-1, (0, 0, 9.5, 1)),
-        (1, (10, 0, -10, 5.5)),
+        (1, (10, 0, 10, 5.5)),
         (1, (0, 0, 5, 95.5)),
     ]:
         assert whole_cells(step, bounds) == bounds  # make_grid refuses these
@@ -144,12 +152,98 @@ def test_a_box_of_whole_cells_stays():
         (-1, (-180, -90, 180, 90)),
         (0.7, (-180, -90, 180, 90)),
         (1e-9, (-180, -90, 180, 90)),
-        (1, (10, 0, -10, 5)),
         (1, (0, 0, 0, 5)),
         (1, (0, -95, 10, 5)),
         (1, (-190, 0, 10, 5)),
+        (1, (180, 0, 180, 5)),
+        (1, (180, 0, -180, 5)),
+        (1, (10, 0, 371, 5)),
+        (1, (190, 0, 551, 5)),
+        (1, (400, 0, 410, 5)),
+        (1, (10, 0, -190, 5)),
+        (1, (180, 0, 541, 5)),
+        (1, (170, 5, -170, 0)),
+        (1, (NAN, 0, 10, 5)),
+        (1, (170, 0, NAN, 5)),
+        (1, (170, 0, math.inf, 5)),
+        (0.7, (170, 0, -170, 7)),
     ],
 )
 def test_grid_refusals(step, bounds):
-    with pytest.raises(CoordinateError, match=r"bounds|step"):
+    with pytest.raises(
+        CoordinateError, match=r"^(bounds|step): expected|^step: 1e-09 degrees make"
+    ) as caught:
         make_grid(step, bounds)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("given", "range_"),
+    [
+        ((170, -25, -170, 0), (170, -25, 190, 0)),
+        ((170, -25, 190, 0), (170, -25, 190, 0)),
+        ((10, 0, -10, 5), (10, 0, 350, 5)),
+        ((10, 0, 370, 5), (10, 0, 370, 5)),
+        ((170, 0, -180, 5), (170, 0, 180, 5)),
+        ((180, 0, -170, 5), (-180, 0, -170, 5)),
+        ((180, 0, 190, 5), (-180, 0, -170, 5)),
+        ((180, 0, 540, 5), (-180, 0, 180, 5)),
+        ((185, 0, 190, 5), (-175, 0, -170, 5)),
+        ((185, 0, -170, 5), (-175, 0, -170, 5)),
+        ((185, 0, 182, 5), (-175, 0, 182, 5)),
+        ((-180, -90, 180, 90), (-180, -90, 180, 90)),
+        ((160, 0, 180, 5), (160, 0, 180, 5)),
+    ],
+)
+def test_a_box_across_the_antimeridian_is_one_range(given, range_):
+    assert continuous(given) == range_
+    assert make_grid(1, given).bounds == range_
+
+
+@pytest.mark.parametrize("step", [0.1, 0.25, 0.5, 1 / 3, 2.5])
+@pytest.mark.parametrize("bounds", [(170, -25, -170, 0), (100, -5, 340, 20), (120, -90, 240, 90)])
+def test_a_grid_across_the_antimeridian_is_the_grids_of_its_two_sides(step, bounds):
+    west, south, east, north = continuous(bounds)
+    grid = make_grid(step, bounds)
+    apart = [make_grid(step, (west, south, 180, north)), make_grid(step, (-180, south, east - 360, north))]
+    for (columns, lon), side in zip(grid.sides(), apart, strict=True):
+        np.testing.assert_array_equal(lon, side.lon)  # to the last digit
+        np.testing.assert_array_equal(grid.lat, side.lat)
+        cells = grid.lonlat().reshape(*grid.shape, 2)[:, columns]
+        np.testing.assert_array_equal(cells.reshape(-1, 2), side.lonlat())
+        np.testing.assert_allclose(grid.areas()[:, columns], side.areas(), rtol=0)
+    np.testing.assert_allclose(np.diff(grid.lon), step, atol=1e-9)
+    np.testing.assert_allclose(grid.lon[[0, -1]], [west + step / 2, east - step / 2], atol=1e-9)
+
+
+@pytest.mark.parametrize(("bounds", "firsts"), [((170.2, 0, 190.2, 5), 20), ((179.7, 0, 181.7, 5), 1)])
+def test_a_cell_on_the_antimeridian_belongs_where_its_middle_lies(bounds, firsts):
+    grid = make_grid(0.5, bounds)
+    assert [len(lon) for _, lon in grid.sides()] == [firsts, len(grid.lon) - firsts]
+    lon = grid.lonlat()[: len(grid.lon), 0]
+    assert ((lon >= -180) & (lon < 180)).all()
+    np.testing.assert_allclose(np.mod(lon, 360), grid.lon, atol=1e-9)
+
+
+def test_a_grid_whose_every_middle_lies_east_of_the_antimeridian():
+    grid = make_grid(0.5, (179.9, 0, 180.9, 5))
+    [(columns, lon)] = grid.sides()
+    assert len(grid.lon[columns]) == 2
+    np.testing.assert_allclose(lon, [-179.85, -179.35], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("step", "bounds", "grown"),
+    [
+        (0.5, (176.9, -19.3, -178.2, -15.9), (176.5, -19.5, 182, -15.5)),
+        (0.5, (176.9, -19.3, 181.8, -15.9), (176.5, -19.5, 182, -15.5)),
+        (5, (178.6, -19, -179.9, -16), (175, -20, 185, -15)),
+        (1, (10.6, 0.5, 10.4, 3), (10, 0, 370, 3)),
+        (1, (170.5, 0, 179.9, 3), (170, 0, 180, 3)),
+        (1, (170, 0, -170, 3), (170, 0, -170, 3)),
+    ],
+)
+def test_a_box_across_the_antimeridian_grows_to_whole_cells(step, bounds, grown):
+    assert whole_cells(step, bounds) == pytest.approx(grown, abs=1e-9)
+    grid, earth = make_grid(step, whole_cells(step, bounds)), make_grid(step)
+    assert np.abs(grid.lonlat()[:, :1] - earth.lon).min(axis=1).max() < 1e-9
