@@ -33,7 +33,8 @@ def parser() -> Parser:
         type=float,
         nargs=4,
         metavar=("WEST", "SOUTH", "EAST", "NORTH"),
-        help="part of the Earth, in degrees, grown to whole cells (default: all of it)",
+        help="part of the Earth, in degrees, grown to whole cells (default: all of it); across the "
+        "antimeridian EAST is below WEST or beyond 180",
     )
     made.add_argument("--no-points", action="store_true", help="leave out the training and test points")
     made.add_argument(

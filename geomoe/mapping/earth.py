@@ -58,8 +58,9 @@ def earth_on(grid: Grid) -> Earth:
     """Region and land cover at the centre of every cell of a grid (from half-degree cells)."""
     whole = _whole()
     height, width = whole.region.shape
+    lon = np.concatenate([lon for _, lon in grid.sides()])
     row = np.clip(np.floor((90 - grid.lat) / 180 * height), 0, height - 1).astype(int)
-    column = np.clip(np.floor((grid.lon + 180) / 360 * width), 0, width - 1).astype(int)
+    column = np.clip(np.floor((lon + 180) / 360 * width), 0, width - 1).astype(int)
     take = np.ix_(row, column)
     return whole._replace(region=whole.region[take], landcover=whole.landcover[take])
 

@@ -11,7 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from geomoe.mapping import palette
-from geomoe.mapping.earth import coastlines, earth_on
+from geomoe.mapping.antimeridian import left_edge, outlines
+from geomoe.mapping.earth import earth_on
 from geomoe.mapping.labels import place_labels
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ def draw_figure(
     table: RoutingTable, summaries: tuple[BlockSummary, ...], held_out: str | None = None
 ) -> Figure:
     """Draw one row for each block; latitude and longitude are equal-spaced (plate carree).
+
+    Across the antimeridian the longitudes at the axis go on from 180 with those west of it.
 
     Args:
         table: what the routers answer.
@@ -64,9 +67,11 @@ def draw_figure(
         figure.colorbar(image, cax=below, orientation="horizontal").ax.tick_params(labelsize=8)
         for axis, what in ((left, "dominant expert"), (right, "routing entropy (0 one expert, 1 all alike)")):
             axis.imshow(veil, extent=extent, interpolation="nearest")
-            _outline(axis, held_out)
+            _outline(axis, left_edge(table.grid), held_out)
             axis.set(xlim=(west, east), ylim=(south, north), title=f"{table.blocks[block]}: {what}")
             axis.tick_params(labelsize=8)
+            if east > 180:
+                axis.xaxis.set_major_formatter(_degrees)
     return figure
 
 
@@ -111,8 +116,13 @@ def _legend(axis: Axes, summary: BlockSummary, colours: list[str]) -> None:
     )
 
 
-def _outline(axis: Axes, held_out: str | None) -> None:
-    for region, geometry in coastlines().items():
+def _degrees(lon: float, _: int | None = None) -> str:
+    """A longitude beyond 180 as it is called on the other side: 190 is -170."""
+    return f"{lon - 360 if lon > 180 else lon:g}".replace("-", "\N{MINUS SIGN}")
+
+
+def _outline(axis: Axes, left: float, held_out: str | None) -> None:
+    for region, geometry in outlines(left).items():
         rings = [np.array(ring) for polygon in geometry["coordinates"] for ring in polygon]
         axis.add_collection(LineCollection(rings, colors="#22313a", linewidths=0.4, zorder=3), autolim=False)
         if region == held_out:

@@ -30,7 +30,8 @@ class Frame(NamedTuple):
     Attributes:
         rows: (height,) row of the grid for each row of the picture, north first.
         columns: (width,) column of the grid for each column of the picture.
-        bounds: west, south, east, north of the picture in degrees.
+        bounds: west, south, east, north of the picture in degrees; east is beyond 180 where the
+            picture lies across the antimeridian, as web maps want it.
         step: degrees of longitude in a pixel.
     """
 
@@ -59,7 +60,11 @@ def frame(grid: Grid, coarser: int = 1) -> Frame:
     if top <= bottom:
         msg = f"bounds: a web map ends at {LIMIT:.2f} degrees of latitude; got {grid.bounds}"
         raise CoordinateError(msg)
-    (x_west, x_east), (y_top, y_bottom) = transform("EPSG:4326", "EPSG:3857", [west, east], [top, bottom])
+    # rasterio wraps what lies beyond 180; only the width counts, so such a box is measured from -180 on
+    off = west + 180 if east > 180 else 0
+    (x_west, x_east), (y_top, y_bottom) = transform(
+        "EPSG:4326", "EPSG:3857", [west - off, east - off], [top, bottom]
+    )
     width = -(-len(grid.lon) // coarser)
     height = max(1, round((y_top - y_bottom) / (x_east - x_west) * width * _FINER))
     y = y_top - (np.arange(height) + 0.5) / height * (y_top - y_bottom)

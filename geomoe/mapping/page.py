@@ -22,7 +22,8 @@ from folium.template import Template
 
 from geomoe.errors import ConfigError, OutputError
 from geomoe.mapping import palette
-from geomoe.mapping.earth import ASSETS, coastlines, earth_on
+from geomoe.mapping.antimeridian import left_edge, outlines, place_lon
+from geomoe.mapping.earth import ASSETS, earth_on
 from geomoe.mapping.labels import place_labels
 from geomoe.mapping.mercator import Frame, frame
 
@@ -161,7 +162,8 @@ def _data(
     view: Frame,
 ) -> dict[str, Any]:
     colours = palette.expert_colours(table.num_experts)
-    shapes = coastlines()
+    left = left_edge(table.grid)
+    shapes = outlines(left)
     return {
         "title": table.title,
         "facts": [list(fact) for fact in table.facts],
@@ -175,7 +177,7 @@ def _data(
         "blocks": [_block(table, number, summary, view) for number, summary in enumerate(summaries)],
         "land": list(shapes.values()),
         "heldOut": {"name": held_out, "shape": shapes[held_out]} if held_out in shapes else None,
-        "points": None if points is None or not len(points.label) else _points(points),
+        "points": None if points is None or not len(points.label) else _points(points, left),
         "notes": _notes(table, points, view),
     }
 
@@ -233,12 +235,12 @@ def _rounded(values: np.ndarray) -> list[float]:
     return [round(float(value), 5) for value in values]
 
 
-def _points(points: Points) -> dict[str, Any]:
+def _points(points: Points, left: float) -> dict[str, Any]:
     """Fifteen bytes a sample: 1e-5 degrees (1 m), class numbers, region, split."""
     correct = points.label == points.predicted
     packed = b"".join(
         [
-            np.round(points.lonlat[:, 0] * 1e5).astype("<i4").tobytes(),
+            np.round(place_lon(points.lonlat[:, 0], left) * 1e5).astype("<i4").tobytes(),
             np.round(points.lonlat[:, 1] * 1e5).astype("<i4").tobytes(),
             points.label.astype("<u2").tobytes(),
             points.predicted.astype("<u2").tobytes(),

@@ -22,7 +22,8 @@ def band_names(table: RoutingTable) -> list[str]:
 def write_raster(table: RoutingTable, path: Path) -> None:
     """Write gate weights as float32 bands in EPSG:4326, north up, NaN where there is no value.
 
-    The facts of the table become tags of the file.
+    The facts of the table become tags of the file. A map across the antimeridian is one raster whose
+    longitudes go on beyond 180.
     """
     west, _, _, north = table.grid.bounds
     height, width = table.grid.shape

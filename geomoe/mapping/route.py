@@ -70,7 +70,8 @@ def map_experts(
         output: folder for experts.html, .tif, .parquet, .png and .json; made if it is not there.
         step: degrees on a side of a cell.
         bounds: west, south, east, north in degrees, grown to whole cells where they cut some;
-            default: the whole Earth.
+            across the antimeridian east is below west or beyond 180: (170, -25, -170, 0) and
+            (170, -25, 190, 0) are the same box. Default: the whole Earth.
         points: classify the training and test samples too and draw them; needs the data.
         data_root: folder of the data; default: where the checkpoint's configuration says.
         device: auto, cpu, cuda, ...
@@ -134,6 +135,8 @@ def check_routes_by_place(predictor: Predictor, where: str) -> None:
 def route_grid(model: MoGEViT, grid: Grid) -> NDArray[np.float32]:
     """Ask the routers in every cell: gate weights (M, H * W, E), in bounded memory beside them.
 
+    The two sides of the antimeridian are asked apart: the answers are those of two grids that meet there.
+
     Args:
         model: a network with MoGE blocks, on any device.
         grid: the cells.
@@ -150,10 +153,12 @@ def route_grid(model: MoGEViT, grid: Grid) -> NDArray[np.float32]:
         )
         raise ConfigError(msg)
     weights = np.empty(shape, dtype=np.float32)
-    for rows, embedding in model.encoder.embed_grid(grid.lon, grid.lat):
-        cells = slice(rows.start * width, rows.stop * width)
-        for block, routing in enumerate(model.route(embedding)):
-            weights[block, cells] = routing.weights.float().cpu().numpy()
+    cells = weights.reshape(-1, height, width, model.num_experts)
+    for columns, lon in grid.sides():
+        for rows, embedding in model.encoder.embed_grid(lon, grid.lat):
+            for block, routing in enumerate(model.route(embedding)):
+                part = routing.weights.float().cpu().numpy()
+                cells[block, rows, columns] = part.reshape(-1, len(lon), model.num_experts)
     return weights
 
 

@@ -295,6 +295,43 @@ def test_a_map_of_a_box_opens_on_the_box(browser, synthetic, tmp_path):
     check_quiet(browser, path)
 
 
+def test_a_map_across_the_antimeridian_is_one_map(browser, synthetic, tmp_path):
+    table = synthetic.smooth_table(1.0, (165, -50, -170, 0), experts=4, blocks=1)
+    lonlat = np.array([[178.5, -17.5], [-179.5, -17.5]])
+    points = Points(lonlat, np.array([0, 0]), np.array([0, 1]), np.array([0, 0]), np.array([True, True]),
+                    ("Oceania",), ("Forest", "Desert"))  # fmt: skip
+    path = tmp_path / "fiji.html"
+    page = render_page(table, synthetic.summaries_of(table), points, "Oceania")
+    path.write_text(page, encoding="utf-8")
+    browser.open(path)
+    west, south, east, north = map(
+        float, browser.run("return map_experts.getBounds().toBBoxString()").split(",")
+    )
+    assert west <= 165.5
+    assert 189.5 <= east < 360
+    assert south < -25 < north
+    for lon, name in ((172.3, "172.30° E"), (179.8, "179.80° E"), (180.2, "179.80° W"), (187.6, "172.40° W")):
+        shown = click_place(browser, lon, -30.5)
+        where = re.match(r"([\d.]+)° ([EW]), 30", browser.find(".geomoe-answer h3").text)
+        side, degrees = name[-1], float(name[:6])
+        assert where[2] == side
+        assert float(where[1]) == pytest.approx(degrees, abs=0.05)
+        cell = 30 * 25 + int(lon - 165)
+        for (block, expert), weight in shown.items():
+            assert weight == pytest.approx(float(table.weights[block, cell, expert]), abs=0.0026)
+        assert len(shown) == 4
+    browser.find("[data-option=test]").click()
+    said = []
+    for lon, lat in ((178.5, -17.5), (180.5, -17.5)):
+        click_place(browser, lon, lat)
+        said.append([browser.find(f".geomoe-answer {part}").text for part in ("h3", "p")])
+    assert said == [
+        ["178.50° E, 17.50° S", "Test point, Oceania. Forest: correct."],
+        ["179.50° W, 17.50° S", "Test point, Oceania. Desert, taken for Forest."],
+    ]
+    check_quiet(browser, path)
+
+
 def test_a_narrow_window_keeps_map_and_panel_apart(browser, drawn):
     size = browser.driver.get_window_size()
     try:

@@ -227,7 +227,8 @@ def test_a_parquet_that_is_none(refused, tmp_path):
         (["--step", "0"], "step"),
         (["--step", "7"], "step"),
         (["--step", "nan"], "step"),
-        (["--bounds", "20", "0", "10", "5"], "bounds"),
+        (["--bounds", "20", "0", "20", "5"], "bounds"),
+        (["--bounds", "20", "0", "390", "5"], "bounds"),
         (["--bounds", "0", "0", "10", "95"], "bounds"),
     ],
 )

@@ -62,6 +62,14 @@ def test_map_experts(capsys, tmp_path, checkpoints):
     assert list(result["blocks"][0]["mutual_information"]) == ["land cover", "region"]
 
 
+def test_map_experts_across_the_antimeridian(capsys, tmp_path, checkpoints):
+    argv = ["map-experts", "--checkpoint", str(checkpoints["moge"]), "--no-points", "--step", "5"]
+    for folder, east in (("a", "-170"), ("b", "190")):
+        answer(capsys, *argv, "--output", folder, "--bounds", "170", "-25", east, "0")
+    for path in (tmp_path / "a").iterdir():
+        assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
+
+
 def test_map_experts_looks_for_the_data_where_told(capsys, tmp_path, checkpoints):
     argv = ["map-experts", "--checkpoint", checkpoints["moge"], "--output", "map", "--step", "10"]
     result = answer(capsys, *argv, "--data-root", "data", "--device", "cpu")

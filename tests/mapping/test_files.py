@@ -10,6 +10,7 @@ import pytest
 import rasterio
 from PIL import Image
 
+from geomoe.coords import make_grid, wrap_lon
 from geomoe.errors import OutputError
 from geomoe.files import Workplace
 from geomoe.mapping.earth import earth_on
@@ -44,6 +45,57 @@ def test_raster_is_a_cloud_optimised_geotiff_of_the_table(boxed, tmp_path):
         found = np.array(next(file.sample([(lon, lat)])))
         cell = int((56 - lat) / 0.5) * 180 + int((lon - 60) / 0.5)
         np.testing.assert_array_equal(found.reshape(2, 4), boxed.weights[:, cell])
+
+
+@pytest.fixture(scope="module")
+def fiji(synthetic):
+    """Ten degrees on each side of the antimeridian."""
+    return synthetic.smooth_table(0.5, (170, -50, -170, 0), experts=4)
+
+
+def test_a_raster_across_the_antimeridian_goes_on_beyond_180(fiji, tmp_path):
+    write_raster(fiji, tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif") as file:
+        assert file.bounds == (170, -50, 190, 0)
+        assert file.crs == "EPSG:4326"
+        for band in range(8):
+            np.testing.assert_array_equal(file.read(band + 1), fiji.image(*divmod(band, 4)))
+        for lon, column in ((178.3, 16), (181.7, 23)):
+            cell = int(17.6 / 0.5) * 40 + column
+            found = np.array(next(file.sample([(lon, -17.6)])))
+            np.testing.assert_array_equal(found.reshape(2, 4), fiji.weights[:, cell])
+            np.testing.assert_allclose(fiji.grid.lonlat()[cell], [wrap_lon(lon), -17.6], atol=0.25)
+        assert file.index(-178.3 + 360, -17.6) == (35, 23)
+
+
+def test_a_vector_across_the_antimeridian_has_longitudes_within_180(fiji, tmp_path):
+    write_vector(fiji, tmp_path / "map.parquet")
+    frame = geopandas.read_parquet(tmp_path / "map.parquet")
+    first = frame.geometry.x.to_numpy()[:40]
+    np.testing.assert_array_equal(first[:20], 170.25 + 0.5 * np.arange(20))
+    np.testing.assert_array_equal(first[20:], -179.75 + 0.5 * np.arange(20))
+    near = frame.cx[178.2:178.4, -17.8:-17.6]  # Viti Levu
+    assert list(near["region"]) == ["Oceania"]
+    earth = earth_on(make_grid(0.5))
+    rows, columns = (90 - frame.geometry.y) // 0.5, (frame.geometry.x + 180) // 0.5
+    expected = earth.region[rows.astype(int), columns.astype(int)]
+    assert list(frame["region"]) == [earth.regions[number] for number in expected]
+    assert len(set(expected)) > 1
+
+
+def test_a_figure_across_the_antimeridian_names_the_other_side(fiji, synthetic, tmp_path):
+    summaries = synthetic.summaries_of(fiji)
+    figure = draw_figure(fiji, summaries, "Oceania")
+    axis = figure.axes[0]
+    assert axis.get_xlim() == (170, 190)
+    assert tuple(axis.images[0].get_extent()) == (170, 190, -50, 0)
+    written = axis.xaxis.get_major_formatter()
+    assert [written(lon, 0) for lon in (172.5, 180.0, 182.5, 190.0)] == ["172.5", "180", "−177.5", "−170"]
+    drawn = np.concatenate([path.vertices for lines in axis.collections for path in lines.get_paths()])
+    beyond = drawn[(drawn[:, 0] > 180) & (drawn[:, 0] < 190) & (drawn[:, 1] > -50) & (drawn[:, 1] < 0)]
+    assert len(beyond)  # Taveuni
+    write_figure(fiji, summaries, tmp_path / "map.png", "Oceania")
+    assert min(Image.open(tmp_path / "map.png").size) > 300
 
 
 def test_vector_has_a_row_for_each_cell(boxed, tmp_path):

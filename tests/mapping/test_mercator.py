@@ -12,7 +12,8 @@ from geomoe.coords import make_grid
 from geomoe.errors import CoordinateError
 from geomoe.mapping.mercator import LIMIT, frame
 
-BOXES = [(-180, -90, 180, 90), (60, -10, 150, 55), (-20, 70, 40, 90), (-180, -90, 180, -40), (3, 4, 5, 5)]
+BOXES = [(-180, -90, 180, 90), (60, -10, 150, 55), (-20, 70, 40, 90), (-180, -90, 180, -40), (3, 4, 5, 5),
+         (170, -25, -170, 0), (20, -90, 380, 90)]  # fmt: skip
 
 
 def northing(lat):
@@ -45,6 +46,13 @@ def test_no_cell_between_the_limits_is_lost(box):
     shown = np.flatnonzero(np.abs(grid.lat) < LIMIT - 0.5)
     assert set(shown) <= set(view.rows)
     np.testing.assert_array_equal(view.columns, np.arange(len(grid.lon)))
+
+
+def test_a_box_across_the_antimeridian_is_drawn_like_one_of_its_width():
+    view, same = frame(make_grid(0.5, (170, -25, -170, 0))), frame(make_grid(0.5, (-10, -25, 10, 0)))
+    assert view.bounds == (170, -25, 190, 0)
+    for part in ("rows", "columns", "step"):
+        np.testing.assert_array_equal(getattr(view, part), getattr(same, part))
 
 
 @pytest.mark.parametrize("box", BOXES[:2])

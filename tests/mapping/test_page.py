@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geomoe.coords import wrap_lon
 from geomoe.errors import ConfigError, OutputError
+from geomoe.mapping.antimeridian import outlines
 from geomoe.mapping.earth import coastlines
 from geomoe.mapping.page import render_page, script_json
 from geomoe.mapping.table import Points, RoutingTable
@@ -116,6 +118,26 @@ def test_a_box_keeps_its_bounds(synthetic):
     data = synthetic.page_data(render_page(table, synthetic.summaries_of(table)))
     assert data["bounds"] == [60, -10, 150, 55]
     assert all(60 <= lon <= 150 and -10 <= lat <= 55 for lon, lat, _ in data["blocks"][0]["labels"])
+
+
+@pytest.mark.parametrize("east", [-170, 190])
+def test_a_page_across_the_antimeridian_goes_on_beyond_180(synthetic, east):
+    table = synthetic.smooth_table(1.0, (160, -50, east, 0))
+    points = synthetic.some_points(500)
+    page = render_page(table, synthetic.summaries_of(table), points, "Oceania")
+    data = synthetic.page_data(page)
+    assert data["bounds"] == [160, -50, 190, 0]
+    labels = data["blocks"][0]["labels"]
+    assert all(160 <= lon <= 190 for lon, _, _ in labels)
+    for lon, lat, expert in labels:
+        assert table.dominant(0)[int(-lat), int(lon - 160)] == expert
+    lon = np.frombuffer(base64.b64decode(data["points"]["packed"]), "<i4", 500) / 1e5
+    np.testing.assert_allclose(wrap_lon(lon), points.lonlat[:, 0], atol=6e-6)
+    inside = (points.lonlat[:, 0] >= 160) | (points.lonlat[:, 0] < -170)
+    np.testing.assert_array_equal((lon >= 160) & (lon < 190), inside)
+    assert inside.any()
+    assert data["heldOut"]["shape"] == outlines(-5.0)["Oceania"]
+    assert data["land"] == list(outlines(-5.0).values())
 
 
 def test_numbers_stand_in_the_area_that_they_name(synthetic, table, page):

@@ -34,7 +34,7 @@ function geomoeStart(map, data) {
   const draw = (pane) => L.canvas({ pane: `geomoe-${pane}`, padding: 0.3 });
   const rings = data.land.flatMap((shape) => shape.coordinates)
     .map((polygon) => polygon.map((ring) => ring.map(([lon, lat]) => [lat, lon])));
-  const world = [[-89, -360], [-89, 360], [89, 360], [89, -360]];
+  const world = [[-89, -360], [-89, 720], [89, 720], [89, -360]]; // a map across the antimeridian ends below 540
   const veil = L.polygon([world, ...rings.flat()], {
     renderer: draw("veil"), interactive: false, stroke: false, fillColor: "#eef3f6", fillOpacity: 0.78, fillRule: "evenodd",
   });
@@ -277,7 +277,7 @@ function geomoeStart(map, data) {
     const place = near ? L.latLng(near.lat, near.lon) : click.latlng;
     const images = await decodeAll();
     const box = el("div", "geomoe-answer");
-    box.append(el("h3", "", `${written(place.lng, "E", "W")}, ${written(place.lat, "N", "S")}`));
+    box.append(el("h3", "", `${written(place.wrap().lng, "E", "W")}, ${written(place.lat, "N", "S")}`));
     if (near) {
       const verdict = near.correct ? `${near.label}: correct` : `${near.label}, taken for ${near.predicted}`;
       box.append(el("p", near.correct ? "right" : "wrong", `${near.test ? "Test" : "Training"} point, ${near.region}. ${verdict}.`));
