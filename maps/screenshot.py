@@ -38,7 +38,9 @@ def photograph(page: Path, picture: Path, size: str, click: str | None) -> None:
             if click:
                 lon, lat = map(float, click.split(","))
                 driver.execute_script(
-                    "const latlng = L.latLng(arguments[1], arguments[0]);"
+                    # a map across the antimeridian goes on beyond 180: take the copy nearest to its middle
+                    "const turns = Math.round((map_experts.getCenter().lng - arguments[0]) / 360);"
+                    "const latlng = L.latLng(arguments[1], arguments[0] + 360 * turns);"
                     "const containerPoint = map_experts.latLngToContainerPoint(latlng);"
                     "map_experts.fire('click', { latlng, containerPoint })",
                     lon, lat,
