@@ -22,17 +22,52 @@ data set means and does not mean.
 
 
 def write_page(records: list[dict], docs: Path) -> None:
-    """Write results.json, and the part of results.md between the markers; other text there is kept."""
+    """Write results.json, and what stands between the markers of results.md and of the README beside docs."""
     docs.mkdir(parents=True, exist_ok=True)
-    page = docs / "results.md"
+    page, readme = docs / "results.md", docs.parent / "README.md"
     text = page.read_text(encoding="utf-8") if page.exists() else f"{INTRODUCTION}{BEGIN}\n{END}\n"
+    _replace(page, between_markers(text, tables(records), page))
+    if readme.exists():
+        text = readme.read_text(encoding="utf-8")
+        _replace(readme, between_markers(text, summary(records), readme))
+    _replace(docs / "results.json", json.dumps(records, indent=1) + "\n")
+
+
+def between_markers(text: str, new: str, page: Path) -> str:
+    """A page with other text between its markers; what stands around them is kept."""
     before, found, rest = text.partition(BEGIN)
     _, closed, after = rest.partition(END)
     if not found or not closed:
         msg = f"{page}: the markers are gone; put back the lines {BEGIN!r} and {END!r}"
         raise SystemExit(msg)
-    _replace(page, f"{before}{BEGIN}\n\n{tables(records)}\n{END}{after}")
-    _replace(docs / "results.json", json.dumps(records, indent=1) + "\n")
+    return f"{before}{BEGIN}\n\n{new}\n{END}{after}"
+
+
+def summary(records: list[dict], config: str = "bluemarble", held_out: str = "Asia") -> str:
+    """The README's table: each method with all regions, and with one left out."""
+    chosen = [r for r in records if r["config"] == config and r["protocol"] in ("all", held_out)]
+    names = list(dict.fromkeys(row["method"] for record in chosen for row in record["rows"]))
+    columns = [
+        ("all", "accuracy"),
+        ("all", "worst_accuracy"),
+        (held_out, "accuracy"),
+        (held_out, "held_out_accuracy"),
+    ]
+    rows = []
+    for name in names:
+        of = {
+            p: [row for _, row in _rows(name, [r for r in chosen if r["protocol"] == p])]
+            for p in ("all", held_out)
+        }
+        rows.append([NAMES.get(name, name), *(spread([row[key] for row in of[p]]) for p, key in columns)])
+    heads = [
+        "",
+        "all regions",
+        "worst region",
+        f"{held_out} held out: the others",
+        f"{held_out} held out: {held_out}",
+    ]
+    return markdown(heads, rows) + "\n"
 
 
 def _replace(path: Path, text: str) -> None:

@@ -123,3 +123,11 @@ def test_every_run_has_its_own_folder(results):
     folders = {run.folder("runs").path for run in runs}
     assert len(folders) == len(runs) == 2 * 2 * 3 * 3
     assert set(results.plan(results.parse([]))) <= set(runs)
+
+
+def test_the_readme_and_the_page_hold_what_the_records_say(page):
+    records = json.loads((ROOT / "docs" / "results.json").read_text(encoding="utf-8"))
+    for name, table in (("README.md", page.summary(records)), ("docs/results.md", page.tables(records))):
+        text = (ROOT / name).read_text(encoding="utf-8")
+        assert text == page.between_markers(text, table, Path(name))
+        assert "ERM + location encoding" in table
