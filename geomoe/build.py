@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from geomoe.algorithms import ALGORITHMS
+from geomoe.catalogue import CATALOGUE
 from geomoe.checkpoint import load_checkpoint
 from geomoe.config_checks import unknown
 from geomoe.encoders import create_encoder
@@ -144,5 +145,7 @@ def build_datamodule(config: RunConfig) -> Any:  # noqa: ANN401 - a data module 
         batch_size=options.batch_size,
         num_workers=options.num_workers,
         augment=options.augment,
+        image_size=config.model.image_size,
         seed=config.seed,
+        **{key: getattr(options, key) for key in CATALOGUE[options.name].keys},
     )

@@ -27,6 +27,14 @@ class DataConfig:
         batch_size: samples in a step, on each device.
         num_workers: processes that load batches (0: the main process, best for cached data).
         augment: what is done to training images; never to coordinates.
+        metadata: table of your own samples (folder): filename, label, and optional lon, lat, domain, split.
+        bands: which bands of a raster, counted from 1; none: all of them.
+        protocol: named split rule of the data set; none: its official one.
+        domain_by: what a domain is, where a data set can be grouped in several ways; none: its own choice.
+        groups_per_batch: domains in a batch, each with the same number of images; 0: shuffled, not grouped.
+        num_environments: environments that a synthetic data set is cut into; none: its own number.
+        num_domains: source domains that train; none: all of them.
+        budget: training images altogether, shared among the source domains; none: all of them.
     """
 
     name: str = "bluemarble"
@@ -36,6 +44,14 @@ class DataConfig:
     batch_size: int = 128
     num_workers: int = 0
     augment: Literal["none", "flips", "flips_rotations"] = "flips_rotations"
+    metadata: str | None = None
+    bands: tuple[int, ...] = ()
+    protocol: str | None = None
+    domain_by: str | None = None
+    groups_per_batch: int = 0
+    num_environments: int | None = None
+    num_domains: int | None = None
+    budget: int | None = None
 
 
 @dataclass(frozen=True)

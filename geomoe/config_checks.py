@@ -9,19 +9,21 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from geomoe.config import RunConfig
+from geomoe.catalogue import CATALOGUE, OPTIONAL_KEYS
+from geomoe.config import DataConfig, RunConfig
 from geomoe.errors import ConfigError
 
 #: Names that a run may ask for, known without importing torch. A test holds each against the table
-#: it mirrors: geomoe.datasets.DATASETS, geomoe.encoders.ENCODERS and each data set's regions.
-DATASET_NAMES = ("bluemarble",)
+#: it mirrors: geomoe.encoders.ENCODERS.
 ENCODER_NAMES = ("cartesian3d", "domain", "geoclip", "satclip", "sh", "sh-siren", "wrap")
-REGIONS = {"bluemarble": ("Africa", "Americas", "Asia", "Europe", "Oceania")}
 LOGGERS = ("csv", "tensorboard", "wandb")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true")
 
 _POSITIVE = (
     "data.batch_size",
+    "data.num_environments",
+    "data.num_domains",
+    "data.budget",
     "model.image_size",
     "model.patch_size",
     "model.num_experts",
@@ -39,6 +41,7 @@ _NOT_NEGATIVE = (
     "seed",
     "data.split_seed",
     "data.num_workers",
+    "data.groups_per_batch",
     "model.expert_noise",
     "encoder.noise",
     "loss.aux",
@@ -115,11 +118,10 @@ def _ranges(config: RunConfig) -> Iterator[str]:
 
 def _names(config: RunConfig) -> Iterator[str]:
     data, trainer = config.data, config.trainer
-    if data.name not in DATASET_NAMES:
-        yield unknown("data.name", "data set", data.name, DATASET_NAMES)
-    regions = REGIONS.get(data.name)
-    if data.held_out is not None and regions and data.held_out not in regions:
-        yield unknown("data.held_out", "region", data.held_out, regions)
+    if data.name not in CATALOGUE:
+        yield unknown("data.name", "data set", data.name, list(CATALOGUE))
+    else:
+        yield from _data_keys(data)
     if config.encoder.name not in ENCODER_NAMES:
         yield unknown("encoder.name", "encoder", config.encoder.name, ENCODER_NAMES)
     if trainer.precision not in PRECISIONS:
@@ -129,6 +131,17 @@ def _names(config: RunConfig) -> Iterator[str]:
             yield unknown("trainer.loggers", "logger", logger, LOGGERS)
     if config.run_name is not None and (config.run_name in {"", ".", ".."} or "/" in config.run_name):
         yield f"run_name: must be the name of a folder, without '/'; got {config.run_name!r}"
+
+
+def _data_keys(data: DataConfig) -> Iterator[str]:
+    entry = CATALOGUE[data.name]
+    if data.held_out is not None and entry.domains and data.held_out not in entry.domains:
+        yield unknown("data.held_out", "region", data.held_out, entry.domains)
+    for key in OPTIONAL_KEYS:
+        value, default = getattr(data, key), getattr(DataConfig, key)
+        if key not in entry.keys and value != default:
+            users = ", ".join(name for name, other in CATALOGUE.items() if key in other.keys)
+            yield f"data.{key}: {data.name} has no such key (known to: {users or 'none'}); got {value!r}"
 
 
 def _combinations(config: RunConfig) -> Iterator[str]:

@@ -7,7 +7,7 @@ so the result is the same on every device and repeats after ``torch.manual_seed`
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import torch
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Augment = Literal["none", "flips", "flips_rotations"]
+AUGMENTS = get_args(Augment)
 
 
 def to_batch(sample: dict[str, Any], mean: Tensor, std: Tensor) -> Batch:
