@@ -161,7 +161,7 @@ class LabelledImages(NonGeoDataset):
         image = image[list(self.rgb)] if len(image) > max(self.rgb) else image[:1]
         figure, axes = plt.subplots(figsize=(3.2, 3.4), layout="constrained")
         shown = ((image - low) / (high - low)).clamp(0, 1).permute(1, 2, 0)
-        axes.imshow(shown.numpy(), **({"cmap": "gray"} if shown.shape[-1] == 1 else {}))
+        axes.imshow(shown.numpy(), cmap="gray")  # of a single band; three are colours
         axes.axis("off")
         if show_titles:
             axes.set_title(self.title(sample), fontsize=9)

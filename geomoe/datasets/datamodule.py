@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 
 from geomoe.datasets.bluemarble import BlueMarble
@@ -20,9 +22,9 @@ class BlueMarbleDataModule(ImageDataModule):
     mean = torch.tensor([54.9, 65.4, 80.0])
     std = torch.tensor([82.2, 77.3, 73.1])
 
-    def __init__(self, *args, image_size: int | None = None, **kwargs) -> None:  # noqa: ANN002, ANN003
-        """As every data module; the crops have one size, so ``image_size`` is not used."""
-        super().__init__(*args, image_size=CROP, **kwargs)
+    def info(self) -> dict[str, Any]:
+        """Plain facts; the crops have one size, whatever ``image_size`` says."""
+        return {**super().info(), "image_size": CROP}
 
     def open(self, split: str) -> BlueMarble:
         """Open train, val, test or held_out."""
