@@ -8,6 +8,7 @@ from geomoe.metrics.classification import (
     macro_f1,
     worst_group,
 )
+from geomoe.metrics.growth import Growth, domain_growth
 from geomoe.metrics.information import MutualInformation, mutual_information
 from geomoe.metrics.intervals import (
     Interval,
@@ -29,12 +30,14 @@ from geomoe.metrics.similarity import expert_cka
 __all__ = [
     "Entropy",
     "GroupScore",
+    "Growth",
     "Interval",
     "Load",
     "MutualInformation",
     "accuracy",
     "block_bootstrap",
     "dead_experts",
+    "domain_growth",
     "expected_calibration_error",
     "expert_cka",
     "group_accuracy",
