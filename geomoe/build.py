@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from geomoe.algorithms import ALGORITHMS
-from geomoe.catalogue import CATALOGUE
+from geomoe.catalogue import CATALOGUE, same_samples
 from geomoe.checkpoint import load_checkpoint
 from geomoe.config_checks import unknown
 from geomoe.encoders import create_encoder
@@ -108,11 +108,12 @@ def _start_from(backbone: VisionTransformer, config: RunConfig, path: str) -> No
     """
     earlier = load_checkpoint(path)
     own, other = config.data, earlier.config.data
-    seen = other.name == own.name and (
-        other.split_seed != own.split_seed or (own.held_out and other.held_out != own.held_out)
+    seen = same_samples(other.name, own.name) and (
+        (other.split_seed, other.protocol) != (own.split_seed, own.protocol)
+        or (own.held_out and other.held_out != own.held_out)
     )
     if seen:
-        protocol = "held_out={0.held_out}, split_seed={0.split_seed}".format
+        protocol = "held_out={0.held_out}, split_seed={0.split_seed}, protocol={0.protocol}".format
         msg = (
             f"model.init_from: {path} was trained with {protocol(other)}: "
             f"it has seen what this run ({protocol(own)}) tests on"

@@ -29,11 +29,15 @@ class Entry(NamedTuple):
         module: ``package.module:Class`` of its data module.
         domains: names that ``data.held_out`` may take; empty: known only when the data is read.
         keys: those of OPTIONAL_KEYS that it understands.
+        splits: names of its splits; ``held_out`` is there besides whenever a domain is held out.
+        source: name of the data set whose samples it is made of, under another protocol; empty: its own.
     """
 
     module: str
     domains: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
+    splits: tuple[str, ...] = ("train", "val", "test")
+    source: str = ""
 
 
 CATALOGUE: dict[str, Entry] = {
@@ -42,3 +46,15 @@ CATALOGUE: dict[str, Entry] = {
         ("Africa", "Americas", "Asia", "Europe", "Oceania"),
     ),
 }
+
+
+def split_names() -> tuple[str, ...]:
+    """Names of the splits of all data sets, those that every one has first."""
+    names = ["test", "val", "train", "held_out"]
+    return tuple(dict.fromkeys(names + [name for entry in CATALOGUE.values() for name in entry.splits]))
+
+
+def same_samples(one: str, other: str) -> bool:
+    """Whether two data sets are made of the same samples, under whatever protocol."""
+    sources = [CATALOGUE[name].source or name if name in CATALOGUE else name for name in (one, other)]
+    return sources[0] == sources[1]

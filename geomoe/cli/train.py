@@ -13,7 +13,7 @@ from geomoe.config_checks import nearest
 from geomoe.config_load import Setting, keys, load, nearest_key, shipped
 
 _SWITCHES = ("--resume", "--dry-run", "--print-config", "--json", "--quiet", "--debug", "--help", "-h")
-_ALIASES = {"held_out": "data.held_out"}
+_ALIASES = {"held_out": "data.held_out", "data_root": "data.root"}
 
 _DESCRIPTION = """\
 Train one method; geomoe evaluate judges it afterwards. NAME is a shipped configuration; --config lays a
@@ -62,6 +62,7 @@ def parser() -> TrainParser:
         "--print-config", action="store_true", help="print the resolved configuration, and stop"
     )
     made.add_argument("--held-out", metavar="REGION", help="the same as --data.held_out")
+    made.add_argument("--data-root", metavar="DIR", help="folder of the data, the same as --data.root")
     return made
 
 
@@ -103,7 +104,7 @@ def _take(words: list[str]) -> list[str]:
 
 
 def _nearest_flag(flag: str, key: str) -> str:
-    found = nearest(flag, ["--held-out", "--config", *_SWITCHES]) or nearest_key(key)
+    found = nearest(flag, ["--held-out", "--data-root", "--config", *_SWITCHES]) or nearest_key(key)
     return found.replace("mean ", "mean --", 1) if "mean --" not in found else found
 
 

@@ -38,6 +38,20 @@ class Columns(NamedTuple):
     row: NDArray[np.int64]
 
 
+class Grouping(NamedTuple):
+    """A second way to group samples, scored beside the domains (years beside regions, say).
+
+    Attributes:
+        names: of the groups, by id.
+        ids: (N,) int64 positions in ``names``; -1: in no group.
+        uncounted: groups that never are the worst one.
+    """
+
+    names: tuple[str, ...]
+    ids: NDArray[np.int64]
+    uncounted: tuple[str, ...] = ()
+
+
 class LabelledImages(NonGeoDataset):
     """One split of a data set; a reader derives from it and says how an image is opened.
 
@@ -49,12 +63,15 @@ class LabelledImages(NonGeoDataset):
         classes: class names; a label is a position.
         regions: domain names (regions, cameras, years, styles); a domain is a position.
         lonlat, labels, domains, blocks, rows: the columns; see :class:`Columns`.
+        uncounted: domains that are no group of their own (FMoW's region "Other"): they are scored, but
+            never are the worst one.
         extra: further numeric columns, one value for each sample (year, country code, ...).
         data_hash: changes when the data does.
     """
 
     classes: tuple[str, ...]
     regions: tuple[str, ...]
+    uncounted: tuple[str, ...] = ()
     rgb: tuple[int, int, int] = (0, 1, 2)  # bands that plot() shows
     scale: tuple[float, float] = (0.0, 255.0)  # raw values that plot() draws black and white
 
@@ -95,6 +112,10 @@ class LabelledImages(NonGeoDataset):
             DataError: the file is missing or unreadable; the message names it.
         """
         raise NotImplementedError
+
+    def groupings(self) -> dict[str, Grouping]:
+        """Further groups that a report scores, by what they are (year, camera); here none."""
+        return {}
 
     def __len__(self) -> int:
         """Return the number of samples."""

@@ -16,6 +16,7 @@ from geomoe.errors import ConfigError
 
 if TYPE_CHECKING:
     import os
+    from pathlib import Path
 
     from matplotlib.figure import Figure
     from torch import Tensor
@@ -100,6 +101,9 @@ class ImageDataModule(NonGeoDataModule):
         """(bands,) mean and standard deviation of the raw values that images are normalised by."""
         return self.mean, self.std
 
+    def write_index(self, folder: Path) -> None:
+        """Write which samples are in which split into a run's folder, where a protocol asks for that."""
+
     def prepare_data(self) -> None:
         """Make what is made once; Lightning calls this in one process on each machine."""
         self.dataset("test")
@@ -123,6 +127,7 @@ class ImageDataModule(NonGeoDataModule):
             "name": self.name,
             "classes": list(data.classes),
             "domains": list(data.regions),
+            "uncounted": list(data.uncounted),
             "bands": len(mean),
             "image_size": self.image_size,
             "mean": [round(float(value), 4) for value in mean],

@@ -20,6 +20,7 @@ class RegionMetrics(Metric):
     Args:
         regions: names; a sample's domain id is its region's position. Samples of unknown domain (-1)
             count in the overall numbers only.
+        uncounted: regions that never are the worst one (FMoW's "Other").
     """
 
     full_state_update = False
@@ -27,9 +28,14 @@ class RegionMetrics(Metric):
     count: Tensor
     loss: Tensor
 
-    def __init__(self, regions: Sequence[str], **kwargs: Any) -> None:  # noqa: ANN401 - torchmetrics' own
+    def __init__(
+        self,
+        regions: Sequence[str],
+        uncounted: Sequence[str] = (),
+        **kwargs: Any,  # noqa: ANN401 - torchmetrics' own
+    ) -> None:
         super().__init__(**kwargs)
-        self.regions = list(regions)
+        self.regions, self.uncounted = list(regions), set(uncounted)
         slots = len(self.regions) + 1  # the last one: unknown domain (-1 counts from the end)
         zeros = torch.zeros(slots, dtype=torch.int64)
         self.add_state("correct", zeros, dist_reduce_fx="sum")
@@ -53,10 +59,11 @@ class RegionMetrics(Metric):
             if samples
         }
         overall = sum(correct) / total
+        counted = [value for name, value in by_region.items() if name not in self.uncounted]
         return {
             "loss": self.loss.item() / total,
             "acc": overall,
-            "worst_region_acc": min(by_region.values(), default=overall),
+            "worst_region_acc": min(counted, default=overall),
             **{f"acc_{key_of(name)}": value for name, value in by_region.items()},
         }
 

@@ -119,5 +119,14 @@ def test_region_metrics_are_those_of_a_plain_loop():
     }
 
 
+def test_a_region_that_does_not_count_is_never_the_worst():
+    metric = RegionMetrics(["Asia", "Other"], ["Other"])
+    logits = torch.eye(2).repeat(4, 1)  # predicts 0, 1, 0, 1, ...
+    metric.update(logits, torch.tensor([0, 1, 0, 0, 1, 0, 1, 0]), torch.tensor([0, 0, 0, 0, 1, 1, 1, 1]))
+    found = metric.compute()
+    assert (found["acc_asia"], found["acc_other"]) == (0.75, 0.0)
+    assert (found["worst_region_acc"], found["acc"]) == (0.75, 0.375)
+
+
 def losses_of(row):
     return -math.log(max(row.double().softmax(dim=0).tolist()))
