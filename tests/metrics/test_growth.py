@@ -34,7 +34,7 @@ def test_the_published_curves_give_the_published_summary(method):
 
 def test_runs_are_averaged_before_anything_else():
     # means .5, .8, .6; spreads: sqrt(.02), sqrt(.01), unknown
-    found = domain_growth({9: torch.tensor([0.7, 0.9, 0.8]).double(), 3: (0.4, 0.6), 17: [0.6]})
+    found = domain_growth({9: torch.tensor([0.7, 0.9, 0.8], dtype=torch.float64), 3: (0.4, 0.6), 17: [0.6]})
     assert found.domains == (3, 9, 17)
     assert found.runs == (2, 3, 1)
     assert found.mean == pytest.approx((0.5, 0.8, 0.6), abs=1e-12)
