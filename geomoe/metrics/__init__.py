@@ -6,6 +6,7 @@ from geomoe.metrics.classification import (
     expected_calibration_error,
     group_accuracy,
     macro_f1,
+    macro_recall,
     worst_group,
 )
 from geomoe.metrics.growth import Growth, domain_growth
@@ -42,6 +43,7 @@ __all__ = [
     "expert_cka",
     "group_accuracy",
     "macro_f1",
+    "macro_recall",
     "mutual_information",
     "routing_entropy",
     "routing_load",
