@@ -16,6 +16,7 @@ OPTIONAL_KEYS = (
     "protocol",
     "domain_by",
     "groups_per_batch",
+    "batches_per_epoch",
     "num_environments",
     "num_domains",
     "budget",

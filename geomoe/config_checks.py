@@ -42,6 +42,7 @@ _NOT_NEGATIVE = (
     "data.split_seed",
     "data.num_workers",
     "data.groups_per_batch",
+    "data.batches_per_epoch",
     "model.expert_noise",
     "encoder.noise",
     "loss.aux",
@@ -145,6 +146,25 @@ def _data_keys(data: DataConfig) -> Iterator[str]:
 
 
 def _combinations(config: RunConfig) -> Iterator[str]:
+    yield from _grouping(config.data)
+    yield from _network(config)
+
+
+def _grouping(data: DataConfig) -> Iterator[str]:
+    groups = data.groups_per_batch
+    if groups > 0 and data.batch_size % groups:
+        yield (
+            f"data.batch_size: {data.batch_size} is no multiple of data.groups_per_batch {groups}; "
+            f"every domain of a batch has the same number of images"
+        )
+    if data.batches_per_epoch > 0 and groups == 0:
+        yield (
+            f"data.batches_per_epoch: {data.batches_per_epoch} without data.groups_per_batch; "
+            f"an epoch that is not grouped is one pass over the data"
+        )
+
+
+def _network(config: RunConfig) -> Iterator[str]:
     model, encoder = config.model, config.encoder
     if model.top_k > model.num_experts > 0:
         yield (

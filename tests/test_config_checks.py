@@ -120,3 +120,17 @@ def test_a_key_of_another_data_set_is_refused():
     faults = find_faults(config)
     assert [fault.split(":")[0] for fault in faults] == ["data.bands", "data.groups_per_batch"]
     assert "bluemarble has no such key" in faults[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"groups_per_batch": 5}, "data.batch_size: 128 is no multiple of data.groups_per_batch 5; every"),
+        ({"batches_per_epoch": 9}, "data.batches_per_epoch: 9 without data.groups_per_batch; an epoch that"),
+        ({"groups_per_batch": -1}, "data.groups_per_batch: must not be negative; got -1"),
+    ],
+)
+def test_grouped_batches_that_cannot_be(values, message):
+    faults = find_faults(RunConfig(data=DataConfig(**values)))
+    assert [fault for fault in faults if fault.startswith(message)]
+    assert not find_faults(RunConfig(data=DataConfig()))

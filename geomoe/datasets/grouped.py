@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import zlib
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,10 @@ from geomoe.errors import ConfigError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from geomoe.datasets.base import LabelledImages
+
+log = logging.getLogger(__name__)
 
 _KEYS = 1 << 22  # random numbers drawn at a time when groups are chosen: 32 MB
 
@@ -43,6 +48,12 @@ class GroupedSampler(EpochSampler):
         rank: this process, counted from 0.
         world_size: processes that share each step.
         batches: steps in an epoch; 0: as many as the rows with a group fill.
+
+    Attributes:
+        share: rows of each group in a step, on all ranks together.
+        num_groups: groups that there are.
+        small: how many of them have fewer rows than a share.
+        left_out: rows of no group.
 
     Raises:
         ConfigError: more groups in a batch than there are, a batch that they cannot share evenly, fewer
@@ -76,9 +87,10 @@ class GroupedSampler(EpochSampler):
         super().__init__(int((groups >= 0).sum()), seed, batch_size, rank, world_size)
         self.groups_per_batch, self._batches = groups_per_batch, batches
         self.left_out = len(groups) - self.size
-        self._share = batch_size * world_size // groups_per_batch
+        self.share = batch_size * world_size // groups_per_batch
         self._members = [torch.from_numpy(np.flatnonzero(groups == group)) for group in present]
-        self.small = sum(len(rows) < self._share for rows in self._members)
+        self.num_groups = len(present)
+        self.small = sum(len(rows) < self.share for rows in self._members)
         self._fingerprint = zlib.crc32(groups.astype("<i8").tobytes())
 
     @property
@@ -91,9 +103,9 @@ class GroupedSampler(EpochSampler):
         generator = torch.Generator().manual_seed(mix(self.seed, epoch))
         chosen = self._choose(generator).flatten()
         visits = chosen.argsort(stable=True).split(chosen.bincount(minlength=len(self._members)).tolist())
-        rows = torch.empty(len(chosen), self._share, dtype=torch.int64)
+        rows = torch.empty(len(chosen), self.share, dtype=torch.int64)
         for members, where in zip(self._members, visits, strict=True):
-            rows[where] = _walk(members, len(where), self._share, generator)
+            rows[where] = _walk(members, len(where), self.share, generator)
         by_rank = rows.view(self.batches, self.groups_per_batch, self.world_size, -1)
         return by_rank[:, :, self.rank].flatten()
 
@@ -127,3 +139,31 @@ def _walk(members: Tensor, visits: int, share: int, generator: torch.Generator) 
     whole = size // share  # visits that one walk through the group serves
     walks = [torch.randperm(size, generator=generator)[: whole * share] for _ in range(-(-visits // whole))]
     return members[torch.cat(walks)].view(-1, share)[:visits] if walks else members.new_empty(0, share)
+
+
+def grouped_sampler(
+    data: LabelledImages,
+    groups_per_batch: int,
+    batches: int,
+    seed: int,
+    batch_size: int,
+    rank: int = 0,
+    world_size: int = 1,
+) -> GroupedSampler:
+    """A sampler whose groups are the domains of a data set; arguments as for :class:`GroupedSampler`.
+
+    Samples of unknown domain and of domains that are no group of their own (``data.uncounted``, FMoW's
+    region "Other") are left out: drawn as often as a whole continent, a handful of images would fill a
+    sixth of every batch. They and domains too small for their share are counted in the log.
+    """
+    alone = [data.regions.index(name) for name in data.uncounted if name in data.regions]
+    groups = np.where(np.isin(data.domains, alone), -1, data.domains)
+    sampler = GroupedSampler(groups, groups_per_batch, seed, batch_size, rank, world_size, batches)
+    if rank == 0 and sampler.left_out:
+        log.info("%d training samples of no domain are left out of grouped batches", sampler.left_out)
+    if rank == 0 and sampler.small:
+        log.info(
+            "%d of %d domains have fewer training samples than their share of a batch (%d): they repeat",
+            sampler.small, sampler.num_groups, sampler.share,
+        )  # fmt: skip
+    return sampler

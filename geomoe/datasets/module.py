@@ -8,9 +8,10 @@ import torch
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import NonGeoDataModule
 
-from geomoe.datasets.augment import AUGMENTS, augment_images, to_batch
+from geomoe.datasets.augment import AUGMENTS, augment_images, check_augment, to_batch
 from geomoe.datasets.base import LabelledImages
 from geomoe.datasets.collate import collate
+from geomoe.datasets.grouped import grouped_sampler
 from geomoe.datasets.sampler import EpochSampler
 from geomoe.errors import ConfigError
 
@@ -144,11 +145,15 @@ class ImageDataModule(NonGeoDataModule):
         Trainer ``use_distributed_sampler=False``.
         """
         data = self.dataset("train")
+        check_augment(self.augment, len(self.statistics()[0]), data.scale)
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
         return self._loader(data, sampler=self.sampler(data, rank, world), drop_last=True)
 
     def sampler(self, data: LabelledImages, rank: int, world_size: int) -> EpochSampler:
-        """The order of the training samples."""
+        """The order of the training samples: shuffled, or a few domains in each batch."""
+        if self.options.get("groups_per_batch"):
+            many = (self.options["groups_per_batch"], self.options.get("batches_per_epoch", 0))
+            return grouped_sampler(data, *many, self.seed, self.batch_size, rank, world_size)
         return EpochSampler(len(data), self.seed, self.batch_size, rank, world_size)
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
@@ -184,8 +189,9 @@ class ImageDataModule(NonGeoDataModule):
             sample: a collated sample dict, on any device.
             train: whether to augment, drawing from torch's global CPU generator.
         """
-        batch = to_batch(sample, *self.statistics())
-        return batch._replace(image=augment_images(batch.image, self.augment)) if train else batch
+        if train:
+            sample = {**sample, "image": augment_images(sample["image"], self.augment)}
+        return to_batch(sample, *self.statistics())
 
     def plot(self, *args: Any, **kwargs: Any) -> Figure:  # noqa: ANN401 - passed on
         """Draw a sample; see :meth:`LabelledImages.plot`."""

@@ -50,7 +50,7 @@ class RegionMetrics(Metric):
         self.loss += cross_entropy(logits.float(), label, reduction="sum").double()
 
     def compute(self) -> dict[str, float]:
-        """``loss``, ``acc``, ``worst_region_acc`` and ``acc_<region>`` for each region with samples."""
+        """``loss``, ``acc``, ``mean_region_acc``, ``worst_region_acc``, ``acc_<region>`` for each."""
         count, correct = self.count.tolist(), self.correct.tolist()
         total = max(sum(count), 1)
         by_region = {
@@ -63,6 +63,7 @@ class RegionMetrics(Metric):
         return {
             "loss": self.loss.item() / total,
             "acc": overall,
+            "mean_region_acc": sum(counted) / len(counted) if counted else overall,
             "worst_region_acc": min(counted, default=overall),
             **{f"acc_{key_of(name)}": value for name, value in by_region.items()},
         }

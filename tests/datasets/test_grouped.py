@@ -9,7 +9,10 @@ import numpy as np
 import pytest
 import torch
 
+from geomoe.datasets.augment import augment_images
+from geomoe.datasets.base import Columns, LabelledImages
 from geomoe.datasets.grouped import GroupedSampler
+from geomoe.datasets.module import ImageDataModule
 from geomoe.datasets.sampler import EpochSampler
 from geomoe.errors import ConfigError
 
@@ -137,7 +140,7 @@ def test_a_given_number_of_batches_may_be_more_or_fewer_than_the_rows_fill(group
         sampler = GroupedSampler(groups, 3, 0, 12, batches=batches)
         assert sampler.batches == batches
         assert len(list(sampler)) == len(sampler) == batches * 12
-    with pytest.raises(ConfigError, match="resume at batch 101: .* has 100 batches"):
+    with pytest.raises(ConfigError, match=r"resume at batch 101: .* has 100 batches"):
         sampler.resume_at(101)
 
 
@@ -183,3 +186,60 @@ def test_refusals(groups, make, message):
     with pytest.raises(ConfigError, match=message) as caught:
         make(groups)
     assert "\n" not in str(caught.value)
+
+
+class Listed(LabelledImages):
+    classes, regions, uncounted = ("a", "b"), ("Asia", "Europe", "Africa", "Other"), ("Other",)
+
+    def load_image(self, index):
+        return torch.full((3, 4, 4), float(index))
+
+
+class ListedModule(ImageDataModule):
+    name = "listed"
+
+    def open(self, split):
+        domains = np.repeat([0, 1, 2, 3, -1], [20, 30, 4, 3, 2])
+        rows = np.arange(len(domains))
+        nowhere = np.full((len(rows), 2), np.nan)
+        return Listed(Columns(nowhere, rows % 2, domains, rows, rows), split=split)
+
+
+def test_a_data_module_groups_by_domain_when_asked(caplog):
+    module = ListedModule(batch_size=12, groups_per_batch=2, batches_per_epoch=7)
+    with caplog.at_level("INFO"):
+        loader = module.train_dataloader()
+    assert isinstance(loader.sampler, GroupedSampler)
+    assert len(loader) == 7
+    for batch in loader:
+        found = Counter(batch["domain"].tolist())
+        assert set(found) <= {0, 1, 2}
+        assert set(found.values()) == {6}
+    text = caplog.text
+    assert "5 training samples of no domain are left out of grouped batches" in text
+    assert "1 of 3 domains have fewer training samples than their share of a batch (6)" in text
+
+
+@pytest.mark.parametrize("options", [{}, {"groups_per_batch": 0}])
+def test_a_data_module_shuffles_when_not_asked(options):
+    loader = ListedModule(batch_size=12, **options).train_dataloader()
+    assert type(loader.sampler) is EpochSampler
+
+
+def test_a_data_module_refuses_changes_of_colour_where_there_are_none(monkeypatch):
+    monkeypatch.setattr(Listed, "scale", (0.0, 4000.0))
+    with pytest.raises(ConfigError, match="domainbed changes colours"):
+        ListedModule(batch_size=12, augment="domainbed").train_dataloader()
+    ListedModule(batch_size=12, augment="flips").train_dataloader()
+
+
+def test_training_batches_are_augmented_before_they_are_normalised():
+    module = ListedModule(batch_size=4, augment="domainbed")
+    sample = next(iter(module.val_dataloader()))
+    sample["image"] = torch.rand(4, 3, 8, 8) * 255
+    torch.manual_seed(0)
+    found = module.to_batch(sample, train=True).image
+    torch.manual_seed(0)
+    raw = augment_images(sample["image"], "domainbed")
+    want = (raw - module.mean[:, None, None]) / module.std[:, None, None]
+    torch.testing.assert_close(found, want, atol=1e-5, rtol=1e-5)
