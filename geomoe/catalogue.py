@@ -46,6 +46,13 @@ CATALOGUE: dict[str, Entry] = {
         "geomoe.datasets.datamodule:BlueMarbleDataModule",
         ("Africa", "Americas", "Asia", "Europe", "Oceania"),
     ),
+    "rcmnist": Entry(
+        "geomoe.datasets.rcmnist:RCMNISTDataModule",
+        keys=(
+            *("num_environments", "num_domains", "budget", "protocol"),
+            *("groups_per_batch", "batches_per_epoch"),
+        ),
+    ),
 }
 
 
