@@ -193,7 +193,9 @@ class TrainerConfig:
     accumulate_grad_batches: int = 1
     gradient_clip: float = 0.0
     checkpoint_every_n_steps: int = 0
-    select: Literal["val_acc", "val_mean_region_acc", "val_worst_region_acc", "val_loss"] = "val_acc"
+    select: Literal["val_acc", "val_mean_region_acc", "val_worst_region_acc", "val_macro_f1", "val_loss"] = (
+        "val_acc"
+    )
     threads: int = 0
     loggers: tuple[str, ...] = ("csv", "tensorboard")
     compile: bool = False
