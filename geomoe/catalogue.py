@@ -41,11 +41,29 @@ class Entry(NamedTuple):
     source: str = ""
 
 
+_REGIONS = ("Asia", "Europe", "Africa", "Americas", "Oceania")
+_GROUPED = ("groups_per_batch", "batches_per_epoch")
+_WILDS = ("train", "val", "test", "id_val", "id_test")  # val and test: other domains, or later years
+
 CATALOGUE: dict[str, Entry] = {
     "bluemarble": Entry(
         "geomoe.datasets.datamodule:BlueMarbleDataModule",
         ("Africa", "Americas", "Asia", "Europe", "Oceania"),
     ),
+    "fmow": Entry(
+        "geomoe.datasets.fmow_module:FMoWDataModule",
+        (*_REGIONS, "Other", *map(str, range(2002, 2018))),
+        ("protocol", "domain_by", *_GROUPED),
+        _WILDS,
+    ),
+    "fmow-lao": Entry(
+        "geomoe.datasets.fmow_module:FMoWLAODataModule",
+        _REGIONS,
+        ("protocol", *_GROUPED),
+        (*_WILDS, "pooled"),
+        source="fmow",
+    ),
+    "folder": Entry("geomoe.datasets.folder:FolderDataModule", keys=("metadata", "bands", "domain_by")),
     "rcmnist": Entry(
         "geomoe.datasets.rcmnist:RCMNISTDataModule",
         keys=(

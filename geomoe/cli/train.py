@@ -13,7 +13,7 @@ from geomoe.config_checks import nearest
 from geomoe.config_load import Setting, keys, load, nearest_key, shipped
 
 _SWITCHES = ("--resume", "--dry-run", "--print-config", "--json", "--quiet", "--debug", "--help", "-h")
-_ALIASES = {"held_out": "data.held_out", "data_root": "data.root"}
+_ALIASES = {"held_out": "data.held_out", "data_root": "data.root", "metadata": "data.metadata"}
 
 _DESCRIPTION = """\
 Train one method; geomoe evaluate judges it afterwards. NAME is a shipped configuration; --config lays a
@@ -63,6 +63,7 @@ def parser() -> TrainParser:
     )
     made.add_argument("--held-out", metavar="REGION", help="the same as --data.held_out")
     made.add_argument("--data-root", metavar="DIR", help="folder of the data, the same as --data.root")
+    made.add_argument("--metadata", metavar="FILE", help="table of your own images: --data.metadata")
     return made
 
 
@@ -104,7 +105,8 @@ def _take(words: list[str]) -> list[str]:
 
 
 def _nearest_flag(flag: str, key: str) -> str:
-    found = nearest(flag, ["--held-out", "--data-root", "--config", *_SWITCHES]) or nearest_key(key)
+    own = ["--held-out", "--data-root", "--metadata", "--config", *_SWITCHES]
+    found = nearest(flag, own) or nearest_key(key)
     return found.replace("mean ", "mean --", 1) if "mean --" not in found else found
 
 
