@@ -28,8 +28,9 @@ def build_encoder(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
 
     Args:
         config: the run's configuration.
-        info: facts on the data; ``domains`` counts them for the encoder of domain ids, ``encoder`` has
-            the sizes of pretrained weights, so that their file is not needed again.
+        info: facts on the data; ``domains`` counts them for the encoder of domain ids, which knows those
+            of ``train_domains`` (default: all but ``held_out``); ``encoder`` has the sizes of pretrained
+            weights, so that their file is not needed again.
         pretrained: whether to read ``encoder.weights``; not needed where a checkpoint follows.
     """
     options = config.encoder
@@ -43,8 +44,14 @@ def build_encoder(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
         noise=options.noise,
         freeze=options.freeze,
         num_domains=len(info["domains"]),
+        trained_domains=_trained_domains(info),
         architecture=None if pretrained else info.get("encoder"),
     )
+
+
+def _trained_domains(info: Mapping[str, Any]) -> list[int]:
+    sources = [number for number, name in enumerate(info["domains"]) if name != info.get("held_out")]
+    return info.get("train_domains", sources)
 
 
 def build_algorithm(config: RunConfig, info: Mapping[str, Any], *, pretrained: bool = False) -> Algorithm:
