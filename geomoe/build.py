@@ -10,12 +10,11 @@ from geomoe.checkpoint import load_checkpoint
 from geomoe.config_checks import unknown
 from geomoe.encoders import create_encoder
 from geomoe.errors import CheckpointError, ConfigError
-from geomoe.models import LocationViT, PlainViT, add_moge, create_backbone, load_backbone
+from geomoe.models import LocationViT, PlainViT, add_moge, create_backbone, create_network, load_network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from timm.models.vision_transformer import VisionTransformer
     from torch import nn
 
     from geomoe.algorithms import Algorithm
@@ -77,7 +76,8 @@ def build_algorithm(config: RunConfig, info: Mapping[str, Any], *, pretrained: b
 
 def _build_model(config: RunConfig, info: Mapping[str, Any], pretrained: bool) -> nn.Module:
     options = config.model
-    backbone = create_backbone(
+    create = create_backbone if config.algorithm == "moge" else create_network  # experts stand in ViT blocks
+    backbone: nn.Module = create(
         options.backbone,
         num_classes=len(info["classes"]),
         image_size=options.image_size,
@@ -107,7 +107,7 @@ def _build_model(config: RunConfig, info: Mapping[str, Any], pretrained: bool) -
     )
 
 
-def _start_from(backbone: VisionTransformer, config: RunConfig, path: str) -> None:
+def _start_from(backbone: nn.Module, config: RunConfig, path: str) -> None:
     """Give a backbone the weights of an earlier run (upcycling: its FFNs become the experts).
 
     Raises:
@@ -132,7 +132,7 @@ def _start_from(backbone: VisionTransformer, config: RunConfig, path: str) -> No
         for name, value in earlier.state_dict.items()
         if name.startswith(prefix)
     }
-    load_backbone(backbone, weights, where=f"model.init_from: {path}")
+    load_network(backbone, weights, where=f"model.init_from: {path}")
 
 
 def build_datamodule(config: RunConfig) -> Any:  # noqa: ANN401 - a data module of the table
