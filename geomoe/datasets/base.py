@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from geomoe.datasets.image_cache import ImageCache
+
 
 class Columns(NamedTuple):
     """What is known of each sample without opening its image; arrays of N rows.
@@ -67,8 +69,12 @@ class LabelledImages(NonGeoDataset):
             never are the worst one.
         extra: further numeric columns, one value for each sample (year, country code, ...).
         data_hash: changes when the data does.
+        cached: decoded images that are read instead of the files, where ``geomoe data cache`` made them.
+        cacheable: False where images are in memory anyway.
     """
 
+    cached: ImageCache | None = None
+    cacheable: bool = True
     classes: tuple[str, ...]
     regions: tuple[str, ...]
     uncounted: tuple[str, ...] = ()
@@ -112,6 +118,11 @@ class LabelledImages(NonGeoDataset):
             DataError: the file is missing or unreadable; the message names it.
         """
         raise NotImplementedError
+
+    @property
+    def image_key(self) -> str:
+        """What a cache of the images goes by; the same for protocols over the same images and rows."""
+        return self.data_hash
 
     def groupings(self) -> dict[str, Grouping]:
         """Further groups that a report scores, by what they are (year, camera); here none."""
@@ -157,9 +168,12 @@ class LabelledImages(NonGeoDataset):
 
     def read_images(self, chosen: NDArray[np.int64]) -> Tensor:
         """(B, bands, H, W) float32 raw values, resized when a size was asked for."""
-        return torch.stack([self._sized(self.load_image(int(index))) for index in chosen])
+        if self.cached is not None:
+            return self.cached.read(self.rows[chosen], lambda k: self.sized(self.load_image(int(chosen[k]))))
+        return torch.stack([self.sized(self.load_image(int(index))) for index in chosen])
 
-    def _sized(self, image: Tensor) -> Tensor:
+    def sized(self, image: Tensor) -> Tensor:
+        """An image or a batch as float32, resized (antialiased) when a size was asked for."""
         image, size = image.float(), self.image_size
         if size is None or image.shape[-2:] == (size, size):
             return image

@@ -12,6 +12,8 @@ from geomoe.datasets.augment import AUGMENTS, augment_images, check_augment, to_
 from geomoe.datasets.base import LabelledImages
 from geomoe.datasets.collate import collate
 from geomoe.datasets.grouped import grouped_sampler
+from geomoe.datasets.image_cache import use_cache
+from geomoe.datasets.places import thin_places
 from geomoe.datasets.sampler import EpochSampler
 from geomoe.errors import ConfigError
 
@@ -93,9 +95,10 @@ class ImageDataModule(NonGeoDataModule):
         raise NotImplementedError
 
     def dataset(self, split: str) -> LabelledImages:  # type: ignore[override]
-        """One split; opened once."""
+        """One split; opened once. Its images come from the cache, where ``geomoe data cache`` made one."""
         if split not in self._parts:
             self._parts[split] = self.open(split)
+            use_cache(self.name, self._parts[split])
         return self._parts[split]
 
     def statistics(self) -> tuple[Tensor, Tensor]:
@@ -136,6 +139,7 @@ class ImageDataModule(NonGeoDataModule):
             "held_out": self.held_out,
             "split_seed": self.split_seed,
             "data_hash": data.data_hash,
+            "places": thin_places(self.dataset("train").lonlat),
         }
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:

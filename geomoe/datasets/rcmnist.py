@@ -55,6 +55,7 @@ class RCMNIST(LabelledImages):
 
     classes = ("digits 5 to 9", "digits 0 to 4")
     rgb = (0, 1, 1)  # red and cyan
+    cacheable = False
 
     def __init__(
         self,
@@ -129,7 +130,7 @@ class RCMNIST(LabelledImages):
 
     def read_images(self, chosen: NDArray[np.int64]) -> Tensor:
         """(B, 2, H, W) float32 raw 0..255."""
-        return self._sized(self._two_channels(chosen))
+        return self.sized(self._two_channels(chosen))
 
     def _two_channels(self, chosen: NDArray[np.int64]) -> Tensor:
         grey = torch.from_numpy(self._digits.grey[chosen]).float()
