@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from geomoe.datasets.bluemarble import BlueMarble
     from geomoe.datasets.datamodule import BlueMarbleDataModule
+    from geomoe.datasets.fmow import FMoW, FMoWLAO
     from geomoe.datasets.sampler import EpochSampler
     from geomoe.datasets.table import DATASETS
 
@@ -21,9 +22,11 @@ _PUBLIC = {
     "BlueMarble": "geomoe.datasets.bluemarble",
     "BlueMarbleDataModule": "geomoe.datasets.datamodule",
     "EpochSampler": "geomoe.datasets.sampler",
+    "FMoW": "geomoe.datasets.fmow",
+    "FMoWLAO": "geomoe.datasets.fmow",
 }
 
-__all__ = ["DATASETS", "BlueMarble", "BlueMarbleDataModule", "EpochSampler"]
+__all__ = ["DATASETS", "BlueMarble", "BlueMarbleDataModule", "EpochSampler", "FMoW", "FMoWLAO"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is that of the name asked for

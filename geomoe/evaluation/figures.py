@@ -46,7 +46,7 @@ def grouping(data: dict[str, Any], what: str) -> Figure:
 def _bars(data: dict[str, Any], groups: dict[str, dict[str, dict[str, Any]]]) -> Figure:
     main = groups[str(data["experts"])]
     names = list(main)
-    choices = [choice for choice in ("all", "shared") if choice in groups] or list(groups)
+    choices: list[str] = [choice for choice in ("all", "shared") if choice in groups] or list(groups)
     figure = Figure(figsize=(1.6 + 1.2 * max(len(names), 3), 4), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / len(choices)
