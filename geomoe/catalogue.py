@@ -71,6 +71,11 @@ CATALOGUE: dict[str, Entry] = {
             *("groups_per_batch", "batches_per_epoch"),
         ),
     ),
+    "iwildcam": Entry(
+        "geomoe.datasets.iwildcam:IWildCamDataModule",
+        keys=("metadata", *_GROUPED),
+        splits=_WILDS,
+    ),
 }
 
 
@@ -80,7 +85,11 @@ def split_names() -> tuple[str, ...]:
     return tuple(dict.fromkeys(names + [name for entry in CATALOGUE.values() for name in entry.splits]))
 
 
+def source_of(name: str) -> str:
+    """The data set whose samples a data set is made of; its own name where there is no other."""
+    return (CATALOGUE[name].source if name in CATALOGUE else "") or name
+
+
 def same_samples(one: str, other: str) -> bool:
     """Whether two data sets are made of the same samples, under whatever protocol."""
-    sources = [CATALOGUE[name].source or name if name in CATALOGUE else name for name in (one, other)]
-    return sources[0] == sources[1]
+    return source_of(one) == source_of(other)

@@ -27,7 +27,8 @@ class DataConfig:
         batch_size: samples in a step, on each device.
         num_workers: processes that load batches (0: the main process, best for cached data).
         augment: what is done to training images; never to coordinates.
-        metadata: table of your own samples (folder): filename, label, and optional lon, lat, domain, split.
+        metadata: table of your own samples (folder): filename, label, and optional lon, lat, domain, split;
+            of the cameras' places (iwildcam), none: no places.
         bands: which bands of a raster, counted from 1; none: all of them.
         protocol: named split rule of the data set; none: its official one.
         domain_by: what a domain is, where a data set can be grouped in several ways; none: its own choice.
