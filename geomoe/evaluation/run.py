@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe.errors import InputError
 from geomoe.evaluation.experts import cka_matrices, forced_choices, forced_matrices, routing_stats
+from geomoe.evaluation.official import official_scores
 from geomoe.evaluation.report import FORMAT, Report
 from geomoe.evaluation.scores import score
 from geomoe.inference import Predictor, load, open_split, predict_many
@@ -87,8 +88,12 @@ def evaluate(
             "cka": cka_matrices(predictor, dataset),
         }
     facts = _facts(predictor, checkpoint, split, experts)
-    boot = {"samples": bootstrap, "confidence": confidence, "unit": "spatial block"}
-    return Report({**facts, "bootstrap": boot, "scores": scores, "experts_report": report})
+    unit = getattr(dataset, "block_unit", "spatial block")
+    boot = {"samples": bootstrap, "confidence": confidence, "unit": unit}
+    judged = {str(choice): predictions[choice] for choice in wanted}
+    official = official_scores(predictor.config.data.name, dataset, judged, scores)
+    found = {"bootstrap": boot, "scores": scores, "official": official, "experts_report": report}
+    return Report({**facts, **found})
 
 
 def _choices(predictor: Predictor, experts: Experts, inside: bool) -> Sequence[BlockExperts]:

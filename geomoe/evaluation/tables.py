@@ -21,6 +21,8 @@ def report_text(data: dict[str, Any], width: int) -> str:
     for choice, scores in data["scores"].items():
         parts.append(_scores(data, choice))
         parts += [_groups(what, groups) for what, groups in scores.get("groups", {}).items()]
+    if data.get("official") is not None:
+        parts += _official(data["official"], data["scores"])
     if data["experts_report"] is not None:
         parts += _experts(data["experts_report"])
     return render(parts, width)
@@ -61,7 +63,7 @@ def interval(pair: list[float] | None) -> str:
 def _heading(data: dict[str, Any]) -> str:
     protocol = f"{data['held_out']} held out" if data["held_out"] else "all regions"
     boot = data["bootstrap"]
-    how = f"{boot['samples']} resamples of spatial blocks" if boot["samples"] else "not computed"
+    how = f"{boot['samples']} resamples of {boot['unit']}s" if boot["samples"] else "not computed"
     return (
         f"{data['algorithm']} on {data['data']}, split {data['split']}, {protocol}, seed {data['seed']}\n"
         f"{data['checkpoint']}\n"
@@ -113,6 +115,17 @@ def score_rows(
         rows.append((f"held-out region ({held_out})", scores["held_out"]))
     marks = dict.fromkeys(uncounted, " (never worst)")
     return rows + [(f"  {name}{marks.get(name, '')}", part) for name, part in scores["regions"].items()]
+
+
+def _official(official: dict[str, Any], scores: dict[str, Any]) -> list[str | Table]:
+    if official["problem"]:
+        return [f"wilds' own eval() cannot be had: {official['problem']}"]
+    table = new_table("wilds' own eval() beside ours", "metric", "experts", "wilds", "geomoe", "")
+    for row in official["rows"]:
+        verdict = "same" if row["equal"] else "DIFFERENT"
+        numbers = (f"{row[who]:.7f}" for who in ("wilds", "geomoe"))
+        table.add_row(row["metric"], row["experts"] if len(scores) > 1 else "", *numbers, verdict)
+    return [table]
 
 
 def _experts(report: dict[str, Any]) -> list[str | Table]:
