@@ -21,7 +21,7 @@ from geomoe.models.vit import check_vit, image_features
 from geomoe.models.weights import load_timm, network_state
 
 _INTERFACE = ("forward_features", "forward_head", "get_classifier", "reset_classifier")
-_LARGE = 64  # pixels: from here on every network leaves something of an image
+_LARGE = 64  # pixels: of such an image every network leaves something
 
 
 def create_network(
@@ -72,7 +72,7 @@ def create_network(
     else:
         options = {"num_classes": num_classes, "in_chans": bands, "drop_path_rate": drop_path or None}
         network = check_network(_create_timm(name, image_size, weights == "timm", options))
-        _check_size(network, name, image_size, bands)
+        _probe(network, name, image_size, bands)
     if weights not in (None, "timm"):
         load_network(network, network_state(cast("str", weights), name, bands), where=cast("str", weights))
     return network
@@ -118,20 +118,28 @@ def _create_timm(name: str, image_size: int, pretrained: bool, options: dict[str
         ) from error
 
 
-def _check_size(network: nn.Module, name: str, image_size: int, bands: int) -> None:
-    """Try a small image, which some networks shrink to nothing."""
-    if image_size >= _LARGE:
-        return
+def _probe(network: nn.Module, name: str, image_size: int, bands: int) -> None:
+    """Ask for one image: some networks shrink a small one to nothing, some have more than one answer."""
+    fixed = network.pretrained_cfg.get("fixed_input_size")  # type: ignore[union-attr, operator]
+    side = image_size if fixed else min(image_size, _LARGE)
+    image = torch.linspace(-1, 1, bands * side * side).view(1, bands, side, side)
     training = network.training
     try:
         with torch.no_grad():
-            pooled_features(network.eval(), torch.zeros(1, bands, image_size, image_size))
-    except (RuntimeError, AssertionError) as error:
+            expected = network.eval()(image)
+            found = classify(network, pooled_features(network, image))
+            same = found.shape == expected.shape and torch.allclose(found, expected, atol=1e-4)
+    except (RuntimeError, AssertionError, IndexError, NotImplementedError) as error:
         raise ConfigError(
-            f"image_size: {name} cannot read images of {image_size} px ({one_line(error)})"
+            f"backbone: {name} cannot be asked for pooled features of images of {image_size} px "
+            f"({one_line(error)}); try larger images or another network"
         ) from error
     finally:
         network.train(training)
+    if not same:
+        raise ConfigError(
+            f"backbone: {name} does not answer by one classifier on pooled features; use another network"
+        )
 
 
 def check_network(network: nn.Module) -> nn.Module:
