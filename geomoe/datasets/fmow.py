@@ -101,7 +101,9 @@ class FMoW(LabelledImages):
             "timestamp": table.time[rows].astype(np.int64) / 1e6,
         }
         super().__init__(
-            Columns(table.lonlat[rows], table.label[rows], domain[rows], cells(table.lonlat)[rows], rows),
+            Columns(
+                table.lonlat[rows], table.label[rows], domain[rows], cells(table.lonlat[rows], rows), rows
+            ),
             split=split,
             image_size=image_size,
             transforms=transforms,
@@ -227,13 +229,13 @@ class FMoWLAO(FMoW):
         return super().members(split, table, assigned, domain)
 
 
-def cells(lonlat: NDArray[np.float64]) -> NDArray[np.int64]:
-    """(N,) number of the 6-degree cell of each place; one of its own where the place is unknown."""
+def cells(lonlat: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) number of the 6-degree cell of each place; one of its row's own where the place is unknown."""
     columns, count = round(360 / CELL), round(360 / CELL) * round(180 / CELL)
     known = ~np.isnan(lonlat[:, 0])
     column, row = np.floor((np.where(known[:, None], lonlat, 0) - CORNER) / CELL).astype(np.int64).T
     inside = np.minimum(row, count // columns - 1) * columns + np.minimum(column, columns - 1)
-    return np.where(known, inside, count + np.arange(len(lonlat)))
+    return np.where(known, inside, count + rows)
 
 
 def year_groups(year: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -9,6 +9,7 @@ from geomoe.metrics.classification import (
     macro_recall,
     worst_group,
 )
+from geomoe.metrics.fmow import FMoWScores, fmow_scores
 from geomoe.metrics.growth import Growth, domain_growth
 from geomoe.metrics.information import MutualInformation, mutual_information
 from geomoe.metrics.intervals import (
@@ -30,6 +31,7 @@ from geomoe.metrics.similarity import expert_cka
 
 __all__ = [
     "Entropy",
+    "FMoWScores",
     "GroupScore",
     "Growth",
     "Interval",
@@ -41,6 +43,7 @@ __all__ = [
     "domain_growth",
     "expected_calibration_error",
     "expert_cka",
+    "fmow_scores",
     "group_accuracy",
     "macro_f1",
     "macro_recall",

@@ -27,6 +27,7 @@ from geomoe.datasets.fmow_names import CATEGORIES
 if TYPE_CHECKING:
     from pathlib import Path
 
+FOLDER = "fmow_v1.1"
 COLUMNS = (
     *("split", "img_filename", "img_path", "spatial_reference", "epsg", "category", "visible", "img_width"),
     *("img_height", "country_code", "cloud_cover", "timestamp", "lat", "lon", "region"),
@@ -84,7 +85,7 @@ def write(folder: Path, seed: int = 0) -> None:
         folder: is made if it is not there.
         seed: of everything random in it.
     """
-    target = folder / "fmow_v1.1"
+    target = folder / FOLDER
     (target / "images").mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(seed)
     rows = _rows(rng)
