@@ -3,11 +3,11 @@
 Run: python -m benchmarks.fmow_metadata [--rows 523846] [--rounds 5] [--folder DIR]
 
 A table of as many rows as the real one is generated (columns, lengths of text and quoting as in WILDS v1.1;
-sequestered rows between the others, stamps with and without milliseconds), then opened by fresh processes.
-Seconds are CPU time of the first ``FMoW(root, "train")`` of a process with one thread, which is the wall clock
-of an idle machine (that of this one is printed too); median of the rounds. Memory is the process's peak above
-what it held when geomoe, torch and torchgeo were imported. Beside it, what a plain ``pandas.read_csv`` of the
-six columns takes.
+sequestered rows between the others, stamps with and without milliseconds), then fresh processes open it.
+Seconds are CPU time of the first ``FMoW(root, "train")`` of a process with one thread: the wall clock of an
+idle machine (that of this one is printed too); median of the rounds. Memory is the process's peak above what
+it held when geomoe, torch and torchgeo were imported. Beside it, what a plain ``pandas.read_csv`` of the six
+columns takes.
 """
 
 from __future__ import annotations
