@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 MOST = 20_000  # places that are kept: some 400 KB in a checkpoint
 #: Sides of cells in degrees, of each of which one place is kept; the smallest that gives few enough is taken.
-STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
+STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 DEGREE_KM = 111.32  # of longitude at the equator, the longest there is
 
 

@@ -61,7 +61,7 @@ def write(folder: Path, seed: int = 0) -> None:
     _write(folder / "georeferenced.csv", ("filename", "label"), [*rows[:3], *broken, *rows[3:], rows[5]])
     _write_points(folder, made)
     splits = ["train", "train", "train", "val", "test", "test"]
-    clean = [(*image, splits[number % 6]) for number, image in enumerate(made)]
+    clean = [(*image, splits[number // 3 % 6]) for number, image in enumerate(made)]
     _write(folder / "clean.csv", ("filename", "label", "lon", "lat", "domain", "split"), clean)
     _write_parquet(folder / "points.parquet", made)
 
