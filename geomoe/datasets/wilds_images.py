@@ -150,8 +150,8 @@ def _fmow_places(
 
     # Not metadata.iloc[indices]: the table has rows (split "seq") that the data set leaves out.
     rows = np.asarray(inner.full_idxs)[indices]
-    lonlat = read_table(Path(inner.data_dir)).lonlat  # mended at the antimeridian
-    return rows, cells(lonlat)[rows], lonlat[rows]
+    lonlat = read_table(Path(inner.data_dir)).lonlat[rows]  # mended at the antimeridian
+    return rows, cells(lonlat, rows), lonlat
 
 
 def _iwildcam_places(
