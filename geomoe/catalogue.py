@@ -32,6 +32,7 @@ class Entry(NamedTuple):
         keys: those of OPTIONAL_KEYS that it understands.
         splits: names of its splits; ``held_out`` is there besides whenever a domain is held out.
         source: name of the data set whose samples it is made of, under another protocol; empty: its own.
+        places: whether it says where images were taken.
     """
 
     module: str
@@ -39,6 +40,7 @@ class Entry(NamedTuple):
     keys: tuple[str, ...] = ()
     splits: tuple[str, ...] = ("train", "val", "test")
     source: str = ""
+    places: bool = True
 
 
 _REGIONS = ("Asia", "Europe", "Africa", "Americas", "Oceania")
@@ -76,6 +78,23 @@ CATALOGUE: dict[str, Entry] = {
         keys=("metadata", *_GROUPED),
         splits=_WILDS,
     ),
+}
+
+_DOMAINBED = {
+    "pacs": ("PACS", ("art_painting", "cartoon", "photo", "sketch")),
+    "officehome": ("OfficeHome", ("Art", "Clipart", "Product", "Real World")),
+    "terraincognita": ("TerraIncognita", ("location_100", "location_38", "location_43", "location_46")),
+    "domainnet": ("DomainNet", ("clipart", "infograph", "painting", "quickdraw", "real", "sketch")),
+}
+CATALOGUE |= {
+    name: Entry(
+        f"geomoe.datasets.domainbed:{title}Module",
+        domains,
+        _GROUPED,
+        ("train", "val", "test", "target_in", "target_out"),
+        places=False,
+    )
+    for name, (title, domains) in _DOMAINBED.items()
 }
 
 

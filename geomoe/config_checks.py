@@ -146,8 +146,23 @@ def _data_keys(data: DataConfig) -> Iterator[str]:
 
 
 def _combinations(config: RunConfig) -> Iterator[str]:
+    yield from _places(config)
     yield from _grouping(config.data)
     yield from _network(config)
+
+
+def _places(config: RunConfig) -> Iterator[str]:
+    entry = CATALOGUE.get(config.data.name)
+    if (
+        entry is not None
+        and not entry.places
+        and config.algorithm != "erm"
+        and config.encoder.name != "domain"
+    ):
+        yield (
+            f"algorithm: {config.algorithm} asks where an image was taken, and {config.data.name} has no "
+            f"places; use erm, or encoder.name domain"
+        )
 
 
 def _grouping(data: DataConfig) -> Iterator[str]:
