@@ -190,11 +190,12 @@ def _ask(predictor: Predictor, batch: list[Loaded]) -> Iterator[dict[str, Any]]:
 
 
 def _skipped(items: Sequence[Item], journal: Journal) -> list[Skip]:
-    return [
-        Skip(0, items[record["i"]].name, record["error"])
-        for record in journal.records()
-        if "error" in record and record["error"] != EMPTY_TILE
-    ]
+    faults = [record for record in journal.records() if record.get("error", EMPTY_TILE) != EMPTY_TILE]
+    return [Skip(0, items[fault["i"]].name, _where(items[fault["i"]]) + fault["error"]) for fault in faults]
+
+
+def _where(item: Item) -> str:
+    return "" if item.window is None else f"tile at column {item.window[0]}, row {item.window[1]}: "
 
 
 def _counts(journal: Journal) -> dict[str, int]:
