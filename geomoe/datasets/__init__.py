@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     from geomoe.datasets.bluemarble import BlueMarble
     from geomoe.datasets.datamodule import BlueMarbleDataModule
     from geomoe.datasets.fmow import FMoW, FMoWLAO
+    from geomoe.datasets.iwildcam import IWildCam
     from geomoe.datasets.sampler import EpochSampler
     from geomoe.datasets.table import DATASETS
+    from geomoe.datasets.wilds_images import from_wilds
 
 # public name -> module that holds it
 _PUBLIC = {
@@ -24,9 +26,20 @@ _PUBLIC = {
     "EpochSampler": "geomoe.datasets.sampler",
     "FMoW": "geomoe.datasets.fmow",
     "FMoWLAO": "geomoe.datasets.fmow",
+    "IWildCam": "geomoe.datasets.iwildcam",
+    "from_wilds": "geomoe.datasets.wilds_images",
 }
 
-__all__ = ["DATASETS", "BlueMarble", "BlueMarbleDataModule", "EpochSampler", "FMoW", "FMoWLAO"]
+__all__ = [
+    "DATASETS",
+    "BlueMarble",
+    "BlueMarbleDataModule",
+    "EpochSampler",
+    "FMoW",
+    "FMoWLAO",
+    "IWildCam",
+    "from_wilds",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is that of the name asked for

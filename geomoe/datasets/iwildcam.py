@@ -87,7 +87,7 @@ class IWildCam(LabelledImages):
         self.train_domains = tuple(np.unique(table.camera[table.split == SPLITS.index("train")]).tolist())
         rows = np.flatnonzero(table.split == SPLITS.index(split))
         camera = table.camera[rows]
-        self.filenames = table.filename[rows]
+        self.filenames, self._tables = table.filename[rows], table.sha256
         columns = Columns(self.places[camera], table.label[rows], camera, table.sequence[rows], rows)
         extra = {
             "timestamp": table.timestamp[rows],
@@ -104,6 +104,11 @@ class IWildCam(LabelledImages):
             data_hash=hashlib.sha256(key.encode()).hexdigest(),
         )
         self._tell()
+
+    @property
+    def image_key(self) -> str:
+        """The tables' hash: with or without places, the pictures and their rows are the same."""
+        return self._tables
 
     def load_image(self, index: int) -> Tensor:
         """Open one picture: (3, H, W) uint8; WILDS keeps those of every split in ``train/``.

@@ -126,6 +126,7 @@ def test_without_places(root):
     data = IWildCam(root, "val", gps=None)
     assert np.isnan(data.lonlat).all()
     assert data.data_hash != IWildCam(root, "val").data_hash == IWildCam(root, "test").data_hash
+    assert data.image_key == IWildCam(root, "test").image_key  # one cache of pictures serves both
 
 
 def test_places_may_lie_above_the_folder_or_anywhere(own):
