@@ -13,7 +13,8 @@ from geomoe.config_checks import nearest
 from geomoe.config_load import Setting, keys, load, nearest_key, shipped
 
 _SWITCHES = ("--resume", "--dry-run", "--print-config", "--json", "--quiet", "--debug", "--help", "-h")
-_ALIASES = {"held_out": "data.held_out", "data_root": "data.root", "metadata": "data.metadata"}
+#: Short flags -> configuration keys, of every verb that takes such keys.
+ALIASES = {"held_out": "data.held_out", "data_root": "data.root", "metadata": "data.metadata"}
 
 _DESCRIPTION = """\
 Train one method; geomoe evaluate judges it afterwards. NAME is a shipped configuration; --config lays a
@@ -77,7 +78,7 @@ def split(argv: list[str]) -> tuple[list[Setting], list[str], list[str]]:
         word = words.pop(0)
         flag, equals, value = word.partition("=")
         key = flag.removeprefix("--").replace("-", "_")
-        key, own = _ALIASES.get(key, key), f"--{key.replace('_', '-')}"
+        key, own = ALIASES.get(key, key), f"--{key.replace('_', '-')}"
         if not flag.startswith("--"):
             rest.append(word)
         elif own in _SWITCHES:

@@ -92,7 +92,7 @@ def data_set_of(name: str) -> str:
 
     if name in shipped():
         return load(name, environment={}).data.name
-    raise ConfigError(unknown("NAME", "data set", name, [*CATALOGUE, *shipped()]))
+    raise ConfigError(unknown("NAME", "data set", name, list(dict.fromkeys([*CATALOGUE, *shipped()]))))
 
 
 def read_facts(name: str) -> Facts:
