@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from geomoe.datasets.bluemarble import BlueMarble
     from geomoe.datasets.datamodule import BlueMarbleDataModule
+    from geomoe.datasets.domainbed import PACS, DomainNet, OfficeHome, TerraIncognita
     from geomoe.datasets.fmow import FMoW, FMoWLAO
+    from geomoe.datasets.grouped import GroupedSampler
     from geomoe.datasets.iwildcam import IWildCam
     from geomoe.datasets.sampler import EpochSampler
     from geomoe.datasets.table import DATASETS
@@ -28,16 +30,26 @@ _PUBLIC = {
     "FMoWLAO": "geomoe.datasets.fmow",
     "IWildCam": "geomoe.datasets.iwildcam",
     "from_wilds": "geomoe.datasets.wilds_images",
+    "GroupedSampler": "geomoe.datasets.grouped",
+    "PACS": "geomoe.datasets.domainbed",
+    "OfficeHome": "geomoe.datasets.domainbed",
+    "TerraIncognita": "geomoe.datasets.domainbed",
+    "DomainNet": "geomoe.datasets.domainbed",
 }
 
 __all__ = [
     "DATASETS",
+    "PACS",
     "BlueMarble",
     "BlueMarbleDataModule",
+    "DomainNet",
     "EpochSampler",
     "FMoW",
     "FMoWLAO",
+    "GroupedSampler",
     "IWildCam",
+    "OfficeHome",
+    "TerraIncognita",
     "from_wilds",
 ]
 

@@ -81,19 +81,19 @@ def crop_resize(image: Tensor, boxes: Boxes, size: tuple[int, int], mirror: Tens
     Returns:
         (B, bands, *size).
     """
-    rows = _weights(boxes.top, boxes.height, image.shape[-2], size[0])
-    columns = _weights(boxes.left, boxes.width, image.shape[-1], size[1])
+    top, left, height, width = (side.to(image.device, non_blocking=True) for side in boxes)
+    rows = _weights(top, height, image.shape[-2], size[0])
+    columns = _weights(left, width, image.shape[-1], size[1])
     if mirror is not None:
-        columns = torch.where(mirror[:, None, None], columns.flip(1), columns)
-    rows, columns = (matrix.to(image, non_blocking=True)[:, None] for matrix in (rows, columns))
-    return rows @ (image @ columns.transpose(-1, -2))
+        columns = torch.where(mirror.to(image.device)[:, None, None], columns.flip(1), columns)
+    return rows[:, None].to(image) @ (image @ columns[:, None].to(image).transpose(-1, -2))
 
 
 def _weights(start: Tensor, length: Tensor, before: int, after: int) -> Tensor:
     """(B, after, before): how much each pixel counts in each resized one; triangles, rows sum to 1."""
-    scale = (length.double() / after)[:, None, None]
-    centre = scale * (torch.arange(after, dtype=torch.float64)[:, None] + 0.5)
-    pixel = torch.arange(before) - start[:, None, None]
+    scale = (length.float() / after)[:, None, None]
+    centre = scale * (torch.arange(after, device=start.device)[:, None] + 0.5)
+    pixel = torch.arange(before, device=start.device) - start[:, None, None]
     inside = (pixel >= 0) & (pixel < length[:, None, None])
     weights = (1 - (pixel + 0.5 - centre).abs() / scale.clamp(min=1)).clamp(min=0) * inside
-    return (weights / weights.sum(dim=2, keepdim=True)).float()
+    return weights / weights.sum(dim=2, keepdim=True)

