@@ -369,6 +369,13 @@ def test_configurations_run(name, backbone, root, tmp_path, capsys):
     assert 0 <= metrics["test_acc"] <= 1
 
 
+@pytest.mark.parametrize("name", SETS)
+def test_the_verb_writes_the_sample_that_was_asked_for(name, root, tmp_path, capsys):
+    assert main(["data", "sample", name, str(tmp_path / "sample"), "--quiet"]) == 0
+    assert [path.name for path in (tmp_path / "sample").iterdir()] == [SETS[name][0]]
+    assert READERS[name](tmp_path / "sample").data_hash == READERS[name](root).data_hash
+
+
 @pytest.mark.parametrize("algorithm", ["moge", "erm_le"])
 def test_methods_that_ask_for_places_are_refused(algorithm, capsys):
     assert main(["train", "pacs", "--algorithm", algorithm]) == 2
