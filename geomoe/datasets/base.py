@@ -148,12 +148,14 @@ class LabelledImages(NonGeoDataset):
         """Return many samples, read in one go; torch's loaders ask this way, with any collate function."""
         if self.transforms is not None:
             return [self[i] for i in indices]
-        return Samples(self.read(indices))
+        chosen = np.asarray(indices, dtype=np.int64)
+        # bytes stay bytes until they are on the device: making floats here costs more than the reading
+        return Samples({"image": self.read_images(chosen), **self.read_columns(chosen)})
 
     def read(self, indices: Sequence[int]) -> dict[str, Tensor]:
         """Return a whole batch: the dict of a sample with a first dimension; no transforms."""
         chosen = np.asarray(indices, dtype=np.int64)
-        return {"image": self.read_images(chosen), **self.read_columns(chosen)}
+        return {"image": self.read_images(chosen).float(), **self.read_columns(chosen)}
 
     def read_columns(self, chosen: NDArray[np.int64]) -> dict[str, Tensor]:
         """Everything of a batch but the images."""
@@ -167,7 +169,7 @@ class LabelledImages(NonGeoDataset):
         }
 
     def read_images(self, chosen: NDArray[np.int64]) -> Tensor:
-        """(B, bands, H, W) float32 raw values, resized when a size was asked for."""
+        """(B, bands, H, W) raw values, resized when a size was asked for: float32, or uint8 from a cache."""
         if self.cached is not None:
             return self.cached.read(self.rows[chosen], lambda k: self.sized(self.load_image(int(chosen[k]))))
         return torch.stack([self.sized(self.load_image(int(index))) for index in chosen])

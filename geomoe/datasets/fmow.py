@@ -92,6 +92,7 @@ class FMoW(LabelledImages):
         assigned = assign(table, protocol)
         rows = np.flatnonzero(self.members(split, table, assigned, domain))
         self._check_images(rows)
+        self._table_hash = table.sha256
         self.countries, self.mended = table.countries, table.mended[rows]
         self._year, self._region = table.year[rows], table.region[rows]
         extra = {
@@ -110,6 +111,11 @@ class FMoW(LabelledImages):
             extra=extra,
             data_hash=hashlib.sha256(table.sha256.encode() + assigned.tobytes()).hexdigest(),
         )
+
+    @property
+    def image_key(self) -> str:
+        """The table alone: all protocols number the images by its rows, and share one image cache."""
+        return self._table_hash
 
     def _set_domains(self, domain_by: str) -> None:
         if domain_by not in ("region", "year"):

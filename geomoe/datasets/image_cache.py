@@ -90,12 +90,12 @@ class ImageCache:
             other: opens the image at a position of ``rows`` that is not in the cache.
 
         Returns:
-            (n, bands, H, W) float32 raw values.
+            (n, bands, H, W) uint8 raw values; images from elsewhere are rounded, as those of the cache were.
         """
         where = self.positions(rows)
-        images = torch.from_numpy(np.asarray(self.pixels[where.clip(min=0)])).float()
+        images = torch.from_numpy(np.asarray(self.pixels[where.clip(min=0)]))
         for k in np.flatnonzero(where < 0):
-            images[k] = other(int(k))
+            images[k] = other(int(k)).round().clamp(0, 255).to(torch.uint8)
         return images
 
     def chunks(self) -> Iterator[tuple[slice, str]]:

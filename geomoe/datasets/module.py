@@ -194,7 +194,7 @@ class ImageDataModule(NonGeoDataModule):
             train: whether to augment, drawing from torch's global CPU generator.
         """
         if train:
-            sample = {**sample, "image": augment_images(sample["image"], self.augment)}
+            sample = {**sample, "image": augment_images(sample["image"].float(), self.augment)}
         return to_batch(sample, *self.statistics())
 
     def plot(self, *args: Any, **kwargs: Any) -> Figure:  # noqa: ANN401 - passed on

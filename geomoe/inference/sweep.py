@@ -158,7 +158,7 @@ def batches(
     )
     start = 0
     for sample in loader:
-        image = sample["image"]
+        image = sample["image"].float()  # bytes, where they come from a cache
         yield rows[start : start + len(image)], image
         start += len(image)
 

@@ -68,7 +68,10 @@ def test_the_same_pixels_as_the_files(folder, tmp_path):
         for key, value in plain.items():
             torch.testing.assert_close(cached[key], value, rtol=0, atol=0, equal_nan=True)
             assert cached[key].dtype == value.dtype
-    torch.testing.assert_close(collate(train.__getitems__([2, 0]))["image"], plain_of(train, [2, 0]))
+    batch = train.__getitems__([2, 0])
+    assert collate(batch)["image"].dtype == torch.uint8  # a quarter of the bytes on the way to the device
+    torch.testing.assert_close(collate(batch)["image"].float(), plain_of(train, [2, 0]))
+    torch.testing.assert_close(batch[1]["image"], plain_of(train, [0])[0])
     torch.testing.assert_close(train[3]["image"], plain_of(train, [3])[0])
 
 
@@ -275,7 +278,7 @@ def test_a_run_uses_it_when_it_is_there(folder, caplog):
     module = PicturesModule(folder, image_size=9, batch_size=2, num_workers=1)
     batches = [batch["image"] for batch in module.test_dataloader()]
     assert pictures.opened(folder) == []
-    torch.testing.assert_close(torch.cat(batches), plain.read(range(7))["image"].round())
+    torch.testing.assert_close(torch.cat(batches).float(), plain.read(range(7))["image"].round())
     assert f"pictures test: 7 of 7 images come from the cache {path}" in caplog.text
     assert PicturesModule(folder, image_size=8).dataset("test").cached is None  # another size
     module.dataset("train")
@@ -298,3 +301,13 @@ def test_protocols_over_the_same_images_share_one(folder, monkeypatch):
 def test_pictures_of_the_tests_are_lossless(folder):
     pixels = pictures.draw(folder, ROWS)
     np.testing.assert_array_equal(np.asarray(Image.open(folder / "7.png")), pixels[2])
+
+
+def test_protocols_of_fmow_share_one(tmp_path):
+    from geomoe.datasets.fmow import FMoW
+    from geomoe.datasets.samples import fmow
+
+    fmow.write(tmp_path / "data")
+    official, later = (FMoW(tmp_path / "data", "test", protocol=p) for p in ("official", "time_after_2014"))
+    assert official.data_hash != later.data_hash
+    assert image_cache.cache_path("fmow", official) == image_cache.cache_path("fmow-lao", later)
