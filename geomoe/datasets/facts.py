@@ -5,6 +5,7 @@ One file a data set in ``geomoe/datasets/facts``; docs/datasets.md has the proto
 
 from __future__ import annotations
 
+import importlib
 import os
 from importlib import resources
 from pathlib import Path
@@ -50,7 +51,8 @@ class Facts(NamedTuple):
         tree: the layout on disk, as text.
         expect: what must lie in its folder; ``a|b`` is one or the other.
         inside: the folder's name below ``data.root``; the root itself may be that folder.
-        sample: module of ``geomoe.datasets.samples`` that writes a small one; empty: none is needed.
+        sample: module of ``geomoe.datasets.samples`` that writes a small one, ``module:name`` where it writes
+            several; empty: none is needed.
         samples: split -> number of images, where that is known; ``all`` for those without fixed splits.
         samples_note: where the numbers come from.
     """
@@ -119,3 +121,16 @@ def find(facts: Facts, root: str | os.PathLike[str]) -> Found:
     if len(missing) == len(facts.expect) and folder == own:
         folder = own / facts.inside  # nothing is there: say where it ought to be
     return Found(folder, tuple(missing))
+
+
+def write_sample(facts: Facts, folder: Path, seed: int = 0) -> None:
+    """Write a small data set in the layout of the real one.
+
+    Args:
+        facts: of a data set that has a sample.
+        folder: made if it is not there.
+        seed: of the sample's random parts.
+    """
+    module, _, name = facts.sample.partition(":")
+    write = importlib.import_module(f"geomoe.datasets.samples.{module}").write
+    write(folder, seed=seed, **({"name": name} if name else {}))
