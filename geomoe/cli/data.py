@@ -156,10 +156,7 @@ def cache(args: Namespace) -> Result:
 
 def sample(args: Namespace) -> Result:
     """Write a small data set in the layout of a big one."""
-    import importlib
-    import inspect
-
-    from geomoe.datasets.facts import data_set_of, read_facts
+    from geomoe.datasets.facts import data_set_of, read_facts, write_sample
     from geomoe.errors import ConfigError, OutputError
 
     name = data_set_of(args.name)
@@ -171,11 +168,7 @@ def sample(args: Namespace) -> Result:
         raise OutputError(f"{folder}: is there and not empty; nothing is written over; choose a new folder")
     check_folder(folder)
     with no_empty_folders(folder):
-        write = importlib.import_module(f"geomoe.datasets.samples.{facts.sample}").write
-        which = (
-            {"name": name} if "name" in inspect.signature(write).parameters else {}
-        )  # one writer of several
-        write(folder, seed=args.seed, **which)
+        write_sample(facts, folder, args.seed)
     made = {"data": name, "folder": folder, "files": sum(path.is_file() for path in folder.rglob("*"))}
     return Result(made, rows(made))
 
