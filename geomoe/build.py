@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from geomoe.algorithms import ALGORITHMS
+from geomoe.catalogue import CATALOGUE, same_samples
 from geomoe.checkpoint import load_checkpoint
 from geomoe.config_checks import unknown
 from geomoe.encoders import create_encoder
 from geomoe.errors import CheckpointError, ConfigError
-from geomoe.models import LocationViT, PlainViT, add_moge, create_backbone, load_backbone
+from geomoe.models import LocationViT, PlainViT, add_moge, create_backbone, create_network, load_network
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from timm.models.vision_transformer import VisionTransformer
     from torch import nn
 
     from geomoe.algorithms import Algorithm
@@ -27,8 +27,9 @@ def build_encoder(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
 
     Args:
         config: the run's configuration.
-        info: facts on the data; ``domains`` counts them for the encoder of domain ids, ``encoder`` has
-            the sizes of pretrained weights, so that their file is not needed again.
+        info: facts on the data; ``domains`` counts them for the encoder of domain ids, which knows those
+            of ``train_domains`` (default: all but ``held_out``); ``encoder`` has the sizes of pretrained
+            weights, so that their file is not needed again.
         pretrained: whether to read ``encoder.weights``; not needed where a checkpoint follows.
     """
     options = config.encoder
@@ -42,8 +43,14 @@ def build_encoder(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
         noise=options.noise,
         freeze=options.freeze,
         num_domains=len(info["domains"]),
+        trained_domains=_trained_domains(info),
         architecture=None if pretrained else info.get("encoder"),
     )
+
+
+def _trained_domains(info: Mapping[str, Any]) -> list[int]:
+    sources = [number for number, name in enumerate(info["domains"]) if name != info.get("held_out")]
+    return info.get("train_domains", sources)
 
 
 def build_algorithm(config: RunConfig, info: Mapping[str, Any], *, pretrained: bool = False) -> Algorithm:
@@ -69,7 +76,8 @@ def build_algorithm(config: RunConfig, info: Mapping[str, Any], *, pretrained: b
 
 def _build_model(config: RunConfig, info: Mapping[str, Any], pretrained: bool) -> nn.Module:
     options = config.model
-    backbone = create_backbone(
+    create = create_backbone if config.algorithm == "moge" else create_network  # experts stand in ViT blocks
+    backbone: nn.Module = create(
         options.backbone,
         num_classes=len(info["classes"]),
         image_size=options.image_size,
@@ -99,7 +107,7 @@ def _build_model(config: RunConfig, info: Mapping[str, Any], pretrained: bool) -
     )
 
 
-def _start_from(backbone: VisionTransformer, config: RunConfig, path: str) -> None:
+def _start_from(backbone: nn.Module, config: RunConfig, path: str) -> None:
     """Give a backbone the weights of an earlier run (upcycling: its FFNs become the experts).
 
     Raises:
@@ -107,11 +115,12 @@ def _start_from(backbone: VisionTransformer, config: RunConfig, path: str) -> No
     """
     earlier = load_checkpoint(path)
     own, other = config.data, earlier.config.data
-    seen = other.name == own.name and (
-        other.split_seed != own.split_seed or (own.held_out and other.held_out != own.held_out)
+    seen = same_samples(other.name, own.name) and (
+        (other.split_seed, other.protocol) != (own.split_seed, own.protocol)
+        or (own.held_out and other.held_out != own.held_out)
     )
     if seen:
-        protocol = "held_out={0.held_out}, split_seed={0.split_seed}".format
+        protocol = "held_out={0.held_out}, split_seed={0.split_seed}, protocol={0.protocol}".format
         msg = (
             f"model.init_from: {path} was trained with {protocol(other)}: "
             f"it has seen what this run ({protocol(own)}) tests on"
@@ -123,7 +132,7 @@ def _start_from(backbone: VisionTransformer, config: RunConfig, path: str) -> No
         for name, value in earlier.state_dict.items()
         if name.startswith(prefix)
     }
-    load_backbone(backbone, weights, where=f"model.init_from: {path}")
+    load_network(backbone, weights, where=f"model.init_from: {path}")
 
 
 def build_datamodule(config: RunConfig) -> Any:  # noqa: ANN401 - a data module of the table
@@ -144,5 +153,7 @@ def build_datamodule(config: RunConfig) -> Any:  # noqa: ANN401 - a data module 
         batch_size=options.batch_size,
         num_workers=options.num_workers,
         augment=options.augment,
+        image_size=config.model.image_size,
         seed=config.seed,
+        **{key: getattr(options, key) for key in CATALOGUE[options.name].keys},
     )

@@ -27,6 +27,16 @@ class DataConfig:
         batch_size: samples in a step, on each device.
         num_workers: processes that load batches (0: the main process, best for cached data).
         augment: what is done to training images; never to coordinates.
+        metadata: table of your own samples (folder): filename, label, and optional lon, lat, domain, split;
+            of the cameras' places (iwildcam), none: no places.
+        bands: which bands of a raster, counted from 1; none: all of them.
+        protocol: named split rule of the data set; none: its official one.
+        domain_by: what a domain is, where a data set can be grouped in several ways; none: its own choice.
+        groups_per_batch: domains in a batch, each with the same number of images; 0: shuffled, not grouped.
+        batches_per_epoch: batches between validations where they are grouped; 0: as many as the data fills.
+        num_environments: environments that a synthetic data set is cut into; none: its own number.
+        num_domains: source domains that train; none: all of them.
+        budget: training images altogether, shared among the source domains; none: all of them.
     """
 
     name: str = "bluemarble"
@@ -35,7 +45,18 @@ class DataConfig:
     split_seed: int = 0
     batch_size: int = 128
     num_workers: int = 0
-    augment: Literal["none", "flips", "flips_rotations"] = "flips_rotations"
+    augment: Literal["none", "flips", "flips_rotations", "domainbed", "wilds_weak", "wilds_randaugment"] = (
+        "flips_rotations"
+    )
+    metadata: str | None = None
+    bands: tuple[int, ...] = ()
+    protocol: str | None = None
+    domain_by: str | None = None
+    groups_per_batch: int = 0
+    batches_per_epoch: int = 0
+    num_environments: int | None = None
+    num_domains: int | None = None
+    budget: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,7 +89,7 @@ class ModelConfig:
     """The network.
 
     Args:
-        backbone: vit_quick (4 blocks, convolutional stem) or the name of any timm ViT.
+        backbone: vit_quick (4 blocks, convolutional stem), mnist_cnn or any timm network; moge: a timm ViT.
         image_size: pixels on a side.
         patch_size: pixels on a side of a patch; none: the backbone's own.
         weights: pretrained backbone: none, timm (by name, downloads), torchgeo:NAME or a local file.
@@ -173,7 +194,9 @@ class TrainerConfig:
     accumulate_grad_batches: int = 1
     gradient_clip: float = 0.0
     checkpoint_every_n_steps: int = 0
-    select: Literal["val_acc", "val_worst_region_acc", "val_loss"] = "val_acc"
+    select: Literal["val_acc", "val_mean_region_acc", "val_worst_region_acc", "val_macro_f1", "val_loss"] = (
+        "val_acc"
+    )
     threads: int = 0
     loggers: tuple[str, ...] = ("csv", "tensorboard")
     compile: bool = False

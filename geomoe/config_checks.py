@@ -9,19 +9,21 @@ import difflib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from geomoe.config import RunConfig
+from geomoe.catalogue import CATALOGUE, OPTIONAL_KEYS
+from geomoe.config import DataConfig, RunConfig
 from geomoe.errors import ConfigError
 
 #: Names that a run may ask for, known without importing torch. A test holds each against the table
-#: it mirrors: geomoe.datasets.DATASETS, geomoe.encoders.ENCODERS and each data set's regions.
-DATASET_NAMES = ("bluemarble",)
+#: it mirrors: geomoe.encoders.ENCODERS.
 ENCODER_NAMES = ("cartesian3d", "domain", "geoclip", "satclip", "sh", "sh-siren", "wrap")
-REGIONS = {"bluemarble": ("Africa", "Americas", "Asia", "Europe", "Oceania")}
 LOGGERS = ("csv", "tensorboard", "wandb")
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true")
 
 _POSITIVE = (
     "data.batch_size",
+    "data.num_environments",
+    "data.num_domains",
+    "data.budget",
     "model.image_size",
     "model.patch_size",
     "model.num_experts",
@@ -39,6 +41,8 @@ _NOT_NEGATIVE = (
     "seed",
     "data.split_seed",
     "data.num_workers",
+    "data.groups_per_batch",
+    "data.batches_per_epoch",
     "model.expert_noise",
     "encoder.noise",
     "loss.aux",
@@ -115,11 +119,10 @@ def _ranges(config: RunConfig) -> Iterator[str]:
 
 def _names(config: RunConfig) -> Iterator[str]:
     data, trainer = config.data, config.trainer
-    if data.name not in DATASET_NAMES:
-        yield unknown("data.name", "data set", data.name, DATASET_NAMES)
-    regions = REGIONS.get(data.name)
-    if data.held_out is not None and regions and data.held_out not in regions:
-        yield unknown("data.held_out", "region", data.held_out, regions)
+    if data.name not in CATALOGUE:
+        yield unknown("data.name", "data set", data.name, list(CATALOGUE))
+    else:
+        yield from _data_keys(data)
     if config.encoder.name not in ENCODER_NAMES:
         yield unknown("encoder.name", "encoder", config.encoder.name, ENCODER_NAMES)
     if trainer.precision not in PRECISIONS:
@@ -131,7 +134,52 @@ def _names(config: RunConfig) -> Iterator[str]:
         yield f"run_name: must be the name of a folder, without '/'; got {config.run_name!r}"
 
 
+def _data_keys(data: DataConfig) -> Iterator[str]:
+    entry = CATALOGUE[data.name]
+    if data.held_out is not None and entry.domains and data.held_out not in entry.domains:
+        yield unknown("data.held_out", "region", data.held_out, entry.domains)
+    for key in OPTIONAL_KEYS:
+        value, default = getattr(data, key), getattr(DataConfig, key)
+        if key not in entry.keys and value != default:
+            users = ", ".join(name for name, other in CATALOGUE.items() if key in other.keys)
+            yield f"data.{key}: {data.name} has no such key (known to: {users or 'none'}); got {value!r}"
+
+
 def _combinations(config: RunConfig) -> Iterator[str]:
+    yield from _places(config)
+    yield from _grouping(config.data)
+    yield from _network(config)
+
+
+def _places(config: RunConfig) -> Iterator[str]:
+    entry = CATALOGUE.get(config.data.name)
+    if (
+        entry is not None
+        and not entry.places
+        and config.algorithm != "erm"
+        and config.encoder.name != "domain"
+    ):
+        yield (
+            f"algorithm: {config.algorithm} asks where an image was taken, and {config.data.name} has no "
+            f"places; use erm, or encoder.name domain"
+        )
+
+
+def _grouping(data: DataConfig) -> Iterator[str]:
+    groups = data.groups_per_batch
+    if groups > 0 and data.batch_size % groups:
+        yield (
+            f"data.batch_size: {data.batch_size} is no multiple of data.groups_per_batch {groups}; "
+            f"every domain of a batch has the same number of images"
+        )
+    if data.batches_per_epoch > 0 and groups == 0:
+        yield (
+            f"data.batches_per_epoch: {data.batches_per_epoch} without data.groups_per_batch; "
+            f"an epoch that is not grouped is one pass over the data"
+        )
+
+
+def _network(config: RunConfig) -> Iterator[str]:
     model, encoder = config.model, config.encoder
     if model.top_k > model.num_experts > 0:
         yield (

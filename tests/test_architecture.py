@@ -21,6 +21,7 @@ LEVELS = {
     "files": 0,
     "types": 0,
     "offline": 0,
+    "catalogue": 0,
     "config": 1,
     "encoders": 1,
     "moe": 1,

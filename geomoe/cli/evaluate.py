@@ -6,6 +6,7 @@ import argparse
 import shutil
 import sys
 
+from geomoe.catalogue import split_names
 from geomoe.cli.console import Result
 from geomoe.cli.files import check_folder
 from geomoe.cli.parsing import Parser
@@ -31,7 +32,7 @@ def parser() -> Parser:
     """The parser of this verb."""
     made = Parser("evaluate", _DESCRIPTION, _EXAMPLE)
     made.add_argument("--checkpoint", metavar="FILE", required=True, help="written by geomoe train")
-    made.add_argument("--split", choices=("test", "val", "train", "held_out"), default="test")
+    made.add_argument("--split", choices=split_names(), default="test")
     made.add_argument(
         "--experts", type=experts, default="all", metavar="all|shared|K", help="who answers (default: all)"
     )

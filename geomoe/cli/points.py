@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 
 from geomoe.coords import Places, check_lonlat
+from geomoe.datasets.tables import lonlat_of_geometry, numbers_of, read_frame
 from geomoe.errors import DataError
 from geomoe.files import whole_file
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CHUNK = 65536  # rows encoded at once
-_MISSING = {"", "na", "nan", "none", "null"}
 
 
 class PointTable(NamedTuple):
@@ -48,61 +48,26 @@ def read_points(path: Path, lon: str = "lon", lat: str = "lat") -> PointTable:
             geometry that is no point.
         CoordinateError: exactly one coordinate, infinite, or off the Earth.
     """
-    frame = _read(path)
+    frame = read_frame(path)
     if isinstance(frame, geopandas.GeoDataFrame):
-        return PointTable(frame, check_lonlat(_from_geometry(frame, path), where=str(path)))
+        return PointTable(frame, check_lonlat(lonlat_of_geometry(frame, path), where=str(path)))
     absent = [name for name in (lon, lat) if name not in frame.columns]
     if absent:
         columns = ", ".join(map(str, frame.columns))
         msg = f"{path}: no column {' or '.join(absent)} (columns: {columns}); name them with --lon and --lat"
         raise DataError(msg)
-    lonlat = np.stack([_numbers(frame[name], path) for name in (lon, lat)], axis=1)
+    lonlat = np.stack([_degrees(frame[name], path) for name in (lon, lat)], axis=1)
     return PointTable(frame, check_lonlat(lonlat, where=f"{path}, columns {lon}, {lat}"))
 
 
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix == ".csv":
-            return pd.read_csv(path, dtype=str, keep_default_na=False)
-        try:
-            return geopandas.read_parquet(path)
-        except ValueError:  # parquet without geometry
-            return pd.read_parquet(path)
-    except OSError as error:
-        msg = f"{path}: cannot be read: {error.strerror or str(error).splitlines()[0]}"
-        raise DataError(msg) from error
-    except ValueError as error:  # pandas' and pyarrow's own errors are ValueErrors too
-        what = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-        msg = f"{path}: not a {path.suffix.removeprefix('.')} file with columns: {what}"
-        raise DataError(msg) from error
-
-
-def _numbers(column: pd.Series, path: Path) -> NDArray[np.float64]:
-    text = column.astype(object).map(lambda value: str(value).strip())
-    missing = column.isna() | text.str.lower().isin(_MISSING)
-    numbers = pd.to_numeric(text.where(~missing), errors="coerce").to_numpy(np.float64)
-    wrong = np.isnan(numbers) & ~missing.to_numpy()
+def _degrees(column: pd.Series, path: Path) -> NDArray[np.float64]:
+    numbers, wrong = numbers_of(column)
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
-        msg = f"{path}: column {column.name}: row {row} is not a number of degrees: {text.iloc[row]!r}"
+        text = str(column.iloc[row]).strip()
+        msg = f"{path}: column {column.name}: row {row} is not a number of degrees: {text!r}"
         raise DataError(msg)
     return numbers
-
-
-def _from_geometry(frame: geopandas.GeoDataFrame, path: Path) -> NDArray[np.float64]:
-    geometry = frame.geometry
-    known = ~(geometry.isna() | geometry.is_empty)
-    other = known & (geometry.geom_type != "Point")
-    if other.any():
-        row = int(np.flatnonzero(other)[0])
-        msg = f"{path}: expected points; row {row} is a {geometry.iloc[row].geom_type}"
-        raise DataError(msg)
-    if geometry.crs is not None and not geometry.crs.equals("EPSG:4326", ignore_axis_order=True):
-        geometry = geometry.to_crs("EPSG:4326")
-    lonlat = np.full((len(frame), 2), np.nan)
-    lonlat[known.to_numpy(), 0] = geometry[known].x
-    lonlat[known.to_numpy(), 1] = geometry[known].y
-    return lonlat
 
 
 def embed(places: Places, encoder: Callable[[torch.Tensor], torch.Tensor]) -> NDArray[np.float32]:

@@ -13,7 +13,8 @@ from geomoe.config_checks import nearest
 from geomoe.config_load import Setting, keys, load, nearest_key, shipped
 
 _SWITCHES = ("--resume", "--dry-run", "--print-config", "--json", "--quiet", "--debug", "--help", "-h")
-_ALIASES = {"held_out": "data.held_out"}
+#: Short flags -> configuration keys, of every verb that takes such keys.
+ALIASES = {"held_out": "data.held_out", "data_root": "data.root", "metadata": "data.metadata"}
 
 _DESCRIPTION = """\
 Train one method; geomoe evaluate judges it afterwards. NAME is a shipped configuration; --config lays a
@@ -62,6 +63,8 @@ def parser() -> TrainParser:
         "--print-config", action="store_true", help="print the resolved configuration, and stop"
     )
     made.add_argument("--held-out", metavar="REGION", help="the same as --data.held_out")
+    made.add_argument("--data-root", metavar="DIR", help="folder of the data, the same as --data.root")
+    made.add_argument("--metadata", metavar="FILE", help="table of your own images: --data.metadata")
     return made
 
 
@@ -75,7 +78,7 @@ def split(argv: list[str]) -> tuple[list[Setting], list[str], list[str]]:
         word = words.pop(0)
         flag, equals, value = word.partition("=")
         key = flag.removeprefix("--").replace("-", "_")
-        key, own = _ALIASES.get(key, key), f"--{key.replace('_', '-')}"
+        key, own = ALIASES.get(key, key), f"--{key.replace('_', '-')}"
         if not flag.startswith("--"):
             rest.append(word)
         elif own in _SWITCHES:
@@ -103,7 +106,8 @@ def _take(words: list[str]) -> list[str]:
 
 
 def _nearest_flag(flag: str, key: str) -> str:
-    found = nearest(flag, ["--held-out", "--config", *_SWITCHES]) or nearest_key(key)
+    own = ["--held-out", "--data-root", "--metadata", "--config", *_SWITCHES]
+    found = nearest(flag, own) or nearest_key(key)
     return found.replace("mean ", "mean --", 1) if "mean --" not in found else found
 
 

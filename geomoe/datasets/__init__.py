@@ -12,8 +12,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from geomoe.datasets.bluemarble import BlueMarble
     from geomoe.datasets.datamodule import BlueMarbleDataModule
+    from geomoe.datasets.domainbed import PACS, DomainNet, OfficeHome, TerraIncognita
+    from geomoe.datasets.fmow import FMoW, FMoWLAO
+    from geomoe.datasets.grouped import GroupedSampler
+    from geomoe.datasets.iwildcam import IWildCam
     from geomoe.datasets.sampler import EpochSampler
     from geomoe.datasets.table import DATASETS
+    from geomoe.datasets.wilds_images import from_wilds
 
 # public name -> module that holds it
 _PUBLIC = {
@@ -21,9 +26,32 @@ _PUBLIC = {
     "BlueMarble": "geomoe.datasets.bluemarble",
     "BlueMarbleDataModule": "geomoe.datasets.datamodule",
     "EpochSampler": "geomoe.datasets.sampler",
+    "FMoW": "geomoe.datasets.fmow",
+    "FMoWLAO": "geomoe.datasets.fmow",
+    "IWildCam": "geomoe.datasets.iwildcam",
+    "from_wilds": "geomoe.datasets.wilds_images",
+    "GroupedSampler": "geomoe.datasets.grouped",
+    "PACS": "geomoe.datasets.domainbed",
+    "OfficeHome": "geomoe.datasets.domainbed",
+    "TerraIncognita": "geomoe.datasets.domainbed",
+    "DomainNet": "geomoe.datasets.domainbed",
 }
 
-__all__ = ["DATASETS", "BlueMarble", "BlueMarbleDataModule", "EpochSampler"]
+__all__ = [
+    "DATASETS",
+    "PACS",
+    "BlueMarble",
+    "BlueMarbleDataModule",
+    "DomainNet",
+    "EpochSampler",
+    "FMoW",
+    "FMoWLAO",
+    "GroupedSampler",
+    "IWildCam",
+    "OfficeHome",
+    "TerraIncognita",
+    "from_wilds",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is that of the name asked for

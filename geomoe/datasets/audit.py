@@ -123,7 +123,8 @@ def _grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 def nearest_km(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
     """(N,) great-circle distance in km from each of ``points`` to the nearest of ``others``."""
     a, b = unit_vectors(points), unit_vectors(others)
-    cosine = np.concatenate([(a[i : i + 512] @ b.T).max(axis=1) for i in range(0, len(a), 512)])
+    step = max(1, 4_000_000 // len(b))  # at most 32 MB at a time
+    cosine = np.concatenate([(a[i : i + step] @ b.T).max(axis=1) for i in range(0, len(a), step)])
     return EARTH_RADIUS_KM * np.arccos(np.clip(cosine, -1, 1))
 
 

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
-from torchgeo.datasets import NonGeoDataset
 
-from geomoe.coords import check_lonlat
+from geomoe.datasets.base import Columns, LabelledImages
 from geomoe.datasets.cache import data_hash, open_crops
-from geomoe.datasets.collate import Samples
 from geomoe.datasets.index import CLASSES, REGIONS, load_index, select
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
 
-    from matplotlib.figure import Figure
+    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor
 
 
-class BlueMarble(NonGeoDataset):
+class BlueMarble(LabelledImages):
     """Land cover from space: 32-pixel crops of NASA's Blue Marble, 12 classes, 5 regions.
 
     A sample is a dict of tensors: ``image`` (3, 32, 32) float32 in 0..255, ``label`` int64, ``lon``
@@ -42,6 +39,7 @@ class BlueMarble(NonGeoDataset):
 
     classes = CLASSES
     regions = REGIONS
+    cacheable = False  # the crops are a memory map
 
     def __init__(
         self,
@@ -67,50 +65,15 @@ class BlueMarble(NonGeoDataset):
             OutputError: the cache cannot be written.
         """
         index = load_index()
-        self.rows = select(index, split, split_seed=split_seed, held_out=held_out)
-        self.root, self.split, self.held_out, self.split_seed = root, split, held_out, split_seed
-        self.transforms = transforms
-        self.lonlat: NDArray[np.float64] = check_lonlat(
-            index.lonlat[self.rows], where="bluemarble index"
-        ).lonlat
-        self.labels, self.domains = index.label[self.rows], index.region[self.rows]
-        self.blocks = index.block[self.rows]
+        rows = select(index, split, split_seed=split_seed, held_out=held_out)
+        self.root, self.held_out, self.split_seed = root, held_out, split_seed
         self._crops = open_crops(root)
-        self.data_hash = data_hash(self._crops)
+        columns = Columns(index.lonlat[rows], index.label[rows], index.region[rows], index.block[rows], rows)
+        super().__init__(columns, split=split, transforms=transforms, data_hash=data_hash(self._crops))
 
-    def __len__(self) -> int:
-        """Return the number of samples."""
-        return len(self.rows)
-
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return one sample.
-
-        Raises:
-            IndexError: no such row.
-        """
-        if not -len(self) <= index < len(self):
-            msg = f"BlueMarble {self.split} has {len(self)} samples; got index {index}"
-            raise IndexError(msg)
-        sample = {key: value[0] for key, value in self.read([index % len(self)]).items()}
-        return sample if self.transforms is None else self.transforms(sample)
-
-    def __getitems__(self, indices: Sequence[int]) -> Sequence[dict[str, Any]]:
-        """Return many samples, read in one go; torch's loaders ask this way, with any collate function."""
-        if self.transforms is not None:
-            return [self[i] for i in indices]
-        return Samples(self.read(indices))
-
-    def read(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """Return a whole batch: the dict of a sample with a first dimension; no transforms."""
-        chosen = np.asarray(indices, dtype=np.int64)
-        return {
-            "image": torch.from_numpy(self._crops.pixels[self.rows[chosen]]).float(),
-            "label": torch.from_numpy(self.labels[chosen]),
-            "lon": torch.from_numpy(self.lonlat[chosen, 0]),
-            "lat": torch.from_numpy(self.lonlat[chosen, 1]),
-            "domain": torch.from_numpy(self.domains[chosen]),
-            "index": torch.from_numpy(chosen),
-        }
+    def read_images(self, chosen: NDArray[np.int64]) -> Tensor:
+        """(B, 3, 32, 32) float32 in 0..255, gathered from the memory map."""
+        return torch.from_numpy(self._crops.pixels[self.rows[chosen]]).float()
 
     def __getstate__(self) -> dict[str, Any]:
         # A worker that is spawned maps the file again instead of receiving every pixel.
@@ -119,26 +82,3 @@ class BlueMarble(NonGeoDataset):
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
         self._crops = open_crops(self.root)
-
-    def plot(self, sample: dict[str, Any], show_titles: bool = True, suptitle: str | None = None) -> Figure:
-        """Draw one sample, as torchgeo data sets do.
-
-        Args:
-            sample: from this data set; a ``prediction`` (class id) in it is shown too.
-            show_titles: write class, region and place above the image.
-            suptitle: title of the figure.
-        """
-        from matplotlib import pyplot as plt
-
-        figure, axes = plt.subplots(figsize=(3.2, 3.4), layout="constrained")
-        axes.imshow(sample["image"].permute(1, 2, 0).clamp(0, 255).byte().cpu().numpy())
-        axes.axis("off")
-        if show_titles:
-            region, lon, lat = self.regions[int(sample["domain"])], float(sample["lon"]), float(sample["lat"])
-            title = f"{self.classes[int(sample['label'])]}\n{region}, {lon:.1f}, {lat:.1f}"
-            if "prediction" in sample:
-                title += f"\nprediction: {self.classes[int(sample['prediction'])]}"
-            axes.set_title(title, fontsize=9)
-        if suptitle is not None:
-            figure.suptitle(suptitle)
-        return figure

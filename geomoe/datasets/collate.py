@@ -38,7 +38,10 @@ class Samples(Sequence[dict[str, Any]]):
         if not -len(self) <= row < len(self):
             msg = f"there are {len(self)} samples; got {row}"
             raise IndexError(msg)
-        return {key: value[row] for key, value in self.batch.items()}
+        sample = {key: value[row] for key, value in self.batch.items()}
+        if "image" in sample:  # bytes of a cache: a sample is float32, whoever asks
+            sample["image"] = sample["image"].float()
+        return sample
 
 
 def collate(samples: Any) -> dict[str, Any]:  # noqa: ANN401 - samples, or a batch that the data set made

@@ -81,7 +81,7 @@ class EpochSampler(Sampler[int]):
 
     def order(self, epoch: int) -> torch.Tensor:
         """(batches * batch_size,) int64: this rank's rows of an epoch, in order."""
-        generator = torch.Generator().manual_seed(_mix(self.seed, epoch))
+        generator = torch.Generator().manual_seed(mix(self.seed, epoch))
         rows = torch.randperm(self.size, generator=generator)
         rows = rows[: self.batches * self.world_size * self.batch_size]
         return rows.view(self.batches, self.world_size, self.batch_size)[:, self.rank].flatten()
@@ -103,9 +103,9 @@ class EpochSampler(Sampler[int]):
         """
         own = self.state_dict()
         wrong = [
-            f"{key} {state.get(key)} (now {own[key]})"
-            for key in own
-            if key != "epoch" and state.get(key) != own[key]
+            f"{key} {state.get(key)} (now {own.get(key)})"
+            for key in {**own, **state}
+            if key != "epoch" and state.get(key) != own.get(key)
         ]
         if wrong:
             msg = f"cannot resume: the checkpoint's order of samples has {', '.join(wrong)}"
@@ -113,6 +113,6 @@ class EpochSampler(Sampler[int]):
         self.epoch = state["epoch"]
 
 
-def _mix(seed: int, epoch: int) -> int:
-    # Seeds of neighbouring runs and epochs must not meet: seed 0 epoch 1 is not seed 1 epoch 0.
+def mix(seed: int, epoch: int) -> int:
+    """One seed of two; those of neighbouring runs and epochs do not meet: seed 0 epoch 1, seed 1 epoch 0."""
     return (seed * 1_000_003 + epoch * 7_919 + 12_345) % (2**63)

@@ -1,8 +1,30 @@
-"""The table of data sets: one line for each."""
+"""The table of data sets, from the catalogue: a reader is imported when it is first asked for."""
 
 from __future__ import annotations
 
-from geomoe.datasets.datamodule import BlueMarbleDataModule
+import importlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from geomoe.catalogue import CATALOGUE
+
+if TYPE_CHECKING:
+    from geomoe.datasets.module import ImageDataModule
+
+
+class DataSets(Mapping[str, "type[ImageDataModule]"]):
+    """Name in a configuration -> class of the data module, imported on access."""
+
+    def __getitem__(self, name: str) -> type[ImageDataModule]:
+        module, _, kind = CATALOGUE[name].module.partition(":")
+        return getattr(importlib.import_module(module), kind)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(CATALOGUE)
+
+    def __len__(self) -> int:
+        return len(CATALOGUE)
+
 
 #: Name in a configuration -> data module, which takes the keys of ``data`` (but name) and ``seed``.
-DATASETS: dict[str, type[BlueMarbleDataModule]] = {"bluemarble": BlueMarbleDataModule}
+DATASETS = DataSets()

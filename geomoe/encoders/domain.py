@@ -12,7 +12,7 @@ from geomoe.errors import ConfigError
 from geomoe.types import UNKNOWN_DOMAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import ArrayLike
 
@@ -21,18 +21,28 @@ class DomainEmbedding(LocationEncoder):
     """``domain``: one learned vector for each domain id, and one for "unknown" (id -1).
 
     Its single feature is the id itself. Coordinates play no part: a sample of a known domain is known
-    even where its place is not, so ``has_location`` is not read.
+    even where its place is not, so ``has_location`` is not read. The vector of a domain that training
+    never saw would be whatever it was drawn as, so such a domain counts as unknown.
 
     Args:
         num_domains: ids are 0 to num_domains - 1.
         out_dim: width of the embedding.
         noise: standard deviation of the noise on the embedding, in training.
+        trained: ids that training has samples of; none: all of them.
 
     Raises:
-        ConfigError: num_domains is missing or below 1.
+        ConfigError: num_domains is missing or below 1, or a trained id outside its range.
     """
 
-    def __init__(self, num_domains: int | None, out_dim: int = 64, noise: float = 0.0) -> None:
+    trained: Tensor
+
+    def __init__(
+        self,
+        num_domains: int | None,
+        out_dim: int = 64,
+        noise: float = 0.0,
+        trained: Sequence[int] | None = None,
+    ) -> None:
         if num_domains is None:
             msg = "num_domains: the encoder domain needs the number of domains of the data set"
             raise ConfigError(msg)
@@ -40,10 +50,17 @@ class DomainEmbedding(LocationEncoder):
         check_size("out_dim", out_dim)
         super().__init__(1, out_dim, nn.Embedding(num_domains, out_dim), noise=noise)
         self.num_domains = num_domains
+        ids = range(num_domains) if trained is None else trained
+        if not set(ids) <= set(range(num_domains)):
+            msg = f"trained: expected domain ids from 0 to {num_domains - 1}; got {sorted(ids)}"
+            raise ConfigError(msg)
+        mask = torch.zeros(num_domains, dtype=torch.bool)
+        mask[list(ids)] = True
+        self.register_buffer("trained", mask, persistent=False)  # a fact on the data, kept with its facts
 
     @torch.compiler.disable
     def features(self, lonlat: Tensor, domain: Tensor | None = None) -> Tensor:
-        """The ids as (B, 1) float32 (exact below 2^24); -1 where the domain is unknown.
+        """The ids as (B, 1) float32 (exact below 2^24); -1 where the domain is unknown or was never trained.
 
         Args:
             lonlat: (B, 2); only its length and device are read.
@@ -62,7 +79,8 @@ class DomainEmbedding(LocationEncoder):
             limit = f"-1 (unknown) or 0 to {self.num_domains - 1}"
             msg = f"domain: expected {limit}; got {int(domain[bad][0])} in {int(bad.sum())} rows"
             raise ConfigError(msg)
-        return domain.to(torch.float32)[:, None]
+        known = (domain >= 0) & self.trained.to(domain.device)[domain.clamp(min=0)]
+        return torch.where(known, domain, UNKNOWN_DOMAIN).to(torch.float32)[:, None]
 
     def embed(self, features: Tensor, has_location: Tensor | None = None) -> Tensor:
         """Vectors of the ids in (B, 1) ``features``: (B, L) float32."""

@@ -38,6 +38,7 @@ class EncoderOptions:
     noise: float
     freeze: bool
     num_domains: int | None
+    trained_domains: Sequence[int] | None
     architecture: Mapping[str, Any] | None
 
     @property
@@ -69,7 +70,7 @@ ENCODERS: dict[str, Callable[[EncoderOptions], LocationEncoder]] = {
     "wrap": lambda o: WrapEncoder(**o.head),
     "cartesian3d": lambda o: Cartesian3DEncoder(**o.head),
     "geoclip": lambda o: GeoCLIPEncoder(o.capsules, **o.head, freeze=o.freeze),
-    "domain": lambda o: DomainEmbedding(o.num_domains, out_dim=o.out_dim, noise=o.noise),
+    "domain": lambda o: DomainEmbedding(o.num_domains, o.out_dim, o.noise, o.trained_domains),
 }
 
 
@@ -84,6 +85,7 @@ def create_encoder(
     noise: float = 0.0,
     freeze: bool = True,
     num_domains: int | None = None,
+    trained_domains: Sequence[int] | None = None,
     architecture: Mapping[str, Any] | None = None,
 ) -> LocationEncoder:
     """Make a location encoder by name.
@@ -98,6 +100,7 @@ def create_encoder(
         noise: standard deviation of Gaussian noise on the standardised features, in training.
         freeze: keep pretrained weights fixed.
         num_domains: for domain: how many domains there are.
+        trained_domains: for domain: ids that training has samples of; none: all of them.
         architecture: an encoder's ``architecture``, to rebuild it without its weights file; its state
             dict must be loaded afterwards.
 
@@ -123,6 +126,7 @@ def create_encoder(
         noise,
         freeze,
         num_domains,
+        trained_domains,
         architecture,
     )
     return ENCODERS[name](options)

@@ -24,6 +24,8 @@ def draw(data: dict[str, Any]) -> dict[str, Figure]:
         data: a report's plain data.
     """
     figures = {"regions": regions(data), "reliability": reliability(data)}
+    for what in data["scores"][str(data["experts"])].get("groups", {}):
+        figures[f"by_{what}"] = grouping(data, what)
     if data["experts_report"] is not None:
         figures["forced_experts"] = forced(data["experts_report"])
         figures["expert_cka"] = cka(data["experts_report"])
@@ -32,14 +34,24 @@ def draw(data: dict[str, Any]) -> dict[str, Figure]:
 
 def regions(data: dict[str, Any]) -> Figure:
     """Accuracy in each region as bars with intervals, one colour for each choice of experts."""
-    main = data["scores"][str(data["experts"])]
-    names = list(main["regions"])
-    choices = [choice for choice in ("all", "shared") if choice in data["scores"]] or list(data["scores"])
+    return _bars(data, {choice: scores["regions"] for choice, scores in data["scores"].items()})
+
+
+def grouping(data: dict[str, Any], what: str) -> Figure:
+    """The same for a data set's further groups, such as years."""
+    parts = {choice: scores["groups"][what]["parts"] for choice, scores in data["scores"].items()}
+    return _bars(data, parts)
+
+
+def _bars(data: dict[str, Any], groups: dict[str, dict[str, dict[str, Any]]]) -> Figure:
+    main = groups[str(data["experts"])]
+    names = list(main)
+    choices: list[str] = [choice for choice in ("all", "shared") if choice in groups] or list(groups)
     figure = Figure(figsize=(1.6 + 1.2 * max(len(names), 3), 4), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / len(choices)
     for number, choice in enumerate(choices):
-        parts = [data["scores"][choice]["regions"][name] for name in names]
+        parts = [groups[choice][name] for name in names]
         height = np.array([100 * part["accuracy"] for part in parts])
         x = np.arange(len(names)) + (number - (len(choices) - 1) / 2) * width
         label = NAMES.get(choice, f"expert {choice}") if data["algorithm"] == "moge" else data["algorithm"]
@@ -48,7 +60,7 @@ def regions(data: dict[str, Any]) -> Figure:
             ends = 100 * np.array([part["accuracy_interval"] for part in parts])
             error = np.clip(np.stack([height - ends[:, 0], ends[:, 1] - height]), 0, None)
             axes.errorbar(x, height, error, fmt="none", ecolor="#333333", capsize=3)
-    ticks = [_tick(name, main["regions"][name]["count"], data["held_out"]) for name in names]
+    ticks = [_tick(name, main[name]["count"], data["held_out"]) for name in names]
     axes.set_xticks(np.arange(len(names)), ticks)
     axes.set_ylabel("accuracy (%)")
     axes.set_title(f"{data['algorithm']}, {data['data']}, {data['split']}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe.errors import InputError
 from geomoe.evaluation.experts import cka_matrices, forced_choices, forced_matrices, routing_stats
+from geomoe.evaluation.official import official_scores
 from geomoe.evaluation.report import FORMAT, Report
 from geomoe.evaluation.scores import score
 from geomoe.inference import Predictor, load, open_split, predict_many
@@ -35,13 +36,16 @@ def evaluate(
     Overall, per-region and worst-region accuracy, macro F1, calibration error, counts, and
     bootstrap intervals blocked in space (whole spatial blocks are drawn, because neighbours are
     not independent). Where a region was held out, the source regions and the held-out region are
-    scored apart. With experts="all", a MoGE checkpoint is also judged by its shared expert alone
-    (MoGE-SE), and its experts are looked into: the forced-expert matrix, routing entropy and load,
-    and the experts' CKA.
+    scored apart. Where the data set has further groups (years), they are scored too. With
+    experts="all", a MoGE checkpoint is also judged by its shared expert alone (MoGE-SE), and its
+    experts are looked into: the forced-expert matrix, routing entropy and load, and the experts' CKA.
+
+    On a data set of WILDS, and where the extra ``wilds`` is installed, wilds' own scores of the same
+    predictions stand beside ours.
 
     Args:
         checkpoint: a file written by ``geomoe train``.
-        split: train, val, test or held_out.
+        split: train, val, test, held_out, or another split of the data set (FMoW's id_test).
         experts: "all", "shared" or the number of one specialist that answers alone.
         data_root: folder of the data; default: where the run found it.
         bootstrap: resamples for each interval; 0: no intervals.
@@ -67,12 +71,15 @@ def evaluate(
     predictions = predict_many(predictor, dataset, choices, batch_size=batch_size)
     held_out = predictor.config.data.held_out
     wanted = [choice for choice in choices if choice in (experts, "shared")]
+    uncounted = predictor.info.get("uncounted", [])
+    groupings = dataset.groupings() if hasattr(dataset, "groupings") else {}
     scores = {
         str(choice): score(
-            predictions[choice], predictor.domains, held_out, bootstrap=bootstrap, confidence=confidence
+            predictions[choice], predictor.domains, held_out,
+            uncounted=uncounted, groupings=groupings, bootstrap=bootstrap, confidence=confidence,
         )
         for choice in wanted
-    }
+    }  # fmt: skip
     report = None
     if inside:
         report = {
@@ -84,8 +91,12 @@ def evaluate(
             "cka": cka_matrices(predictor, dataset),
         }
     facts = _facts(predictor, checkpoint, split, experts)
-    boot = {"samples": bootstrap, "confidence": confidence, "unit": "spatial block"}
-    return Report({**facts, "bootstrap": boot, "scores": scores, "experts_report": report})
+    unit = getattr(dataset, "block_unit", "spatial block")
+    boot = {"samples": bootstrap, "confidence": confidence, "unit": unit}
+    judged = {str(choice): predictions[choice] for choice in wanted}
+    official = official_scores(predictor.config.data.name, dataset, judged, scores)
+    found = {"bootstrap": boot, "scores": scores, "official": official, "experts_report": report}
+    return Report({**facts, **found})
 
 
 def _choices(predictor: Predictor, experts: Experts, inside: bool) -> Sequence[BlockExperts]:
@@ -112,4 +123,5 @@ def _facts(
         "experts": experts,
         "classes": predictor.classes,
         "regions": predictor.domains,
+        "uncounted": predictor.info.get("uncounted", []),
     }

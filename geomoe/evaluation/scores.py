@@ -9,10 +9,11 @@ import numpy as np
 from geomoe import metrics
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from geomoe.datasets.base import Grouping as Groups
     from geomoe.inference import Predictions
 
 BINS = 15  # of confidence, for the calibration error and the reliability diagram
@@ -23,6 +24,8 @@ def score(
     regions: Sequence[str],
     held_out: str | None = None,
     *,
+    uncounted: Collection[str] = (),
+    groupings: Mapping[str, Groups] | None = None,
     bootstrap: int = 1000,
     confidence: float = 0.95,
 ) -> dict[str, Any]:
@@ -32,33 +35,41 @@ def score(
         predictions: on one split.
         regions: names, by domain id; samples of an unknown region (-1) count in ``overall`` alone.
         held_out: the region that was left out of training, if any.
+        uncounted: regions that are scored and never are the worst (FMoW's "Other").
+        groupings: further groups by what they are (a data set's :meth:`groupings`), one id a sample.
         bootstrap: resamples of spatial blocks for each interval; 0: no intervals.
         confidence: of the intervals.
 
     Returns:
         ``overall`` (see :func:`part`), ``regions`` (name -> part, those with samples), ``worst`` (name
         of the region with the lowest accuracy; its interval is that region's own), ``reliability``,
-        and under a held-out protocol ``source`` (all other regions together), ``source_worst`` and
-        ``held_out``; None where there are no such samples.
+        ``groups`` (what -> ``parts``: name -> part, and ``worst``), and under a held-out protocol
+        ``source`` (all other regions together), ``source_worst`` and ``held_out``; None where there are
+        no such samples.
     """
     domain = predictions.domain
 
     def of(rows: NDArray[np.bool_]) -> dict[str, Any]:
         return part(predictions, rows, bootstrap=bootstrap, confidence=confidence)
 
-    by_region = {
-        name: of(domain == number) for number, name in enumerate(regions) if (domain == number).any()
-    }
+    def by_name(names: Sequence[str], ids: NDArray[np.int64]) -> dict[str, dict[str, Any]]:
+        return {name: of(ids == number) for number, name in enumerate(names) if (ids == number).any()}
+
+    by_region = by_name(regions, domain)
     sources = [name for name in by_region if name != held_out] if held_out is not None else []
     source = (domain >= 0) & (domain != list(regions).index(held_out)) if sources and held_out else None
     return {
         "overall": of(np.ones(len(predictions), dtype=bool)),
-        "worst": _worst(by_region),
+        "worst": _worst(by_region, uncounted),
         "regions": by_region,
         "source": None if source is None else of(source),
-        "source_worst": _worst({name: by_region[name] for name in sources}),
+        "source_worst": _worst({name: by_region[name] for name in sources}, uncounted),
         "held_out": by_region.get(held_out) if held_out is not None else None,
         "reliability": reliability(predictions),
+        "groups": {
+            what: {"parts": (parts := by_name(one.names, one.ids)), "worst": _worst(parts, one.uncounted)}
+            for what, one in (groupings or {}).items()
+        },
     }
 
 
@@ -113,5 +124,6 @@ def reliability(predictions: Predictions) -> dict[str, list[Any]]:
     return {"edges": edges.tolist(), "count": count.tolist(), "confidence": means[0], "accuracy": means[1]}
 
 
-def _worst(parts: dict[str, dict[str, Any]]) -> str | None:
-    return min(parts, key=lambda name: parts[name]["accuracy"]) if parts else None
+def _worst(parts: dict[str, dict[str, Any]], uncounted: Collection[str]) -> str | None:
+    counted = [name for name in parts if name not in uncounted]
+    return min(counted, key=lambda name: parts[name]["accuracy"]) if counted else None

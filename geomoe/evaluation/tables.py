@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from io import StringIO
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 NAMES = {"all": "all experts", "shared": "shared expert alone"}
 
@@ -15,7 +18,11 @@ NAMES = {"all": "all experts", "shared": "shared expert alone"}
 def report_text(data: dict[str, Any], width: int) -> str:
     """Text of one report (its plain data)."""
     parts: list[str | Table] = [_heading(data)]
-    parts += [_scores(data, choice) for choice in data["scores"]]
+    for choice, scores in data["scores"].items():
+        parts.append(_scores(data, choice))
+        parts += [_groups(what, groups) for what, groups in scores.get("groups", {}).items()]
+    if data.get("official") is not None:
+        parts += _official(data["official"], data["scores"])
     if data["experts_report"] is not None:
         parts += _experts(data["experts_report"])
     return render(parts, width)
@@ -56,7 +63,7 @@ def interval(pair: list[float] | None) -> str:
 def _heading(data: dict[str, Any]) -> str:
     protocol = f"{data['held_out']} held out" if data["held_out"] else "all regions"
     boot = data["bootstrap"]
-    how = f"{boot['samples']} resamples of spatial blocks" if boot["samples"] else "not computed"
+    how = f"{boot['samples']} resamples of {boot['unit']}s" if boot["samples"] else "not computed"
     return (
         f"{data['algorithm']} on {data['data']}, split {data['split']}, {protocol}, seed {data['seed']}\n"
         f"{data['checkpoint']}\n"
@@ -67,8 +74,18 @@ def _heading(data: dict[str, Any]) -> str:
 def _scores(data: dict[str, Any], choice: str) -> Table:
     scores = data["scores"][choice]
     name = NAMES.get(choice, f"expert {choice} alone") if data["algorithm"] == "moge" else data["algorithm"]
-    table = new_table(name, "", "accuracy", "interval", "macro F1", "ECE", "samples", "blocks")
-    for label, part in score_rows(scores, data["held_out"]):
+    return _parts(name, score_rows(scores, data["held_out"], data.get("uncounted", ())))
+
+
+def _groups(what: str, groups: dict[str, Any]) -> Table:
+    parts, worst = groups["parts"], groups["worst"]
+    rows = [(f"worst {what} ({worst})", parts[worst])] if worst is not None else []
+    return _parts(f"by {what}", rows + [(f"  {name}", part) for name, part in parts.items()])
+
+
+def _parts(title: str, rows: list[tuple[str, dict[str, Any]]]) -> Table:
+    table = new_table(title, "", "accuracy", "interval", "macro F1", "ECE", "samples", "blocks")
+    for label, part in rows:
         table.add_row(
             label, percent(part["accuracy"]), interval(part["accuracy_interval"]), percent(part["macro_f1"]),
             percent(part["calibration_error"]), str(part["count"]), str(part["blocks"]),
@@ -76,8 +93,13 @@ def _scores(data: dict[str, Any], choice: str) -> Table:
     return table
 
 
-def score_rows(scores: dict[str, Any], held_out: str | None) -> list[tuple[str, dict[str, Any]]]:
-    """Label and score of each line: with a region held out, source and held-out are told apart."""
+def score_rows(
+    scores: dict[str, Any], held_out: str | None, uncounted: Collection[str] = ()
+) -> list[tuple[str, dict[str, Any]]]:
+    """Label and score of each line: with a region held out, source and held-out are told apart.
+
+    Regions that never are the worst one are marked.
+    """
     kind = "region" if held_out is None else "source region"
     main, worst = (
         (scores["overall"], scores["worst"])
@@ -91,7 +113,19 @@ def score_rows(scores: dict[str, Any], held_out: str | None) -> list[tuple[str, 
         rows.append((f"worst {kind} ({worst})", scores["regions"][worst]))
     if scores["held_out"] is not None:
         rows.append((f"held-out region ({held_out})", scores["held_out"]))
-    return rows + [(f"  {name}", part) for name, part in scores["regions"].items()]
+    marks = dict.fromkeys(uncounted, " (never worst)")
+    return rows + [(f"  {name}{marks.get(name, '')}", part) for name, part in scores["regions"].items()]
+
+
+def _official(official: dict[str, Any], scores: dict[str, Any]) -> list[str | Table]:
+    if official["problem"]:
+        return [f"wilds' own eval() cannot be had: {official['problem']}"]
+    table = new_table("wilds' own eval() beside ours", "metric", "experts", "wilds", "geomoe", "")
+    for row in official["rows"]:
+        verdict = "same" if row["equal"] else "DIFFERENT"
+        numbers = (f"{row[who]:.7f}" for who in ("wilds", "geomoe"))
+        table.add_row(row["metric"], row["experts"] if len(scores) > 1 else "", *numbers, verdict)
+    return [table]
 
 
 def _experts(report: dict[str, Any]) -> list[str | Table]:

@@ -88,7 +88,7 @@ def predict_dataset(
         predictor: from :func:`geomoe.load`.
         dataset: a data set whose samples have raw ``image``, ``label``, ``lon``, ``lat`` and
             ``domain`` (see docs/formats.md), or a data module of such data sets.
-        split: which part of a data module: train, val, test or held_out.
+        split: which part of a data module: train, val, test, held_out, or another of its splits.
         experts: "all", "shared", the number of one specialist, or a tuple of these, one for each block.
         batch_size: images in a forward pass.
         num_workers: processes that read images; 0: this one.
@@ -158,7 +158,7 @@ def batches(
     )
     start = 0
     for sample in loader:
-        image = sample["image"]
+        image = sample["image"].float()  # bytes, where they come from a cache
         yield rows[start : start + len(image)], image
         start += len(image)
 
@@ -175,7 +175,7 @@ def open_split(predictor: Predictor, split: str, root: str | None = None) -> Any
 
     Args:
         predictor: from :func:`geomoe.load`.
-        split: train, val, test or held_out.
+        split: train, val, test, held_out, or another split of the data set.
         root: folder of the data; default: that of the run.
 
     Raises:

@@ -6,8 +6,11 @@ from geomoe.metrics.classification import (
     expected_calibration_error,
     group_accuracy,
     macro_f1,
+    macro_recall,
     worst_group,
 )
+from geomoe.metrics.fmow import FMoWScores, fmow_scores
+from geomoe.metrics.growth import Growth, domain_growth
 from geomoe.metrics.information import MutualInformation, mutual_information
 from geomoe.metrics.intervals import (
     Interval,
@@ -28,17 +31,22 @@ from geomoe.metrics.similarity import expert_cka
 
 __all__ = [
     "Entropy",
+    "FMoWScores",
     "GroupScore",
+    "Growth",
     "Interval",
     "Load",
     "MutualInformation",
     "accuracy",
     "block_bootstrap",
     "dead_experts",
+    "domain_growth",
     "expected_calibration_error",
     "expert_cka",
+    "fmow_scores",
     "group_accuracy",
     "macro_f1",
+    "macro_recall",
     "mutual_information",
     "routing_entropy",
     "routing_load",

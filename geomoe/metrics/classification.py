@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchmetrics.functional.classification import multiclass_calibration_error, multiclass_f1_score
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from geomoe.errors import InputError
 from geomoe.metrics.arrays import Values, as_array, as_ids, check_rows, check_some
@@ -100,14 +100,39 @@ def macro_f1(predictions: Values, labels: Values) -> float:
     Raises:
         InputError: as in :func:`accuracy`, or a negative class id.
     """
+    hits, true, answered = _counts(predictions, labels)
+    return float((2 * hits / (true + answered)).mean())
+
+
+def macro_recall(predictions: Values, labels: Values) -> float:
+    """Mean recall over the classes that occur among the labels: balanced accuracy.
+
+    Args:
+        predictions: (n,) class ids.
+        labels: (n,) class ids.
+
+    Raises:
+        InputError: as in :func:`macro_f1`.
+    """
+    hits, true, _ = _counts(predictions, labels)
+    return float((hits / true).mean())
+
+
+def _counts(predictions: Values, labels: Values) -> tuple[NDArray[np.int64], ...]:
+    """Of each class that occurs among the labels: samples got right, of that class, taken for it.
+
+    Counted here and not by torchmetrics, whose float32 is not the last digit of scikit-learn (and WILDS).
+    """
     predicted, true = _pair(predictions, labels)
     for name, ids in (("predictions", predicted), ("labels", true)):
         if ids.min() < 0:
             raise InputError(f"{name}: class ids start at 0; got {ids.min()}")
-    ids = np.union1d(predicted, true)  # dense ids: one class costs one row, however large its number
-    dense = [torch.from_numpy(np.searchsorted(ids, values)) for values in (predicted, true)]
-    each = multiclass_f1_score(dense[0], dense[1], num_classes=max(len(ids), 2), average="none")
-    return float(each[np.searchsorted(ids, np.unique(true))].double().mean())
+    classes, position = np.unique(true, return_inverse=True)  # one class costs one row, however large its id
+    size = len(classes)
+    answer = np.searchsorted(classes, predicted).clip(max=size - 1)
+    answered = np.bincount(answer[classes[answer] == predicted], minlength=size)
+    hits = np.bincount(position[predicted == true], minlength=size)
+    return hits, np.bincount(position, minlength=size), answered
 
 
 def expected_calibration_error(probabilities: Values, labels: Values, bins: int = 15) -> float:

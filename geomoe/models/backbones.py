@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Iterable
 from typing import Any
 
 import timm
@@ -15,6 +16,7 @@ from geomoe.models.vit import check_vit
 from geomoe.models.weights import load_timm, load_weights
 
 QUICK = "vit_quick"
+_VIT_MODULES = ["vision_transformer", "deit"]  # of timm
 
 # Strides of the quick stem's three 3x3 convolutions, by patch size.
 _STRIDES = {4: (1, 2, 2), 8: (2, 2, 2)}
@@ -102,7 +104,7 @@ def create_backbone(
         CheckpointError: weights that are missing, foreign, or cannot be fetched.
         DependencyNotFoundError: torchgeo weights without torchgeo.
     """
-    _check_sizes(num_classes, image_size, bands, drop_path)
+    check_sizes(num_classes, image_size, bands, drop_path)
     if name == QUICK:
         vit = _create_quick(num_classes, image_size, patch_size or 8, bands, drop_path, weights)
     else:
@@ -143,7 +145,12 @@ def _create_quick(
     )
 
 
-def _check_sizes(num_classes: int, image_size: int, bands: int, drop_path: float) -> None:
+def check_sizes(num_classes: int, image_size: int, bands: int, drop_path: float) -> None:
+    """Check the numbers that every network is built from.
+
+    Raises:
+        ConfigError: a number out of its range.
+    """
     for key, value in (("num_classes", num_classes), ("image_size", image_size), ("bands", bands)):
         if value < 1:
             raise ConfigError(f"{key}: expected at least 1; got {value}")
@@ -159,14 +166,23 @@ def _check_patches(name: str, image_size: int, patch_size: int) -> None:
 
 
 def _check_name(name: str) -> None:
-    architecture = name.split(".", 1)[0]
-    modules = ["vision_transformer", "deit"]
-    if timm.is_model(architecture) and timm.models.is_model_in_modules(architecture, modules):
+    if is_plain_vit(name):
         return
-    if timm.is_model(architecture):
+    if timm.is_model(name.split(".", 1)[0]):
         raise ConfigError(
-            f"backbone: {name} is not a plain timm vision transformer; try vit_tiny_patch16_224"
+            f"backbone: {name} is not a plain timm vision transformer, which this method needs "
+            f"(erm and erm_le take any network); try vit_tiny_patch16_224"
         )
-    names = [QUICK, *(n for module in modules for n in timm.list_models(module=module))]
-    near = difflib.get_close_matches(architecture, names, n=1, cutoff=0.0)
-    raise ConfigError(f"backbone: no {QUICK} and no timm model is called {name!r}; nearest: {near[0]}")
+    raise ConfigError(no_such_backbone(name, [n for m in _VIT_MODULES for n in timm.list_models(module=m)]))
+
+
+def is_plain_vit(name: str) -> bool:
+    """Whether a name is that of one of timm's vision transformers, DeiTs included."""
+    architecture = name.split(".", 1)[0]
+    return timm.is_model(architecture) and timm.models.is_model_in_modules(architecture, _VIT_MODULES)
+
+
+def no_such_backbone(name: str, known: Iterable[str]) -> str:
+    """One line on a name that nobody has, with the nearest of those known."""
+    near = difflib.get_close_matches(name.split(".", 1)[0], [QUICK, *known], n=1, cutoff=0.0)
+    return f"backbone: no {QUICK} and no timm model is called {name!r}; nearest: {near[0]}"

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
+from geomoe.models.networks import check_network, pooled_features, width
 from geomoe.models.plain import refuse_choice
-from geomoe.models.vit import check_vit, image_features
 from geomoe.types import Experts, ModelOutput
 
 if TYPE_CHECKING:
@@ -20,25 +20,26 @@ class LocationViT(nn.Module):
     """LayerNorm(image features) ++ LayerNorm(location embedding), then one linear classifier.
 
     Args:
-        backbone: a timm VisionTransformer; its own classifier is taken off.
+        backbone: a timm network, a vision transformer or another one; its own classifier is taken off.
         encoder: the location encoder phi.
         num_classes: C; default: as many as the backbone's classifier has.
 
     Raises:
-        ConfigError: another kind of network, or no classes.
+        ConfigError: a network without timm's interface, a vision transformer with a pass of its own, or no
+            classes.
     """
 
     def __init__(self, backbone: nn.Module, encoder: LocationEncoder, num_classes: int | None = None) -> None:
         super().__init__()
-        vit = check_vit(backbone)
-        classes = vit.num_classes if num_classes is None else num_classes
+        network = check_network(backbone)
+        classes = int(network.num_classes) if num_classes is None else num_classes  # type: ignore[arg-type]
         if classes < 1:
             raise ConfigError(f"num_classes: expected at least 1; got {classes}")
-        vit.reset_classifier(0)
-        self.backbone, self.encoder = vit, encoder
-        self.norm_image = nn.LayerNorm(vit.num_features)
+        network.reset_classifier(0)  # type: ignore[operator]
+        self.backbone, self.encoder = network, encoder
+        self.norm_image = nn.LayerNorm(width(network))
         self.norm_location = nn.LayerNorm(encoder.out_dim)
-        self.head = nn.Linear(vit.num_features + encoder.out_dim, classes)
+        self.head = nn.Linear(width(network) + encoder.out_dim, classes)
 
     def forward(
         self,
@@ -71,7 +72,7 @@ class LocationViT(nn.Module):
         """
         refuse_choice(experts, "LocationViT")
         place = embed_places(self.encoder, lonlat, has_location, domain, location_features)
-        features = image_features(self.backbone, image)
+        features = pooled_features(self.backbone, image)
         both = torch.cat([self.norm_image(features), self.norm_location(place)], dim=1)
         return ModelOutput(self.head(both), features)
 

@@ -1,29 +1,29 @@
-"""The baseline network (ERM): a vision transformer that ignores places."""
+"""The baseline network (ERM): a backbone that ignores places."""
 
 from __future__ import annotations
 
 from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
-from geomoe.models.vit import check_vit, image_features
+from geomoe.models.networks import check_network, classify, pooled_features
 from geomoe.types import Experts, ModelOutput
 
 
 class PlainViT(nn.Module):
-    """A timm vision transformer behind the signature that all networks share.
+    """A timm network, a vision transformer or another one, behind the signature that all networks share.
 
     Args:
-        backbone: a timm VisionTransformer with its classifier.
+        backbone: a timm network with its classifier.
 
     Raises:
-        ConfigError: another kind of network.
+        ConfigError: a network without timm's interface, or a vision transformer with a pass of its own.
     """
 
     encoder = None
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__()
-        self.backbone = check_vit(backbone)
+        self.backbone = check_network(backbone)
 
     def forward(
         self,
@@ -43,8 +43,8 @@ class PlainViT(nn.Module):
             InputError: images of another size or number of bands.
         """
         refuse_choice(experts, "PlainViT")
-        features = image_features(self.backbone, image)
-        return ModelOutput(self.backbone.head(features), features)
+        features = pooled_features(self.backbone, image)
+        return ModelOutput(classify(self.backbone, features), features)
 
 
 def refuse_choice(experts: Experts, network: str) -> None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import logging
 import os
 import pickle
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
@@ -42,11 +42,23 @@ def load_weights(vit: VisionTransformer, weights: str, name: str) -> None:
         CheckpointError: a file that is missing, foreign, corrupt or of another network.
         DependencyNotFoundError: torchgeo weights without torchgeo.
     """
+    torchgeo = weights.startswith("torchgeo:")
+    bands = _bands(vit) if torchgeo else 0
+    optional = _TORCHGEO_OPTIONAL if torchgeo else _HEAD
+    load_backbone(vit, network_state(weights, name, bands), where=weights, optional=optional)
+
+
+def network_state(weights: str, name: str, bands: int) -> dict[str, Any]:
+    """The tensors of weights by name ("torchgeo:NAME", for ``bands`` bands) or of a local file.
+
+    Raises:
+        ConfigError: torchgeo has no such weights, or has them for another network or other bands.
+        CheckpointError: a file that is missing, foreign or corrupt, or weights that do not load.
+        DependencyNotFoundError: torchgeo weights without torchgeo.
+    """
     if weights.startswith("torchgeo:"):
-        state = _torchgeo_state(weights.removeprefix("torchgeo:"), name, _bands(vit))
-        load_backbone(vit, state, where=weights, optional=_TORCHGEO_OPTIONAL)
-    else:
-        load_backbone(vit, read_state(weights), where=weights)
+        return _torchgeo_state(weights.removeprefix("torchgeo:"), name, bands)
+    return read_state(weights)
 
 
 def load_backbone(
@@ -75,7 +87,28 @@ def load_backbone(
         found = {key: value for key, value in found.items() if key not in _HEAD}
     if not isinstance(getattr(vit, "head", None), nn.Linear):
         found = {key: value for key, value in found.items() if key not in _HEAD}
-    missing = [key for key in own if key not in found and key not in (*optional, *head)]
+    refuse_foreign(where, own, found, {*optional, *head})
+    vit.load_state_dict({**own, **found})
+    fresh = [key for key in own if key not in found]
+    if fresh:
+        log.warning("%s: no fitting %s; these start anew", where, ", ".join(fresh))
+
+
+def refuse_foreign(
+    where: str, own: Mapping[str, Tensor], found: Mapping[str, Tensor], optional: Collection[str]
+) -> None:
+    """Refuse tensors that are not a network's own, name by name and shape by shape.
+
+    Args:
+        where: what to call the weights.
+        own: the network's tensors.
+        found: those of the weights.
+        optional: names that may be missing.
+
+    Raises:
+        CheckpointError: keys missing, left over or of another shape; all of them are named.
+    """
+    missing = [key for key in own if key not in found and key not in optional]
     extra = [key for key in found if key not in own]
     shapes = [
         f"{key} {tuple(value.shape)} instead of {tuple(own[key].shape)}"
@@ -85,10 +118,6 @@ def load_backbone(
     faults = [_some("missing", missing), _some("left over", extra), _some("of another shape", shapes)]
     if any(faults):
         raise CheckpointError(f"{where}: weights of another network: {'; '.join(f for f in faults if f)}")
-    vit.load_state_dict({**own, **found})
-    fresh = [key for key in own if key not in found]
-    if fresh:
-        log.warning("%s: no fitting %s; these start anew", where, ", ".join(fresh))
 
 
 def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -207,7 +236,8 @@ def _nearest(weight: str) -> str:
 
     from torchgeo.models import get_model_weights, list_models
 
-    names = [str(entry) for model in list_models() if "vit" in model for entry in get_model_weights(model)]
+    models = [model for model in list_models() if model.startswith(("vit", "resnet", "swin"))]
+    names = [str(entry) for model in models for entry in get_model_weights(model)]
     near = difflib.get_close_matches(weight, names, n=1, cutoff=0.3)
     return f"; nearest: {near[0]}" if near else ""
 

@@ -15,36 +15,58 @@ if TYPE_CHECKING:
 
 
 class RegionMetrics(Metric):
-    """Loss and accuracy overall, in each region, and in the worst region that has samples.
+    """Loss, accuracy and macro F1 overall; accuracy in each region and in the worst that has samples.
 
     Args:
         regions: names; a sample's domain id is its region's position. Samples of unknown domain (-1)
             count in the overall numbers only.
+        uncounted: regions that never are the worst one (FMoW's "Other").
+        num_classes: C.
     """
 
     full_state_update = False
     correct: Tensor
     count: Tensor
     loss: Tensor
+    hits: Tensor
+    true: Tensor
+    answered: Tensor
 
-    def __init__(self, regions: Sequence[str], **kwargs: Any) -> None:  # noqa: ANN401 - torchmetrics' own
+    def __init__(
+        self,
+        regions: Sequence[str],
+        uncounted: Sequence[str] = (),
+        *,
+        num_classes: int,
+        **kwargs: Any,  # noqa: ANN401 - torchmetrics' own
+    ) -> None:
         super().__init__(**kwargs)
-        self.regions = list(regions)
+        self.regions, self.uncounted = list(regions), set(uncounted)
         slots = len(self.regions) + 1  # the last one: unknown domain (-1 counts from the end)
         zeros = torch.zeros(slots, dtype=torch.int64)
         self.add_state("correct", zeros, dist_reduce_fx="sum")
         self.add_state("count", zeros.clone(), dist_reduce_fx="sum")
+        for name in ("hits", "true", "answered"):  # samples of each class: got right, of it, taken for it
+            self.add_state(name, torch.zeros(num_classes, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("loss", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
     def update(self, logits: Tensor, label: Tensor, domain: Tensor) -> None:
         """Add a batch: logits (B, C), label (B,), domain (B,) with -1 where unknown."""
         slot = torch.where(domain < 0, len(self.regions), domain)
-        self.count.index_add_(0, slot, torch.ones_like(slot))
-        self.correct.index_add_(0, slot, (logits.argmax(dim=1) == label).to(slot.dtype))
+        predicted, one = logits.argmax(dim=1), torch.ones_like(slot)
+        right = (predicted == label).to(slot.dtype)
+        self.count.index_add_(0, slot, one)
+        self.correct.index_add_(0, slot, right)
+        self.hits.index_add_(0, label, right)
+        self.true.index_add_(0, label, one)
+        self.answered.index_add_(0, predicted, one)
         self.loss += cross_entropy(logits.float(), label, reduction="sum").double()
 
     def compute(self) -> dict[str, float]:
-        """``loss``, ``acc``, ``worst_region_acc`` and ``acc_<region>`` for each region with samples."""
+        """``loss``, ``acc``, ``macro_f1``, ``mean_region_acc``, ``worst_region_acc``, each ``acc_<region>``.
+
+        Regions and classes without samples take no part.
+        """
         count, correct = self.count.tolist(), self.correct.tolist()
         total = max(sum(count), 1)
         by_region = {
@@ -53,12 +75,21 @@ class RegionMetrics(Metric):
             if samples
         }
         overall = sum(correct) / total
+        counted = [value for name, value in by_region.items() if name not in self.uncounted]
         return {
             "loss": self.loss.item() / total,
             "acc": overall,
-            "worst_region_acc": min(by_region.values(), default=overall),
+            "macro_f1": self._macro_f1(),
+            "mean_region_acc": sum(counted) / len(counted) if counted else overall,
+            "worst_region_acc": min(counted, default=overall),
             **{f"acc_{key_of(name)}": value for name, value in by_region.items()},
         }
+
+    def _macro_f1(self) -> float:
+        # as geomoe.metrics.macro_f1: over the classes that occur among the labels
+        present = self.true > 0
+        f1 = 2 * self.hits[present].cpu().double() / (self.true + self.answered)[present].cpu()
+        return f1.mean().item() if len(f1) else 0.0
 
 
 def key_of(name: str) -> str:

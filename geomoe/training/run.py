@@ -189,6 +189,7 @@ def _run(
         for logger in trainer.loggers:
             logger.log_hyperparams(task.config.as_dict())
         folder.write_facts(facts(task.config, _device(trainer), command, _data_facts(task, data)))
+        data.inner.write_index(folder.path)
     try:
         with stop.listen():
             trainer.fit(task, datamodule=data, ckpt_path=folder.last if going_on else None, weights_only=True)

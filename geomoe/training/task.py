@@ -46,7 +46,9 @@ class TrainingTask(LightningModule):
         self.algorithm = algorithm
         self.config = config
         self.info = dict(info)
-        self.val_metrics = RegionMetrics(self.info["domains"])
+        self.val_metrics = RegionMetrics(
+            self.info["domains"], self.info.get("uncounted", ()), num_classes=len(self.info["classes"])
+        )
         self.sums = EpochSums()
         self.blocks = sorted(config.model.moge_blocks) if config.algorithm == "moge" else []
         self._places: dict[str, Tensor] = {}

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from matplotlib.image import imread
 
+from geomoe.datasets.base import Grouping
 from geomoe.errors import DataError, OutputError
 from geomoe.evaluation import Report, compare
 from geomoe.evaluation.experts import forced_matrices, routing_stats
@@ -59,6 +60,21 @@ def test_saved_report_is_the_report(predictions, tmp_path):
 def test_a_report_without_experts_has_two_figures(predictions, tmp_path):
     folder = make_report(predictions, algorithm="erm").save(tmp_path)
     assert {file.name for file in folder.iterdir()} == {"report.json", "regions.png", "reliability.png"}
+
+
+def test_further_groupings_are_printed_and_drawn(predictions, tmp_path):
+    groups = {"year": Grouping(("2016", "2017"), np.arange(300) % 2)}
+    scores = score(predictions["all"], REGIONS, bootstrap=20, groupings=groups, uncounted=["Africa"])
+    report = make_report(predictions, algorithm="erm", scores={"all": scores}, uncounted=["Africa"])
+    worst, parts = scores["groups"]["year"]["worst"], scores["groups"]["year"]["parts"]
+    lines = [" ".join(line.split()) for line in report.table().splitlines()]
+    told = f"worst year ({worst}) {100 * parts[worst]['accuracy']:.1f}"
+    assert any(line.startswith(told) for line in lines)
+    assert any(line.startswith("Africa (never worst)") for line in lines)
+    folder = report.save(tmp_path)
+    assert {path.name for path in folder.glob("*.png")} == {"regions.png", "reliability.png", "by_year.png"}
+    assert len(np.unique(imread(folder / "by_year.png").reshape(-1, 4), axis=0)) > 10
+    assert Report.load(folder) == report
 
 
 def test_as_dict_is_a_copy_of_plain_values(predictions):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from geomoe.datasets.base import Grouping
 from geomoe.evaluation.scores import reliability, score
 
 REGIONS = ["Asia", "Europe", "Africa"]
@@ -114,3 +115,31 @@ def test_reliability_bins_give_the_calibration_error(predictions):
     error = score(chosen, REGIONS, bootstrap=0)["overall"]["calibration_error"]
     assert gap / 300 == pytest.approx(error, abs=1e-6)
     assert [value is None for value in bins["confidence"]] == [n == 0 for n in bins["count"]]
+
+
+def test_regions_that_never_are_the_worst(predictions):
+    chosen = predictions["all"]
+    plain = score(chosen, REGIONS, bootstrap=0)
+    found = score(chosen, REGIONS, bootstrap=0, uncounted=[plain["worst"]])
+    left = {name: part["accuracy"] for name, part in plain["regions"].items() if name != plain["worst"]}
+    assert found["worst"] == min(left, key=left.get)
+    assert found["regions"] == plain["regions"]  # scored all the same
+    assert score(chosen, REGIONS, bootstrap=0, uncounted=REGIONS)["worst"] is None
+    held = score(chosen, REGIONS, "Europe", bootstrap=0, uncounted=["Asia"])
+    assert held["source_worst"] == "Africa"
+    check(held["source"], chosen, [n for n in range(300) if chosen.domain[n] in (0, 2)])  # Asia counts there
+
+
+def test_further_groupings(predictions):
+    chosen = predictions["all"]
+    year = np.arange(300) % 4 - 1
+    groups = {"year": Grouping(("2015", "2016", "2017", "2018"), year, ("2015",))}
+    found = score(chosen, REGIONS, bootstrap=20, groupings=groups)["groups"]["year"]
+    assert list(found["parts"]) == ["2015", "2016", "2017"]  # nobody is of 2018, a quarter of no year
+    for number, name in enumerate(found["parts"]):
+        check(found["parts"][name], chosen, [n for n in range(300) if n % 4 == number + 1])
+        low, high = found["parts"][name]["accuracy_interval"]
+        assert low <= found["parts"][name]["accuracy"] <= high
+    counted = {name: found["parts"][name]["accuracy"] for name in ("2016", "2017")}
+    assert counted[found["worst"]] == min(counted.values())
+    assert score(chosen, REGIONS, bootstrap=0)["groups"] == {}

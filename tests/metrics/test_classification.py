@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import f1_score, recall_score
 
 from geomoe.errors import InputError
 from geomoe.metrics import (
@@ -11,6 +12,7 @@ from geomoe.metrics import (
     expected_calibration_error,
     group_accuracy,
     macro_f1,
+    macro_recall,
     worst_group,
 )
 
@@ -81,7 +83,19 @@ def test_macro_f1_equals_the_definition(seed, made):
     predictions, labels, _ = sample(classes=9, n=40, seed=seed)
     labels = np.where(labels == 3, 4, labels)  # class 3 is predicted but never true
     want = loop_macro_f1(predictions.tolist(), labels.tolist())
-    assert macro_f1(made(predictions), made(labels)) == pytest.approx(want, rel=1e-6)
+    assert macro_f1(made(predictions), made(labels)) == pytest.approx(want, rel=1e-14)
+    right = [np.mean(predictions[labels == c] == c) for c in np.unique(labels)]
+    assert macro_recall(made(predictions), made(labels)) == pytest.approx(np.mean(right), rel=1e-14)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_macro_means_are_those_of_scikit_learn_to_the_last_digit(seed):
+    rng = np.random.default_rng(seed)
+    labels = rng.choice([0, 2, 3, 17, 181], size=200, p=[0.7, 0.2, 0.05, 0.04, 0.01])
+    predictions = np.where(rng.random(200) < 0.5, labels, rng.integers(0, 182, 200))
+    options = {"average": "macro", "labels": np.unique(labels), "zero_division": 0}
+    assert macro_f1(predictions, labels) == f1_score(labels, predictions, **options)
+    assert macro_recall(predictions, labels) == recall_score(labels, predictions, **options)
 
 
 def test_macro_f1_by_hand():
@@ -130,6 +144,7 @@ BAD = [
     (lambda: group_accuracy([0, 1], [0, 1], [0]), "groups: expected 2 rows"),
     (lambda: group_accuracy([0, 1], [0, 1], [0, 2], ["a", "b"]), "2 names; got group id 2"),
     (lambda: macro_f1([0, -1], [0, 1]), "predictions: class ids start at 0; got -1"),
+    (lambda: macro_recall([0, 1], [0, -1]), "labels: class ids start at 0; got -1"),
     (lambda: expected_calibration_error([0.5, 0.5], [0, 1]), "probabilities: expected 2 axes"),
     (lambda: expected_calibration_error(TABLE, [0, 1]), "labels: expected 3 rows"),
     (lambda: expected_calibration_error([[3.0, -2.0]] * 3, [0, 1, 1]), r"\(not scores\); row 0"),

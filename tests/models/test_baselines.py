@@ -83,5 +83,7 @@ def test_refusals(encoder):
     with pytest.raises(ConfigError, match="num_classes: expected at least 1; got 0"):
         LocationViT(quick(), encoder, num_classes=0)
     for network in (PlainViT, lambda vit: LocationViT(vit, encoder)):
-        with pytest.raises(ConfigError, match="expected a timm VisionTransformer"):
+        with pytest.raises(
+            ConfigError, match=r"expected a timm network, such as .*; Linear has no forward_features"
+        ):
             network(torch.nn.Linear(1, 1))

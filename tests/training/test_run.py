@@ -101,6 +101,8 @@ def test_the_page_on_formats_names_what_a_run_writes(tiny):
     [
         ("val_acc", [0.1, 0.3, 0.3, 0.2], 1),
         ("val_worst_region_acc", [0.3, 0.1], 0),
+        ("val_mean_region_acc", [0.1, 0.3], 1),
+        ("val_macro_f1", [0.1, 0.3, 0.2], 1),
         ("val_loss", [2.0, 1.0, 1.0, 3.0], 1),
         ("val_loss", [math.nan, 2.0, 3.0], 1),
         ("val_acc", [0.2, math.nan], 0),

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import f1_score
 
 from geomoe.training.regions import RegionMetrics
 from geomoe.training.sums import EpochSums, dead_experts
@@ -89,8 +90,8 @@ def test_dead_experts_are_named():
 
 
 def test_region_metrics_are_those_of_a_plain_loop():
-    metric = RegionMetrics(["Asia", "South America", "Nowhere"])
-    logits, label = torch.randn(60, 5), torch.randint(5, (60,))
+    metric = RegionMetrics(["Asia", "South America", "Nowhere"], num_classes=6)
+    logits, label = torch.randn(60, 6), torch.randint(5, (60,))  # class 5 is only predicted
     domain = torch.randint(-1, 2, (60,))
     for part in (slice(0, 25), slice(25, 60)):
         metric.update(logits[part], label[part], domain[part])
@@ -104,8 +105,10 @@ def test_region_metrics_are_those_of_a_plain_loop():
     assert found == pytest.approx(
         {
             "acc": correct.mean(),
+            "macro_f1": f1_score(label, logits.argmax(dim=1), average="macro", labels=label.unique()),
             "loss": np.mean(losses),
             "worst_region_acc": min(by_region.values()),
+            "mean_region_acc": sum(by_region.values()) / 2,
             **{f"acc_{key}": value for key, value in by_region.items()},
         },
         rel=1e-6,
@@ -115,8 +118,19 @@ def test_region_metrics_are_those_of_a_plain_loop():
     assert metric.compute() == {
         "loss": pytest.approx(losses_of(logits[0])),
         "acc": 1.0,
+        "macro_f1": 1.0,
         "worst_region_acc": 1.0,
+        "mean_region_acc": 1.0,
     }
+
+
+def test_a_region_that_does_not_count_is_never_the_worst():
+    metric = RegionMetrics(["Asia", "Other"], ["Other"], num_classes=2)
+    logits = torch.eye(2).repeat(4, 1)  # predicts 0, 1, 0, 1, ...
+    metric.update(logits, torch.tensor([0, 1, 0, 0, 1, 0, 1, 0]), torch.tensor([0, 0, 0, 0, 1, 1, 1, 1]))
+    found = metric.compute()
+    assert (found["acc_asia"], found["acc_other"]) == (0.75, 0.0)
+    assert (found["worst_region_acc"], found["acc"]) == (0.75, 0.375)
 
 
 def losses_of(row):

@@ -1,0 +1,201 @@
+"""``geomoe data``: what a data set is, whether yours is sound, made fast to read, in small to try."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from argparse import Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geomoe.cli.console import Result, rows, say
+from geomoe.cli.data_parser import parser
+from geomoe.cli.data_text import check_text, info_text
+from geomoe.cli.files import check_folder, no_empty_folders
+from geomoe.config_load import Setting, load, shipped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from geomoe.config import RunConfig
+    from geomoe.datasets.base import LabelledImages
+
+__all__ = ["parser", "resume_hint", "run"]
+
+
+def run(args: Namespace) -> Result:
+    """Do one of the four."""
+    return {"info": info, "check": check, "cache": cache, "sample": sample}[args.action](args)
+
+
+def info(args: Namespace) -> Result:
+    """What is known of a data set, or of all of them."""
+    from geomoe.catalogue import CATALOGUE
+    from geomoe.datasets.facts import data_set_of, find, read_facts
+
+    if args.name is None:
+        titles = {name: read_facts(name).title for name in CATALOGUE}
+        return Result(titles, rows(titles))
+    name = data_set_of(args.name)
+    facts = read_facts(name)
+    root = next((one.value for one in reversed(args.settings) if one.key == "data.root"), None)
+    found = find(facts, root) if root is not None and facts.expect else None
+    data = {
+        "name": name,
+        **facts._asdict(),
+        "sources": [source._asdict() for source in facts.sources],
+        "splits": CATALOGUE[name].splits,
+        "looked_in": root,
+        "found": None if found is None else not found.missing,
+        "folder": None if found is None else found.folder,
+        "missing": None if found is None else found.missing,
+    }
+    return Result(data, info_text(data))
+
+
+def configuration(args: Namespace, *more: Setting) -> RunConfig:
+    """The configuration of a name: the shipped one, or the defaults with that data set."""
+    from geomoe.datasets.facts import data_set_of
+
+    name = data_set_of(args.name)
+    settings = [*args.settings, *more]
+    if args.name in shipped():
+        return load(args.name, flags=settings)
+    return load(flags=[Setting("data.name", name, "NAME"), *settings])
+
+
+def open_splits(config: RunConfig) -> dict[str, LabelledImages]:
+    """Every split of a configuration's data set."""
+    from geomoe.build import build_datamodule
+    from geomoe.catalogue import CATALOGUE
+
+    module = build_datamodule(config)
+    names = [*CATALOGUE[config.data.name].splits, *(["held_out"] if config.data.held_out else [])]
+    return {name: module.dataset(name) for name in dict.fromkeys(names)}
+
+
+def open_all(config: RunConfig) -> dict[str, LabelledImages]:
+    """The same with nothing held out, where the data set allows that: every image is in some split."""
+    from geomoe.errors import ConfigError
+
+    if config.data.held_out is not None:
+        with contextlib.suppress(ConfigError):  # its protocol asks for a held-out domain
+            return open_splits(replace(config, data=replace(config.data, held_out=None)))
+    return open_splits(config)
+
+
+def check(args: Namespace) -> Result:
+    """Look over a data set; status 1 when it has a fault."""
+    if args.output is not None:
+        check_folder(args.output)
+    config = configuration(args)
+    from geomoe.datasets.checks import check as look
+    from geomoe.datasets.facts import read_facts
+
+    parts = open_splits(config)
+    whole = config.data.held_out is None and config.data.protocol is None
+    expected = read_facts(config.data.name).samples if whole else None
+    tell = progress(args)
+    found = look(
+        parts,
+        near_km=args.near,
+        images=args.images,
+        workers=workers(args),
+        expected=expected,
+        countries=args.countries,
+        tell=tell,
+    )
+    data = {"name": config.data.name, "root": config.data.root, "sound": found.sound, **found._asdict()}
+    files = [] if args.output is None else write(Path(args.output), data, parts, args)
+    return Result({**data, "files": files}, check_text(data, files), status=0 if found.sound else 1)
+
+
+def write(
+    output: Path, data: dict[str, Any], parts: dict[str, LabelledImages], args: Namespace
+) -> list[Path]:
+    """Write check.json, and check.png where places are known."""
+    import json
+
+    from geomoe.cli.console import plain
+    from geomoe.datasets.check_figure import draw_places
+    from geomoe.files import Workplace
+
+    text = json.dumps(plain(data), indent=1, ensure_ascii=False) + "\n"
+    figure = draw_places(parts, args.near, f"{data['name']}: where its splits are")
+    with no_empty_folders(output), Workplace(output, "the check") as place:
+        place.write("check.json", lambda path: path.write_text(text, encoding="utf-8"))
+        if figure is not None:
+            place.write("check.png", lambda path: figure.savefig(path, dpi=110, metadata={"Software": None}))
+        return list(place.finish())
+
+
+def cache(args: Namespace) -> Result:
+    """Make the image cache of a data set, or finish it, or verify it."""
+    config = configuration(args)
+    from geomoe.datasets.image_cache import cache_path
+    from geomoe.datasets.make_cache import make_cache
+    from geomoe.errors import ConfigError
+
+    parts = open_all(config)
+    some = next(iter(parts.values()))
+    if not some.cacheable:
+        raise ConfigError(f"{config.data.name}: its images are in memory already; there is nothing to cache")
+    path = cache_path(config.data.name, some)
+    made = make_cache(path, list(parts.values()), workers=workers(args), tell=progress(args))
+    facts = {
+        "cache": path,
+        "images": len(made.rows),
+        "shape": list(made.pixels.shape[1:]),
+        "megabytes": round(made.pixels.nbytes / 1e6, 1),
+        "unreadable": len(made.unreadable),
+    }
+    listed = "".join(f"\n  row {row}: {problem}" for row, problem in made.unreadable)
+    return Result({**facts, "unreadable": made.unreadable}, rows(facts) + listed)
+
+
+def sample(args: Namespace) -> Result:
+    """Write a small data set in the layout of a big one."""
+    from geomoe.datasets.facts import data_set_of, read_facts, write_sample
+    from geomoe.errors import ConfigError, OutputError
+
+    name = data_set_of(args.name)
+    facts = read_facts(name)
+    if not facts.sample:
+        raise ConfigError(f"{name}: needs no sample, it comes with geomoe; geomoe train {name}")
+    folder = Path(args.folder)
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"{folder}: is there and not empty; nothing is written over; choose a new folder")
+    check_folder(folder)
+    with no_empty_folders(folder):
+        write_sample(facts, folder, args.seed)
+    made = {"data": name, "folder": folder, "files": sum(path.is_file() for path in folder.rglob("*"))}
+    return Result(made, rows(made))
+
+
+def workers(args: Namespace) -> int:
+    """How many processes read images: as asked, else one for each core that this process may use."""
+    import os
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return args.workers or cores
+
+
+def progress(args: Namespace) -> Callable[[int, int], None]:
+    """Say how far it is, each time that a twentieth is done."""
+    said = [-1]
+
+    def tell(done: int, total: int) -> None:
+        twentieth = 20 * done // max(total, 1)
+        if twentieth > said[0] and not args.quiet:
+            said[0] = twentieth
+            say(f"geomoe: {done:,} of {total:,} images")
+
+    return tell
+
+
+def resume_hint(args: Namespace, argv: list[str]) -> str:
+    """How a cache that was begun is finished."""
+    if args.action != "cache":
+        return ""
+    return f"; go on with: {shlex.join(['geomoe', 'data', *argv])}"

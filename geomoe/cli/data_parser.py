@@ -1,0 +1,103 @@
+"""The command line of ``geomoe data``."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from geomoe.cli.parsing import Parser, UsageError, positive_int
+from geomoe.cli.train import ALIASES
+from geomoe.config_load import Setting, keys, nearest_key
+
+ACTIONS = ("info", "check", "cache", "sample")
+
+_DESCRIPTION = """\
+info NAME: licence, size, where to get it, the expected tree, and whether it is found in --data-root.
+check NAME: labels, splits, places, images that cannot be read, and what splits know of one another.
+cache NAME: decode and resize every image once, into a memory map that every later run uses by itself.
+sample NAME DIR: write a small data set of the same layout. Nothing is ever downloaded.
+NAME is a data set or a shipped configuration; keys of the configuration are flags, as for train."""
+
+_EXAMPLE = "geomoe data check fmow --data-root data --output check"
+
+
+class DataParser(Parser):
+    """The verb's own options, and the configuration keys of data and model as flags."""
+
+    def parse(self, argv: list[str]) -> Namespace:
+        """Take the settings of configuration keys out of the command line, then parse the rest.
+
+        Raises:
+            UsageError: an unknown argument, or one that the action does not take.
+        """
+        settings, rest = split(argv)
+        args = super().parse(rest)
+        args.settings, args.command = settings, ["geomoe", "data", *argv]
+        if args.name is None and args.action != "info":
+            self.error(f"{args.action}: give the NAME of a data set or configuration")
+        if (args.folder is None) == (args.action == "sample"):
+            wrong = (
+                "give the DIR to write to" if args.folder is None else f"unexpected argument {args.folder!r}"
+            )
+            self.error(f"{args.action}: {wrong}")
+        return args
+
+    def unknown(self, word: str) -> str:
+        """What is said of an argument that this verb does not have; the nearest key for one with a dot."""
+        flag = word.partition("=")[0]
+        if flag.startswith("--") and "." in flag:
+            return f"{flag}: unknown key{nearest_key(flag.removeprefix('--'))}"
+        return super().unknown(word)
+
+
+def parser() -> DataParser:
+    """The parser of this verb."""
+    made = DataParser("data", _DESCRIPTION, _EXAMPLE)
+    made.usage = "geomoe data {info,check,cache,sample} NAME [DIR] [options] [--data.key VALUE ...]"
+    made.add_argument("action", choices=ACTIONS, help="what to do")
+    made.add_argument("name", metavar="NAME", nargs="?", help="data set or shipped configuration")
+    made.add_argument("folder", metavar="DIR", nargs="?", help="sample: folder that is written")
+    made.add_argument("--data-root", metavar="DIR", help="folder of the data, the same as --data.root")
+    made.add_argument("--held-out", metavar="DOMAIN", help="the same as --data.held_out")
+    made.add_argument("--metadata", metavar="FILE", help="the same as --data.metadata (folder)")
+    made.add_argument(
+        "--near", type=float, default=1.0, metavar="KM", help="check: places nearer than this are alike (1)"
+    )
+    made.add_argument(
+        "--images",
+        type=count,
+        metavar="N",
+        help="check: open N images, evenly spread; 0: none (default: all)",
+    )
+    made.add_argument(
+        "--countries", metavar="FILE", help="check: outlines of countries that country codes are held against"
+    )
+    made.add_argument("--output", metavar="DIR", help="check: write check.json and check.png there")
+    made.add_argument(
+        "--workers", type=positive_int, metavar="N", help="check, cache: processes (default: one a core)"
+    )
+    made.add_argument("--seed", type=count, default=0, metavar="N", help="sample: of its random parts (0)")
+    return made
+
+
+def count(text: str) -> int:
+    """A whole number from 0."""
+    return 0 if text == "0" else positive_int(text)
+
+
+def split(argv: list[str]) -> tuple[list[Setting], list[str]]:
+    """Settings of configuration keys, and the other arguments."""
+    settings: list[Setting] = []
+    rest: list[str] = []
+    words = list(argv)
+    while words:
+        word = words.pop(0)
+        flag, equals, value = word.partition("=")
+        key = flag.removeprefix("--").replace("-", "_")
+        key = ALIASES.get(key, key)
+        if not flag.startswith("--") or key not in keys() or key in {"seed", "output"}:
+            rest.append(word)
+            continue
+        if not equals and not words:
+            raise UsageError(f"{flag} needs a value; see geomoe data --help")
+        settings.append(Setting(key, value if equals else words.pop(0), flag))
+    return settings, rest

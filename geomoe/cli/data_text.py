@@ -1,0 +1,94 @@
+"""What ``geomoe data`` prints for people."""
+
+from __future__ import annotations
+
+import math
+import textwrap
+from pathlib import Path
+from typing import Any
+
+WIDTH = 110
+
+
+def info_text(data: dict[str, Any]) -> str:
+    """Facts on one data set, as lines."""
+    facts = {
+        "about": data["about"],
+        "licence": data["licence"],
+        "archive": data["size"]["archive"],
+        "on disk": data["size"]["disk"],
+        "splits": ", ".join(data["splits"]),
+    }
+    if data["samples"]:
+        counts = ", ".join(f"{name} {number:,}" for name, number in data["samples"].items())
+        facts["samples"] = f"{counts} ({data['samples_note']})"
+    lines = [f"{data['name']}: {data['title']}", ""]
+    lines += [_wrapped(f"{name:<10}", text) for name, text in facts.items()]
+    lines += ["", "where to get it (geomoe downloads nothing)"]
+    for source in data["sources"]:
+        lines.append(_wrapped(f"  {source['status']:<11} ", source["name"]))
+        details = [source["url"], source["note"], source["sha256"] and f"sha256 {source['sha256']}"]
+        lines += [_wrapped(" " * 14, text) for text in details if text]
+    lines += ["", "expected below --data-root", *(f"  {line}" for line in data["tree"].splitlines()), ""]
+    return "\n".join([*lines, *_found(data)])
+
+
+def _found(data: dict[str, Any]) -> list[str]:
+    if not data["expect"]:
+        return []
+    if data["found"] is None:
+        return ["not looked for: give --data-root DIR"]
+    if data["found"]:
+        return [f"found in {data['folder']}; geomoe data check {data['name']} looks it over"]
+    missing = ", ".join(entry.replace("|", " or ") for entry in data["missing"])
+    return [f"not found: {data['folder']} lacks {missing}"]
+
+
+def _wrapped(head: str, text: str) -> str:
+    return textwrap.fill(
+        text,
+        WIDTH,
+        initial_indent=head,
+        subsequent_indent=" " * len(head),
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def check_text(data: dict[str, Any], files: list[Path]) -> str:
+    """A check as tables: splits, pairs of splits, images, findings."""
+    from geomoe.evaluation.tables import new_table, render
+
+    splits = new_table("splits", "split", "samples", "classes", "domains", "known places", "different")
+    for name, part in data["splits"].items():
+        classes = f"{part.classes} of {data['classes']}"
+        numbers = (
+            f"{part.samples:,}",
+            classes,
+            str(part.domains),
+            f"{part.known_places:,}",
+            f"{part.places:,}",
+        )
+        splits.add_row(name, *numbers)
+    near = f"< {data['near_km']:g} km"
+    pairs = new_table(
+        "what the second knows of the first",
+        *("splits", "shared samples", "shared domains", "same place", near, "nearest km", "median km"),
+    )
+    for pair in data["pairs"]:
+        counts = (pair.shared_rows, pair.shared_domains, pair.same_place, pair.near)
+        km = (_km(pair.min_km), _km(pair.median_km))
+        pairs.add_row(f"{pair.first}, {pair.second}", *(f"{n:,}" for n in counts), *km)
+    shapes = ", ".join(f"{number:,} of {shape}" for shape, number in data["shapes"].items())
+    looked = f"{data['looked_at']:,} images opened" + (f": {shapes}" if shapes else "")
+    lines = ["", looked, *(f"  row {row}: {problem}" for row, problem in data["unreadable"][:20])]
+    if len(data["unreadable"]) > 20:
+        lines.append(f"  and {len(data['unreadable']) - 20} more; --json and --output list all")
+    lines += ["", "nothing to look at" if not data["findings"] else "to look at"]
+    lines += [f"  {one.severity}: {one.where}: {one.what}" for one in data["findings"]]
+    lines += ["", "sound" if data["sound"] else "NOT SOUND: see the faults above", *map(str, files)]
+    return render([f"{data['name']} in {data['root']}", splits, pairs, "\n".join(lines)], WIDTH)
+
+
+def _km(value: float) -> str:
+    return "-" if math.isnan(value) else f"{value:.3g}" if value < 100 else f"{value:,.0f}"

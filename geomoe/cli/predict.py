@@ -1,0 +1,137 @@
+"""``geomoe predict``: what a checkpoint says about images, folders, tables and scenes."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from geomoe.cli.console import Result, rows, say
+from geomoe.cli.files import check_folder, no_empty_folders
+from geomoe.cli.parsing import Parser, positive_int
+
+_DESCRIPTION = """\
+Classify images with a checkpoint. INPUT is an image, a folder, a table (.csv or .parquet with filename,
+optional lon, lat and domain), or several of these. Images take their place from the table's columns, else
+from their own georeference, in any CRS; one without a place is an unknown place. With a .tif output the
+one INPUT is a scene of any size: it is cut into tiles and a classified raster is written."""
+
+_EXAMPLE = (
+    "geomoe predict --checkpoint runs/folder/moge/all-seed0/checkpoints/best.ckpt new/ --output new.geojson"
+)
+
+
+def parser() -> Parser:
+    """The parser of this verb."""
+    made = Parser("predict", _DESCRIPTION, _EXAMPLE)
+    made.add_argument("inputs", metavar="INPUT", nargs="+", help="images, folders, tables; or one scene")
+    made.add_argument("--checkpoint", metavar="FILE", required=True, help="written by geomoe train")
+    made.add_argument("--output", metavar="FILE", required=True, help=".csv, .parquet, .geojson, or .tif")
+    made.add_argument("--data-root", metavar="DIR", help="folder of a table's images (default: its own)")
+    made.add_argument(
+        "--tile",
+        type=positive_int,
+        metavar="PIXELS",
+        help="cut images into tiles of this side (a scene's default: the training images' side)",
+    )
+    made.add_argument(
+        "--overlap",
+        type=float,
+        choices=(0.0, 0.5, 0.75),
+        default=0.5,
+        help="share of a tile's side that its neighbour also sees: 0, 0.5 or 0.75 (default: 0.5)",
+    )
+    made.add_argument("--probabilities", action="store_true", help="a column for each class's probability")
+    made.add_argument("--resume", action="store_true", help="go on with an interrupted prediction")
+    made.add_argument("--batch-size", type=positive_int, metavar="N", default=64, help="images at once")
+    made.add_argument(
+        "--num-workers", type=int, metavar="N", default=0, help="processes that read images (default: 0)"
+    )
+    made.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+    return made
+
+
+def run(args: Namespace) -> Result:
+    """Read, ask, write; say what was written and what was left out."""
+    output = Path(args.output)
+    check_folder(output.parent)
+    from geomoe.inference import load
+    from geomoe.inference.files import predict_files
+
+    with no_empty_folders(output.parent), Progress(quiet=args.quiet) as progress:
+        summary = predict_files(
+            load(args.checkpoint, args.device),
+            [Path(word) for word in args.inputs],
+            output,
+            data_root=None if args.data_root is None else Path(args.data_root),
+            tile=args.tile,
+            overlap=args.overlap,
+            batch_size=args.batch_size,
+            num_workers=args.num_workers,
+            probabilities=args.probabilities,
+            resume=args.resume,
+            progress=progress,
+        )
+    facts: dict[str, Any] = {"output": output, "predicted": summary.predicted}
+    facts |= {"skipped": len(summary.skipped), "unknown_places": summary.unknown_places}
+    facts |= {"empty_tiles": summary.empty} if summary.empty else {}
+    facts |= {"resumed": summary.resumed} if summary.resumed else {}
+    shown = dict(facts)
+    for number, path in enumerate(summary.files[1:], start=1):
+        shown[f"also_{number}"] = path
+    data = {**facts, "files": summary.files, "skipped_images": [skip._asdict() for skip in summary.skipped]}
+    return Result(data, rows(shown))
+
+
+def resume_hint(args: Namespace, argv: list[str]) -> str:
+    """How an interrupted prediction is taken up again, when it left anything."""
+    from geomoe.inference.journal import partial_path
+
+    if not partial_path(Path(args.output)).exists():
+        return ""
+    words = [word for word in argv if word != "--resume"]
+    return f"; go on with: {shlex.join(['geomoe', 'predict', *words, '--resume'])}"
+
+
+class Progress:
+    """Images done, on stderr: a bar on a terminal, a line every ten seconds elsewhere.
+
+    Args:
+        quiet: show nothing.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self._bar: Any = None
+        self._task: Any = None
+        self._told = time.monotonic()
+
+    def __enter__(self) -> Progress:
+        """Begin; what is drawn with is imported only when it is needed."""
+        if not self.quiet:
+            from rich.console import Console
+            from rich.progress import Progress as Bar
+
+            console = Console(stderr=True, highlight=False)
+            if console.is_terminal:
+                self._bar = Bar(console=console)
+                self._bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Leave the bar as it is."""
+        if self._bar is not None:
+            self._bar.stop()
+
+    def __call__(self, done: int, total: int, skipped: int) -> None:
+        """Show how far it is."""
+        text = f"predicted, {skipped} skipped" if skipped else "predicted"
+        if self._bar is not None:
+            if self._task is None:
+                self._task = self._bar.add_task(text, total=total)
+            self._bar.update(self._task, completed=done, total=total, description=text)
+        elif not self.quiet and (time.monotonic() - self._told > 10 or done == total):
+            self._told = time.monotonic()
+            say(f"geomoe: {done} of {total} images {text}")

@@ -1,0 +1,168 @@
+"""Looks over a data set on disk: labels, splits, places, images; what is wrong is listed, not raised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from geomoe.datasets.leakage import Pair, compare, known_places
+from geomoe.datasets.look_images import open_images
+from geomoe.datasets.place_checks import Finding, look_at_countries, look_at_places, read_outlines
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Mapping
+
+    from geomoe.datasets.base import LabelledImages
+    from geomoe.datasets.image_cache import Unreadable
+
+
+class Split(NamedTuple):
+    """One split in numbers.
+
+    Attributes:
+        samples: how many.
+        classes: classes with samples.
+        domains: domains with samples.
+        known_places: samples whose place is known.
+        places: different known places.
+    """
+
+    samples: int
+    classes: int
+    domains: int
+    known_places: int
+    places: int
+
+
+class Check(NamedTuple):
+    """All that was found.
+
+    Attributes:
+        splits: name -> numbers.
+        classes: how many the data set has.
+        pairs: every two splits compared.
+        near_km: from which distance places count as far apart.
+        looked_at: images that were opened.
+        shapes: ``bands x height x width type`` -> images.
+        unreadable: images that cannot be opened: row and problem.
+        findings: what to look at, faults first.
+    """
+
+    splits: dict[str, Split]
+    classes: int
+    pairs: list[Pair]
+    near_km: float
+    looked_at: int
+    shapes: dict[str, int]
+    unreadable: list[Unreadable]
+    findings: list[Finding]
+
+    @property
+    def sound(self) -> bool:
+        """Whether there is no fault."""
+        return not any(finding.severity == "fault" for finding in self.findings)
+
+
+def check(
+    parts: Mapping[str, LabelledImages],
+    *,
+    near_km: float = 1.0,
+    images: int | None = None,
+    workers: int = 0,
+    expected: Mapping[str, int] | None = None,
+    countries: str | os.PathLike[str] | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Check:
+    """Check the splits of one data set.
+
+    Args:
+        parts: name -> split; all of one data set.
+        near_km: distance below which places of two splits are near-duplicates.
+        images: how many images to open, spread evenly; None: all; 0: none.
+        workers: processes that open them.
+        expected: split (or ``all``) -> samples that the full data set has.
+        countries: outlines of countries that codes are compared with; None: they are not.
+        tell: called with the number of images opened and of all.
+
+    Raises:
+        DataError: the outlines cannot be read.
+    """
+    outlines = None if countries is None else read_outlines(countries)
+    pairs = compare(parts, near_km)
+    findings = [finding for name, data in parts.items() for finding in look_at(name, data)]
+    if outlines is not None:
+        findings += [one for name, data in parts.items() for one in look_at_countries(name, data, outlines)]
+    findings += _overlaps(pairs)
+    findings += _counts(parts, expected or {})
+    looked_at, shapes, unreadable = open_images(parts, images, workers, tell)
+    if len({shape.split(" x ")[0] for shape in shapes}) > 1:
+        findings.append(Finding("fault", "images", f"have different numbers of bands: {_listed(shapes)}"))
+    if unreadable:
+        text = f"{len(unreadable)} of {looked_at} cannot be read; the first: {unreadable[0].problem}"
+        findings.append(Finding("warning", "images", text))
+    some = next(iter(parts.values()))
+    return Check(
+        splits={name: _numbers(data) for name, data in parts.items()},
+        classes=len(some.classes),
+        pairs=pairs,
+        near_km=near_km,
+        looked_at=looked_at,
+        shapes=shapes,
+        unreadable=unreadable,
+        findings=sorted(findings, key=lambda finding: finding.severity),
+    )
+
+
+def _numbers(data: LabelledImages) -> Split:
+    places = known_places(data)
+    return Split(
+        samples=len(data),
+        classes=len(np.unique(data.labels)),
+        domains=len(np.unique(data.domains[data.domains >= 0])),
+        known_places=len(places),
+        places=len(np.unique(places, axis=0)),
+    )
+
+
+def look_at(name: str, data: LabelledImages) -> Iterator[Finding]:
+    """What is wrong with the columns of one split."""
+    if not len(data):
+        yield Finding("warning" if name == "held_out" else "fault", name, "has no samples")
+        return
+    for what, column, least, names in (
+        ("labels", data.labels, 0, data.classes),
+        ("domains", data.domains, -1, data.regions),
+    ):
+        wrong = (column < least) | (column >= len(names))
+        if wrong.any():
+            row = int(data.rows[wrong][0])
+            text = f"{int(wrong.sum())} {what} are outside {least} to {len(names) - 1}; row {row} has "
+            yield Finding("fault", name, f"{text}{int(column[wrong][0])}")
+    again = len(data) - len(np.unique(data.rows))
+    if again:
+        yield Finding("fault", name, f"{again} samples are in it twice")
+    yield from look_at_places(name, data)
+
+
+def _overlaps(pairs: list[Pair]) -> Iterator[Finding]:
+    for pair in pairs:
+        where = f"{pair.first}, {pair.second}"
+        if pair.shared_rows:
+            yield Finding("fault", where, f"{pair.shared_rows} samples are in both")
+        elif pair.same_place:
+            text = f"{pair.same_place} samples of {pair.second} are at a place where {pair.first} has one"
+            yield Finding("warning", where, text)
+
+
+def _counts(parts: Mapping[str, LabelledImages], expected: Mapping[str, int]) -> Iterator[Finding]:
+    found = {name: len(data) for name, data in parts.items()}
+    found["all"] = len(np.unique(np.concatenate([data.rows for data in parts.values()])))
+    for name, count in expected.items():
+        if name in found and found[name] != count:
+            yield Finding("warning", name, f"has {found[name]:,} samples; the full data set has {count:,}")
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} of {name}" for name, count in counts.items())

@@ -1,0 +1,178 @@
+"""Folders of domains, classes and images (DomainBed's layout), listed with one class list for all domains."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geomoe.errors import DataError, DatasetNotFoundError
+
+log = logging.getLogger(__name__)
+
+#: What torchvision's ImageFolder takes for an image.
+EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+
+
+class Layout(NamedTuple):
+    """What is known of a data set's folders.
+
+    Attributes:
+        name: in configurations.
+        title: in messages.
+        folders: names of its folder below the root, the usual one first; the root itself may be it.
+        domains: name -> other names of its folder; spaces, case, ``_`` and ``-`` never matter.
+        classes: how many were published.
+    """
+
+    name: str
+    title: str
+    folders: tuple[str, ...]
+    domains: dict[str, tuple[str, ...]]
+    classes: int
+
+
+class Listing(NamedTuple):
+    """Every image of a data set; a row is a position, the same under every protocol.
+
+    Attributes:
+        folder: that holds the folders of domains.
+        domains: names, in the layout's order.
+        classes: of all domains together, sorted.
+        files: N paths below ``folder``.
+        names: N paths as they would be if every folder had its usual name; splits are made from these.
+        domain: (N,) int64 positions in ``domains``.
+        label: (N,) int64 positions in ``classes``.
+    """
+
+    folder: Path
+    domains: tuple[str, ...]
+    classes: tuple[str, ...]
+    files: list[str]
+    names: list[str]
+    domain: NDArray[np.int64]
+    label: NDArray[np.int64]
+
+    def data_hash(self) -> str:
+        """Of the names of all images; no image is opened."""
+        return hashlib.sha256("\n".join(self.names).encode()).hexdigest()
+
+
+def scan(root: str | os.PathLike[str], layout: Layout) -> Listing:
+    """List a data set's images.
+
+    Only folders of known domains count (``__MACOSX``, ``.ipynb_checkpoints`` and whatever else lies beside
+    them do not), and the classes are those of all domains together: a class that is missing in one domain
+    does not move the labels of the others, as it does where each domain is an ImageFolder of its own.
+
+    Raises:
+        DatasetNotFoundError: no folder of any domain is there.
+        DataError: a domain is missing, there twice, or without images.
+    """
+    folder, found = _find(Path(root).expanduser(), layout)
+    rows = [
+        (number, domain, found[domain].name, kind, file)
+        for number, domain in enumerate(layout.domains)
+        for kind, file in _images(found[domain], layout)
+    ]
+    classes = tuple(sorted({row[3] for row in rows}))
+    position = {kind: label for label, kind in enumerate(classes)}
+    listing = Listing(
+        folder=folder,
+        domains=tuple(layout.domains),
+        classes=classes,
+        files=[f"{own}/{kind}/{file}" for _, _, own, kind, file in rows],
+        names=[f"{domain}/{kind}/{file}" for _, domain, _, kind, file in rows],
+        domain=np.array([row[0] for row in rows], dtype=np.int64),
+        label=np.array([position[row[3]] for row in rows], dtype=np.int64),
+    )
+    _tell(listing, layout)
+    return listing
+
+
+def _key(name: str) -> str:
+    return "".join(letter for letter in name.lower() if letter not in " _-")
+
+
+def _find(root: Path, layout: Layout) -> tuple[Path, dict[str, Path]]:
+    """The folder with the domains, and each domain's."""
+    known = {_key(name): domain for domain, others in layout.domains.items() for name in (domain, *others)}
+    for folder in (*(root / name for name in layout.folders), root):
+        inside = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+        found: dict[str, list[Path]] = {}
+        for path in inside:
+            if _key(path.name) in known:
+                found.setdefault(known[_key(path.name)], []).append(path)
+        # one folder called P in a folder of everything is not yet PACS
+        if len(found) > (0 if folder.name in layout.folders else 1):
+            _check_domains(folder, found, layout)
+            others = [p.name for p in inside if _key(p.name) not in known and not _is_junk(p.name)]
+            if others:
+                log.warning("%s: not domains of %s, left out: %s", folder, layout.title, ", ".join(others))
+            return folder, {domain: paths[0] for domain, paths in found.items()}
+    first, domains = layout.folders[0], ", ".join(layout.domains)
+    msg = (
+        f"{root / first}: {layout.title} is not there: no folder of {domains}; get it (`geomoe data info "
+        f"{layout.name}` says from where) and name the folder that holds {first} with --data-root"
+    )
+    raise DatasetNotFoundError(msg)
+
+
+def _check_domains(folder: Path, found: dict[str, list[Path]], layout: Layout) -> None:
+    missing = [domain for domain in layout.domains if domain not in found]
+    if missing:
+        there = ", ".join(sorted(found))
+        msg = (
+            f"{folder}: no folder of {layout.title}'s {', '.join(missing)} (found: {there}); "
+            f"the copy is incomplete"
+        )
+        raise DataError(msg)
+    for domain, paths in found.items():
+        if len(paths) > 1:
+            names = " and ".join(repr(path.name) for path in paths)
+            msg = f"{folder}: {names} are both {layout.title}'s {domain}; leave one of them"
+            raise DataError(msg)
+
+
+def _is_junk(name: str) -> bool:
+    """Hidden files (``._x.jpg`` of macOS too) and what archivers and notebooks leave behind."""
+    return name.startswith((".", "__"))
+
+
+def _images(domain: Path, layout: Layout) -> list[tuple[str, str]]:
+    """(class, path below the class) of every image of a domain, sorted."""
+    found = []
+    for kind in sorted(path.name for path in domain.iterdir() if path.is_dir() and not _is_junk(path.name)):
+        for folder, inside, files in os.walk(domain / kind, followlinks=True):
+            inside[:] = sorted(name for name in inside if not _is_junk(name))
+            below = Path(folder).relative_to(domain / kind)
+            found += [
+                (kind, (below / name).as_posix())
+                for name in sorted(files)
+                if name.lower().endswith(EXTENSIONS) and not _is_junk(name)
+            ]
+    if not found:
+        msg = f"{domain}: no images of {layout.title} below it; the copy is incomplete"
+        raise DataError(msg)
+    return found
+
+
+def _tell(listing: Listing, layout: Layout) -> None:
+    if len(listing.classes) != layout.classes:
+        log.warning(
+            "%s: %d classes of the %d of %s",
+            listing.folder,
+            len(listing.classes),
+            layout.classes,
+            layout.title,
+        )
+    for number, domain in enumerate(listing.domains):
+        there = set(listing.label[listing.domain == number].tolist())
+        missing = [kind for label, kind in enumerate(listing.classes) if label not in there]
+        if missing:
+            log.warning("%s: no images of %s in domain %s", listing.folder, ", ".join(missing), domain)

@@ -1,0 +1,136 @@
+"""What is known of each data set before it is on disk: licence, size, sources, layout; no torch, no network.
+
+One file a data set in ``geomoe/datasets/facts``; docs/datasets.md has the protocols.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+from importlib import resources
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from geomoe.catalogue import CATALOGUE
+from geomoe.config_checks import unknown
+from geomoe.errors import ConfigError
+
+#: What is known of a source: it was used, it was not tried, or it is known not to answer.
+STATUSES = ("works", "unverified", "down")
+
+
+class Source(NamedTuple):
+    """Where a data set can be had.
+
+    Attributes:
+        name: who offers it.
+        status: one of STATUSES.
+        url: where, if that is an address.
+        note: what to know about it.
+        sha256: of the archive.
+    """
+
+    name: str
+    status: str
+    url: str = ""
+    note: str = ""
+    sha256: str = ""
+
+
+class Facts(NamedTuple):
+    """What is known of a data set.
+
+    Attributes:
+        title: its name, written out.
+        about: what it is, in a sentence.
+        licence: under which it may be used.
+        size: ``archive`` and ``disk``, in words.
+        sources: where to get it.
+        tree: the layout on disk, as text.
+        expect: what must lie in its folder; ``a|b`` is one or the other.
+        inside: the folder's name below ``data.root``; the root itself may be that folder.
+        sample: module of ``geomoe.datasets.samples`` that writes a small one, ``module:name`` where it writes
+            several; empty: none is needed.
+        samples: split -> number of images, where that is known; ``all`` for those without fixed splits.
+        samples_note: where the numbers come from.
+    """
+
+    title: str
+    about: str
+    licence: str
+    size: dict[str, str]
+    sources: tuple[Source, ...]
+    tree: str
+    expect: tuple[str, ...]
+    inside: str = ""
+    sample: str = ""
+    samples: dict[str, int] | None = None
+    samples_note: str = ""
+
+
+class Found(NamedTuple):
+    """Whether a data set is in a folder.
+
+    Attributes:
+        folder: where its files lie or ought to lie.
+        missing: entries of ``Facts.expect`` that are not there.
+    """
+
+    folder: Path
+    missing: tuple[str, ...]
+
+
+def data_set_of(name: str) -> str:
+    """The data set of a name: itself, or the one that a shipped configuration of that name is about.
+
+    Raises:
+        ConfigError: neither.
+    """
+    if name in CATALOGUE:
+        return name
+    from geomoe.config_load import load, shipped
+
+    if name in shipped():
+        return load(name, environment={}).data.name
+    raise ConfigError(unknown("NAME", "data set", name, list(dict.fromkeys([*CATALOGUE, *shipped()]))))
+
+
+def read_facts(name: str) -> Facts:
+    """What is known of a data set of the catalogue.
+
+    Raises:
+        ConfigError: no such data set.
+    """
+    if name not in CATALOGUE:
+        raise ConfigError(unknown("NAME", "data set", name, list(CATALOGUE)))
+    file = resources.files("geomoe.datasets") / "facts" / f"{name}.yaml"
+    given: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
+    sources = tuple(Source(**source) for source in given.pop("sources"))
+    return Facts(**{**given, "sources": sources, "expect": tuple(given["expect"])})
+
+
+def find(facts: Facts, root: str | os.PathLike[str]) -> Found:
+    """Look for a data set's files in a folder; nothing is read."""
+    own = Path(root).expanduser()
+    folder = own / facts.inside if (own / facts.inside).is_dir() else own
+    missing = [
+        entry for entry in facts.expect if not any((folder / one).exists() for one in entry.split("|"))
+    ]
+    if len(missing) == len(facts.expect) and folder == own:
+        folder = own / facts.inside  # nothing is there: say where it ought to be
+    return Found(folder, tuple(missing))
+
+
+def write_sample(facts: Facts, folder: Path, seed: int = 0) -> None:
+    """Write a small data set in the layout of the real one.
+
+    Args:
+        facts: of a data set that has a sample.
+        folder: made if it is not there.
+        seed: of the sample's random parts.
+    """
+    module, _, name = facts.sample.partition(":")
+    write = importlib.import_module(f"geomoe.datasets.samples.{module}").write
+    write(folder, seed=seed, **({"name": name} if name else {}))

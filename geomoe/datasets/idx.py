@@ -1,0 +1,124 @@
+"""MNIST as torchvision keeps it: big-endian IDX files under ``MNIST/raw``, gzipped or not."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import math
+import os
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from geomoe.errors import DataError, DatasetNotFoundError
+
+RAW = Path("MNIST") / "raw"
+#: part -> (images, labels); the files of http://yann.lecun.com/exdb/mnist, by their own names.
+FILES = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "t10k": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+SIDE = 28
+UNSIGNED_BYTE = 0x08  # the third byte of the magic number says the type, the fourth the number of axes
+
+
+class Digits(NamedTuple):
+    """Both parts of MNIST, the training file first.
+
+    Attributes:
+        images: (N, 28, 28) uint8, 0 is paper and 255 ink.
+        digit: (N,) int64, 0 to 9.
+        train: how many of the N come from the training file.
+        sha256: of the pixels and labels.
+    """
+
+    images: NDArray[np.uint8]
+    digit: NDArray[np.int64]
+    train: int
+    sha256: str
+
+
+def read_digits(root: str | os.PathLike[str]) -> Digits:
+    """Read the four files of MNIST.
+
+    Args:
+        root: the folder that has ``MNIST/raw``, as for torchvision's MNIST; that folder itself will do.
+
+    Raises:
+        DatasetNotFoundError: a file is not there, neither plain nor gzipped.
+        DataError: a file is truncated or not what its name says.
+    """
+    folder = find_raw(root)
+    images, labels = [], []
+    for image_name, label_name in FILES.values():
+        pixels = read_idx(find_file(folder, image_name), axes=3)
+        digit = read_idx(find_file(folder, label_name), axes=1)
+        _check(folder / image_name, pixels, digit)
+        images.append(pixels)
+        labels.append(digit.astype(np.int64))
+    every, digits = np.concatenate(images), np.concatenate(labels)
+    sha256 = hashlib.sha256(every.data)
+    sha256.update(digits.data)
+    return Digits(every, digits, len(images[0]), sha256.hexdigest())
+
+
+def find_raw(root: str | os.PathLike[str]) -> Path:
+    """The folder of the four files: ``root/MNIST/raw``, or ``root`` itself where they lie in it."""
+    own = Path(root).expanduser()
+    first = FILES["train"][0]
+    return own if any((own / name).is_file() for name in (first, f"{first}.gz")) else own / RAW
+
+
+def find_file(folder: Path, name: str) -> Path:
+    """One file, plain or gzipped.
+
+    Raises:
+        DatasetNotFoundError: neither is there.
+    """
+    for path in (folder / name, folder / f"{name}.gz"):
+        if path.is_file():
+            return path
+    msg = (
+        f"{folder}: there is no {name} or {name}.gz; data.root is the folder with MNIST/raw, as torchvision "
+        "has it ('geomoe data info rcmnist' says where to get it)"
+    )
+    raise DatasetNotFoundError(msg)
+
+
+def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
+    """An IDX file of bytes: magic number, one big-endian int32 for each axis, the values.
+
+    Args:
+        path: plain, or gzipped if its name ends in ``.gz``.
+        axes: how many the file must have.
+
+    Raises:
+        DataError: it cannot be read, has another type or number of axes, or another length than it says.
+    """
+    try:
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
+    except (OSError, EOFError, zlib.error) as error:  # BadGzipFile is an OSError
+        raise DataError(f"{path}: cannot be read ({error or 'truncated'}); copy the file again") from error
+    start = 4 + 4 * axes
+    magic = bytes((0, 0, UNSIGNED_BYTE, axes))
+    if content[:4] != magic or len(content) < start:
+        found = content[:4].hex() or "nothing"
+        raise DataError(f"{path}: an IDX file of this name begins with {magic.hex()}; this one with {found}")
+    shape = tuple(int(size) for size in np.frombuffer(content, ">u4", axes, 4))
+    if len(content) - start != math.prod(shape):
+        size = math.prod(shape) + start
+        raise DataError(f"{path}: should have {size:,} bytes ({shape}), has {len(content):,}; copy it again")
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _check(path: Path, pixels: NDArray[np.uint8], digit: NDArray[np.uint8]) -> None:
+    if pixels.shape[1:] != (SIDE, SIDE):
+        raise DataError(f"{path}: images of {SIDE} x {SIDE} pixels are expected; got {pixels.shape[1:]}")
+    if len(pixels) != len(digit):
+        raise DataError(f"{path}: has {len(pixels)} images, and its file of labels {len(digit)}")
+    if len(digit) and digit.max() > 9:
+        raise DataError(f"{path}: labels are digits 0 to 9; its file of labels has {digit.max()}")

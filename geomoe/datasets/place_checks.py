@@ -1,0 +1,155 @@
+"""Places against the Earth: exchanged coordinates, regions and countries that are somewhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from geomoe.coords import make_grid
+from geomoe.errors import DataError, one_line
+from geomoe.mapping.earth import SEA, earth_on
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from geomoe.datasets.base import LabelledImages
+
+REACH = 1.5  # degrees: a region's name fits a place if the region is that near (islands, coasts)
+BORDER = 0.25  # degrees: the same for a country's outline, which is drawn coarsely
+SWAP = 0.25  # larger share on land with lon and lat exchanged: they are exchanged
+#: Columns of an outline file that may hold alpha-3 codes, best first (Natural Earth's, then others').
+CODES = ("iso_a3_eh", "iso_a3", "adm0_a3", "alpha-3", "alpha_3", "iso3", "shapegroup")
+
+
+class Finding(NamedTuple):
+    """Something to look at: a ``fault`` makes results wrong, a ``warning`` may be meant."""
+
+    severity: str
+    where: str
+    what: str
+
+
+def look_at_places(name: str, data: LabelledImages) -> Iterator[Finding]:
+    """What is odd about the places of one split."""
+    known = ~np.isnan(data.lonlat[:, 0])
+    lonlat = data.lonlat[known]
+    zero = int((lonlat == 0).all(axis=1).sum())
+    if zero:
+        yield Finding("warning", name, f"{zero} places are exactly 0, 0; unknown places are left empty")
+    swapped = lonlat[:, ::-1][np.abs(lonlat[:, 0]) <= 90]
+    if len(swapped) > 20 and len(swapped) == len(lonlat):
+        here, there = (_region_at(places) != SEA for places in (lonlat, swapped))
+        if there.mean() > here.mean() + SWAP:
+            shares = f"{100 * here.mean():.0f} % on land, exchanged {100 * there.mean():.0f} %"
+            yield Finding("warning", name, f"lon and lat look exchanged: {shares}")
+    yield from _regions(name, data, known)
+
+
+def _regions(name: str, data: LabelledImages, known: NDArray[np.bool_]) -> Iterator[Finding]:
+    """Domains that are named like regions of the Earth, against the land that their samples are on."""
+    earth = earth_on(make_grid(0.5))
+    wrong: list[int] = []
+    for domain, region in enumerate(data.regions):
+        if region not in earth.regions:
+            continue
+        own = np.flatnonzero(known & (data.domains == domain))
+        # at sea the grid contradicts nobody: it has no islands smaller than half a degree
+        elsewhere = ~np.isin(_region_at(data.lonlat[own]), (SEA, earth.regions.index(region)))
+        far = elsewhere & ~_near_region(data.lonlat[own], earth.regions.index(region), earth.region)
+        wrong += own[far].tolist()
+    if wrong:
+        i = min(wrong)
+        lon, lat = data.lonlat[i]
+        text = (
+            f"{len(wrong)} samples are on land more than {REACH} degrees from the region that they name; row "
+        )
+        place = f"{data.rows[i]} says {data.regions[data.domains[i]]} and is at lon {lon:.3f}, lat {lat:.3f}"
+        yield Finding("warning", name, text + place)
+
+
+def _cells(
+    lonlat: NDArray[np.float64], shape: tuple[int, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    height, width = shape
+    row = np.floor((90 - lonlat[:, 1]) / 180 * height).clip(0, height - 1)
+    column = np.floor((lonlat[:, 0] + 180) / 360 * width).clip(0, width - 1)
+    return row.astype(np.int64), column.astype(np.int64)
+
+
+def _region_at(lonlat: NDArray[np.float64]) -> NDArray[np.uint8]:
+    region = earth_on(make_grid(0.5)).region
+    return region[_cells(lonlat, region.shape)]
+
+
+def _near_region(lonlat: NDArray[np.float64], number: int, region: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether a cell of the region lies within REACH, in a window that is wide enough at every latitude."""
+    row, column = _cells(lonlat, region.shape)
+    steps = round(REACH * 2)  # cells of half a degree
+    cosine = np.cos(np.radians(np.abs(lonlat[:, 1]).clip(max=85)))
+    found = np.zeros(len(lonlat), dtype=bool)
+    for down in range(-steps, steps + 1):
+        for across in range(-steps, steps + 1):
+            there = column + np.rint(across / cosine).astype(np.int64)
+            at = (row + down).clip(0, region.shape[0] - 1), there % region.shape[1]
+            found |= region[at] == number
+    return found
+
+
+def read_outlines(path: str | os.PathLike[str]) -> dict[str, object]:
+    """Outlines of countries by ISO 3166-1 alpha-3 code, in degrees; any file that geopandas reads.
+
+    Raises:
+        DataError: it cannot be read, has no CRS, or no column of such codes.
+    """
+    import geopandas
+
+    try:
+        frame = geopandas.read_file(path)
+    except Exception as error:  # whatever the driver of the format raises
+        raise DataError(f"{path}: cannot be read as outlines of countries ({one_line(error)})") from error
+    columns = {str(column).lower(): column for column in frame.columns}
+    code = next((columns[name] for name in CODES if name in columns), None)
+    if code is None or frame.crs is None:
+        what = "no CRS" if code is not None else f"no column of alpha-3 codes ({', '.join(CODES)})"
+        raise DataError(f"{path}: has {what}; Natural Earth's ne_10m_admin_0_countries has what is needed")
+    merged = frame[[code, frame.geometry.name]].to_crs(4326).dissolve(by=code)
+    return dict(zip(map(str, merged.index), merged.geometry, strict=True))
+
+
+def look_at_countries(name: str, data: LabelledImages, outlines: dict[str, object]) -> Iterator[Finding]:
+    """Country codes against the outlines of the countries, where the data set has codes.
+
+    Args:
+        name: of the split.
+        data: has ``countries`` (codes) and a column ``country`` (positions in them), or nothing is said.
+        outlines: from :func:`read_outlines`.
+    """
+    codes = getattr(data, "countries", None)
+    if codes is None or "country" not in data.extra:
+        return
+    import shapely
+
+    country, known = np.asarray(data.extra["country"]), ~np.isnan(data.lonlat[:, 0])
+    wrong: list[int] = []
+    strange: list[str] = []
+    for number in np.unique(country[known & (country >= 0)]):
+        own = np.flatnonzero(known & (country == number))
+        outline = outlines.get(str(codes[number]))
+        if outline is None:
+            strange.append(f"{codes[number]} ({len(own)})")
+            continue
+        shapely.prepare(outline)
+        inside = shapely.dwithin(outline, shapely.points(data.lonlat[own]), BORDER)
+        wrong += own[~inside].tolist()
+    if wrong:
+        i = min(wrong)
+        lon, lat = data.lonlat[i]
+        text = f"{len(wrong)} samples lie more than {BORDER} degrees outside the country of their code; row "
+        place = f"{data.rows[i]} says {codes[country[i]]} and is at lon {lon:.3f}, lat {lat:.3f}"
+        yield Finding("warning", name, text + place)
+    if strange:
+        yield Finding("warning", name, f"codes that the outlines do not have (samples): {', '.join(strange)}")

@@ -1,0 +1,121 @@
+"""Answers as a table: CSV, GeoParquet or GeoJSON, one row for each image or tile."""
+
+from __future__ import annotations
+
+import csv
+import json
+import logging
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from geomoe.files import whole_file
+from geomoe.inference.nearest import TrainingPlaces
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from geomoe.inference.inputs import Item
+    from geomoe.inference.journal import Journal
+    from geomoe.inference.predictor import Predictor
+
+log = logging.getLogger(__name__)
+
+
+class Layout:
+    """Which columns there are, and how a journal's answer fills them.
+
+    Args:
+        predictor: who answered.
+        probabilities: a column for every class besides that of the best one.
+        tiles: columns for the window of each tile.
+    """
+
+    def __init__(self, predictor: Predictor, *, probabilities: bool = False, tiles: bool = False) -> None:
+        self.classes, self.tiles = predictor.classes, tiles
+        self.places = TrainingPlaces(predictor.info)
+        self.experts = [
+            f"block_{block}_expert_{expert}"
+            for block in predictor.blocks
+            for expert in range(predictor.num_experts)
+        ]
+        self.shares = [f"probability_{name}" for name in self.classes] if probabilities else []
+        if not self.places.known:
+            log.warning("the checkpoint knows no training places: nearest_train_km stays empty")
+
+    @property
+    def columns(self) -> list[str]:
+        """Names, in order."""
+        window = ["left", "top", "width", "height"] if self.tiles else []
+        own = ["lon", "lat", "unknown_place", "class", "probability", "nearest_train_km"]
+        return ["filename", *window, *own, *self.experts, *self.shares]
+
+    def rows(self, items: Sequence[Item], journal: Journal) -> Iterator[dict[str, Any]]:
+        """One row for each answer, in the order of the items; None where there is no value."""
+        for record in journal.records():
+            if "p" in record:
+                yield self.row(items[record["i"]], record)
+
+    def row(self, item: Item, record: dict[str, Any]) -> dict[str, Any]:
+        """One answer."""
+        best = int(np.argmax(record["p"]))
+        at = record["at"]
+        lon, lat = at or (None, None)
+        window = dict(zip(("left", "top", "width", "height"), item.window or (), strict=False))
+        distance = float(self.places.km(np.array([at or (math.nan, math.nan)], dtype=np.float64))[0])
+        weights = [weight for block in record["w"] for weight in block]
+        return {
+            "filename": item.name,
+            **(window if self.tiles else {}),
+            "lon": lon,
+            "lat": lat,
+            "unknown_place": at is None,
+            "class": self.classes[best],
+            "probability": record["p"][best],
+            "nearest_train_km": None if math.isnan(distance) else round(distance, 3),
+            **dict(zip(self.experts, weights, strict=True)),
+            **dict(zip(self.shares, record["p"], strict=False)),
+        }
+
+
+def write_answers(items: Sequence[Item], journal: Journal, layout: Layout, output: Path) -> None:
+    """Write the table, whole or not at all; CSV and GeoJSON row by row.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    writer = {".csv": _write_csv, ".parquet": _write_parquet, ".geojson": _write_geojson}
+    with whole_file(output) as scratch:
+        writer[output.suffix.lower()](scratch, layout, layout.rows(items, journal))
+
+
+def _write_csv(path: Path, layout: Layout, rows: Iterator[dict[str, Any]]) -> None:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, layout.columns)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _write_geojson(path: Path, layout: Layout, rows: Iterator[dict[str, Any]]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        file.write('{"type": "FeatureCollection", "features": [')
+        for number, row in enumerate(rows):
+            lon, lat = row.pop("lon"), row.pop("lat")
+            place = None if lon is None else {"type": "Point", "coordinates": [round(lon, 7), round(lat, 7)]}
+            feature = {"type": "Feature", "geometry": place, "properties": row}
+            file.write((",\n" if number else "\n") + json.dumps(feature, ensure_ascii=False, allow_nan=False))
+        file.write("\n]}\n")
+
+
+def _write_parquet(path: Path, layout: Layout, rows: Iterator[dict[str, Any]]) -> None:
+    import geopandas
+    import pandas as pd
+
+    frame = pd.DataFrame(rows, columns=layout.columns)
+    for name in ("lon", "lat", "nearest_train_km"):
+        frame[name] = frame[name].astype("float64")  # also where every value is missing
+    points = geopandas.points_from_xy(frame["lon"], frame["lat"], crs="EPSG:4326")
+    points[frame["unknown_place"].to_numpy(dtype=bool)] = None
+    geopandas.GeoDataFrame(frame, geometry=points).to_parquet(path, index=False)

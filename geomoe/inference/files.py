@@ -1,0 +1,224 @@
+"""From files to answers: reads, asks, remembers, and writes one table, or one classified scene."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import DataLoader
+
+from geomoe.datasets.folder_table import Skip
+from geomoe.errors import DataError, InputError
+from geomoe.files import whole_file
+from geomoe.inference.answers import Layout, write_answers
+from geomoe.inference.inputs import Images, Item, Loaded, collect, make_tiling
+from geomoe.inference.journal import Journal
+from geomoe.inference.scene import open_scene, write_scene
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from geomoe.inference.predictor import Predictor
+
+log = logging.getLogger(__name__)
+
+TABLES = (".csv", ".parquet", ".geojson")
+SCENES = (".tif", ".tiff")
+
+
+class Summary(NamedTuple):
+    """What came of a prediction.
+
+    Attributes:
+        files: that were written: the output, and lists beside it.
+        predicted: images or tiles with an answer.
+        skipped: what has none, and why.
+        empty: tiles of a scene that hold no data.
+        unknown_places: answers for a place that is not known.
+        resumed: answers that were there already.
+    """
+
+    files: tuple[Path, ...]
+    predicted: int
+    skipped: list[Skip]
+    empty: int
+    unknown_places: int
+    resumed: int
+
+
+def predict_files(
+    predictor: Predictor,
+    inputs: Sequence[Path],
+    output: Path,
+    *,
+    data_root: Path | None = None,
+    tile: int | None = None,
+    overlap: float = 0.5,
+    batch_size: int = 64,
+    num_workers: int = 0,
+    probabilities: bool = False,
+    resume: bool = False,
+    progress: Callable[[int, int, int], None] | None = None,
+) -> Summary:
+    """Predict images, folders, tables of images, or one large scene.
+
+    Args:
+        predictor: from :func:`geomoe.load`.
+        inputs: files and folders; for a scene one raster.
+        output: .csv, .parquet or .geojson: one row for each image (or tile); .tif: the scene, classified.
+        data_root: folder that a table's file names are relative to; default: the table's own.
+        tile: pixels on a side of a tile; default: whole images, and for a scene the size of the training
+            images.
+        overlap: share of a side that neighbouring tiles have in common: 0, 0.5 or 0.75.
+        batch_size: images in a forward pass.
+        num_workers: processes that read images; 0: this one.
+        probabilities: also write every class's probability.
+        resume: go on with what an interrupted prediction left.
+        progress: called with images done, images altogether, images skipped.
+
+    Raises:
+        InputError: inputs that are not there, or an output of another kind.
+        DataError: a table that cannot be used, or not one image that can be read.
+        OutputError: the output cannot be written.
+    """
+    as_scene = output.suffix.lower() in SCENES
+    if not as_scene and output.suffix.lower() not in TABLES:
+        raise InputError(f"{output}: expected a file that ends in {', '.join((*TABLES, '.tif'))}")
+    if output.resolve() in {path.resolve() for path in inputs}:
+        raise InputError(f"{output}: would overwrite an input; give another --output")
+    scene = open_scene(inputs) if as_scene else None
+    tiling = make_tiling(tile or _source_pixels(predictor), overlap) if tile or as_scene else None
+    items, skipped = collect(inputs, data_root, tiling)
+    parts = tiling.size // tiling.step if tiling and as_scene else 1
+    journal = Journal(output, _key(predictor, items, parts), resume=resume)
+    resumed = len(journal.done)
+    with journal:
+        _ask_all(predictor, items, journal, parts, batch_size, num_workers, len(skipped), progress)
+    found = [*skipped, *_skipped(items, journal)]
+    counts = _counts(journal)
+    if not counts["predicted"]:
+        journal.remove()
+        what = f"{found[0].filename}: {found[0].reason}" if found else f"{inputs[0]}: holds no data"
+        raise DataError(f"none of {len(items) + len(skipped)} images can be predicted; first: {what}")
+    layout = Layout(predictor, probabilities=probabilities, tiles=tiling is not None)
+    if scene is not None and tiling is not None:
+        files = write_scene(scene, tiling, journal, layout, output)
+    else:
+        write_answers(items, journal, layout, output)
+        files = (output,)
+    files += _write_skipped(found, output)
+    journal.remove()
+    return Summary(files, counts["predicted"], found, counts["empty"], counts["unknown"], resumed)
+
+
+def _source_pixels(predictor: Predictor) -> int:
+    """Pixels on a side of the training images, as far as the checkpoint tells."""
+    return int(predictor.info.get("source_pixels") or predictor.config.model.image_size)
+
+
+def _key(predictor: Predictor, items: Sequence[Item], parts: int) -> str:
+    digest = hashlib.sha256(repr((predictor.config.as_dict(), parts)).encode())
+    for name, value in predictor.algorithm.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    for item in items:
+        digest.update(repr(item[2:]).encode())
+        digest.update(str(item.path.absolute()).encode())
+    return digest.hexdigest()
+
+
+def _ask_all(
+    predictor: Predictor,
+    items: Sequence[Item],
+    journal: Journal,
+    parts: int,
+    batch_size: int,
+    num_workers: int,
+    left_out: int,
+    progress: Callable[[int, int, int], None] | None,
+) -> None:
+    todo = [number for number in range(len(items)) if number not in journal.done]
+    done, total = len(items) - len(todo) + left_out, len(items) + left_out
+    images = Images(
+        items,
+        todo,
+        bands=predictor.config.data.bands,
+        fill=np.array(predictor.info["mean"], dtype=np.float32),
+        size=predictor.config.model.image_size,
+        domains=predictor.domains,
+        parts=parts,
+    )
+    loader: Any = DataLoader(
+        images, batch_size=batch_size, num_workers=num_workers, collate_fn=list, generator=torch.Generator()
+    )
+    for batch in loader:
+        journal.add(_ask(predictor, batch))
+        done += len(batch)
+        left_out += sum(bool(loaded.error) and loaded.error != EMPTY_TILE for loaded in batch)
+        if progress is not None:
+            progress(done, total, left_out)
+
+
+EMPTY_TILE = "the tile holds no data"
+
+
+def _ask(predictor: Predictor, batch: list[Loaded]) -> Iterator[dict[str, Any]]:
+    read = [loaded for loaded in batch if loaded.image is not None]
+    yield from ({"i": loaded.number, "error": loaded.error} for loaded in batch if loaded.image is None)
+    if not read:
+        return
+    lonlat = torch.tensor([loaded.lonlat for loaded in read], dtype=torch.float64)
+    domain = torch.tensor([loaded.domain for loaded in read])
+    image = torch.stack([loaded.image for loaded in read if loaded.image is not None])
+    output = predictor.forward(image, lonlat, domain)
+    shares = output.logits.double().softmax(dim=1).cpu().numpy()
+    weights = [routing.weights.double().cpu().numpy() for routing in output.routings]
+    for row, loaded in enumerate(read):
+        known = not np.isnan(loaded.lonlat[0])
+        yield {
+            "i": loaded.number,
+            "at": list(loaded.lonlat) if known else None,
+            "p": [float(f"{value:.7g}") for value in shares[row]],
+            "w": [[float(f"{value:.7g}") for value in block[row]] for block in weights],
+            "v": loaded.valid.astype(int).ravel().tolist(),
+        }
+
+
+def _skipped(items: Sequence[Item], journal: Journal) -> list[Skip]:
+    faults = [record for record in journal.records() if record.get("error", EMPTY_TILE) != EMPTY_TILE]
+    return [Skip(0, items[fault["i"]].name, _where(items[fault["i"]]) + fault["error"]) for fault in faults]
+
+
+def _where(item: Item) -> str:
+    return "" if item.window is None else f"tile at column {item.window[0]}, row {item.window[1]}: "
+
+
+def _counts(journal: Journal) -> dict[str, int]:
+    counts = {"predicted": 0, "unknown": 0, "empty": 0}
+    for record in journal.records():
+        counts["predicted"] += "p" in record
+        counts["unknown"] += "p" in record and record["at"] is None
+        counts["empty"] += record.get("error") == EMPTY_TILE
+    return counts
+
+
+def _write_skipped(skipped: list[Skip], output: Path) -> tuple[Path, ...]:
+    """List what has no answer beside the output; a list of an earlier time goes when there is nothing."""
+    path = output.with_name(f"{output.stem}.skipped.csv")
+    if not skipped:
+        path.unlink(missing_ok=True)
+        return ()
+    with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("filename", "reason"))
+        rows.writerows((skip.filename, _located(skip)) for skip in skipped)
+    return (path,)
+
+
+def _located(skip: Skip) -> str:
+    return f"row {skip.row}: {skip.reason}" if skip.row else skip.reason

@@ -1,0 +1,232 @@
+"""What is to be predicted: image files, folders of them, tables, and large scenes cut into tiles."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from geomoe.datasets import folder_table, raster
+from geomoe.datasets.folder_table import Skip, read_table
+from geomoe.errors import DataError, InputError
+from geomoe.types import UNKNOWN_DOMAIN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+_JUNK = ("__MACOSX",)  # and everything whose name begins with a dot
+
+
+class Item(NamedTuple):
+    """One image, or one tile of a scene.
+
+    Attributes:
+        name: as it is written in results.
+        path: the file.
+        window: left column, upper row, width, height in pixels; None: the whole image.
+        lonlat: degrees; None: what the file's own georeference says.
+        domain: name of the domain, empty where it is not known.
+    """
+
+    name: str
+    path: Path
+    window: tuple[int, int, int, int] | None = None
+    lonlat: tuple[float, float] | None = None
+    domain: str = ""
+
+
+class Tiling(NamedTuple):
+    """How scenes are cut: squares of ``size`` pixels, ``step`` pixels apart."""
+
+    size: int
+    step: int
+
+    def windows(self, width: int, height: int) -> list[tuple[int, int, int, int]]:
+        """Tiles that cover a raster, row by row; the last ones may reach beyond it by less than a step."""
+        columns, rows = self.count(width), self.count(height)
+        return [
+            (column * self.step, row * self.step, self.size, self.size)
+            for row in range(rows)
+            for column in range(columns)
+        ]
+
+    def count(self, pixels: int) -> int:
+        """Tiles along a side of this many pixels."""
+        return max(-(-(pixels - self.size) // self.step), 0) + 1
+
+
+def make_tiling(size: int, overlap: float) -> Tiling:
+    """Tiles whose neighbours share ``overlap`` of their side.
+
+    Args:
+        size: pixels; made larger by a few so that steps divide it.
+        overlap: 0, 0.5 or 0.75.
+    """
+    parts = round(1 / (1 - overlap))
+    step = -(-size // parts)
+    return Tiling(step * parts, step)
+
+
+def collect(
+    inputs: Sequence[Path], root: Path | None = None, tiling: Tiling | None = None
+) -> tuple[list[Item], list[Skip]]:
+    """List everything that the inputs name, in order, each image once; no pixel is read.
+
+    Args:
+        inputs: image files, folders, and tables with ``filename`` and optional lon, lat and domain.
+        root: folder that the file names of tables are relative to; default: the table's own.
+        tiling: cut every image into tiles.
+
+    Returns:
+        The items, and rows or images that cannot be used.
+
+    Raises:
+        InputError: an input that is not there, or of an unknown kind, or nothing to predict at all.
+        DataError: a table that cannot be used.
+    """
+    items: dict[Path, Item] = {}
+    skipped: list[Skip] = []
+    for given in inputs:
+        for item in _items(given, root, skipped):
+            items.setdefault(item.path.absolute(), item)
+    if not items and not skipped:
+        names = ", ".join(map(str, inputs))
+        raise InputError(f"{names}: no image found (they end in {', '.join(raster.SUFFIXES)})")
+    if tiling is None:
+        return list(items.values()), skipped
+    return [tile for item in items.values() for tile in cut(item, tiling, skipped)], skipped
+
+
+def _items(given: Path, root: Path | None, skipped: list[Skip]) -> Iterator[Item]:
+    if given.is_dir():
+        for path in sorted(given.rglob("*")):
+            inner = path.relative_to(given).parts
+            junk = any(part.startswith(".") or part in _JUNK for part in inner)
+            if path.suffix.lower() in raster.SUFFIXES and path.is_file() and not junk:
+                yield Item(path.as_posix(), path)
+    elif not given.exists():
+        raise InputError(f"{given}: no such file or folder")
+    elif given.suffix in folder_table.SUFFIXES:
+        yield from _rows(given, root or given.parent, skipped)
+    elif given.suffix.lower() in raster.SUFFIXES:
+        yield Item(given.as_posix(), given)
+    else:
+        kinds = ", ".join((*raster.SUFFIXES, *folder_table.SUFFIXES))
+        raise InputError(f"{given}: expected an image, a folder or a table ({kinds})")
+
+
+def _rows(path: Path, root: Path, skipped: list[Skip]) -> Iterator[Item]:
+    table = read_table(path, labels=False)
+    skipped.extend(table.skipped)
+    for number, name in enumerate(table.filename.tolist()):
+        lonlat = None
+        if table.lonlat is not None:
+            lonlat = (float(table.lonlat[number, 0]), float(table.lonlat[number, 1]))
+        domain = "" if table.domain is None else str(table.domain[number])
+        yield Item(name, root / name, lonlat=lonlat, domain=domain)
+
+
+def cut(item: Item, tiling: Tiling, skipped: list[Skip]) -> Iterator[Item]:
+    """The tiles of one image; an unreadable one is skipped. A table's place serves none of the tiles."""
+    try:
+        head = raster.read_header(item.path)
+    except DataError as error:
+        skipped.append(Skip(0, item.name, str(error)))
+        return
+    for window in tiling.windows(head.width, head.height):
+        yield item._replace(window=window, lonlat=None)
+
+
+class Loaded(NamedTuple):
+    """One item that was read.
+
+    Attributes:
+        number: of the item.
+        image: (bands, size, size) float32 raw values; None: it could not be read.
+        lonlat: (2,) degrees; NaN where unknown.
+        domain: id, -1 where unknown.
+        valid: (parts, parts) which cells of a tile hold data; (1, 1) of a whole image.
+        error: why it could not be read.
+    """
+
+    number: int
+    image: torch.Tensor | None
+    lonlat: tuple[float, float]
+    domain: int
+    valid: NDArray[np.bool_]
+    error: str = ""
+
+
+class Images(Dataset[Loaded]):
+    """Reads items one by one, in the shape that a network takes; what is unreadable says so.
+
+    Args:
+        items: from :func:`collect`.
+        numbers: which of them, in this order.
+        bands: which, counted from 1; empty: all.
+        fill: (bands,) for pixels without data: the training images' mean.
+        size: pixels on a side that the network takes.
+        domains: names, by id.
+        parts: cells on a side of a tile.
+    """
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        numbers: Sequence[int],
+        *,
+        bands: tuple[int, ...],
+        fill: NDArray[np.float32],
+        size: int,
+        domains: Sequence[str],
+        parts: int = 1,
+    ) -> None:
+        self.items, self.numbers, self.bands, self.fill, self.size = items, numbers, bands, fill, size
+        self.domains = {name: number for number, name in enumerate(domains)}
+        self.parts = parts
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+    def __getitem__(self, row: int) -> Loaded:
+        """Read one; never raises for what is wrong with a file."""
+        number = self.numbers[row]
+        item = self.items[number]
+        domain = self.domains.get(item.domain, UNKNOWN_DOMAIN)
+        nowhere = (float("nan"), float("nan"))
+        try:
+            values, lonlat = self._read(item)
+        except DataError as error:
+            empty = np.zeros((1, 1), dtype=bool)
+            return Loaded(number, None, nowhere, domain, empty, str(error).removeprefix(f"{item.path}: "))
+        valid = _cells(~np.isnan(values).all(axis=0), self.parts)
+        if not valid.any():
+            reason = "holds no data" if item.window is None else "the tile holds no data"
+            return Loaded(number, None, lonlat, domain, valid, reason)
+        filled = np.where(np.isnan(values), self.fill[:, None, None], values)
+        image = raster.sized(torch.from_numpy(filled.astype(np.float32)), self.size)
+        return Loaded(number, image, lonlat, domain, valid)
+
+    def _read(self, item: Item) -> tuple[Any, tuple[float, float]]:
+        with raster.open_raster(item.path) as source:
+            picture = source.driver in raster.PICTURES
+            values = raster.read_pixels(source, self.bands, item.window)
+            values = raster.as_bands(values, len(self.fill), picture, str(item.path))
+            left, top, width, height = item.window or (0, 0, source.width, source.height)
+            lonlat = item.lonlat
+            if lonlat is None:
+                lonlat, _ = raster.place_of(source, left + width / 2, top + height / 2)
+        return values, lonlat
+
+
+def _cells(valid: NDArray[np.bool_], parts: int) -> NDArray[np.bool_]:
+    if parts == 1:
+        return np.array([[valid.any()]])
+    height, width = valid.shape
+    cells = valid.reshape(parts, height // parts, parts, width // parts)
+    return np.asarray(cells.any(axis=(1, 3)))

@@ -1,0 +1,66 @@
+"""What FMoW is reported by: the average, the worst region, each year."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from geomoe.metrics.arrays import Values
+from geomoe.metrics.classification import GroupScore, accuracy, group_accuracy, worst_group
+
+
+class FMoWScores(NamedTuple):
+    """WILDS' official numbers for FMoW.
+
+    Attributes:
+        average: accuracy over all samples (``acc_avg``).
+        worst_region: name and score of the region with the lowest accuracy, Other left out
+            (``acc_worst_region``); None where nobody is of a region that counts.
+        worst_year: the same of the years (``acc_worst_year``).
+        regions: every region's score, Other's too.
+        years: every year's score.
+    """
+
+    average: float
+    worst_region: tuple[str, GroupScore] | None
+    worst_year: tuple[str, GroupScore] | None
+    regions: dict[str, GroupScore]
+    years: dict[str, GroupScore]
+
+
+def fmow_scores(
+    predictions: Values,
+    labels: Values,
+    regions: Values,
+    years: Values,
+    region_names: Sequence[str],
+    year_names: Sequence[str],
+    uncounted: Sequence[str] = ("Other",),
+) -> FMoWScores:
+    """Score predictions as ``FMoWDataset.eval`` of WILDS does.
+
+    Args:
+        predictions: (n,) class ids.
+        labels: (n,) class ids.
+        regions: (n,) positions in ``region_names``; negative: of no region.
+        years: (n,) positions in ``year_names``; negative: of no year.
+        region_names: of the regions.
+        year_names: of the years.
+        uncounted: regions that never are the worst one.
+
+    Raises:
+        InputError: shapes that do not fit, no samples, ids that are not integers or have no name.
+    """
+    by_region = group_accuracy(predictions, labels, regions, region_names)
+    by_year = group_accuracy(predictions, labels, years, year_names)
+    return FMoWScores(
+        accuracy(predictions, labels),
+        _worst({name: score for name, score in by_region.items() if name not in uncounted}),
+        _worst(by_year),
+        by_region,
+        by_year,
+    )
+
+
+def _worst(scores: dict[str, GroupScore]) -> tuple[str, GroupScore] | None:
+    return worst_group(scores) if any(score.samples for score in scores.values()) else None

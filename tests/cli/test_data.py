@@ -1,0 +1,148 @@
+"""``geomoe data``: facts, checks, caches and samples through the command line, and what it refuses."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from geomoe.catalogue import CATALOGUE
+from geomoe.cli import main
+from geomoe.datasets import make_cache
+from geomoe.datasets.facts import read_facts
+from geomoe.datasets.samples import mnist
+
+SAMPLED = [name for name in CATALOGUE if read_facts(name).sample]
+
+
+def ask(capsys, *argv, status=0):
+    """What a command prints as JSON."""
+    capsys.readouterr()
+    assert main(["data", *map(str, argv), "--json", "--quiet"]) == status
+    return json.loads(capsys.readouterr().out)
+
+
+@pytest.fixture
+def digits(tmp_path):
+    mnist.write(tmp_path / "digits")
+    return tmp_path / "digits"
+
+
+def test_info_lists_the_data_sets(capsys):
+    assert list(ask(capsys, "info")) == list(CATALOGUE)
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_info_says_what_is_known(capsys, name):
+    told = ask(capsys, "info", name)
+    assert told["licence"] == read_facts(name).licence
+    assert told["found"] is None
+    assert main(["data", "info", name]) == 0
+    text = capsys.readouterr().out
+    assert all(source.url in text for source in read_facts(name).sources)
+    assert max(map(len, text.splitlines())) <= 130
+
+
+def test_info_looks_where_it_is_told(capsys, digits, tmp_path):
+    found = ask(capsys, "info", "rcmnist-10k", "--data-root", digits)
+    assert (found["found"], found["missing"]) == (True, [])
+    assert found["folder"] == str(digits / "MNIST" / "raw")
+    missing = ask(capsys, "info", "rcmnist", "--data-root", tmp_path)
+    assert missing["found"] is False
+    assert len(missing["missing"]) == 4
+    assert main(["data", "info", "rcmnist", "--data-root", str(tmp_path)]) == 0
+    assert "lacks train-images-idx3-ubyte or train-images-idx3-ubyte.gz" in capsys.readouterr().out
+
+
+def test_check_of_digits(capsys, digits, tmp_path):
+    argv = ["check", "rcmnist-10k", "--data-root", digits, "--data.budget", "96"]
+    told = ask(capsys, *argv, "--output", "check")
+    assert told["sound"] is True
+    assert told["splits"]["train"]["samples"] == 17 * 5
+    assert told["splits"]["test"]["samples"] == 200
+    assert json.loads((tmp_path / "check" / "check.json").read_text()) == {
+        key: value for key, value in told.items() if key != "files"
+    }
+    assert not (tmp_path / "check" / "check.png").exists()  # digits have no places
+    assert main(["data", *map(str, argv), "--quiet"]) == 0
+    text = capsys.readouterr().out
+    assert "train, test" in text
+    assert text.splitlines()[-1] == "sound"
+
+
+def test_check_draws_the_map(capsys, tmp_path):
+    told = ask(capsys, "check", "bluemarble", "--output", "check", "--held-out", "Asia")
+    assert set(told["splits"]) == {"train", "val", "test", "held_out"}
+    assert told["findings"] == []
+    with Image.open(tmp_path / "check" / "check.png") as picture:
+        assert picture.size[0] > 1000
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_every_sample_is_written_whole_and_never_over_anything(capsys, tmp_path, name, refused):
+    told = ask(capsys, "sample", name, "small")
+    assert told["files"] == sum(path.is_file() for path in (tmp_path / "small").rglob("*")) > 0
+    assert "small: is there and not empty" in refused("data", "sample", name, "small")
+
+
+def test_cache_of_pictures(capsys, tmp_path, monkeypatch):
+    """A sampled data set of files: cached, verified, used; a second call does nothing new."""
+    monkeypatch.setenv("GEOMOE_CACHE", str(tmp_path / "caches"))
+    monkeypatch.setattr(make_cache, "CHUNK", 16)
+    ask(capsys, "sample", "iwildcam", "small")
+    argv = ["cache", "iwildcam", "--data-root", "small", "--model.image_size", "32", "--workers", "1"]
+    made = ask(capsys, *argv)
+    assert made["shape"] == [3, 32, 32]
+    assert Path(made["cache"]).parent == tmp_path / "caches" / "images"
+    before = {path: path.stat().st_mtime_ns for path in Path(made["cache"]).iterdir()}
+    assert ask(capsys, *argv) == made
+    assert {path: path.stat().st_mtime_ns for path in Path(made["cache"]).iterdir()} == before
+    monkeypatch.chdir(tmp_path)
+    from geomoe.build import build_datamodule
+    from geomoe.config_load import Setting, load
+
+    flags = [Setting("data.root", "small", ""), Setting("model.image_size", 32, "")]
+    data = build_datamodule(load("iwildcam", flags=flags, environment={})).dataset("test")
+    assert (data.cached.positions(data.rows) >= 0).sum() > 0
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["data"], "the following arguments are required: action; see geomoe data --help"),
+        (["data", "chek", "fmow"], "did you mean check?"),
+        (["data", "check"], "check: give the NAME of a data set or configuration"),
+        (["data", "check", "rcminst"], "NAME: no data set 'rcminst'; did you mean rcmnist?"),
+        (["data", "sample", "rcmnist"], "sample: give the DIR to write to"),
+        (["data", "info", "rcmnist", "x"], "info: unexpected argument 'x'"),
+        (
+            ["data", "info", "rcmnist", "--data-rot", "x"],
+            "unknown argument --data-rot; did you mean --data-root?",
+        ),
+        (
+            ["data", "check", "rcmnist", "--data.budgt", "9"],
+            "--data.budgt: unknown key; did you mean data.budget",
+        ),
+        (["data", "check", "rcmnist", "--data-root"], "--data-root needs a value"),
+        (["data", "check", "rcmnist"], "rcmnist: data.root is not set"),
+        (["data", "check", "rcmnist", "--data-root", "nowhere"], "there is no train-images-idx3-ubyte"),
+        (["data", "check", "rcmnist", "--images", "-1"], "expected a whole number from 1; got '-1'"),
+        (["data", "cache", "bluemarble"], "bluemarble: its images are in memory already"),
+        (["data", "sample", "bluemarble", "x"], "bluemarble: needs no sample"),
+    ],
+)
+def test_refusals(refused, argv, message):
+    assert message in refused(*argv)
+
+
+def test_an_interrupted_cache_says_how_to_go_on(monkeypatch, capsys):
+    from geomoe.cli import data
+
+    def stop(args):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(data, "cache", stop)
+    assert main(["data", "cache", "fmow", "--data-root", "a b"]) == 130
+    assert capsys.readouterr().err.endswith("; go on with: geomoe data cache fmow --data-root 'a b'\n")
