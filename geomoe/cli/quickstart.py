@@ -25,7 +25,7 @@ land cover) for a few epochs, judge each per region, and draw the map of MoGE's 
 two cores; stopped, the same command goes on where it was. A short budget shows that everything
 works and what comes out; docs/results.md has the long one."""
 
-_EXAMPLE = "geomoe quickstart --output quickstart --epochs 4"
+_EXAMPLE = "geomoe quickstart --output quickstart --epochs 8"
 
 
 def parser() -> Parser:
@@ -35,7 +35,7 @@ def parser() -> Parser:
         "--output", metavar="DIR", default="quickstart", help="folder of everything (default: quickstart)"
     )
     made.add_argument(
-        "--epochs", type=positive_int, metavar="N", default=4, help="passes over the data (default: 4)"
+        "--epochs", type=positive_int, metavar="N", default=8, help="passes over the data (default: 8)"
     )
     made.add_argument(
         "--step", type=float, default=0.5, metavar="DEGREES", help="cells of the map (default: 0.5)"
