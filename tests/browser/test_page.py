@@ -95,8 +95,12 @@ def test_opens_from_disk_without_a_network(page, drawn):
     check_quiet(page, drawn[0])
 
 
-def test_the_browser_has_no_network(page):
-    assert page.run("return navigator.onLine") is False
+@pytest.mark.parametrize("address", ["http://example.org/", "http://93.184.216.34/"])
+def test_the_browser_has_no_network(browser, address):
+    from selenium.common.exceptions import WebDriverException
+
+    with pytest.raises(WebDriverException, match=r"ERR_PROXY_CONNECTION_FAILED|ERR_NAME_NOT_RESOLVED"):
+        browser.driver.get(address)
 
 
 def test_layers_switch_and_the_legend_follows(page, drawn):

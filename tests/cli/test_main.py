@@ -194,7 +194,8 @@ def test_a_reader_that_leaves_is_no_error():
 
 def test_ctrl_c_of_a_real_process():
     code = (
-        "import sys, time; from geomoe.cli import main, train\n"
+        "import signal, sys, time; from geomoe.cli import main, train\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a background job begins without one
         "def run(args): print('ready', file=sys.stderr, flush=True); time.sleep(60)\n"
         "train.run = run\n"
         "sys.exit(main(['train', 'bluemarble', '--seed', '3']))"
