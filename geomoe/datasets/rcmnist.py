@@ -126,7 +126,7 @@ class RCMNIST(LabelledImages):
 
     def load_image(self, index: int) -> Tensor:
         """(2, 28, 28) float32 raw 0..255; the channel that is not the colour is 0."""
-        return self._two_channels(np.asarray([index]))[0]
+        return self._two_channels(np.array([index], dtype=np.int64))[0]
 
     def read_images(self, chosen: NDArray[np.int64]) -> Tensor:
         """(B, 2, H, W) float32 raw 0..255."""
