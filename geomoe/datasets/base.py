@@ -65,6 +65,8 @@ class LabelledImages(NonGeoDataset):
         classes: class names; a label is a position.
         regions: domain names (regions, cameras, years, styles); a domain is a position.
         lonlat, labels, domains, blocks, rows: the columns; see :class:`Columns`.
+        domain_unit: what a domain is, in a word, for reports (region, year, camera, style).
+        beside: further splits that a report on this one scores beside it.
         uncounted: domains that are no group of their own (FMoW's region "Other"): they are scored, but
             never are the worst one.
         extra: further numeric columns, one value for each sample (year, country code, ...).
@@ -78,6 +80,8 @@ class LabelledImages(NonGeoDataset):
     classes: tuple[str, ...]
     regions: tuple[str, ...]
     uncounted: tuple[str, ...] = ()
+    domain_unit: str = "domain"
+    beside: tuple[str, ...] = ()
     rgb: tuple[int, int, int] = (0, 1, 2)  # bands that plot() shows
     scale: tuple[float, float] = (0.0, 255.0)  # raw values that plot() draws black and white
 

@@ -120,7 +120,7 @@ class FMoW(LabelledImages):
     def _set_domains(self, domain_by: str) -> None:
         if domain_by not in ("region", "year"):
             raise ConfigError(unknown("data.domain_by", "grouping", domain_by, ("region", "year")))
-        self.domain_by = domain_by
+        self.domain_by = self.domain_unit = domain_by
         self.regions = REGIONS if domain_by == "region" else tuple(map(str, YEARS))
         self.uncounted = UNCOUNTED if domain_by == "region" else ()
         if self.held_out is not None and self.held_out not in self.regions:
@@ -207,6 +207,11 @@ class FMoWLAO(FMoW):
     """
 
     splits = (*SPLITS, "held_out", "pooled")
+
+    @property
+    def beside(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The pooled variant stands beside every report on the official test."""
+        return ("pooled",) if self.split in ("test", "held_out") else ()
 
     def __init__(
         self,

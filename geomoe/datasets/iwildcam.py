@@ -48,6 +48,7 @@ class IWildCam(LabelledImages):
         train_domains: ids of the cameras of the train split.
     """
 
+    domain_unit = "camera"
     block_unit = "sequence"  # pictures of one burst are near copies: intervals draw whole bursts
 
     def __init__(
