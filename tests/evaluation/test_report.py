@@ -40,7 +40,7 @@ def make_report(predictions, held_out=None, algorithm="moge", experts="all", **c
         "bootstrap": {"samples": 50, "confidence": 0.95, "unit": "spatial block"},
         "domain_unit": "region",
         "scores": {str(name): score(predictions[name], REGIONS, held_out, bootstrap=50) for name in names},
-        "beside": {"pooled": {str(name): part(predictions[name], bootstrap=0, confidence=0.9) for name in names}},
+        "beside": {"pooled": {str(n): part(predictions[n], bootstrap=0, confidence=0.9) for n in names}},
         "places": places_of({str(name): predictions[name] for name in names}),
         "experts_report": inside,
     }  # fmt: skip
