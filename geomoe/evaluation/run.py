@@ -143,6 +143,10 @@ def _choices(predictor: Predictor, experts: Experts, inside: bool) -> Sequence[B
     return ["all", "shared", *forced]
 
 
+#: Options of a data set that change which samples train or are judged.
+_PROTOCOL = ("protocol", "domain_by", "num_environments", "num_domains", "budget")
+
+
 def _facts(
     predictor: Predictor, checkpoint: str | PathLike[str], split: str, experts: Experts
 ) -> dict[str, Any]:
@@ -157,6 +161,8 @@ def _facts(
         "split": split,
         "split_seed": config.data.split_seed,
         "held_out": config.data.held_out,
+        "options": {key: getattr(config.data, key) for key in _PROTOCOL},
+        "backbone": config.model.backbone,
         "experts": experts,
         "classes": predictor.classes,
         "regions": predictor.domains,
