@@ -66,6 +66,7 @@ class LabelledImages(NonGeoDataset):
         regions: domain names (regions, cameras, years, styles); a domain is a position.
         lonlat, labels, domains, blocks, rows: the columns; see :class:`Columns`.
         domain_unit: what a domain is, in a word, for reports (region, year, camera, style).
+        block_unit: what the blocks of intervals are, in a word.
         beside: further splits that a report on this one scores beside it.
         uncounted: domains that are no group of their own (FMoW's region "Other"): they are scored, but
             never are the worst one.
@@ -81,6 +82,7 @@ class LabelledImages(NonGeoDataset):
     regions: tuple[str, ...]
     uncounted: tuple[str, ...] = ()
     domain_unit: str = "domain"
+    block_unit: str = "spatial block"
     beside: tuple[str, ...] = ()
     rgb: tuple[int, int, int] = (0, 1, 2)  # bands that plot() shows
     scale: tuple[float, float] = (0.0, 255.0)  # raw values that plot() draws black and white

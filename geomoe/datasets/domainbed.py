@@ -79,6 +79,7 @@ class DomainBed(LabelledImages):
     """
 
     layout: ClassVar[Layout]
+    block_unit = "image"
 
     @property
     def beside(self) -> tuple[str, ...]:  # type: ignore[override]

@@ -56,7 +56,7 @@ class RCMNIST(LabelledImages):
     classes = ("digits 5 to 9", "digits 0 to 4")
     rgb = (0, 1, 1)  # red and cyan
     cacheable = False
-    domain_unit = "environment"
+    domain_unit, block_unit = "environment", "image"
 
     def __init__(
         self,

@@ -120,29 +120,43 @@ def _cell(values: Sequence[float]) -> dict[str, Any]:
 
 def _metrics(own: list[Record], _: list[Record]) -> dict[str, Any]:
     cells = {name: _cell([one.scores[name] for one in own]) for name in METRICS if name in own[0].scores}
-    return {"cells": cells, "lacks": []}
+    return {"cells": cells, "beside": {}, "lacks": []}
 
 
 def _targets(own: list[Record], all_records: list[Record]) -> dict[str, Any]:
-    """A column for each target and the mean over them; the same of what stands beside it."""
+    """A column for each target and the mean over them; the same for each split beside the judged one."""
     targets = targets_of(all_records)
     score = {(str(one.held_out), one.run): one.scores for one in own}
     runs = sorted({one.run for one in own})
-    cells, lacks = {}, []
-    for name in ("accuracy", *_beside(own)):
-        label = "" if name == "accuracy" else f" ({name})"
-        for target in targets:
-            values = [score[target, run][name] for run in runs if name in score.get((target, run), ())]
-            if values:
-                cells[target + label] = _cell(values)
-        whole = [run for run in runs if all(name in score.get((target, run), ()) for target in targets)]
-        if whole and len(targets) > 1:
-            means = [float(np.mean([score[target, run][name] for target in targets])) for run in whole]
-            cells[MEAN + label] = _cell(means)
+    lacks = []
     for target in targets:
         missing = [f"seed {run[1]}" for run in runs if (target, run) not in score]
         lacks += [f"{target}: {', '.join(missing)}"] if missing else []
-    return {"cells": cells, "lacks": lacks}
+    beside = dict.fromkeys(name for one in own for name in one.scores if name not in METRICS)
+    return {
+        "cells": _target_cells("accuracy", targets, runs, score),
+        "beside": {name: _target_cells(name, targets, runs, score) for name in beside},
+        "lacks": lacks,
+    }
+
+
+def _target_cells(
+    name: str,
+    targets: list[str],
+    runs: list[tuple[int, int]],
+    score: dict[tuple[str, tuple[int, int]], dict[str, float]],
+) -> dict[str, Any]:
+    cells = {}
+    for target in targets:
+        values = [score[target, run][name] for run in runs if name in score.get((target, run), ())]
+        if values:
+            cells[target] = _cell(values)
+    whole = [run for run in runs if all(name in score.get((target, run), ()) for target in targets)]
+    if whole and len(targets) > 1:
+        cells[MEAN] = _cell(
+            [float(np.mean([score[target, run][name] for target in targets])) for run in whole]
+        )
+    return cells
 
 
 def targets_of(records: list[Record]) -> list[str]:
@@ -151,19 +165,13 @@ def targets_of(records: list[Record]) -> list[str]:
     return [name for name in records[0].domains if name in held_out]
 
 
-def _beside(records: list[Record]) -> list[str]:
-    """Names of the splits that were scored beside the judged one."""
-    return list(dict.fromkeys(name for one in records for name in one.scores if name not in METRICS))
-
-
 def _columns(kind: str, records: list[Record]) -> list[str]:
     if kind == "metrics":
         return [name for name in METRICS if any(name in one.scores for one in records)]
     if kind == "growth":
         return [str(number) for number in sorted({int(one.num_domains or 0) for one in records})]
     targets = targets_of(records)
-    names = [*targets, MEAN] if len(targets) > 1 else targets
-    return [*names, *(f"{name} ({beside})" for beside in _beside(records) for name in names)]
+    return [*targets, MEAN] if len(targets) > 1 else targets
 
 
 def _growth(own: list[Record], _: list[Record]) -> dict[str, Any]:
@@ -181,4 +189,4 @@ def _growth(own: list[Record], _: list[Record]) -> dict[str, Any]:
         "relative_drop": share if np.isfinite(share) else None,
         "average": found.average,
     }
-    return {"cells": cells, "lacks": [], "growth": summary}
+    return {"cells": cells, "beside": {}, "lacks": [], "growth": summary}

@@ -23,7 +23,9 @@ def summary_text(data: dict[str, Any], width: int) -> str:
     """Text of a summary (its plain data)."""
     parts: list[str | Table] = ["percent; mean ± sample standard deviation over runs (seeds, splits)"]
     for table in data["tables"]:
-        parts.append(_table(table))
+        parts.append(_table(table, title_of(table)))
+        beside = dict.fromkeys(name for row in table["rows"] for name in row["beside"])
+        parts += [_table(table, f"beside it: split {name}", name) for name in beside]
         if table["kind"] == "growth":
             parts.append(_growth(table))
         if 1 < len(table["targets"]) < table["domains"]:
@@ -60,11 +62,12 @@ def cell_text(cell: dict[str, Any] | None) -> str:
     return percent(cell["mean"]) + (f" ± {percent(cell['std'])}" if cell["std"] is not None else "")
 
 
-def _table(table: dict[str, Any]) -> Table:
-    made = new_table(title_of(table), "method", "runs", *(head_of(table, one) for one in table["columns"]))
+def _table(table: dict[str, Any], title: str, beside: str | None = None) -> Table:
+    """A line for each method: on the judged split, or on one beside it."""
+    made = new_table(title, "method", "runs", *(head_of(table, one) for one in table["columns"]))
     for row in table["rows"]:
-        cells = row["cells"]
-        runs = sorted({cell["runs"] for cell in cells.values()})
+        cells = row["cells"] if beside is None else row["beside"].get(beside, {})
+        runs = sorted({cell["runs"] for cell in cells.values()}) or [0]
         many = str(runs[0]) if len(runs) == 1 else f"{runs[0]} to {runs[-1]}"
         made.add_row(row["method"], many, *(cell_text(cells.get(column)) for column in table["columns"]))
     return made

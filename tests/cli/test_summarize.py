@@ -53,7 +53,8 @@ def test_tables_hold_the_reports_numbers(judged, capsys, tmp_path):
     cells = styles["rows"][0]["cells"]
     assert [cells[name]["mean"] for name in ("photo", "sketch")] == accuracy
     assert cells["mean over targets"]["mean"] == pytest.approx(np.mean(accuracy))
-    assert cells["mean over targets (target_in)"]["mean"] == pytest.approx(np.mean(inside))
+    beside = styles["rows"][0]["beside"]["target_in"]
+    assert beside["mean over targets"]["mean"] == pytest.approx(np.mean(inside))
     assert [report["beside"]["target_in"]["all"]["count"] < report["scores"]["all"]["overall"]["count"]
             for report in pacs] == [True, True]  # fmt: skip
     (row,) = curve["rows"]

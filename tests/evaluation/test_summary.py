@@ -94,11 +94,9 @@ def test_fewer_targets_than_domains_are_told(tmp_path):
         write(tmp_path / style, 0.5, held_out=style, beside={"target_in": 0.25})
     found = summarize([tmp_path])
     assert "targets: 2 of 4 styles" in found.table()
-    assert found.data["tables"][0]["columns"] == [
-        "art", "cartoon", "mean over targets",
-        "art (target_in)", "cartoon (target_in)", "mean over targets (target_in)",
-    ]  # fmt: skip
-    assert rows_of(found)["erm"]["cells"]["mean over targets (target_in)"]["mean"] == 0.25
+    assert found.data["tables"][0]["columns"] == ["art", "cartoon", "mean over targets"]
+    assert rows_of(found)["erm"]["beside"]["target_in"]["mean over targets"]["mean"] == 0.25
+    assert "beside it: split target_in" in found.table()
 
 
 def test_the_shared_expert_is_a_method_of_its_own(tmp_path):
