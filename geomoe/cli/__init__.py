@@ -32,7 +32,7 @@ VERBS = {
     "predict": "classify your own images, folders, tables or a large scene with a checkpoint",
     "map-experts": "draw the map of what a checkpoint's routers do, everywhere on Earth",
     "encode": "location embeddings for the points of a CSV or GeoParquet file",
-    "data": "what a data set is, whether yours is sound, made fast to read, in small to try",
+    "data": "what a data set is, fetched, checked, made fast to read, in small to try",
     "doctor": "what is installed, found and writable here",
 }
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130

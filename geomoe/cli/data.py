@@ -1,4 +1,4 @@
-"""``geomoe data``: what a data set is, whether yours is sound, made fast to read, in small to try."""
+"""``geomoe data``: what a data set is, fetched, checked, made fast to read, in small to try."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geomoe.cli.console import Result, rows, say
+from geomoe.cli.data_download import download
 from geomoe.cli.data_parser import parser
 from geomoe.cli.data_text import check_text, info_text
 from geomoe.cli.files import check_folder, no_empty_folders
@@ -25,7 +26,9 @@ __all__ = ["parser", "resume_hint", "run"]
 
 
 def run(args: Namespace) -> Result:
-    """Do one of the four."""
+    """Do one of the five."""
+    if args.action == "download":
+        return download(args, configuration(args))
     return {"info": info, "check": check, "cache": cache, "sample": sample}[args.action](args)
 
 
@@ -45,6 +48,7 @@ def info(args: Namespace) -> Result:
         "name": name,
         **facts._asdict(),
         "sources": [source._asdict() for source in facts.sources],
+        "files": [file._asdict() for file in facts.files],
         "splits": CATALOGUE[name].splits,
         "looked_in": root,
         "found": None if found is None else not found.missing,
@@ -195,7 +199,7 @@ def progress(args: Namespace) -> Callable[[int, int], None]:
 
 
 def resume_hint(args: Namespace, argv: list[str]) -> str:
-    """How a cache that was begun is finished."""
-    if args.action != "cache":
+    """How a cache or a download that was begun is finished."""
+    if args.action not in {"cache", "download"}:
         return ""
     return f"; go on with: {shlex.join(['geomoe', 'data', *argv])}"

@@ -24,13 +24,42 @@ def info_text(data: dict[str, Any]) -> str:
         facts["samples"] = f"{counts} ({data['samples_note']})"
     lines = [f"{data['name']}: {data['title']}", ""]
     lines += [_wrapped(f"{name:<10}", text) for name, text in facts.items()]
-    lines += ["", "where to get it (geomoe downloads nothing)"]
+    lines += ["", "where to get it"]
     for source in data["sources"]:
         lines.append(_wrapped(f"  {source['status']:<11} ", source["name"]))
         details = [source["url"], source["note"], source["sha256"] and f"sha256 {source['sha256']}"]
         lines += [_wrapped(" " * 14, text) for text in details if text]
+    lines += _fetching(data)
     lines += ["", "expected below --data-root", *(f"  {line}" for line in data["tree"].splitlines()), ""]
     return "\n".join([*lines, *_found(data)])
+
+
+def size_text(size: int | None) -> str:
+    """A number of bytes for people."""
+    if size is None:
+        return "unknown size"
+    return (
+        f"{size / 1e9:,.1f} GB"
+        if size >= 1e9
+        else f"{size / 1e6:,.1f} MB"
+        if size >= 1e5
+        else f"{size:,} bytes"
+    )
+
+
+def _fetching(data: dict[str, Any]) -> list[str]:
+    """What ``geomoe data download`` can do for this data set."""
+    if not data["expect"]:
+        return []
+    command = f"geomoe data download {data['name']} --data-root DIR"
+    if not data["files"]:
+        lines = ["", "to fetch it: no source with a published hash is known; from a link that you trust"]
+        return [*lines, f"  {command} --url URL --sha256 HEX"]
+    lines = ["", "to fetch it, after the licence is agreed to, and check it", f"  {command}"]
+    for file in data["files"]:
+        digest = f"sha256 {file['sha256']}" if file["sha256"] else f"md5 {file['md5']}"
+        lines.append(_wrapped("    ", f"{file['name']}, {size_text(file['size'])}, {digest}"))
+    return lines
 
 
 def _found(data: dict[str, Any]) -> list[str]:
@@ -41,7 +70,8 @@ def _found(data: dict[str, Any]) -> list[str]:
     if data["found"]:
         return [f"found in {data['folder']}; geomoe data check {data['name']} looks it over"]
     missing = ", ".join(entry.replace("|", " or ") for entry in data["missing"])
-    return [f"not found: {data['folder']} lacks {missing}"]
+    hint = f"; geomoe data download {data['name']} fetches it" if data["files"] else ""
+    return [f"not found: {data['folder']} lacks {missing}{hint}"]
 
 
 def _wrapped(head: str, text: str) -> str:

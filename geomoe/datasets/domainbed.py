@@ -10,6 +10,7 @@ from geomoe.config_checks import unknown
 from geomoe.datasets.base import Columns, LabelledImages
 from geomoe.datasets.domain_folders import Layout, Listing, scan
 from geomoe.datasets.domain_splits import choose, set_aside
+from geomoe.datasets.download import check_hashes, found_or_fetched
 from geomoe.datasets.images import read_rgb
 from geomoe.datasets.module import ImageDataModule
 from geomoe.errors import ConfigError
@@ -95,6 +96,9 @@ class DomainBed(LabelledImages):
         image_size: int | None = None,
         transforms: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
         listing: Listing | None = None,
+        *,
+        download: bool = False,
+        checksum: bool = False,
     ) -> None:
         """List the images and keep those of one split; no image is opened.
 
@@ -107,14 +111,24 @@ class DomainBed(LabelledImages):
             image_size: pixels on a side that images are resized to; None: as they are.
             transforms: applied to each sample.
             listing: what :func:`~geomoe.datasets.domain_folders.scan` found; None: look.
+            download: fetch the data where it is not there. No source with a published hash is known, so
+                that this is refused, and the message says what to do.
+            checksum: compare files with published hashes (there are none: a warning says so).
 
         Raises:
             ConfigError: no such split or domain.
             DatasetNotFoundError: the data is not there.
+            DownloadError: it is not there, and was to be downloaded.
             DataError: the data is there and incomplete.
         """
-        self.root, self.held_out, self.split_seed, self.download = root, held_out, split_seed, False
-        self.listing = scan(root, self.layout) if listing is None else listing
+        self.root, self.held_out, self.split_seed = root, held_out, split_seed
+        self.download, self.checksum = download, checksum
+        if listing is None:
+            name = self.layout.name
+            listing = found_or_fetched(lambda: scan(root, self.layout), name, root, download=download)
+        self.listing = listing
+        if checksum:
+            check_hashes(self.layout.name, listing.folder)
         domains = self.listing.domains
         if held_out is not None and held_out not in domains:
             raise ConfigError(unknown("data.held_out", "domain", held_out, domains))
