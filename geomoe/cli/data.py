@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from geomoe.config import RunConfig
     from geomoe.datasets.base import LabelledImages
+    from geomoe.datasets.checks import Check
 
 __all__ = ["parser", "resume_hint", "run"]
 
@@ -107,13 +108,12 @@ def check(args: Namespace) -> Result:
         tell=tell,
     )
     data = {"name": config.data.name, "root": config.data.root, "sound": found.sound, **found._asdict()}
-    files = [] if args.output is None else write(Path(args.output), data, parts, args)
+    del data["odd"]  # for maps; what is listed of it is under countries
+    files = [] if args.output is None else write(Path(args.output), data, parts, found)
     return Result({**data, "files": files}, check_text(data, files), status=0 if found.sound else 1)
 
 
-def write(
-    output: Path, data: dict[str, Any], parts: dict[str, LabelledImages], args: Namespace
-) -> list[Path]:
+def write(output: Path, data: dict[str, Any], parts: dict[str, LabelledImages], found: Check) -> list[Path]:
     """Write check.json, and check.png where places are known."""
     import json
 
@@ -122,7 +122,7 @@ def write(
     from geomoe.files import Workplace
 
     text = json.dumps(plain(data), indent=1, ensure_ascii=False) + "\n"
-    figure = draw_places(parts, args.near, f"{data['name']}: where its splits are")
+    figure = draw_places(parts, found, f"{data['name']}: where its splits are")
     with no_empty_folders(output), Workplace(output, "the check") as place:
         place.write("check.json", lambda path: path.write_text(text, encoding="utf-8"))
         if figure is not None:
