@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from geomoe.config import RunConfig
     from geomoe.datasets.base import LabelledImages
+    from geomoe.datasets.checks import Check
 
 __all__ = ["parser", "resume_hint", "run"]
 
@@ -111,24 +112,27 @@ def check(args: Namespace) -> Result:
         tell=tell,
     )
     data = {"name": config.data.name, "root": config.data.root, "sound": found.sound, **found._asdict()}
-    files = [] if args.output is None else write(Path(args.output), data, parts, args)
+    del data["odd"]  # for maps; what is listed of it is under countries
+    files = [] if args.output is None else write(Path(args.output), data, parts, found)
     return Result({**data, "files": files}, check_text(data, files), status=0 if found.sound else 1)
 
 
-def write(
-    output: Path, data: dict[str, Any], parts: dict[str, LabelledImages], args: Namespace
-) -> list[Path]:
-    """Write check.json, and check.png where places are known."""
+def write(output: Path, data: dict[str, Any], parts: dict[str, LabelledImages], found: Check) -> list[Path]:
+    """Write check.json, and check.html and check.png where places are known."""
     import json
 
     from geomoe.cli.console import plain
     from geomoe.datasets.check_figure import draw_places
+    from geomoe.datasets.check_page import check_page
     from geomoe.files import Workplace
 
     text = json.dumps(plain(data), indent=1, ensure_ascii=False) + "\n"
-    figure = draw_places(parts, args.near, f"{data['name']}: where its splits are")
+    page = check_page(parts, found, f"Check of {data['name']}")
+    figure = draw_places(parts, found, f"{data['name']}: where its splits are")
     with no_empty_folders(output), Workplace(output, "the check") as place:
         place.write("check.json", lambda path: path.write_text(text, encoding="utf-8"))
+        if page is not None:
+            place.write("check.html", lambda path: path.write_text(page, encoding="utf-8"))
         if figure is not None:
             place.write("check.png", lambda path: figure.savefig(path, dpi=110, metadata={"Software": None}))
         return list(place.finish())

@@ -87,7 +87,9 @@ def parser() -> DataParser:
         help="check: open N images, evenly spread; 0: none (default: all)",
     )
     made.add_argument(
-        "--countries", metavar="FILE", help="check: outlines of countries that country codes are held against"
+        "--countries",
+        metavar="FILE",
+        help="check: outlines of countries for country codes, instead of the package's own",
     )
     made.add_argument("--output", metavar="DIR", help="check: write check.json and check.png there")
     made.add_argument(

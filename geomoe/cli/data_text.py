@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 WIDTH = 110
+CODES = 12  # country codes that are named
 
 
 def info_text(data: dict[str, Any]) -> str:
@@ -109,6 +110,7 @@ def check_text(data: dict[str, Any], files: list[Path]) -> str:
         counts = (pair.shared_rows, pair.shared_domains, pair.same_place, pair.near)
         km = (_km(pair.min_km), _km(pair.median_km))
         pairs.add_row(f"{pair.first}, {pair.second}", *(f"{n:,}" for n in counts), *km)
+    countries = _countries(data) if data["countries"] else []
     shapes = ", ".join(f"{number:,} of {shape}" for shape, number in data["shapes"].items())
     looked = f"{data['looked_at']:,} images opened" + (f": {shapes}" if shapes else "")
     lines = ["", looked, *(f"  row {row}: {problem}" for row, problem in data["unreadable"][:20])]
@@ -117,7 +119,28 @@ def check_text(data: dict[str, Any], files: list[Path]) -> str:
     lines += ["", "nothing to look at" if not data["findings"] else "to look at"]
     lines += [f"  {one.severity}: {one.where}: {one.what}" for one in data["findings"]]
     lines += ["", "sound" if data["sound"] else "NOT SOUND: see the faults above", *map(str, files)]
-    return render([f"{data['name']} in {data['root']}", splits, pairs, "\n".join(lines)], WIDTH)
+    return render([f"{data['name']} in {data['root']}", splits, pairs, *countries, "\n".join(lines)], WIDTH)
+
+
+def _countries(data: dict[str, Any]) -> list[Any]:
+    """A table of country codes against the outlines, and a line on the codes that have none."""
+    from geomoe.evaluation.tables import new_table
+
+    far = f"> {data['border_km']:g} km outside"
+    table = new_table("country codes", "split", "judged", far, "median km", "furthest km", "not judged")
+    codes: dict[str, int] = {}
+    for name, found in data["countries"].items():
+        unjudged = sum(found.not_judged.values())
+        km = (_km(found.median_km), _km(found.max_km))
+        table.add_row(name, f"{found.judged:,}", f"{found.outside:,}", *km, f"{unjudged:,}")
+        for code, count in found.not_judged.items():
+            codes[code] = codes.get(code, 0) + count
+    if not codes:
+        return [table]
+    most = sorted(codes, key=lambda code: -codes[code])[:CODES]
+    listed = ", ".join(f"{code or 'no code'} {codes[code]:,}" for code in most)
+    more = f" and {len(codes) - CODES} more" if len(codes) > CODES else ""
+    return [table, _wrapped("not judged, as no outline is known: ", listed + more)]
 
 
 def _km(value: float) -> str:

@@ -71,6 +71,7 @@ class LabelledImages(NonGeoDataset):
         uncounted: domains that are no group of their own (FMoW's region "Other"): they are scored, but
             never are the worst one.
         extra: further numeric columns, one value for each sample (year, country code, ...).
+        countries: country codes, by the number in the column ``country`` of ``extra``, where there is one.
         data_hash: changes when the data does.
         cached: decoded images that are read instead of the files, where ``geomoe data cache`` made them.
         cacheable: False where images are in memory anyway.
@@ -84,6 +85,7 @@ class LabelledImages(NonGeoDataset):
     domain_unit: str = "domain"
     block_unit: str = "spatial block"
     beside: tuple[str, ...] = ()
+    countries: tuple[str, ...] = ()
     rgb: tuple[int, int, int] = (0, 1, 2)  # bands that plot() shows
     scale: tuple[float, float] = (0.0, 255.0)  # raw values that plot() draws black and white
 

@@ -44,6 +44,7 @@ class Index(NamedTuple):
         split: names.
         side: pixels on the longer side.
         timestamp: seconds since 1970 (UTC), or None.
+        country: codes of countries, or None.
         classes, domains: names, by id.
         bands: of an image.
         data_hash: of names, sizes, labels, places, domains, splits and the choice of bands.
@@ -56,6 +57,7 @@ class Index(NamedTuple):
     split: NDArray[Any]
     side: NDArray[np.int64]
     timestamp: NDArray[np.float64] | None
+    country: NDArray[Any] | None
     classes: tuple[str, ...]
     domains: tuple[str, ...]
     bands: int
@@ -94,7 +96,11 @@ class FolderImages(LabelledImages):
         self.rgb = (0, 1, 2)
         low, high = statistics.mean - 2 * statistics.std, statistics.mean + 2 * statistics.std
         self.scale = (float(low[:3].min()), float(high[:3].max()))
-        extra = {} if index.timestamp is None else {"timestamp": index.timestamp[chosen]}
+        extra: dict[str, NDArray[Any]] = {}
+        if index.timestamp is not None:
+            extra["timestamp"] = index.timestamp[chosen]
+        if index.country is not None:
+            self.countries, extra["country"] = _codes(index.country[chosen])
         super().__init__(
             Columns(*(column[chosen] for column in index.columns)),  # type: ignore[arg-type]
             split=split,
@@ -194,6 +200,7 @@ class FolderDataModule(ImageDataModule):
             split,
             found.side,
             table.timestamp,
+            table.country,
             classes,
             domains,
             len(self.bands) or int(found.bands.max()),

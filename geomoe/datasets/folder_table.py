@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".parquet")
 #: Other names under which columns are found, in any case.
 ALIASES = {"lon": ("lon", "longitude", "lng"), "lat": ("lat", "latitude")}
+COUNTRY = ("country_code", "iso_a3", "iso_a2", "country")  # columns that may hold country codes, best first
 
 
 class Skip(NamedTuple):
@@ -45,6 +46,7 @@ class Table(NamedTuple):
         filename: (N,) text, as given.
         lonlat: (N, 2) float64 degrees, NaN where empty; None: the table has no such columns.
         label, domain, split: (N,) text, empty where the cell is; None: no such column.
+        country: (N,) text, the same, from the first column of COUNTRY that is there.
         timestamp: (N,) seconds since 1970 (UTC), NaN where empty; None: no such column.
         row: (N,) number of the row, counted from 1 after the header.
         skipped: rows left out, and why.
@@ -56,6 +58,7 @@ class Table(NamedTuple):
     label: NDArray[Any] | None
     domain: NDArray[Any] | None
     split: NDArray[Any] | None
+    country: NDArray[Any] | None
     timestamp: NDArray[np.float64] | None
     row: NDArray[np.int64]
     skipped: list[Skip]
@@ -129,6 +132,7 @@ def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None)
         reader.text("label", required=labels),
         reader.text(domain_by or "domain"),
         reader.text("split", required=True),
+        next((reader.text(name) for name in COUNTRY if name in frame.columns), None),
         reader.times(),
         np.arange(1, len(frame) + 1),
         [Skip(row, "", reason) for row, reason in broken],

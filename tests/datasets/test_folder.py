@@ -17,6 +17,7 @@ from torch.nn.functional import interpolate
 from torchgeo.datasets import NonGeoDataset
 
 from geomoe.cli import main
+from geomoe.datasets.checks import check
 from geomoe.datasets.folder import FolderDataModule
 from geomoe.datasets.folder_table import read_table, tolerance
 from geomoe.datasets.samples.folder import CLASSES, DOMAINS, EACH, write
@@ -92,6 +93,34 @@ def test_the_table_with_everything(folder, caplog):
     day = pd.Timestamp("2021-05-31T00:00Z").timestamp()
     assert stamps == {day, day + 10 * 3600 + 900, day + 10 * 3600 + 900.25}
     assert "3 of 73 rows are left out, listed in" in caplog.text
+
+
+def test_country_codes_of_a_table(folder):
+    """A column of codes comes with the samples, so that a check can judge it; Namibia's NA is a code."""
+    assert module(folder, "clean.csv").dataset("train").countries == ()
+    expected = {"degrees": "AUT", "utm": "CHL", "mercator": "IN", "polar": "NA"}
+
+    def add(rows):
+        rows[0].append("country_code")
+        for number, row in enumerate(rows[1:]):
+            row.append("" if number == 0 else expected[row[4]])
+
+    edit(folder / "clean.csv", add)
+    made = module(folder, "clean.csv")
+    train = made.dataset("train")
+    known = truth(folder).loc[train.filenames, "domain"].map(expected).tolist()
+    known[list(train.filenames).index("images/degrees_00.TIF")] = None
+    numbers = train.extra["country"]
+    assert [train.countries[number] if number >= 0 else None for number in numbers] == known
+    assert train[3]["country"] == numbers[3]
+    found = check({"train": train}, images=0)
+    assert found.countries["train"].not_judged == {"": 1}
+    (odd,) = found.odd
+    wrong = {train.regions[domain]: 0 for domain in range(4)}
+    for domain in train.domains[odd.position]:
+        wrong[train.regions[domain]] += 1
+    assert wrong["mercator"] == 0  # India it is
+    assert wrong["polar"] == (train.domains == train.regions.index("polar")).sum()  # Greenland, not Namibia
 
 
 def test_points_of_a_geoparquet_in_any_crs(folder):
