@@ -34,7 +34,7 @@ def score_layers(data: dict[str, Any]) -> list[Layer]:
     for choice, scores in data["scores"].items():
         columns["correct"] = np.array(places["correct"][choice])
         group = choice_name(data, choice)
-        group = group[0].upper() + group[1:]
+        group = group.upper() if group == data["algorithm"] else group[0].upper() + group[1:]
         if set(scores["regions"]) & set(coastlines()):
             found.append(_regions(data, scores, group))
         if _one_place_each(columns):

@@ -114,7 +114,7 @@ function geomoeStart(map, data) {
     if (layer.marks.length > MOST) listed.append(el("p", "geomoe-hint", `and ${layer.marks.length - MOST} more, on the map alone`));
   };
   const go = (mark) => {
-    if (mark.getLatLng) map.setView(mark.getLatLng(), Math.max(map.getZoom(), 5), { animate: false });
+    if (mark.getLatLng) map.setView(mark.getLatLng(), Math.max(map.getZoom(), 8), { animate: false });
     mark.openPopup();
   };
 
