@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
+from geomoe.datasets.cache_lock import alone
 from geomoe.datasets.image_cache import INDEX, PIXELS, ROWS, ImageCache, Unreadable, digest
 from geomoe.errors import DataError, OutputError
 from geomoe.files import reason
@@ -142,7 +143,7 @@ def make_cache(
     partial = path.with_name(path.name + ".partial")
     try:
         partial.mkdir(parents=True, exist_ok=True)
-        with _alone(partial):
+        with alone(partial):
             return _make(path, partial, sources, workers, tell)
     except OSError as error:
         if isinstance(error, OutputError):
@@ -254,23 +255,3 @@ def _finish(path: Path, partial: Path, plan: dict[str, Any], done: dict[int, dic
     for extra in (PLAN, DONE):
         (path / extra).unlink()
     return ImageCache(path)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep a second process out of the folder; a lock ends with the process that holds it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two at once would redo each other's chunks, with the same bytes
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            msg = f"{folder}: another process is making this cache; wait for it"
-            raise OutputError(msg) from error
-        yield
-    finally:
-        os.close(handle)
