@@ -68,11 +68,9 @@ def configuration(args: Namespace, *more: Setting) -> RunConfig:
 def open_splits(config: RunConfig) -> dict[str, LabelledImages]:
     """Every split of a configuration's data set."""
     from geomoe.build import build_datamodule
-    from geomoe.catalogue import CATALOGUE
 
     module = build_datamodule(config)
-    names = [*CATALOGUE[config.data.name].splits, *(["held_out"] if config.data.held_out else [])]
-    return {name: module.dataset(name) for name in dict.fromkeys(names)}
+    return {name: module.dataset(name) for name in module.split_names()}
 
 
 def open_all(config: RunConfig) -> dict[str, LabelledImages]:

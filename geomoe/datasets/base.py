@@ -67,6 +67,7 @@ class LabelledImages(NonGeoDataset):
         lonlat, labels, domains, blocks, rows: the columns; see :class:`Columns`.
         uncounted: domains that are no group of their own (FMoW's region "Other"): they are scored, but
             never are the worst one.
+        overlapping: pairs of splits that share samples by definition.
         extra: further numeric columns, one value for each sample (year, country code, ...).
         data_hash: changes when the data does.
         cached: decoded images that are read instead of the files, where ``geomoe data cache`` made them.
@@ -78,6 +79,7 @@ class LabelledImages(NonGeoDataset):
     classes: tuple[str, ...]
     regions: tuple[str, ...]
     uncounted: tuple[str, ...] = ()
+    overlapping: tuple[set[str], ...] = ({"test", "held_out"},)
     rgb: tuple[int, int, int] = (0, 1, 2)  # bands that plot() shows
     scale: tuple[float, float] = (0.0, 255.0)  # raw values that plot() draws black and white
 

@@ -207,6 +207,10 @@ class FMoWLAO(FMoW):
     """
 
     splits = (*SPLITS, "held_out", "pooled")
+    overlapping = (
+        *({"pooled", part} for part in ("test", "id_test", "held_out")),
+        *LabelledImages.overlapping,
+    )
 
     def __init__(
         self,

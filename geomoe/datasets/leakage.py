@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from geomoe.datasets.base import LabelledImages
 
-TARGET = ("target_in", "target_out")  # DomainBed's two parts of the target domain
-#: Splits that are parts of test, or of one another, by definition.
-OVERLAPPING = ({"test", "held_out"}, *({whole, part} for whole in ("test", "held_out") for part in TARGET))
 SAME_KM = 0.002  # two metres: one place, written with five decimals of a degree or more
 
 
@@ -63,7 +60,7 @@ def distances(data: LabelledImages, others: LabelledImages) -> NDArray[np.float6
 
 
 def compare(parts: Mapping[str, LabelledImages], near_km: float) -> list[Pair]:
-    """Compare every two splits, but those of which one is a part of the other (``held_out`` of ``test``).
+    """Compare every two splits, but those that overlap by definition (``held_out`` is a part of ``test``).
 
     Args:
         parts: name -> split.
@@ -71,9 +68,9 @@ def compare(parts: Mapping[str, LabelledImages], near_km: float) -> list[Pair]:
     """
     pairs = []
     for first, second in itertools.combinations(parts, 2):
-        if {first, second} in OVERLAPPING:
-            continue
         one, other = parts[first], parts[second]
+        if {first, second} in one.overlapping:
+            continue
         km = distances(other, one)
         km = km[~np.isnan(km)]
         domains = np.intersect1d(one.domains[one.domains >= 0], other.domains[other.domains >= 0])
