@@ -72,10 +72,13 @@ class LabelledImages(NonGeoDataset):
         data_hash: changes when the data does.
         cached: decoded images that are read instead of the files, where ``geomoe data cache`` made them.
         cacheable: False where images are in memory anyway.
+        pixel_type: type of the files' values, in which a cache keeps them, where :meth:`load_image` makes
+            floats of them; None: its own type.
     """
 
     cached: ImageCache | None = None
     cacheable: bool = True
+    pixel_type: str | None = None
     classes: tuple[str, ...]
     regions: tuple[str, ...]
     uncounted: tuple[str, ...] = ()
@@ -123,7 +126,7 @@ class LabelledImages(NonGeoDataset):
 
     @property
     def image_key(self) -> str:
-        """What a cache of the images goes by; the same for protocols over the same images and rows."""
+        """What a cache of the images goes by: the same where rows and pixels are, whatever the protocol."""
         return self.data_hash
 
     def groupings(self) -> dict[str, Grouping]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,6 +56,8 @@ class FolderImages(LabelledImages):
         self.rgb = (0, 1, 2)
         low, high = statistics.mean - 2 * statistics.std, statistics.mean + 2 * statistics.std
         self.scale = (float(low[:3].min()), float(high[:3].max()))
+        self.fill, self.pixels = statistics.mean.astype(np.float32), index.pixels
+        self.pixel_type = index.pixels.dtype
         extra = {} if index.timestamp is None else {"timestamp": index.timestamp[chosen]}
         super().__init__(
             Columns(*(column[chosen] for column in index.columns)),  # type: ignore[arg-type]
@@ -70,8 +73,18 @@ class FolderImages(LabelledImages):
         Raises:
             DataError: the file is missing or unreadable.
         """
-        path = self.root / self.filenames[index]
-        return load_image(path, self.bands, self.statistics.mean.astype(np.float32))
+        return load_image(self.root / self.filenames[index], self.bands, self.fill)
+
+    @property
+    def image_key(self) -> str:
+        """What a cache goes by: the files, and what pixels without data are filled with, where there are any.
+
+        That is the mean of this run's training images, so runs with other ones (another domain held out,
+        another split) must not share such pixels; without them, all runs share one cache. To keep a mask
+        instead would not do: an image is filled before it is resized, so its edges mix both.
+        """
+        filled = self.fill.tobytes() if self.pixels.gaps else b""
+        return hashlib.sha256(self.pixels.key.encode() + filled).hexdigest()
 
 
 class FolderDataModule(ImageDataModule):
@@ -140,6 +153,10 @@ class FolderDataModule(ImageDataModule):
         frame = pd.DataFrame({**columns, **places})
         with whole_file(folder / "samples.csv") as scratch:
             frame.to_csv(scratch, index=False)
+
+    def split_names(self) -> tuple[str, ...]:
+        """Every split, with those that the table names besides."""
+        return tuple(dict.fromkeys([*super().split_names(), *self.index.split.tolist()]))
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Rows of the index in a split, under the protocol.

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from geomoe.datasets.base import Columns
-from geomoe.datasets.folder_scan import describe, places_of, scan
+from geomoe.datasets.folder_scan import Scan, describe, places_of, scan
 from geomoe.datasets.folder_split import made_split, make_blocks, read_split, write_split
 from geomoe.datasets.folder_table import Skip, read_table
+from geomoe.datasets.image_cache import KINDS
 from geomoe.errors import DataError
 
 if TYPE_CHECKING:
@@ -29,6 +30,20 @@ SPLITS = {"training": "train", "valid": "val", "validation": "val", "dev": "val"
 ALL = "all"  # the one domain of a table that names none
 
 
+class Pixels(NamedTuple):
+    """What decides the pixels of all images, before those without data are filled.
+
+    Attributes:
+        key: of the files' names, sizes and times in the order of their rows, and of the choice of bands.
+        dtype: in which a cache keeps them.
+        gaps: whether some may be without data.
+    """
+
+    key: str
+    dtype: str
+    gaps: bool
+
+
 class Index(NamedTuple):
     """Every image that can be used, under all splits; arrays of N.
 
@@ -43,6 +58,7 @@ class Index(NamedTuple):
         data_hash: of names, sizes, labels, places, domains, splits and the choice of bands.
         skipped: what was left out.
         size: bytes of each file.
+        pixels: what a cache of the images must know.
     """
 
     filename: NDArray[Any]
@@ -56,6 +72,7 @@ class Index(NamedTuple):
     data_hash: str
     skipped: list[Skip]
     size: NDArray[np.int64]
+    pixels: Pixels
 
 
 def make_index(
@@ -109,7 +126,15 @@ def make_index(
         hash_of(facts),
         table.skipped,
         found.size,
+        _pixels(found, bands),
     )
+
+
+def _pixels(found: Scan, bands: tuple[int, ...]) -> Pixels:
+    # Grey pictures are repeated where most are colour ones: that is decided by all images together.
+    key = hash_of([found.table.filename, found.size, found.changed, bands, found.bands.max()])
+    common = np.result_type(*set(found.dtype.tolist())).name
+    return Pixels(key, common if common in KINDS else "float32", bool(found.gaps.any()))
 
 
 def _tell_skipped(table: Table, files: SideFiles, where: Path) -> None:
