@@ -203,13 +203,20 @@ class FolderDataModule(ImageDataModule):
     def measured(self) -> Statistics:
         """Mean and spread of each band over the training images, measured once and kept."""
         index, chosen = self.index, self.rows("train")
-        names, sizes = index.filename[chosen], index.size[chosen]
-        key = hash_of([names, sizes, self.bands])[:16]
+        names = index.filename[chosen]
+        key = hash_of([names, index.size[chosen], index.changed[chosen], self.bands])[:16]
         return measure(self.folder, names, self.bands, index.bands, self.files, key)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """(bands,) mean and standard deviation of the training images' raw values."""
+        """(bands,) mean and standard deviation of the training images' raw values.
+
+        Raises:
+            DataError: some of them cannot be read: a run would stop there. Checks and caches list them all.
+        """
         measured = self.measured
+        if measured.problems:
+            many = f"{len(measured.problems)} of the training images cannot be read"
+            raise DataError(f"{measured.problems[0]} ({many}; geomoe data check folder lists them)")
         return torch.tensor(measured.mean).float(), torch.tensor(measured.std).float()
 
     def info(self) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class Index(NamedTuple):
         data_hash: of names, sizes, labels, places, domains, splits and the choice of bands.
         skipped: what was left out.
         size: bytes of each file.
+        changed: time of each file's last change, nanoseconds since 1970.
         pixels: what a cache of the images must know.
     """
 
@@ -72,6 +73,7 @@ class Index(NamedTuple):
     data_hash: str
     skipped: list[Skip]
     size: NDArray[np.int64]
+    changed: NDArray[np.int64]
     pixels: Pixels
 
 
@@ -126,6 +128,7 @@ def make_index(
         hash_of(facts),
         table.skipped,
         found.size,
+        found.changed,
         _pixels(found, bands),
     )
 

@@ -178,8 +178,9 @@ def names_of(folder, split):
         return [row["filename"] for row in csv.DictReader(file) if split in ("", row["split"])]
 
 
-def test_an_image_that_breaks_inside_is_listed(small, capsys):
-    name = names_of(small, "test")[1]
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_an_image_that_breaks_inside_is_listed(split, small, capsys):
+    name = names_of(small, split)[1]
     cut_inside(small / name)
     made, checked = ask(capsys, "data", "cache", *FOLDER), ask(capsys, "data", "check", *FOLDER)
     assert (made["images"], checked["looked_at"]) == (72, 72)
@@ -189,6 +190,8 @@ def test_an_image_that_breaks_inside_is_listed(small, capsys):
     assert main(["data", "cache", *FOLDER, "--quiet"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[-2:] == ["unreadable  1", f"  row {found['row']}: {found['problem']}"]
+    assert main(["train", *FOLDER, "--data.batch_size", "8", *SMALL, "--dry-run"]) == 2
+    assert f"{Path(name).name}: unreadable image" in capsys.readouterr().err
 
 
 def measurements(values):
