@@ -73,21 +73,22 @@ def configuration(args: Namespace, *more: Setting) -> RunConfig:
 def open_splits(config: RunConfig) -> dict[str, LabelledImages]:
     """Every split of a configuration's data set."""
     from geomoe.build import build_datamodule
-    from geomoe.catalogue import CATALOGUE
 
     module = build_datamodule(config)
-    names = [*CATALOGUE[config.data.name].splits, *(["held_out"] if config.data.held_out else [])]
-    return {name: module.dataset(name) for name in dict.fromkeys(names)}
+    return {name: module.dataset(name) for name in module.split_names()}
 
 
 def open_all(config: RunConfig) -> dict[str, LabelledImages]:
-    """The same with nothing held out, where the data set allows that: every image is in some split."""
+    """The same with nothing held out, where this run would find that cache: every image is in some split."""
     from geomoe.errors import ConfigError
 
+    parts = open_splits(config)
     if config.data.held_out is not None:
         with contextlib.suppress(ConfigError):  # its protocol asks for a held-out domain
-            return open_splits(replace(config, data=replace(config.data, held_out=None)))
-    return open_splits(config)
+            whole = open_splits(replace(config, data=replace(config.data, held_out=None)))
+            if whole["test"].image_key == parts["test"].image_key:
+                return whole
+    return parts
 
 
 def check(args: Namespace) -> Result:
@@ -155,6 +156,7 @@ def cache(args: Namespace) -> Result:
         "cache": path,
         "images": len(made.rows),
         "shape": list(made.pixels.shape[1:]),
+        "type": made.pixels.dtype.name,
         "megabytes": round(made.pixels.nbytes / 1e6, 1),
         "unreadable": len(made.unreadable),
     }

@@ -133,6 +133,7 @@ class DomainBed(LabelledImages):
         if held_out is not None and held_out not in domains:
             raise ConfigError(unknown("data.held_out", "domain", held_out, domains))
         target = None if held_out is None else domains.index(held_out)
+        self.overlapping = _parts_of_test() if held_out else LabelledImages.overlapping
         aside = set_aside(self.listing.names, self.listing.domain, self.listing.label, split_seed)
         rows = choose(split, aside, self.listing.domain, target)
         self.classes, self.regions = self.listing.classes, domains
@@ -161,6 +162,12 @@ class DomainBed(LabelledImages):
         state = {**self.__dict__}
         state["listing"] = self.listing._replace(files=[], names=[])
         return state
+
+
+def _parts_of_test() -> tuple[set[str], ...]:
+    """Test is the target, whole and in two parts, and the sources' fifth, which is val."""
+    parts = ("target_in", "target_out")
+    return ({"val", "test"}, {"test", "held_out"}, *({a, b} for a in ("test", "held_out") for b in parts))
 
 
 class PACS(DomainBed):
@@ -192,6 +199,10 @@ class DomainBedModule(ImageDataModule):
 
     reader: ClassVar[type[DomainBed]]
     _listing: Listing | None = None
+
+    def split_names(self) -> tuple[str, ...]:
+        """Every split; with no target there are no parts of one."""
+        return super().split_names() if self.held_out else ("train", "val", "test")
 
     def open(self, split: str) -> DomainBed:
         """Open train, val, test, held_out, target_in or target_out; the folders are listed once."""

@@ -218,6 +218,10 @@ class FMoWLAO(FMoW):
 
     _name = "fmow-lao"
     splits = (*SPLITS, "held_out", "pooled")
+    overlapping = (
+        *({"pooled", part} for part in ("test", "id_test", "held_out")),
+        *LabelledImages.overlapping,
+    )
 
     @property
     def beside(self) -> tuple[str, ...]:  # type: ignore[override]

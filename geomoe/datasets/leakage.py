@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from geomoe.datasets.base import LabelledImages
 
-TARGET = ("target_in", "target_out")  # DomainBed's two parts of the target domain
-#: Splits that are parts of test, or of one another, by definition.
-OVERLAPPING = ({"test", "held_out"}, *({whole, part} for whole in ("test", "held_out") for part in TARGET))
 SAME_KM = 0.002  # two metres: one place, written with five decimals of a degree or more
 
 
@@ -72,12 +69,12 @@ def distances(data: LabelledImages, others: LabelledImages) -> NDArray[np.float6
 def measure(parts: Mapping[str, LabelledImages]) -> dict[tuple[str, str], NDArray[np.float64]]:
     """Distances from each sample of the second split to the nearest of the first, by the names of both.
 
-    Every two splits are compared, but those of which one is a part of the other (``held_out`` of ``test``).
+    Every two splits are compared, but those that overlap by definition (``held_out`` is a part of ``test``).
     """
     return {
         (first, second): distances(parts[second], parts[first])
         for first, second in itertools.combinations(parts, 2)
-        if {first, second} not in OVERLAPPING
+        if {first, second} not in parts[first].overlapping
     }
 
 

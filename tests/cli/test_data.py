@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from geomoe.catalogue import CATALOGUE
 from geomoe.cli import main
 from geomoe.datasets import make_cache
-from geomoe.datasets.facts import read_facts
+from geomoe.datasets.facts import read_facts, write_sample
 from geomoe.datasets.samples import mnist
 
 SAMPLED = [name for name in CATALOGUE if read_facts(name).sample]
+MORE = {"folder": ("--metadata", "clean.csv"), "rcmnist": ("--data.budget", "85")}
 
 
 def ask(capsys, *argv, status=0):
@@ -119,6 +121,29 @@ def test_every_sample_is_written_whole_and_never_over_anything(capsys, tmp_path,
     told = ask(capsys, "sample", name, "small")
     assert told["files"] == sum(path.is_file() for path in (tmp_path / "small").rglob("*")) > 0
     assert "small: is there and not empty" in refused("data", "sample", name, "small")
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_every_sample_is_sound(name, capsys, tmp_path):
+    """Traps and all; what overlaps by definition (DomainBed's test has the sources' val) is no fault."""
+    write_sample(read_facts(name), tmp_path / "small")
+    told = ask(capsys, "check", name, "--data-root", "small", *MORE.get(name, ()))
+    assert told["sound"]
+    assert {finding["severity"] for finding in map(dict, told["findings"])} <= {"warning"}
+
+
+@pytest.mark.parametrize("held_out", ["sketch", "null"])
+def test_splits_of_domainbed_with_and_without_a_target(held_out, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("GEOMOE_CACHE", str(tmp_path / "caches"))
+    write_sample(read_facts("pacs"), tmp_path / "small")
+    argv = ("pacs", "--data-root", "small", "--held-out", held_out)
+    told = ask(capsys, "check", *argv, "--images", "0")
+    target = ("target_in", "target_out", "held_out") if held_out == "sketch" else ()
+    assert tuple(told["splits"]) == ("train", "val", "test", *target)
+    compared = {(pair["first"], pair["second"]) for pair in told["pairs"]}
+    assert (("val", "test") in compared) == (held_out == "null")
+    made = ask(capsys, "cache", *argv, "--model.image_size", "16")
+    assert made["images"] == len(np.load(Path(made["cache"]) / "rows.npy")) == 301
 
 
 def test_cache_of_pictures(capsys, tmp_path, monkeypatch):

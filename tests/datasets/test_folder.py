@@ -172,6 +172,53 @@ def test_statistics_are_those_of_the_valid_training_pixels_and_are_kept(folder, 
         module(folder, "clean.csv", held_out="utm").statistics()  # other training images
 
 
+def test_statistics_are_measured_again_when_pixels_change_and_sizes_do_not(folder):
+    before = module(folder, "clean.csv")
+    path = folder / before.dataset("train").filenames[0]
+    with rasterio.open(path) as source:
+        values, profile = source.read(), source.profile
+    del profile["compress"]
+    means = []
+    for number, pixels in enumerate((values, values // 2)):
+        with rasterio.open(path, "w", **profile) as file:
+            file.write(pixels)
+        os.utime(path, ns=(number, number))
+        means.append((path.stat().st_size, module(folder, "clean.csv").measured.mean))
+    assert means[0][0] == means[1][0]
+    assert (means[0][1] > means[1][1]).all()
+
+
+def test_statistics_do_without_images_that_cannot_be_read_and_are_not_kept_then(folder, monkeypatch, caplog):
+    from geomoe.datasets import folder_statistics
+
+    read, made = folder_statistics.read_pixels, module(folder, "clean.csv")
+    names = made.index.filename[made.rows("train")]
+
+    def sometimes(source, bands):
+        if source.name.endswith(names[2]):
+            raise DataError(f"{source.name}: unreadable image: torn")
+        return read(source, bands)
+
+    monkeypatch.setattr(folder_statistics, "read_pixels", sometimes)
+    broken = made.measured
+    assert broken.images == len(names) - 1
+    assert f"1 of {len(names)} training images cannot be read; the first: " in caplog.text
+    with pytest.raises(DataError, match=r"torn \(1 of the training images cannot be read; geomoe"):
+        made.info()
+    monkeypatch.setattr(folder_statistics, "read_pixels", read)
+    whole = module(folder, "clean.csv").measured
+    assert whole.images == len(names)
+    assert (whole.mean != broken.mean).all()
+
+    def never(source, bands):
+        raise DataError("torn")
+
+    (folder / "clean.csv.geomoe/statistics.json").unlink()
+    monkeypatch.setattr(folder_statistics, "read_pixels", never)
+    with pytest.raises(DataError, match=r"^torn$"):
+        module(folder, "clean.csv").dataset("train")
+
+
 def test_an_image_that_changed_is_looked_at_again(folder):
     before = module(folder, "clean.csv")
     name = before.dataset("train").filenames[0]
