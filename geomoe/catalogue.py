@@ -51,6 +51,7 @@ CATALOGUE: dict[str, Entry] = {
     "bluemarble": Entry(
         "geomoe.datasets.datamodule:BlueMarbleDataModule",
         ("Africa", "Americas", "Asia", "Europe", "Oceania"),
+        _GROUPED,
     ),
     "fmow": Entry(
         "geomoe.datasets.fmow_module:FMoWDataModule",
@@ -65,12 +66,15 @@ CATALOGUE: dict[str, Entry] = {
         (*_WILDS, "pooled"),
         source="fmow",
     ),
-    "folder": Entry("geomoe.datasets.folder:FolderDataModule", keys=("metadata", "bands", "domain_by")),
+    "folder": Entry(
+        "geomoe.datasets.folder:FolderDataModule",
+        keys=("metadata", "bands", "domain_by", *_GROUPED),
+    ),
     "rcmnist": Entry(
         "geomoe.datasets.rcmnist:RCMNISTDataModule",
         keys=(
             *("num_environments", "num_domains", "budget", "protocol"),
-            *("groups_per_batch", "batches_per_epoch"),
+            *_GROUPED,
         ),
     ),
     "iwildcam": Entry(

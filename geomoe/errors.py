@@ -48,4 +48,5 @@ class OutputError(GeomoeError, OSError):
 
 def one_line(error: BaseException, most: int = 200) -> str:
     """What another library's error says, in one line of at most ``most`` characters; else its type."""
-    return " ".join(str(error).split())[:most] or type(error).__name__
+    text = " ".join(str(error).split())
+    return (text if len(text) <= most else f"{text[: most - 4]} ...") or type(error).__name__

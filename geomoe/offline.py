@@ -1,8 +1,11 @@
-"""The switches that keep geomoe off the network."""
+"""What keeps geomoe off the network: switches, and having none."""
 
 from __future__ import annotations
 
 import os
+import socket
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 #: Environment variables that forbid downloads: geomoe's own, and that of the Hugging Face hub.
 SWITCHES = ("GEOMOE_OFFLINE", "HF_HUB_OFFLINE")
@@ -16,3 +19,22 @@ def is_on(switch: str) -> bool:
 def offline() -> str | None:
     """The name of the first switch that forbids downloads; None: they are allowed."""
     return next((switch for switch in SWITCHES if is_on(switch)), None)
+
+
+def kept_off(url: str) -> str | None:
+    """Why a server is not to be asked at all, in words; None: ask it.
+
+    Where its name cannot be resolved there is no network, and clients of hubs would try again for minutes.
+    Behind a proxy, names are the proxy's business.
+    """
+    switch = offline()
+    if switch is not None:
+        return f"downloads are switched off ({switch})"
+    host = urlsplit(url).hostname
+    if host is None or getproxies():
+        return None
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return f"there is no network ({host} cannot be resolved)"
+    return None

@@ -116,9 +116,9 @@ def test_every_data_set_of_the_catalogue_has_a_data_module_of_that_name():
 
 
 def test_a_key_of_another_data_set_is_refused():
-    config = RunConfig(data=DataConfig(name="bluemarble", groups_per_batch=2, bands=(1,)))
+    config = RunConfig(data=DataConfig(name="bluemarble", budget=2, bands=(1,)))
     faults = find_faults(config)
-    assert [fault.split(":")[0] for fault in faults] == ["data.bands", "data.groups_per_batch"]
+    assert [fault.split(":")[0] for fault in faults] == ["data.bands", "data.budget"]
     assert "bluemarble has no such key" in faults[0]
 
 

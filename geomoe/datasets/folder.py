@@ -37,6 +37,7 @@ class FolderImages(LabelledImages):
         statistics: of the training images; where an image has no data it gets their mean.
         bands: which, counted from 1; empty: all.
         image_size: pixels on a side; None: as they are.
+        domain_unit: what a domain is, in a word.
     """
 
     def __init__(
@@ -49,7 +50,9 @@ class FolderImages(LabelledImages):
         statistics: Statistics,
         bands: tuple[int, ...] = (),
         image_size: int | None = None,
+        domain_unit: str = "domain",
     ) -> None:
+        self.domain_unit = domain_unit
         self.root, self.bands, self.statistics = root, bands, statistics
         self.classes, self.regions = index.classes, index.domains
         self.filenames = index.filename[chosen]
@@ -199,6 +202,7 @@ class FolderDataModule(ImageDataModule):
             statistics=self.measured,
             bands=self.bands,
             image_size=self.image_size,
+            domain_unit=self.options.get("domain_by") or "domain",
         )
 
     @cached_property

@@ -49,6 +49,7 @@ class IWildCam(LabelledImages):
         train_domains: ids of the cameras of the train split.
     """
 
+    splits = SPLITS
     domain_unit = "camera"
     block_unit = "sequence"  # pictures of one burst are near copies: intervals draw whole bursts
 

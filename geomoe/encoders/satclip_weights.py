@@ -5,6 +5,7 @@ Only tensors and plain values are read; a file whose pickle would run code is re
 
 from __future__ import annotations
 
+import os
 import pickle
 import re
 import zipfile
@@ -15,7 +16,7 @@ import torch
 from torch import Tensor
 
 from geomoe.errors import CheckpointError, ConfigError, DependencyNotFoundError, one_line
-from geomoe.offline import offline
+from geomoe.offline import kept_off
 
 #: The released checkpoints: vision tower and L.
 RELEASED = tuple(
@@ -112,15 +113,15 @@ def _from_hub(repository: str, file: str) -> Path:
     except ImportError as error:
         msg = f"hf:{repository}: needs the package huggingface_hub; pip install huggingface_hub"
         raise DependencyNotFoundError(msg) from error
-    switch = offline()
+    why = kept_off(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
     try:
-        return Path(huggingface_hub.hf_hub_download(repository, file, local_files_only=switch is not None))
+        return Path(huggingface_hub.hf_hub_download(repository, file, local_files_only=why is not None))
     except Exception as error:  # the hub's client raises errors of many libraries
-        if switch:
-            why = f"not in the hub's cache, and {switch} is set; unset it, or give a local file"
+        if why is not None:
+            why = f"not in the hub's cache, and {why}"
         else:
-            why = f"the hub did not give it ({type(error).__name__}: {one_line(error)}); give a local file"
-        msg = f"hf:{repository}: {file}: {why}"
+            why = f"the hub did not give it ({type(error).__name__}: {one_line(error)})"
+        msg = f"hf:{repository}: {file}: {why}; give a local file"
         raise CheckpointError(msg) from error
 
 

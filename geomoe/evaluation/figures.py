@@ -69,7 +69,8 @@ def _bars(data: dict[str, Any], groups: dict[str, dict[str, dict[str, Any]]]) ->
     _name_bars(axes, [_tick(name, main[name]["count"], data["held_out"], many) for name in names])
     axes.set_ylabel("accuracy (%)")
     axes.set_title(f"{data['algorithm']}, {data['data']}, {data['split']}")
-    axes.legend(frameon=False, fontsize="small")
+    axes.set_ylim(0, 100)
+    figure.legend(loc="outside lower center", ncols=len(choices), frameon=False, fontsize="small")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
@@ -104,7 +105,7 @@ def reliability(data: dict[str, Any]) -> Figure:
     upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
     error = data["scores"][str(data["experts"])]["overall"]["calibration_error"]
     upper.set_title(f"calibration error {percent(error)} %")
-    upper.legend(frameon=False, fontsize="small", loc="upper left")
+    figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
     lower.bar(middle, bins["count"], width * 0.95, color="#888888")
     lower.set(xlabel="confidence", ylabel="samples")
     return figure

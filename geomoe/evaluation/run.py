@@ -104,6 +104,7 @@ def evaluate(
             "domain_unit": getattr(dataset, "domain_unit", "domain"),
             "bootstrap": {"samples": bootstrap, "confidence": confidence, "unit": unit},
             "scores": scores,
+            "notes": _notes(predictor, dataset),
             "beside": {
                 name: {choice: part(one, **drawn) for choice, one in found.items()}
                 for name, found in _beside(predictor, dataset, judged, data_root, batch_size).items()
@@ -143,6 +144,22 @@ def _choices(predictor: Predictor, experts: Experts, inside: bool) -> Sequence[B
     return ["all", "shared", *forced]
 
 
+def _notes(predictor: Predictor, dataset: Any) -> list[str]:  # noqa: ANN401 - a data set
+    """What a reader of the scores must know."""
+    trained = getattr(predictor.encoder, "trained", None)  # of the encoder of domain ids
+    if trained is None or not hasattr(dataset, "domains"):
+        return []
+    known = np.append(trained.cpu().numpy(), False)[dataset.domains]  # -1, an unknown domain: the last
+    if known.all():
+        return []
+    count = f"{int((~known).sum()):,} of {len(known):,} samples"
+    what = getattr(dataset, "domain_unit", "domain")
+    return [
+        f"{count} are of a {what} that training did not have: the location encoder knows {what} ids alone, "
+        "and gives all of these one vector that it never learned; read the shared expert's scores"
+    ]
+
+
 #: Options of a data set that change which samples train or are judged.
 _PROTOCOL = ("protocol", "domain_by", "num_environments", "num_domains", "budget")
 
@@ -162,6 +179,8 @@ def _facts(
         "split_seed": config.data.split_seed,
         "held_out": config.data.held_out,
         "options": {key: getattr(config.data, key) for key in _PROTOCOL},
+        "protocol": predictor.info.get("protocol"),
+        "encoder": None if config.algorithm == "erm" else config.encoder.name,
         "backbone": config.model.backbone,
         "experts": experts,
         "classes": predictor.classes,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geomoe.evaluation.tables import choice_name, interval, percent, protocol_text
+from geomoe.evaluation.tables import choice_name, interval, percent, plural, protocol_text
 from geomoe.mapping.atlas import Layer, Mark, ramp_colour, render_atlas
 from geomoe.mapping.earth import coastlines
 
@@ -81,7 +81,7 @@ def title_of(data: dict[str, Any]) -> str:
 def interval_text(data: dict[str, Any]) -> str:
     """How intervals were made."""
     boot = data["bootstrap"]
-    return f"{100 * boot['confidence']:g} %, {boot['samples']} resamples of {boot['unit']}s"
+    return f"{100 * boot['confidence']:g} %, {boot['samples']} resamples of {plural(boot['unit'])}"
 
 
 def _one_place_each(columns: dict[str, NDArray[Any]]) -> bool:
@@ -143,7 +143,14 @@ def _domains(
         marks.append(Mark(values, colour, lonlat=place, radius=radius, faint=part["count"] < FEW))
     title = f"Accuracy of each {unit} (percent)"
     return Layer(
-        group, f"{unit[0].upper()}{unit[1:]}s", title, (unit, *SCORES), 4, marks, _ends(0, 1), note=SIZES
+        group,
+        f"{unit[0].upper()}{plural(unit)[1:]}",
+        title,
+        (unit, *SCORES),
+        4,
+        marks,
+        _ends(0, 1),
+        note=SIZES,
     )
 
 

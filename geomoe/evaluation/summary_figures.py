@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from geomoe.evaluation.figures import COLOURS
 from geomoe.evaluation.summary_text import head_of, title_of
+from geomoe.evaluation.tables import plural
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -71,4 +72,4 @@ def _curves(axes: Axes, table: dict[str, Any]) -> None:
         low, high = mean - np.nan_to_num(std), mean + np.nan_to_num(std)
         axes.fill_between(x[known], low[known], high[known], color=colour, alpha=0.15, linewidth=0)
     axes.set_xticks(x)
-    axes.set_xlabel(f"source {table['unit']}s, K_s")
+    axes.set_xlabel(f"source {plural(table['unit'])}, K_s")

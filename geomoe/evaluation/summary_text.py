@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from geomoe.evaluation.tables import new_table, percent, render
+from geomoe.evaluation.tables import new_table, percent, plural, render
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,7 +29,7 @@ def summary_text(data: dict[str, Any], width: int) -> str:
         if table["kind"] == "growth":
             parts.append(_growth(table))
         if 1 < len(table["targets"]) < table["domains"]:
-            parts.append(f"targets: {len(table['targets'])} of {table['domains']} {table['unit']}s")
+            parts.append(f"targets: {len(table['targets'])} of {table['domains']} {plural(table['unit'])}")
         parts += [
             f"{row['method']} lacks {'; '.join(row['lacks'])}: not in its mean over targets"
             for row in table["rows"]
@@ -44,7 +44,7 @@ def title_of(table: dict[str, Any]) -> str:
     what = {
         "metrics": "nothing held out",
         "targets": f"accuracy on the held-out {unit}",
-        "growth": f"accuracy on the held-out {unit} by the number of source {unit}s, K_s",
+        "growth": f"accuracy on the held-out {unit} by the number of source {plural(unit)}, K_s",
     }[table["kind"]]
     protocol = f" ({table['protocol']})" if table["protocol"] else ""
     return f"{table['data']}, split {table['split']}{protocol}: {what}"

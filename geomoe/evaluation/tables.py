@@ -12,12 +12,14 @@ from rich.table import Table
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+MANY = 20  # domains; of more a table has the LOWEST only, report.json has all
+LOWEST = 10
 NAMES = {"all": "all experts", "shared": "shared expert alone"}
 
 
 def report_text(data: dict[str, Any], width: int) -> str:
     """Text of one report (its plain data)."""
-    parts: list[str | Table] = [_heading(data)]
+    parts: list[str | Table] = [_heading(data), *data.get("notes", ())]
     for choice, scores in data["scores"].items():
         parts.append(_scores(data, choice))
         parts += [_beside(name, found[choice]) for name, found in data.get("beside", {}).items()]
@@ -61,17 +63,27 @@ def interval(pair: list[float] | None) -> str:
     return "-" if pair is None else f"{100 * pair[0]:.1f} to {100 * pair[1]:.1f}"
 
 
+def plural(unit: str) -> str:
+    """Several of what a domain is."""
+    return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
+
+
 def protocol_text(data: dict[str, Any]) -> str:
-    """What a report's run left out of training."""
-    return f"{data['held_out']} held out" if data["held_out"] else "nothing held out"
+    """What a report's run left out of training, and which rules made its samples."""
+    options = {key: value for key, value in data.get("options", {}).items() if value is not None}
+    if data.get("protocol") is not None:
+        options = {"protocol": data["protocol"], **options}
+    parts = [f"{data['held_out']} held out" if data["held_out"] else "nothing held out"]
+    return ", ".join(parts + [f"{key} {value}" for key, value in options.items()])
 
 
 def _heading(data: dict[str, Any]) -> str:
     protocol = protocol_text(data)
     boot = data["bootstrap"]
-    how = f"{boot['samples']} resamples of {boot['unit']}s" if boot["samples"] else "not computed"
+    how = f"{boot['samples']} resamples of {plural(boot['unit'])}" if boot["samples"] else "not computed"
+    method = data["algorithm"] + (f" (encoder {data['encoder']})" if data.get("encoder") else "")
     return (
-        f"{data['algorithm']} on {data['data']}, split {data['split']}, {protocol}, seed {data['seed']}\n"
+        f"{method} on {data['data']}, split {data['split']}, {protocol}, seed {data['seed']}\n"
         f"{data['checkpoint']}\n"
         f"percent; intervals: {100 * boot['confidence']:g} %, {how}"
     )
@@ -84,7 +96,9 @@ def choice_name(data: dict[str, Any], choice: str) -> str:
 
 def _scores(data: dict[str, Any], choice: str) -> Table:
     scores, name = data["scores"][choice], choice_name(data, choice)
-    unit = data.get("domain_unit", "region")
+    unit, count = data.get("domain_unit", "region"), len(scores["regions"])
+    if count > MANY:
+        name += f"; the {LOWEST} lowest of {count} {plural(unit)}, report.json has all"
     return _parts(name, score_rows(scores, data["held_out"], data.get("uncounted", ()), unit))
 
 
@@ -123,13 +137,16 @@ def score_rows(
     )
     rows = []
     if main is not None:
-        rows.append(("overall" if held_out is None else f"source {unit}s", main))
+        rows.append(("overall" if held_out is None else f"source {plural(unit)}", main))
     if worst is not None:
         rows.append((f"worst {kind} ({worst})", scores["regions"][worst]))
     if scores["held_out"] is not None:
         rows.append((f"held-out {unit} ({held_out})", scores["held_out"]))
     marks = dict.fromkeys(uncounted, " (never worst)")
-    return rows + [(f"  {name}{marks.get(name, '')}", part) for name, part in scores["regions"].items()]
+    listed = list(scores["regions"].items())
+    if len(listed) > MANY:
+        listed = sorted(listed, key=lambda item: item[1]["accuracy"])[:LOWEST]
+    return rows + [(f"  {name}{marks.get(name, '')}", part) for name, part in listed]
 
 
 def _official(official: dict[str, Any], scores: dict[str, Any]) -> list[str | Table]:
@@ -160,7 +177,8 @@ def _experts(report: dict[str, Any]) -> list[str | Table]:
         table = new_table(f"{title}, {routing['effective_experts']:.1f} experts in effect", "", *heads)
         table.add_row("mean weight", *map(percent, routing["load"]))
         table.add_row("top-1 share", *map(percent, routing["top1_share"]))
-        for region, load in routing["load_by_region"].items():
+        loads = routing["load_by_region"] if len(routing["load_by_region"]) <= MANY else {}
+        for region, load in loads.items():
             table.add_row(f"  weight in {region}", *map(percent, load))
         parts.append(table)
         parts += [

@@ -212,7 +212,7 @@ def _facts(predictor: Predictor, name: str, grid: Grid) -> tuple[tuple[str, str]
     detail = f", L = {encoder.legendre_polys}" if encoder.name in ("sh", "sh-siren", "satclip") else ""
     return (  # the first three stand under the title
         ("Checkpoint", name),
-        ("Held out", data.held_out or "no region"),
+        ("Held out", data.held_out or "nothing"),
         ("Experts", f"{model.num_experts}, top {model.top_k}, {model.router} router"),
         ("Trained on", f"{data.name}, split {data.split_seed}, seed {config.seed}"),
         ("Backbone", f"{model.backbone}, {model.image_size} px"),

@@ -14,17 +14,15 @@ import pickle
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
 
-import timm
 import torch
 from timm.layers import resample_abs_pos_embed
 from timm.models import adapt_input_conv
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 
-from geomoe.errors import CheckpointError, ConfigError, DependencyNotFoundError, one_line
-from geomoe.offline import offline
+from geomoe.errors import CheckpointError, one_line
+from geomoe.models.named_weights import torchgeo_state
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +55,7 @@ def network_state(weights: str, name: str, bands: int) -> dict[str, Any]:
         DependencyNotFoundError: torchgeo weights without torchgeo.
     """
     if weights.startswith("torchgeo:"):
-        return _torchgeo_state(weights.removeprefix("torchgeo:"), name, bands)
+        return torchgeo_state(weights.removeprefix("torchgeo:"), name, bands)
     return read_state(weights)
 
 
@@ -150,96 +148,6 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not isinstance(state, dict):
         raise CheckpointError(f"{path}: expected a dict of tensors; got {type(state).__name__}")
     return state
-
-
-def load_timm(name: str, **options: Any) -> nn.Module:  # noqa: ANN401 - timm's own options
-    """Create a timm model with timm's weights, from the hub or, offline, from the hub's cache.
-
-    Raises:
-        CheckpointError: timm has no weights for it, or they cannot be fetched.
-    """
-    config = timm.get_pretrained_cfg(name)
-    if config is None or not config.has_weights:
-        raise CheckpointError(f"weights: timm has none for {name}; leave weights out or give a local file")
-    overlay = None
-    if offline():
-        overlay = {"file": str(_cached_timm(name, config))}
-    try:
-        return timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay, **options)
-    except (OSError, RuntimeError) as error:
-        advice = "check the network, or download them elsewhere and give the local file"
-        raise CheckpointError(
-            f"weights: timm's for {name} did not load ({one_line(error)}); {advice}"
-        ) from error
-
-
-def _cached_timm(name: str, config: Any) -> Path:  # noqa: ANN401 - timm's PretrainedCfg
-    """The file that an earlier download left in a cache."""
-    from huggingface_hub import try_to_load_from_cache
-
-    if config.hf_hub_id:
-        repo, _, revision = config.hf_hub_id.partition("@")
-        names = (
-            [config.hf_hub_filename] if config.hf_hub_filename else ["model.safetensors", "pytorch_model.bin"]
-        )
-        for filename in names:
-            found = try_to_load_from_cache(repo, filename, revision=revision or None)
-            if isinstance(found, str):
-                return Path(found)
-    if config.url:
-        file = _hub_file(config.url)
-        if file.is_file():
-            return file
-    raise CheckpointError(_offline_message(f"timm's for {name}"))
-
-
-def _offline_message(what: str) -> str:
-    advice = "unset GEOMOE_OFFLINE and HF_HUB_OFFLINE once to download them, or give a local file"
-    return f"weights: {what} are not in the cache and downloads are switched off; {advice}"
-
-
-def _hub_file(url: str) -> Path:
-    return Path(torch.hub.get_dir(), "checkpoints", os.path.basename(urlparse(url).path))
-
-
-def _torchgeo_state(weight: str, name: str, bands: int) -> dict[str, Any]:
-    try:
-        import torchgeo.models
-    except ImportError as error:
-        raise DependencyNotFoundError(
-            "weights: torchgeo is needed; install it with: pip install torchgeo"
-        ) from error
-    try:
-        entry = torchgeo.models.get_weight(weight)
-    except ValueError as error:
-        raise ConfigError(
-            f"weights: torchgeo has no {weight!r}; expected ENUM.ENTRY{_nearest(weight)}"
-        ) from error
-    model, channels = entry.meta.get("model"), entry.meta.get("in_chans")
-    if model != name.split(".", 1)[0]:
-        raise ConfigError(f"weights: {weight} is for {model}; the backbone is {name}")
-    if channels != bands:
-        raise ConfigError(f"weights: {weight} reads {channels} bands; the images have {bands}")
-    if offline() and not _hub_file(entry.url).is_file():
-        raise CheckpointError(_offline_message(f"torchgeo's {weight}"))
-    try:
-        return entry.get_state_dict(progress=False, map_location="cpu", weights_only=True)
-    except Exception as error:  # network, disk, or garbage in the cache
-        advice = "check the network, or download them elsewhere and give the local file"
-        raise CheckpointError(
-            f"weights: torchgeo's {weight} did not load ({one_line(error)}); {advice}"
-        ) from error
-
-
-def _nearest(weight: str) -> str:
-    import difflib
-
-    from torchgeo.models import get_model_weights, list_models
-
-    models = [model for model in list_models() if model.startswith(("vit", "resnet", "swin"))]
-    names = [str(entry) for model in models for entry in get_model_weights(model)]
-    near = difflib.get_close_matches(weight, names, n=1, cutoff=0.3)
-    return f"; nearest: {near[0]}" if near else ""
 
 
 def _read_safetensors(file: Path) -> dict[str, Any]:

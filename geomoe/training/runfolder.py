@@ -187,8 +187,8 @@ class RunFolder:
 def run_name(config: RunConfig) -> str:
     """The run's name: as configured, else held-out region and seed, e.g. ``held-out-asia-seed0``.
 
-    Another backbone than the default one stands in front, so that two shipped configurations of one
-    data set do not want the same folder.
+    Another backbone than the default one stands in front, and a router of domain ids is named, so that
+    two shipped configurations of one data set do not want the same folder.
     """
     if config.run_name:
         name = config.run_name
@@ -200,7 +200,8 @@ def run_name(config: RunConfig) -> str:
     protocol = f"held-out-{held_out.lower().replace(' ', '-')}" if held_out else "all"
     backbone = config.model.backbone
     prefix = "" if backbone == ModelConfig.backbone else f"{backbone.replace('/', '-')}-"
-    return f"{prefix}{protocol}-seed{config.seed}"
+    router = "domain-ids-" if config.encoder.name == "domain" and config.algorithm != "erm" else ""
+    return f"{prefix}{router}{protocol}-seed{config.seed}"
 
 
 def run_folder(config: RunConfig, *, dry_run: bool = False) -> RunFolder:

@@ -40,3 +40,28 @@ def test_a_split_that_nobody_names_is_refused(trained, refused):
     _, checkpoint = trained
     line = refused("evaluate", "--checkpoint", checkpoint, "--split", "latr")
     assert "no split 'latr'; did you mean later?" in line
+
+
+def test_batches_of_domains_and_reports_in_the_words_of_the_table(trained, capsys, tmp_path):
+    table, checkpoint = trained
+    folder = checkpoint.parents[5]
+    table = table.rename(columns={"domain": "country"})
+    table.to_csv(tmp_path / "mine.csv", index=False)
+    argv = [
+        "train",
+        "folder",
+        "--data-root",
+        folder,
+        "--metadata",
+        tmp_path / "mine.csv",
+        "--dry-run",
+        "--quiet",
+    ]
+    groups = ["--data.domain_by", "country", "--data.groups_per_batch", "2", "--data.batch_size", "6"]
+    assert (
+        main(list(map(str, [*argv, *groups, "--model.image_size", "32", "--output", tmp_path / "runs"]))) == 0
+    )
+    (grouped,) = (tmp_path / "runs").rglob("best.ckpt")
+    capsys.readouterr()
+    assert main(["evaluate", "--checkpoint", str(grouped), "--quiet"]) == 0
+    assert "worst country" in capsys.readouterr().out

@@ -21,7 +21,7 @@ SMALL = (
     *("--encoder.legendre_polys", "4", "--data.num_workers", "0", "--loss.cka_tokens", "2"),
     *("--trainer.precision", "32-true", "--trainer.loggers", "csv", "--quiet"),
 )
-NAMES = {"iwildcam": "all-seed0-dry", "iwildcam-cameras": "cameras-dry"}
+NAMES = {"iwildcam": "all-seed0-dry", "iwildcam-cameras": "domain-ids-all-seed0-dry"}
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,20 @@ def test_wilds_scores_stand_beside_ours(runs, root, capsys, tmp_path):
     assert all(f'"{camera}",' in page for camera in placed)
     assert unplaced
     assert all(f'"{camera} (place unknown)",' in page for camera in unplaced)
+
+
+def test_cameras_that_a_router_of_ids_has_not_seen_are_told(runs, root, capsys):
+    capsys.readouterr()
+    argv = ["evaluate", "--checkpoint", str(checkpoint(runs, "iwildcam-cameras")), "--quiet"]
+    assert main([*argv, "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    data = IWildCam(root, "test", gps=None)
+    assert report["notes"][0].startswith(f"{len(data)} of {len(data)} samples are of a camera that training")
+    assert report["encoder"] == "domain"
+    assert main([*argv, "--split", "id_test"]) == 0
+    text = capsys.readouterr().out
+    assert "moge (encoder domain) on iwildcam, split id_test" in text
+    assert "that training did not have" not in text
 
 
 def test_a_subset_of_wilds_is_predicted_like_our_reader(runs, root):

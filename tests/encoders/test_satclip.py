@@ -217,6 +217,7 @@ def test_hub_is_asked_for_the_released_files(name, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(hf_hub_download=download))
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.delenv("GEOMOE_OFFLINE", raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")  # a server that is known, network or not
     short = name.removeprefix("microsoft/").lower()
     assert find_weights(f"hf:{name}") == tmp_path / f"{short}.ckpt"
     ((repository, file, local),) = asked
@@ -232,7 +233,8 @@ def test_offline_switch(monkeypatch, switch, tmp_path):
     monkeypatch.delenv("HF_HUB_OFFLINE")
     monkeypatch.delenv("GEOMOE_OFFLINE", raising=False)
     monkeypatch.setenv(switch, "1")
-    message = f"hf:microsoft/SatCLIP-ViT16-L40: .*not in the hub's cache, and {switch} is set; .*local file"
+    why = f"not in the hub's cache, and downloads are switched off .{switch}.; give a local file"
+    message = f"hf:microsoft/SatCLIP-ViT16-L40: .*{why}"
     with pytest.raises(CheckpointError, match=message):
         find_weights("hf:SatCLIP-ViT16-L40")
 
@@ -245,6 +247,7 @@ def test_hub_refusals(monkeypatch):
         raise OSError("no\nroute")
 
     monkeypatch.delenv("HF_HUB_OFFLINE")
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     monkeypatch.setitem(sys.modules, "huggingface_hub", types.SimpleNamespace(hf_hub_download=download))
     with pytest.raises(
         CheckpointError, match=r"the hub did not give it \(OSError: no route\); give a local file"

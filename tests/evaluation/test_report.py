@@ -38,7 +38,8 @@ def make_report(predictions, held_out=None, algorithm="moge", experts="all", **c
         "data_hash": "abc", "split": "test", "split_seed": 0, "held_out": held_out, "experts": experts,
         "classes": list("abcd"), "regions": REGIONS,
         "bootstrap": {"samples": 50, "confidence": 0.95, "unit": "spatial block"},
-        "domain_unit": "region", "backbone": "vit_quick",
+        "domain_unit": "region", "protocol": "v1", "encoder": "sh", "notes": ["Attention."],
+        "backbone": "vit_quick",
         "options": {"protocol": None, "domain_by": None, "num_environments": None, "num_domains": None,
                     "budget": None},
         "scores": {str(name): score(predictions[name], REGIONS, held_out, bootstrap=50) for name in names},
@@ -106,6 +107,8 @@ def test_table_has_the_numbers(predictions):
     assert "spatial blocks" in text
     assert "worst region" in text
     assert "beside it: split pooled" in text
+    assert "moge (encoder sh) on bluemarble, split test, nothing held out, protocol v1, seed 0" in text
+    assert "Attention." in text
 
 
 def test_domains_are_called_what_they_are(predictions):
@@ -120,10 +123,18 @@ def test_domains_are_called_what_they_are(predictions):
 def test_many_domains_make_a_figure_that_can_be_seen(predictions):
     """A bar for each of 243 cameras, 1.2 inches apart, would be 35,000 pixels wide."""
     some = make_report(predictions, algorithm="erm").scores()["regions"]["Asia"]
+    text = make_report(predictions, algorithm="erm").table()
+    assert "report.json has all" not in text
     for count, named in ((40, 40), (243, 0)):
         parts = {f"camera {k}": {**some, "accuracy": k / count} for k in range(count)}
-        scores = {**make_report(predictions, algorithm="erm").scores(), "regions": parts}
-        figure = regions(make_report(predictions, algorithm="erm", scores={"all": scores}).data)
+        scores = {**make_report(predictions, algorithm="erm").scores(), "regions": parts, "worst": "camera 0"}
+        report = make_report(predictions, algorithm="erm", scores={"all": scores}, domain_unit="camera")
+        text = report.table()
+        assert f"the 10 lowest of {count} cameras, report.json has all" in text
+        assert [line.split()[1] for line in text.splitlines() if line.startswith("  camera")] == [
+            str(k) for k in range(10)
+        ]
+        figure = regions(report.data)
         assert figure.get_size_inches()[0] <= 26
         (axes,) = figure.axes
         assert len(axes.get_xticklabels()) == named

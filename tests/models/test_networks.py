@@ -203,7 +203,7 @@ def test_timm_weights_offline_say_what_to_do(monkeypatch, tmp_path):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
     monkeypatch.setenv("GEOMOE_OFFLINE", "1")
-    with pytest.raises(CheckpointError, match="not in the cache and downloads are switched off"):
+    with pytest.raises(CheckpointError, match="not in the cache, and downloads are switched off"):
         small("resnet18", weights="timm")
 
 

@@ -225,7 +225,10 @@ def test_torchgeo_weights_that_do_not_fit(torchgeo_cache, monkeypatch):
     with pytest.raises(ConfigError, match=f"nearest: {TORCHGEO}"):
         create(weights="ViTSmall16_Weights.SENTINEL2_MOCO")
     monkeypatch.setenv("GEOMOE_OFFLINE", "1")
-    with pytest.raises(CheckpointError, match="not in the cache and downloads are switched off"):
+    with pytest.raises(
+        CheckpointError,
+        match=r"not in the cache, and downloads are switched off \(GEOMOE_OFFLINE\); give a local file",
+    ):
         create()
     torchgeo_cache.write_bytes(b"broken")
     with pytest.raises(
