@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe.cli.console import Result, rows, say
 from geomoe.cli.data_download import download
+from geomoe.cli.data_info import info
 from geomoe.cli.data_parser import parser
-from geomoe.cli.data_text import check_text, info_text
+from geomoe.cli.data_text import check_text
 from geomoe.cli.files import check_folder, no_empty_folders
 from geomoe.config_load import Setting, load, shipped
 
@@ -31,32 +32,6 @@ def run(args: Namespace) -> Result:
     if args.action == "download":
         return download(args, configuration(args))
     return {"info": info, "check": check, "cache": cache, "sample": sample}[args.action](args)
-
-
-def info(args: Namespace) -> Result:
-    """What is known of a data set, or of all of them."""
-    from geomoe.catalogue import CATALOGUE
-    from geomoe.datasets.facts import data_set_of, find, read_facts
-
-    if args.name is None:
-        titles = {name: read_facts(name).title for name in CATALOGUE}
-        return Result(titles, rows(titles))
-    name = data_set_of(args.name)
-    facts = read_facts(name)
-    root = next((one.value for one in reversed(args.settings) if one.key == "data.root"), None)
-    found = find(facts, root) if root is not None and facts.expect else None
-    data = {
-        "name": name,
-        **facts._asdict(),
-        "sources": [source._asdict() for source in facts.sources],
-        "files": [file._asdict() for file in facts.files],
-        "splits": CATALOGUE[name].splits,
-        "looked_in": root,
-        "found": None if found is None else not found.missing,
-        "folder": None if found is None else found.folder,
-        "missing": None if found is None else found.missing,
-    }
-    return Result(data, info_text(data))
 
 
 def configuration(args: Namespace, *more: Setting) -> RunConfig:

@@ -23,6 +23,8 @@ def info_text(data: dict[str, Any]) -> str:
     if data["samples"]:
         counts = ", ".join(f"{name} {number:,}" for name, number in data["samples"].items())
         facts["samples"] = f"{counts} ({data['samples_note']})"
+    if data["configuration"]:
+        facts["setting"] = f"{data['asked']}: {data['configuration']}"
     lines = [f"{data['name']}: {data['title']}", ""]
     lines += [_wrapped(f"{name:<10}", text) for name, text in facts.items()]
     lines += ["", "where to get it"]
@@ -52,7 +54,7 @@ def _fetching(data: dict[str, Any]) -> list[str]:
     """What ``geomoe data download`` can do for this data set."""
     if not data["expect"]:
         return []
-    command = f"geomoe data download {data['name']} --data-root DIR"
+    command = f"geomoe data download {data['asked']} --data-root DIR"
     if not data["files"]:
         lines = ["", "to fetch it: no source with a published hash is known; from a link that you trust"]
         return [*lines, f"  {command} --url URL --sha256 HEX"]
@@ -64,14 +66,16 @@ def _fetching(data: dict[str, Any]) -> list[str]:
 
 
 def _found(data: dict[str, Any]) -> list[str]:
+    if data["looked_in"] is None:
+        return ["not looked for: give --data-root DIR"] if data["expect"] or data["name"] == "folder" else []
+    root, look = data["looked_in"], f"geomoe data check {data['asked']} --data-root {data['looked_in']}"
     if not data["expect"]:
-        return []
-    if data["found"] is None:
-        return ["not looked for: give --data-root DIR"]
+        there = f"{root} is there; {look} --metadata FILE looks it over"
+        return [there if data["folder_is_there"] else f"not found: there is no folder {root}"]
     if data["found"]:
-        return [f"found in {data['folder']}; geomoe data check {data['name']} looks it over"]
+        return [f"found in {data['folder']}; {look} looks it over"]
     missing = ", ".join(entry.replace("|", " or ") for entry in data["missing"])
-    hint = f"; geomoe data download {data['name']} fetches it" if data["files"] else ""
+    hint = f"; geomoe data download {data['asked']} fetches it" if data["files"] else ""
     return [f"not found: {data['folder']} lacks {missing}{hint}"]
 
 

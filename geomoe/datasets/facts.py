@@ -88,6 +88,8 @@ class Facts(NamedTuple):
             several; empty: none is needed.
         samples: split -> number of images, where that is known; ``all`` for those without fixed splits.
         samples_note: where the numbers come from.
+        samples_protocols: values of ``data.protocol`` under which they hold; null always is one.
+        try_flags: of ``geomoe train`` for its sample: seconds on a CPU, nothing fetched.
         files: what can be fetched, with published hashes; archives first.
         md5s: md5 of files of its folder that come out of an archive, where published.
     """
@@ -103,6 +105,8 @@ class Facts(NamedTuple):
     sample: str = ""
     samples: dict[str, int] | None = None
     samples_note: str = ""
+    samples_protocols: tuple[str, ...] = ()
+    try_flags: str = ""
     files: tuple[File, ...] = ()
     md5s: dict[str, str] | None = None
 
@@ -146,7 +150,15 @@ def read_facts(name: str) -> Facts:
     given: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     sources = tuple(Source(**source) for source in given.pop("sources"))
     files = tuple(File(**one) for one in given.pop("files", []))
-    return Facts(**{**given, "sources": sources, "files": files, "expect": tuple(given["expect"])})
+    return Facts(
+        **{
+            **given,
+            "sources": sources,
+            "files": files,
+            "expect": tuple(given["expect"]),
+            "samples_protocols": tuple(given.get("samples_protocols", ())),
+        }
+    )
 
 
 def find(facts: Facts, root: str | os.PathLike[str]) -> Found:

@@ -11,6 +11,7 @@ from PIL import Image
 
 from geomoe.catalogue import CATALOGUE
 from geomoe.cli import main
+from geomoe.config_load import shipped
 from geomoe.datasets import make_cache
 from geomoe.datasets.facts import read_facts, write_sample
 from geomoe.datasets.samples import mnist
@@ -33,7 +34,9 @@ def digits(tmp_path):
 
 
 def test_info_lists_the_data_sets(capsys):
-    assert list(ask(capsys, "info")) == list(CATALOGUE)
+    listed = ask(capsys, "info")
+    assert list(listed) == list(dict.fromkeys([*CATALOGUE, *shipped()]))
+    assert listed["rcmnist-10k"].startswith("Rotated-Colored MNIST with 10,000 digits")
 
 
 @pytest.mark.parametrize("name", CATALOGUE)
@@ -51,6 +54,16 @@ def test_info_looks_where_it_is_told(capsys, digits, tmp_path):
     found = ask(capsys, "info", "rcmnist-10k", "--data-root", digits)
     assert (found["found"], found["missing"]) == (True, [])
     assert found["folder"] == str(digits / "MNIST" / "raw")
+    assert main(["data", "info", "rcmnist-10k", "--data-root", str(digits)]) == 0
+    told = capsys.readouterr().out
+    assert "setting   rcmnist-10k: Rotated-Colored MNIST with 10,000 digits" in told
+    assert f"geomoe data check rcmnist-10k --data-root {digits} looks it over" in told
+    for root, answer in (
+        (digits, "is there; geomoe data check folder"),
+        (digits / "no", "there is no folder"),
+    ):
+        assert main(["data", "info", "folder", "--data-root", str(root)]) == 0
+        assert answer in capsys.readouterr().out
     missing = ask(capsys, "info", "rcmnist", "--data-root", tmp_path)
     assert missing["found"] is False
     assert len(missing["missing"]) == 4
