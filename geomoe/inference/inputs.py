@@ -111,7 +111,7 @@ def _items(given: Path, root: Path | None, skipped: list[Skip]) -> Iterator[Item
                 yield Item(path.as_posix(), path)
     elif not given.exists():
         raise InputError(f"{given}: no such file or folder")
-    elif given.suffix in folder_table.SUFFIXES:
+    elif given.suffix.lower() in folder_table.SUFFIXES:
         yield from _rows(given, root or given.parent, skipped)
     elif given.suffix.lower() in raster.SUFFIXES:
         yield Item(given.as_posix(), given)
