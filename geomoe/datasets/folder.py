@@ -14,6 +14,7 @@ import torch
 
 from geomoe.config_checks import unknown
 from geomoe.datasets.base import Columns, LabelledImages
+from geomoe.datasets.folder_doubts import doubts
 from geomoe.datasets.folder_files import SideFiles
 from geomoe.datasets.folder_scan import describe, places_of, scan
 from geomoe.datasets.folder_split import made_split, make_blocks, read_split, write_split
@@ -186,6 +187,8 @@ class FolderDataModule(ImageDataModule):
         domains, domain = _codes(named)
         kind = np.array([f"{a} {b}" for a, b in zip(label, domain, strict=True)], dtype=object)
         split, block = self._split(table.filename, lonlat, kind, table.split)
+        for doubt in doubts(classes, label, split):
+            log.warning("%s: %s", where, doubt)
         places = np.round(lonlat, 6)  # another version of PROJ may differ in the last digits
         facts = [table.filename, table.label, domain, split, places, found.size, self.bands]
         return Index(

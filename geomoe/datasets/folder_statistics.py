@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILE = "statistics.json"
+_TELL = 10.0  # seconds between messages
 MOST = 5000  # images that are read; of more, a random sample with a fixed seed
 
 
@@ -81,8 +83,11 @@ def compute(paths: Any, bands: tuple[int, ...], count: int) -> Statistics:  # no
         DataError: an image cannot be read, or a band holds no data at all.
     """
     number, mean, spread = np.zeros(count), np.zeros(count), np.zeros(count)
-    images = 0
+    images, told = 0, time.monotonic()
     for path in paths:
+        if time.monotonic() - told > _TELL:
+            told = time.monotonic()
+            log.info("statistics of the bands: %d images by now", images)
         with open_raster(path) as source:
             picture = source.driver in PICTURES
             values = as_bands(read_pixels(source, bands), count, picture, str(path)).astype(np.float64)
