@@ -220,24 +220,40 @@ def places_of(found: Scan, where: Path) -> NDArray[np.float64]:
             if wrong:
                 log.warning("%s: %d of %d images have a georeference, but %s", where, wrong, count, reason)
         return own
-    both = ~np.isnan(given[:, 0]) & ~np.isnan(own[:, 0])
-    if both.any():
-        far = great_circle_km(given[both], own[both]) > FAR_KM
-        swapped = _near(given[both][:, ::-1], own[both])
-        rows = np.flatnonzero(both)
-        if far.any() and swapped[far].mean() > 0.5:
-            row = int(rows[far & swapped][0])
-            (lon, lat), (x, y) = given[row], own[row]
-            name = found.table.filename[row]
-            msg = (
-                f"{where}: the columns lon and lat look swapped: {name} has lon={lon:g}, lat={lat:g}, and "
-                f"its own georeference says lon={x:g}, lat={y:g} ({int(far.sum())} such rows)"
-            )
-            raise DataError(msg)
-        if far.any():
-            text = "%s: %d of %d places lie more than %g km from the image's own georeference; first: %s"
-            log.warning(text, where, int(far.sum()), count, FAR_KM, found.table.filename[rows[far][0]])
+    far = refuse_swapped(given, own, found.table.filename, where)
+    if far.any():
+        text = "%s: %d of %d places lie more than %g km from the image's own georeference; first: %s"
+        log.warning(text, where, int(far.sum()), count, FAR_KM, found.table.filename[far][0])
     return given
+
+
+def refuse_swapped(
+    given: NDArray[np.float64], own: NDArray[np.float64], filename: NDArray[Any], where: Path
+) -> NDArray[np.bool_]:
+    """(N,) which places lie far from where the images say; no swap of lon and lat brings most of them near.
+
+    Args:
+        given: (N, 2) degrees of a table; NaN where unknown.
+        own: (N, 2) degrees of the images' own georeference; NaN where they have none.
+        filename: (N,) names.
+        where: the table, for errors.
+
+    Raises:
+        DataError: the table's places are those of the images with lon and lat swapped.
+    """
+    far = np.zeros(len(given), dtype=bool)
+    both = ~np.isnan(given[:, 0]) & ~np.isnan(own[:, 0])
+    far[both] = great_circle_km(given[both], own[both]) > FAR_KM
+    swapped = _near(given[far][:, ::-1], own[far])
+    if len(swapped) and swapped.mean() > 0.5:
+        row = int(np.flatnonzero(far)[swapped][0])
+        (lon, lat), (x, y) = given[row], own[row]
+        msg = (
+            f"{where}: the columns lon and lat look swapped: {filename[row]} has lon={lon:g}, lat={lat:g}, "
+            f"and its own georeference says lon={x:g}, lat={y:g} ({len(swapped)} such rows)"
+        )
+        raise DataError(msg)
+    return far
 
 
 def _near(swapped: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.bool_]:

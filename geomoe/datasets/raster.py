@@ -134,6 +134,13 @@ def data_bands(source: Any) -> list[int]:  # noqa: ANN401 - an open rasterio dat
     ]
 
 
+def georeference(source: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """Transform of an open raster, by its control points where it has no other, and CRS; None without one."""
+    if source.transform.is_identity and source.gcps[0]:
+        return from_gcps(source.gcps[0]), source.gcps[1]
+    return source.transform, source.crs
+
+
 def place_of(source: Any, column: float, row: float) -> tuple[tuple[float, float], str]:  # noqa: ANN401
     """Degrees (lon, lat) of a point of an open raster, from its own CRS; or NaN, NaN and why not.
 
@@ -143,9 +150,7 @@ def place_of(source: Any, column: float, row: float) -> tuple[tuple[float, float
         row: pixels from its upper edge.
     """
     nowhere = (float("nan"), float("nan"))
-    transform, crs = source.transform, source.crs
-    if transform.is_identity and source.gcps[0]:
-        transform, crs = from_gcps(source.gcps[0]), source.gcps[1]
+    transform, crs = georeference(source)
     if transform.is_identity:
         return nowhere, "no georeference"
     if crs is None:
