@@ -3,10 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -180,60 +176,3 @@ def test_every_fault_has_the_number_of_its_row(table):
         5: "exactly one of lon, lat is there; give both or neither",
     }
     assert (found.total, found.row[0], found.row[-1]) == (505, 6, 505)
-
-
-# --- a million rows, one of them broken -----------------------------------------------------------
-
-MANY = 1_000_000
-READ = """
-import json, sys
-from geomoe.datasets.folder_table import read_table
-from pathlib import Path
-found = read_table(Path(sys.argv[1]))
-peak = next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM"))
-rows = [0, 777_775, 777_776, 999_998]
-told = {"skipped": found.skipped, "total": found.total, "megabytes": int(peak) / 1000}
-told["rows"] = [[found.filename[k], *found.lonlat[k].tolist(), int(found.row[k])] for k in rows]
-told["sums"] = [len(found.filename), found.lonlat.sum(axis=0).tolist(), len(set(found.label))]
-print(json.dumps(told))
-"""
-
-
-def million(number):
-    """One row of the large table."""
-    lon, lat = number * 7919 % 360_000 / 1000 - 180, number * 104_729 % 170_000 / 1000 - 85
-    note = "PROJCS[a long text that nobody reads]"
-    return [f"images/{number // 1000:04d}/tile_{number:07d}.tif", f"class {number % 62}", lon, lat, note]
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").is_file(), reason="the peak of memory is read from /proc")
-@pytest.mark.parametrize(
-    ("column", "cell", "reason"),
-    [
-        (2, "north", "lon is not a number of degrees: north"),
-        (3, "7,more", "a line has too many cells: images/0777/tile_0777776.tif,class 48,"),
-    ],
-)
-def test_one_broken_row_in_a_million_is_found_in_bounded_memory(tmp_path, column, cell, reason):
-    path, broken = tmp_path / "many.csv", 777_776
-    with path.open("w", encoding="utf-8") as file:
-        file.write("filename,label,lon,lat,note\n")
-        for number in range(MANY):
-            row = million(number)
-            if number == broken:
-                row[column] = cell
-            file.write(",".join(map(str, row)) + "\n")
-    done = subprocess.run([sys.executable, "-c", READ, path], capture_output=True, text=True, check=True)
-    told = json.loads(done.stdout)
-    ((row, _, why),) = told["skipped"]
-    assert row == broken + 1
-    assert why.startswith(reason)
-    assert told["total"] == MANY
-    kept = [0, broken - 1, broken + 1, MANY - 1]
-    assert told["rows"] == [[*million(k)[:1], *million(k)[2:4], k + 1] for k in kept]
-    numbers = np.delete(np.arange(MANY), broken)
-    sums = [(numbers * 7919 % 360_000 / 1000 - 180).sum(), (numbers * 104_729 % 170_000 / 1000 - 85).sum()]
-    assert told["sums"][0] == MANY - 1
-    np.testing.assert_allclose(told["sums"][1], sums, rtol=1e-9)
-    assert told["sums"][2] == 62
-    assert told["megabytes"] < 1200  # of a file of 90 MB
