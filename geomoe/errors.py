@@ -44,4 +44,5 @@ class OutputError(GeomoeError, OSError):
 
 def one_line(error: BaseException, most: int = 200) -> str:
     """What another library's error says, in one line of at most ``most`` characters; else its type."""
-    return " ".join(str(error).split())[:most] or type(error).__name__
+    text = "".join(letter if letter >= " " else " " for letter in str(error))  # no zero bytes on a terminal
+    return " ".join(text.split())[:most] or type(error).__name__

@@ -13,6 +13,7 @@ from geomoe.datasets.collate import Samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
@@ -71,10 +72,12 @@ class LabelledImages(NonGeoDataset):
         data_hash: changes when the data does.
         cached: decoded images that are read instead of the files, where ``geomoe data cache`` made them.
         cacheable: False where images are in memory anyway.
+        overlapping: pairs of splits that have samples in common by definition.
     """
 
     cached: ImageCache | None = None
     cacheable: bool = True
+    overlapping: tuple[frozenset[str], ...] = ()
     classes: tuple[str, ...]
     regions: tuple[str, ...]
     uncounted: tuple[str, ...] = ()
@@ -118,6 +121,10 @@ class LabelledImages(NonGeoDataset):
             DataError: the file is missing or unreadable; the message names it.
         """
         raise NotImplementedError
+
+    def absent_files(self) -> list[Path]:
+        """Image files that are not there, found without opening any; here: none is looked for."""
+        return []
 
     @property
     def image_key(self) -> str:

@@ -33,6 +33,7 @@ LAYOUTS = {
             ("PACS", "pacs", "kfold"),
             {"art_painting": ("art", "A"), "cartoon": ("C",), "photo": ("P",), "sketch": ("S",)},
             7,
+            (9_991,),
         ),
         Layout(
             "officehome",
@@ -40,6 +41,7 @@ LAYOUTS = {
             ("office_home", "OfficeHome", "OfficeHomeDataset_10072016"),
             {"Art": ("A",), "Clipart": ("C",), "Product": ("P",), "Real World": ("R",)},
             65,
+            (15_588,),
         ),
         Layout(
             "terraincognita",
@@ -47,6 +49,7 @@ LAYOUTS = {
             ("terra_incognita", "TerraIncognita"),
             {f"location_{camera}": (f"L{camera}", camera) for camera in ("100", "38", "43", "46")},
             10,
+            (24_788, 24_330),  # of the papers, and of the archive of today
         ),
         Layout(
             "domainnet",
@@ -61,6 +64,7 @@ LAYOUTS = {
                 "sketch": (),
             },
             345,
+            (586_575, 596_006),  # without and with what DomainBed lists as duplicates
         ),
     )
 }
@@ -79,6 +83,9 @@ class DomainBed(LabelledImages):
     """
 
     layout: ClassVar[Layout]
+    overlapping = (
+        frozenset(("val", "test")),
+    )  # test is the target, and the fifth of the sources that val is
 
     def __init__(
         self,

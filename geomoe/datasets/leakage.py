@@ -70,8 +70,9 @@ def compare(parts: Mapping[str, LabelledImages], near_km: float) -> list[Pair]:
         near_km: distance from which places count as far apart.
     """
     pairs = []
+    meant = [*OVERLAPPING, *(pair for data in parts.values() for pair in data.overlapping)]
     for first, second in itertools.combinations(parts, 2):
-        if {first, second} in OVERLAPPING:
+        if {first, second} in meant:
             continue
         one, other = parts[first], parts[second]
         km = distances(other, one)
