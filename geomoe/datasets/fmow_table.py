@@ -130,11 +130,6 @@ def _parse(path: Path) -> Any:  # noqa: ANN401 - a pyarrow table
     import pyarrow as pa
     from pyarrow import csv as arrow_csv
 
-    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
-        header = next(csv.reader(file), [])
-    for name in _COLUMNS:
-        if header.count(name) > 1:  # the parser would take the last one
-            raise DataError(f"{path}: has several columns {name}; copy the file again")
     word, number = pa.dictionary(pa.int32(), pa.string()), pa.float64()
     kinds = dict.fromkeys(_COLUMNS, word) | {"timestamp": pa.timestamp("us", tz="UTC")}
     kinds |= {"lat": number, "lon": number}
@@ -143,6 +138,7 @@ def _parse(path: Path) -> Any:  # noqa: ANN401 - a pyarrow table
         include_columns=_COLUMNS, column_types=kinds, strings_can_be_null=False
     )
     try:
+        _refuse_doubles(path)
         try:
             return arrow_csv.read_csv(path, convert_options=convert).unify_dictionaries()
         except pa.ArrowInvalid:  # read again in one thread: only then does the error know the row
@@ -158,6 +154,15 @@ def _parse(path: Path) -> Any:  # noqa: ANN401 - a pyarrow table
         raise DataError(msg) from error
     finally:
         pa.default_memory_pool().release_unused()
+
+
+def _refuse_doubles(path: Path) -> None:
+    """Of two columns of one name the parser would take the last, without a word."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        header = next(csv.reader(file), [])
+    for name in _COLUMNS:
+        if header.count(name) > 1:
+            raise DataError(f"{path}: has several columns {name}; copy the file again")
 
 
 def _codes(columns: Any, name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:  # noqa: ANN401

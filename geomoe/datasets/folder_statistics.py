@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from geomoe.datasets.raster import PICTURES, as_bands, open_raster, read_pixels
-from geomoe.errors import DataError
+from geomoe.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -69,7 +69,10 @@ def measure(
     chosen = np.arange(len(filename))
     if len(chosen) > MOST:
         chosen = np.sort(np.random.default_rng(0).choice(len(filename), MOST, replace=False))
-    found = compute((root / filename[number] for number in chosen), bands, count)
+    try:
+        found = compute((root / filename[number] for number in chosen), bands, count)
+    except InputError as error:
+        raise DataError(f"{root}: {error}") from error
     entry = {"mean": found.mean.tolist(), "std": found.std.tolist(), "images": found.images}
     path = files.write_json(FILE, {**kept, key: entry})
     log.info("statistics of %d bands over %d training images, kept in %s", count, found.images, path)
@@ -80,7 +83,8 @@ def compute(paths: Any, bands: tuple[int, ...], count: int) -> Statistics:  # no
     """Mean and standard deviation over every pixel that holds data, in float64 and one pass.
 
     Raises:
-        DataError: an image cannot be read, or a band holds no data at all.
+        DataError: an image cannot be read.
+        InputError: a band holds no data at all.
     """
     number, mean, spread = np.zeros(count), np.zeros(count), np.zeros(count)
     images, told = 0, time.monotonic()
@@ -104,6 +108,6 @@ def compute(paths: Any, bands: tuple[int, ...], count: int) -> Statistics:  # no
             number[band] = total
     if (number == 0).any():
         empty = ", ".join(str(band + 1) for band in np.flatnonzero(number == 0))
-        raise DataError(f"band {empty} holds no data in any training image; leave it out with data.bands")
+        raise InputError(f"band {empty} holds no data in any training image; leave it out with data.bands")
     std = np.sqrt(spread / number)
     return Statistics(mean, np.where(std > 0, std, 1.0), images)

@@ -6,9 +6,6 @@ import csv
 import logging
 import os
 import shutil
-import subprocess
-import sys
-import time
 
 import geopandas
 import numpy as np
@@ -20,7 +17,6 @@ from torch.nn.functional import interpolate
 from torchgeo.datasets import NonGeoDataset
 
 from geomoe.cli import main
-from geomoe.datasets import folder_scan
 from geomoe.datasets.folder import FolderDataModule
 from geomoe.datasets.folder_table import read_table, tolerance
 from geomoe.datasets.samples.folder import CLASSES, DOMAINS, EACH, write
@@ -350,104 +346,6 @@ def test_whole_numbers_stay_classes_in_any_table(tmp_path):
     geopandas.GeoDataFrame(frame, geometry=points).to_parquet(tmp_path / "g.parquet")
     with pytest.raises(DataError, match="expected points; row 0 is a Polygon"):
         read_table(tmp_path / "g.parquet")
-
-
-# --- what is odd is said ------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("change", "message"),
-    [
-        (lambda rows: rows[3].__setitem__(1, "San d"), "'San d', 'sand' are different classes"),
-        (lambda rows: rows[72].__setitem__(1, "san"), "no training image shows 'san'"),  # half a line
-        (
-            lambda rows: rows[72].__setitem__(5, "te"),
-            "splits beside train, val and test, which only geomoe evaluate --split reads: te (1)",
-        ),
-    ],
-)
-def test_a_slip_of_the_pen_is_said_in_the_log(change, message, folder, caplog):
-    module(folder, "clean.csv").dataset("train")
-    assert not caplog.text
-    edit(folder / "clean.csv", change)
-    module(folder, "clean.csv").dataset("train")
-    assert f"clean.csv: {message}" in caplog.text
-
-
-# --- looking at very many images ----------------------------------------------------------------
-
-
-def test_looking_at_images_tells_how_far_it_is_and_goes_on_where_it_was(folder, monkeypatch, caplog):
-    caplog.set_level(logging.INFO, "geomoe")
-    looked, header = [], folder_scan.read_header
-
-    def stop_at(path, count):
-        if len(looked) == count:
-            raise KeyboardInterrupt
-        looked.append(path.name)
-        return header(path)
-
-    monkeypatch.setattr(folder_scan, "_TELL", -1.0)
-    monkeypatch.setattr(folder_scan, "read_header", lambda path: stop_at(path, 40))
-    with pytest.raises(KeyboardInterrupt):
-        module(folder).dataset("train")
-    assert "looking at images: 40 of 71, " in caplog.text
-    assert " s left" in caplog.text
-    first = looked.copy()
-    looked.clear()
-    monkeypatch.setattr(folder_scan, "read_header", lambda path: stop_at(path, None))
-    again = module(folder).index
-    assert len(looked) == 71 - 40
-    assert not set(looked) & set(first)
-    looked.clear()
-    shutil.rmtree(folder / "points.csv.geomoe")
-    for found, expected in zip(again, module(folder).index, strict=True):
-        np.testing.assert_equal(found, expected)
-    assert len(looked) == 71
-
-
-def test_killed_while_it_looks_at_images_it_loses_little(folder):
-    code = (
-        "import pathlib, time\n"
-        "from geomoe.datasets import folder_files, folder_scan, folder_table\n"
-        "header, folder_scan._KEEP = folder_scan.read_header, 0.0\n"
-        "folder_scan.read_header = lambda path: (time.sleep(0.02), header(path))[1]\n"
-        "path = pathlib.Path('data/clean.csv')\n"
-        "files = folder_files.SideFiles(path)\n"
-        "folder_scan.scan(folder_table.read_table(path), path.parent, files, (), path)\n"
-    )
-    kept = folder / "clean.csv.geomoe/images.parquet"
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=folder.parent, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not kept.exists():
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
-    before = pd.read_parquet(kept)
-    assert 0 < len(before) < IMAGES
-    module(folder, "clean.csv").dataset("train")
-    after = pd.read_parquet(kept)
-    assert len(after) == IMAGES
-    pd.testing.assert_frame_equal(after.iloc[: len(before)], before, check_dtype=False)
-
-
-def test_what_an_earlier_run_knew_is_not_lost_by_one_that_is_stopped(folder, monkeypatch):
-    module(folder, "clean.csv").dataset("train")
-    whole = pd.read_parquet(folder / "clean.csv.geomoe/images.parquet").set_index("filename")
-    os.utime(folder / "images/degrees 01.tif")  # the second row: to be looked at again
-
-    def stop(path):
-        raise KeyboardInterrupt
-
-    header = folder_scan.read_header
-    calls = iter([header, stop])
-    os.utime(folder / "images/degrees 03.tif")
-    monkeypatch.setattr(folder_scan, "read_header", lambda path: next(calls)(path))
-    with pytest.raises(KeyboardInterrupt):
-        module(folder, "clean.csv").dataset("train")
-    kept = pd.read_parquet(folder / "clean.csv.geomoe/images.parquet").set_index("filename")
-    assert set(kept.index) == set(whole.index)
-    same = kept.loc[whole.index].drop(columns="changed")
-    pd.testing.assert_frame_equal(same, whole.drop(columns="changed"), check_dtype=False)
 
 
 # --- through the command line -------------------------------------------------------------------
