@@ -407,11 +407,13 @@ def test_images_that_are_not_whole_are_a_fault_and_listed_one_by_one(name, data,
     assert f"{len(listed)} of {found['looked_at']} cannot be read; the first: " in faults[0]["what"]
 
 
+@pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("name", ["fmow", "fmow-lao", "iwildcam", "pacs"])
-def test_training_stops_at_an_image_that_is_not_whole_and_names_it(name, data, told):
+def test_training_stops_at_an_image_that_is_not_whole_and_names_it(name, workers, data, told):
+    """Also from a process that reads images, whose errors torch wraps in their traceback."""
     root = data(name)
     emptied("*/*/*.*" if name == "pacs" else PICTURES[name.removesuffix("-lao")])(inside(name, root))
-    line = told(*train(name, root))
+    line = told(*train(name, root), "--data.num_workers", workers)
     assert re.search(r"data/.*\.(png|jpg|JPG): an empty file \(0 bytes\); copy it again$", line)
 
 
