@@ -1,4 +1,4 @@
-"""FMoW's tables at full size: seconds and memory to open a split.
+"""FMoW's tables at full size: seconds and memory to open a split, and to check them all.
 
 Run: python -m benchmarks.fmow_metadata [--rows 523846] [--rounds 5] [--folder DIR]
 
@@ -7,7 +7,9 @@ sequestered rows between the others, stamps with and without milliseconds), then
 Seconds are CPU time of the first ``FMoW(root, "train")`` of a process with one thread: the wall clock of an
 idle machine (that of this one is printed too); median of the rounds. Memory is the process's peak above what
 it held when geomoe, torch and torchgeo were imported. Beside it, what a plain ``pandas.read_csv`` of the six
-columns takes.
+columns takes. The check opens all five splits and does all that ``geomoe data check fmow --images 0`` does:
+every two splits compared, every country code held against the outlines. It is done with the official split
+and with one of every row that is not sequestered (three times as many as the real official split has).
 """
 
 from __future__ import annotations
@@ -26,7 +28,9 @@ import numpy as np
 from benchmarks.side_by_side import verdict
 
 _ONE_THREAD = {**os.environ, "OMP_NUM_THREADS": "1"}  # Arrow's threads too
-ROWS, SECONDS_BAR, MEMORY_BAR = 523_846, 1.5, 150
+ROWS, SECONDS_BAR, MEMORY_BAR, CHECK_BAR = 523_846, 1.5, 150, 30
+
+EVERYTHING = "everything.csv"
 
 _MEASURE = """
 import sys, time
@@ -43,6 +47,12 @@ before, start, cpu = resident("VmRSS"), time.perf_counter(), time.process_time()
 print(time.process_time() - cpu, resident("VmHWM") - before, count, time.perf_counter() - start)
 """
 _OURS = "count = len(FMoW(sys.argv[1], 'train'))"
+_CHECK = """
+from geomoe.datasets.checks import check
+from geomoe.datasets.fmow_splits import SPLITS
+parts = {{name: FMoW(sys.argv[1], name, protocol={protocol!r}) for name in SPLITS}}
+count = sum(part.samples for part in check(parts, images=0).splits.values())
+"""
 _PANDAS = """
 import pandas
 names = ["split", "category", "country_code", "timestamp", "lat", "lon"]
@@ -53,8 +63,10 @@ count = int(((frame["split"] == "train") & (times < "2013-01-01T00:00:00Z")).sum
 
 
 def generate(folder, rows, seed=0):
-    """Write the two tables of ``rows`` rows, and the first and last image that a split has."""
+    """Write the two tables of ``rows`` rows, a split of all of them, and the images that readers look for."""
     from geomoe.datasets.fmow_names import CATEGORIES
+    from geomoe.datasets.fmow_splits import SPLITS, assign
+    from geomoe.datasets.fmow_table import read_table
     from geomoe.datasets.samples import fmow as sample
 
     sample.write(folder)  # the mapping and the images of its rows
@@ -64,7 +76,7 @@ def generate(folder, rows, seed=0):
     labels = rng.integers(0, 62, rows).tolist()
     countries = [sample.COUNTRIES[n] for n in rng.integers(0, len(sample.COUNTRIES), rows).tolist()]
     days = np.datetime64("2002-01-01T00:00:00") + rng.integers(0, 16 * 365 * 86400, rows)
-    shifts = rng.normal(0, 0.5, (rows, 2)).tolist()
+    shifts = rng.normal(0, 1, (rows, 2)).tolist()
     zone = 'PROJCS["WGS 84 / UTM zone {zone}N",' + sample.WKT + ',PROJECTION["Transverse_Mercator"],'
     zone += 'PARAMETER["latitude_of_origin",0],PARAMETER["central_meridian",{degrees}],UNIT["metre",1]]'
     with (target / "rgb_metadata.csv").open("w", encoding="utf-8", newline="") as file:
@@ -74,15 +86,21 @@ def generate(folder, rows, seed=0):
             name, country, part = CATEGORIES[labels[number]], countries[number], parts[number]
             stamp = f"{days[number]}" + (".643Z" if number > 90 and number % 200 == 0 else "Z")
             wkt = zone.format(zone=number % 60 + 1, degrees=number % 60 * 6 - 177)
-            lon, lat = country.place[0] + shifts[number][0], country.place[1] + shifts[number][1]
+            lon, lat = (country.place[k] + country.spread * shifts[number][k] for k in (0, 1))
             site = f"{name}_{number // 4}"
             files = (f"{site}_{number % 4}_rgb.tif", f"{part}/{name}/{site}/{site}_{number % 4}_rgb.jpg")
             size = (1200 + number % 700, 1100 + number % 600)
             facts = (*size, country.alpha3, number % 40, stamp, lat, lon, country.region)
             table.writerow((part, *files, wkt, 32601 + number % 60, name, True, *facts))
-    train = [n for n in range(rows) if parts[n] == "train" and days[n] < np.datetime64("2013-01-01")]
-    for number in (train[0], train[-1]):
-        (target / "images" / f"rgb_img_{number}.png").touch()
+    everything = folder / EVERYTHING
+    split = rng.choice(SPLITS, rows, p=[0.55, 0.1, 0.1, 0.15, 0.1]).tolist()
+    lines = [f"{number},{split[number]}" for number in range(rows) if parts[number] != "seq"]
+    everything.write_text("\n".join(["row,split", *lines]) + "\n", encoding="utf-8")
+    for protocol in ("official", str(everything)):
+        assigned = assign(read_table(target), protocol)
+        for number in range(len(SPLITS)):
+            for row in np.flatnonzero(assigned == number)[[0, -1]]:
+                (target / "images" / f"rgb_img_{row}.png").touch()
     return target / "rgb_metadata.csv"
 
 
@@ -107,13 +125,18 @@ def main():
         for _ in range(args.rounds):
             ours.append(measure(_OURS, folder))
             pandas.append(measure(_PANDAS, folder))
+        protocols = ("official", str(Path(folder) / EVERYTHING))
+        checks = [measure(_CHECK.format(protocol=one), folder) for one in protocols]
     if ours[0][2] != pandas[0][2]:
         sys.exit(f"they disagree: {ours[0][2]:.0f} and {pandas[0][2]:.0f} training rows")
     for name, runs in (("geomoe", ours), ("pandas, six columns", pandas)):
         cpu, wall = (median(run[n] for run in runs) for n in (0, 3))
         print(f"  {name}: {cpu:.2f} s of CPU, {wall:.2f} s of wall clock, {max(r[1] for r in runs):.0f} MB")
+    for (cpu, megabytes, count, wall), name in zip(checks, ("official", "every row"), strict=True):
+        print(f"  check, {name}: {count:,.0f} samples, {cpu:.1f} s of CPU, {wall:.1f} s, {megabytes:.0f} MB")
     verdict("opening FMoW", median(run[0] for run in ours), SECONDS_BAR, unit=" s")
     verdict("peak above the baseline", max(run[1] for run in ours), MEMORY_BAR, unit=" MB")
+    verdict("checking every row", checks[1][0], CHECK_BAR, unit=" s")
 
 
 if __name__ == "__main__":

@@ -98,12 +98,6 @@ CATALOGUE |= {
 }
 
 
-def split_names() -> tuple[str, ...]:
-    """Names of the splits of all data sets, those that every one has first."""
-    names = ["test", "val", "train", "held_out"]
-    return tuple(dict.fromkeys(names + [name for entry in CATALOGUE.values() for name in entry.splits]))
-
-
 def source_of(name: str) -> str:
     """The data set whose samples a data set is made of; its own name where there is no other."""
     return (CATALOGUE[name].source if name in CATALOGUE else "") or name

@@ -30,6 +30,10 @@ class DatasetNotFoundError(GeomoeError, FileNotFoundError):
     """The data of a data set is not where it was looked for."""
 
 
+class DownloadError(GeomoeError, OSError):
+    """A file cannot be fetched: switched off, no source, no network, or another file came."""
+
+
 class CheckpointError(GeomoeError, ValueError):
     """A checkpoint or weights file is missing, foreign, corrupt or of another model."""
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import NamedTuple
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
@@ -39,6 +44,109 @@ def _own_cache(tmp_path_factory):
     """Keep the user's cache out of the tests, and share one among them (and among workers)."""
     if "GEOMOE_CACHE" not in os.environ:
         os.environ["GEOMOE_CACHE"] = str(tmp_path_factory.getbasetemp().parent / "geomoe-test-cache")
+
+
+class Request(NamedTuple):
+    """What a server was asked for."""
+
+    path: str
+    range: str | None
+    if_range: str | None
+    authorization: str | None
+
+
+class FileServer(ThreadingHTTPServer):
+    """Serves files from memory, and does to a client what servers and networks do.
+
+    Attributes:
+        files: path -> bytes.
+        requests: what was asked.
+        sent: bytes of files that were sent.
+        ranges: whether Range is understood.
+        lengths: whether the length is announced.
+        validators: headers that name the version of a file, from its path and bytes.
+        cuts: after how many bytes the next connections break off; None: not.
+        answers: (status, headers) of the next requests, instead of files.
+        redirects: path -> URL.
+        stall: set: connections that are cut stay open instead, and say nothing.
+    """
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self):
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.files, self.redirects, self.requests, self.cuts, self.answers = {}, {}, [], [], []
+        self.sent, self.ranges, self.lengths, self.stall = 0, True, True, False
+        self.validators = lambda path, body: {"ETag": f'"{hashlib.md5(body).hexdigest()}"'}
+        self.end = threading.Event()
+        self.url = f"http://127.0.0.1:{self.server_port}"
+
+    def serve(self, path, body):
+        """Add a file; returns its URL."""
+        self.files[path] = body
+        return self.url + path
+
+    def handle_error(self, request, client_address):
+        """A client that went away is no fault."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    def log_message(self, *args):
+        """Say nothing."""
+
+    def reply(self, status, headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name, str(value))
+        self.send_header("Connection", "close")
+        self.end_headers()
+
+    def do_GET(self):
+        server, path, head = self.server, self.path.partition("?")[0], self.headers
+        server.requests.append(Request(path, head["Range"], head["If-Range"], head["Authorization"]))
+        if server.answers:
+            status, headers = server.answers.pop(0)
+            self.reply(status, {"Content-Length": 0, **headers})
+        elif path in server.redirects:
+            self.reply(302, {"Location": server.redirects[path], "Content-Length": 0})
+        elif path in server.files:
+            self.send_file(path, server.files[path])
+        else:
+            self.reply(404, {"Content-Length": 0})
+
+    def send_file(self, path, body):
+        server, head = self.server, self.headers
+        headers = server.validators(path, body)
+        start, status = 0, 200
+        asked = re.fullmatch(r"bytes=(\d+)-", head["Range"] or "")
+        if asked and server.ranges and head["If-Range"] in (None, *headers.values()):
+            start, status = int(asked[1]), 206
+            if start >= len(body):
+                self.reply(416, {"Content-Range": f"bytes */{len(body)}", "Content-Length": 0})
+                return
+            headers["Content-Range"] = f"bytes {start}-{len(body) - 1}/{len(body)}"
+        if server.lengths:
+            headers["Content-Length"] = len(body) - start
+        self.reply(status, headers)
+        cut = server.cuts.pop(0) if server.cuts else None
+        part = body[start:][:cut]
+        server.sent += len(part)
+        self.wfile.write(part)
+        if cut is not None and server.stall:
+            server.end.wait(60)
+
+
+@pytest.fixture
+def server():
+    """A real HTTP server on loopback."""
+    made = FileServer()
+    thread = threading.Thread(target=made.serve_forever, args=(0.02,), daemon=True)
+    thread.start()
+    yield made
+    made.end.set()
+    made.shutdown()
+    made.server_close()
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -19,6 +19,7 @@ from geomoe.datasets.index import CLASSES, IGBP_CODES, REGIONS
 from tools.iso_regions import region_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -26,11 +27,16 @@ if TYPE_CHECKING:
 REGION_NAMES = ("Sea", *REGIONS, "Antarctica")  # position = id in the rasters
 LANDCOVER_NAMES = ("Water", *CLASSES, "Other land")  # other: deciduous needleleaf forest, urban
 CELLS_PER_DEGREE = 20  # MCD12C1: 0.05 degrees
+ISLET = 0.001  # degrees: a hundred metres
 
 
 def read_atlas(path: Path, scale: str) -> dict[str, Any]:
-    """TopoJSON of the countries at 50m or 110m from the npm package world-atlas (.tgz or folder)."""
-    name = f"countries-{scale}.json"
+    """TopoJSON of the countries at 10m, 50m or 110m from the npm package world-atlas."""
+    return read_package(path, f"countries-{scale}.json")
+
+
+def read_package(path: Path, name: str) -> Any:  # noqa: ANN401 - JSON
+    """A JSON file of an npm package, given as .tgz or as a folder."""
     if path.is_dir():
         return json.loads((path / name).read_text(encoding="utf-8"))
     with tarfile.open(path) as archive:
@@ -43,16 +49,28 @@ def read_atlas(path: Path, scale: str) -> dict[str, Any]:
 
 def region_polygons(topology: dict[str, Any]) -> list[tuple[Polygon, str]]:
     """Every polygon of every country with its region."""
+    return [
+        (polygon, region_of(number, name, *polygon.bounds))
+        for number, name, polygon in country_polygons(topology)
+    ]
+
+
+def country_polygons(topology: dict[str, Any]) -> Iterator[tuple[str | None, str, Polygon]]:
+    """ISO 3166-1 numeric code (None: Natural Earth has none), name and shape of every polygon."""
     arcs = _decode_arcs(topology)
-    found = []
     for country in topology["objects"]["countries"]["geometries"]:
         parts = [country["arcs"]] if country["type"] == "Polygon" else country["arcs"]
         for rings in parts:
-            shell, *holes = [_ring(arcs, ring) for ring in rings]
-            for polygon in _cut(Polygon(_unwrap(shell), [_unwrap(hole) for hole in holes])):
-                region = region_of(country.get("id"), country["properties"]["name"], *polygon.bounds)
-                found.append((polygon, region))
-    return found
+            for polygon in _cut(_polygon([_ring(arcs, ring) for ring in rings])):
+                yield country.get("id"), country["properties"]["name"], polygon
+
+
+def _polygon(rings: list[NDArray[np.float64]]) -> Polygon:
+    shell, *holes = rings
+    if len(shell) < 4:  # an islet that the atlas' own rounding has made a line: the box around it
+        west, south, east, north = *shell.min(axis=0), *shell.max(axis=0)
+        return box(west - ISLET, south - ISLET, east + ISLET, north + ISLET)
+    return Polygon(_unwrap(shell), [_unwrap(hole) for hole in holes if len(hole) > 3])
 
 
 def _unwrap(ring: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -11,15 +11,14 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import io
 import json
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from geomoe.datasets.index import INDEX_FILE
 from tools import choose, earth
+from tools.assets import write, write_arrays
 
 ROOT = Path(__file__).resolve().parents[1] / "geomoe"
 
@@ -41,12 +40,12 @@ def main() -> None:
     write_rasters(args.package / "mapping" / "assets" / "earth.npz", regions, landcover)
     coarse = earth.region_polygons(earth.read_atlas(args.atlas, "110m"))
     land = json.dumps(earth.outline(coarse), separators=(",", ":"))
-    _write(args.package / "mapping" / "assets" / "land.geojson", land.encode("ascii"))
+    write(args.package / "mapping" / "assets" / "land.geojson", land.encode("ascii"))
 
 
 def write_index(path: Path, table: str) -> None:
     """Gzip without a time stamp, so that the same table gives the same file."""
-    _write(path, gzip.compress(table.encode("ascii"), compresslevel=9, mtime=0))
+    write(path, gzip.compress(table.encode("ascii"), compresslevel=9, mtime=0))
 
 
 def write_rasters(path: Path, regions: np.ndarray, landcover: np.ndarray) -> None:
@@ -58,24 +57,7 @@ def write_rasters(path: Path, regions: np.ndarray, landcover: np.ndarray) -> Non
         "region_names": np.array(earth.REGION_NAMES),
         "class_names": np.array(earth.LANDCOVER_NAMES),
     }
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as archive:
-        for name, array in arrays.items():
-            member = io.BytesIO()
-            np.save(member, array)
-            archive.writestr(
-                zipfile.ZipInfo(f"{name}.npy", (1980, 1, 1, 0, 0, 0)),
-                member.getvalue(),
-                zipfile.ZIP_DEFLATED,
-                9,
-            )
-    _write(path, buffer.getvalue())
-
-
-def _write(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(content)
-    print(f"{path}: {len(content):,} bytes")
+    write_arrays(path, arrays)
 
 
 if __name__ == "__main__":

@@ -28,10 +28,11 @@ VERBS = {
     "quickstart": "train the three methods on a short budget, compare them, draw the map",
     "train": "train one method on one configuration",
     "evaluate": "judge a checkpoint: overall, per region, worst region, experts",
+    "summarize": "many reports in one: means over seeds and held-out domains, growth curves",
     "predict": "classify your own images, folders, tables or a large scene with a checkpoint",
     "map-experts": "draw the map of what a checkpoint's routers do, everywhere on Earth",
     "encode": "location embeddings for the points of a CSV or GeoParquet file",
-    "data": "what a data set is, whether yours is sound, made fast to read, in small to try",
+    "data": "what a data set is, fetched, checked, made fast to read, in small to try",
     "doctor": "what is installed, found and writable here",
 }
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130

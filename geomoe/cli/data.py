@@ -1,4 +1,4 @@
-"""``geomoe data``: what a data set is, whether yours is sound, made fast to read, in small to try."""
+"""``geomoe data``: what a data set is, fetched, checked, made fast to read, in small to try."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geomoe.cli.console import Result, rows, say
+from geomoe.cli.data_download import download
 from geomoe.cli.data_parser import parser
 from geomoe.cli.data_text import check_text, info_text
 from geomoe.cli.files import check_folder, no_empty_folders
@@ -20,12 +21,15 @@ if TYPE_CHECKING:
 
     from geomoe.config import RunConfig
     from geomoe.datasets.base import LabelledImages
+    from geomoe.datasets.checks import Check
 
 __all__ = ["parser", "resume_hint", "run"]
 
 
 def run(args: Namespace) -> Result:
-    """Do one of the four."""
+    """Do one of the five."""
+    if args.action == "download":
+        return download(args, configuration(args))
     return {"info": info, "check": check, "cache": cache, "sample": sample}[args.action](args)
 
 
@@ -45,6 +49,7 @@ def info(args: Namespace) -> Result:
         "name": name,
         **facts._asdict(),
         "sources": [source._asdict() for source in facts.sources],
+        "files": [file._asdict() for file in facts.files],
         "splits": CATALOGUE[name].splits,
         "looked_in": root,
         "found": None if found is None else not found.missing,
@@ -68,21 +73,22 @@ def configuration(args: Namespace, *more: Setting) -> RunConfig:
 def open_splits(config: RunConfig) -> dict[str, LabelledImages]:
     """Every split of a configuration's data set."""
     from geomoe.build import build_datamodule
-    from geomoe.catalogue import CATALOGUE
 
     module = build_datamodule(config)
-    names = [*CATALOGUE[config.data.name].splits, *(["held_out"] if config.data.held_out else [])]
-    return {name: module.dataset(name) for name in dict.fromkeys(names)}
+    return {name: module.dataset(name) for name in module.split_names()}
 
 
 def open_all(config: RunConfig) -> dict[str, LabelledImages]:
-    """The same with nothing held out, where the data set allows that: every image is in some split."""
+    """The same with nothing held out, where this run would find that cache: every image is in some split."""
     from geomoe.errors import ConfigError
 
+    parts = open_splits(config)
     if config.data.held_out is not None:
         with contextlib.suppress(ConfigError):  # its protocol asks for a held-out domain
-            return open_splits(replace(config, data=replace(config.data, held_out=None)))
-    return open_splits(config)
+            whole = open_splits(replace(config, data=replace(config.data, held_out=None)))
+            if whole["test"].image_key == parts["test"].image_key:
+                return whole
+    return parts
 
 
 def check(args: Namespace) -> Result:
@@ -107,24 +113,27 @@ def check(args: Namespace) -> Result:
         tell=tell,
     )
     data = {"name": config.data.name, "root": config.data.root, "sound": found.sound, **found._asdict()}
-    files = [] if args.output is None else write(Path(args.output), data, parts, args)
+    del data["odd"]  # for maps; what is listed of it is under countries
+    files = [] if args.output is None else write(Path(args.output), data, parts, found)
     return Result({**data, "files": files}, check_text(data, files), status=0 if found.sound else 1)
 
 
-def write(
-    output: Path, data: dict[str, Any], parts: dict[str, LabelledImages], args: Namespace
-) -> list[Path]:
-    """Write check.json, and check.png where places are known."""
+def write(output: Path, data: dict[str, Any], parts: dict[str, LabelledImages], found: Check) -> list[Path]:
+    """Write check.json, and check.html and check.png where places are known."""
     import json
 
     from geomoe.cli.console import plain
     from geomoe.datasets.check_figure import draw_places
+    from geomoe.datasets.check_page import check_page
     from geomoe.files import Workplace
 
     text = json.dumps(plain(data), indent=1, ensure_ascii=False) + "\n"
-    figure = draw_places(parts, args.near, f"{data['name']}: where its splits are")
+    page = check_page(parts, found, f"Check of {data['name']}")
+    figure = draw_places(parts, found, f"{data['name']}: where its splits are")
     with no_empty_folders(output), Workplace(output, "the check") as place:
         place.write("check.json", lambda path: path.write_text(text, encoding="utf-8"))
+        if page is not None:
+            place.write("check.html", lambda path: path.write_text(page, encoding="utf-8"))
         if figure is not None:
             place.write("check.png", lambda path: figure.savefig(path, dpi=110, metadata={"Software": None}))
         return list(place.finish())
@@ -147,6 +156,7 @@ def cache(args: Namespace) -> Result:
         "cache": path,
         "images": len(made.rows),
         "shape": list(made.pixels.shape[1:]),
+        "type": made.pixels.dtype.name,
         "megabytes": round(made.pixels.nbytes / 1e6, 1),
         "unreadable": len(made.unreadable),
     }
@@ -195,7 +205,7 @@ def progress(args: Namespace) -> Callable[[int, int], None]:
 
 
 def resume_hint(args: Namespace, argv: list[str]) -> str:
-    """How a cache that was begun is finished."""
-    if args.action != "cache":
+    """How a cache or a download that was begun is finished."""
+    if args.action not in {"cache", "download"}:
         return ""
     return f"; go on with: {shlex.join(['geomoe', 'data', *argv])}"

@@ -8,16 +8,20 @@ from geomoe.cli.parsing import Parser, UsageError, positive_int
 from geomoe.cli.train import ALIASES
 from geomoe.config_load import Setting, keys, nearest_key
 
-ACTIONS = ("info", "check", "cache", "sample")
+ACTIONS = ("info", "download", "check", "cache", "sample")
 
 _DESCRIPTION = """\
 info NAME: licence, size, where to get it, the expected tree, and whether it is found in --data-root.
+download NAME: show the licence, ask, fetch what --data-root lacks, check its hash; stopped, it goes on there.
 check NAME: labels, splits, places, images that cannot be read, and what splits know of one another.
 cache NAME: decode and resize every image once, into a memory map that every later run uses by itself.
-sample NAME DIR: write a small data set of the same layout. Nothing is ever downloaded.
+sample NAME DIR: write a small data set of the same layout. Only download ever asks the network.
 NAME is a data set or a shipped configuration; keys of the configuration are flags, as for train."""
 
 _EXAMPLE = "geomoe data check fmow --data-root data --output check"
+
+
+_OF_DOWNLOAD = ("url", "sha256", "md5", "yes")
 
 
 class DataParser(Parser):
@@ -39,6 +43,9 @@ class DataParser(Parser):
                 "give the DIR to write to" if args.folder is None else f"unexpected argument {args.folder!r}"
             )
             self.error(f"{args.action}: {wrong}")
+        for flag in _OF_DOWNLOAD:
+            if args.action != "download" and getattr(args, flag):
+                self.error(f"{args.action}: takes no --{flag}; it is for download")
         return args
 
     def unknown(self, word: str) -> str:
@@ -52,13 +59,24 @@ class DataParser(Parser):
 def parser() -> DataParser:
     """The parser of this verb."""
     made = DataParser("data", _DESCRIPTION, _EXAMPLE)
-    made.usage = "geomoe data {info,check,cache,sample} NAME [DIR] [options] [--data.key VALUE ...]"
+    made.usage = "geomoe data {info,download,check,cache,sample} NAME [DIR] [options] [--data.key VALUE ...]"
     made.add_argument("action", choices=ACTIONS, help="what to do")
     made.add_argument("name", metavar="NAME", nargs="?", help="data set or shipped configuration")
     made.add_argument("folder", metavar="DIR", nargs="?", help="sample: folder that is written")
     made.add_argument("--data-root", metavar="DIR", help="folder of the data, the same as --data.root")
     made.add_argument("--held-out", metavar="DOMAIN", help="the same as --data.held_out")
     made.add_argument("--metadata", metavar="FILE", help="the same as --data.metadata (folder)")
+    made.add_argument(
+        "--url",
+        metavar="URL",
+        help="download: another source: of a file, or of a folder (ends in /), or a path",
+    )
+    digest = made.add_mutually_exclusive_group()
+    digest.add_argument(
+        "--sha256", metavar="HEX", help="download: the hash of what is at --url, as you trust it"
+    )
+    digest.add_argument("--md5", metavar="HEX", help="download: the same by md5")
+    made.add_argument("--yes", action="store_true", help="download: the licence is read and agreed to")
     made.add_argument(
         "--near", type=float, default=1.0, metavar="KM", help="check: places nearer than this are alike (1)"
     )
@@ -69,7 +87,9 @@ def parser() -> DataParser:
         help="check: open N images, evenly spread; 0: none (default: all)",
     )
     made.add_argument(
-        "--countries", metavar="FILE", help="check: outlines of countries that country codes are held against"
+        "--countries",
+        metavar="FILE",
+        help="check: outlines of countries for country codes, instead of the package's own",
     )
     made.add_argument("--output", metavar="DIR", help="check: write check.json and check.png there")
     made.add_argument(

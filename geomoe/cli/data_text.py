@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 WIDTH = 110
+CODES = 12  # country codes that are named
 
 
 def info_text(data: dict[str, Any]) -> str:
@@ -24,13 +25,42 @@ def info_text(data: dict[str, Any]) -> str:
         facts["samples"] = f"{counts} ({data['samples_note']})"
     lines = [f"{data['name']}: {data['title']}", ""]
     lines += [_wrapped(f"{name:<10}", text) for name, text in facts.items()]
-    lines += ["", "where to get it (geomoe downloads nothing)"]
+    lines += ["", "where to get it"]
     for source in data["sources"]:
         lines.append(_wrapped(f"  {source['status']:<11} ", source["name"]))
         details = [source["url"], source["note"], source["sha256"] and f"sha256 {source['sha256']}"]
         lines += [_wrapped(" " * 14, text) for text in details if text]
+    lines += _fetching(data)
     lines += ["", "expected below --data-root", *(f"  {line}" for line in data["tree"].splitlines()), ""]
     return "\n".join([*lines, *_found(data)])
+
+
+def size_text(size: int | None) -> str:
+    """A number of bytes for people."""
+    if size is None:
+        return "unknown size"
+    return (
+        f"{size / 1e9:,.1f} GB"
+        if size >= 1e9
+        else f"{size / 1e6:,.1f} MB"
+        if size >= 1e5
+        else f"{size:,} bytes"
+    )
+
+
+def _fetching(data: dict[str, Any]) -> list[str]:
+    """What ``geomoe data download`` can do for this data set."""
+    if not data["expect"]:
+        return []
+    command = f"geomoe data download {data['name']} --data-root DIR"
+    if not data["files"]:
+        lines = ["", "to fetch it: no source with a published hash is known; from a link that you trust"]
+        return [*lines, f"  {command} --url URL --sha256 HEX"]
+    lines = ["", "to fetch it, after the licence is agreed to, and check it", f"  {command}"]
+    for file in data["files"]:
+        digest = f"sha256 {file['sha256']}" if file["sha256"] else f"md5 {file['md5']}"
+        lines.append(_wrapped("    ", f"{file['name']}, {size_text(file['size'])}, {digest}"))
+    return lines
 
 
 def _found(data: dict[str, Any]) -> list[str]:
@@ -41,7 +71,8 @@ def _found(data: dict[str, Any]) -> list[str]:
     if data["found"]:
         return [f"found in {data['folder']}; geomoe data check {data['name']} looks it over"]
     missing = ", ".join(entry.replace("|", " or ") for entry in data["missing"])
-    return [f"not found: {data['folder']} lacks {missing}"]
+    hint = f"; geomoe data download {data['name']} fetches it" if data["files"] else ""
+    return [f"not found: {data['folder']} lacks {missing}{hint}"]
 
 
 def _wrapped(head: str, text: str) -> str:
@@ -79,6 +110,7 @@ def check_text(data: dict[str, Any], files: list[Path]) -> str:
         counts = (pair.shared_rows, pair.shared_domains, pair.same_place, pair.near)
         km = (_km(pair.min_km), _km(pair.median_km))
         pairs.add_row(f"{pair.first}, {pair.second}", *(f"{n:,}" for n in counts), *km)
+    countries = _countries(data) if data["countries"] else []
     shapes = ", ".join(f"{number:,} of {shape}" for shape, number in data["shapes"].items())
     looked = f"{data['looked_at']:,} images opened" + (f": {shapes}" if shapes else "")
     lines = ["", looked, *(f"  row {row}: {problem}" for row, problem in data["unreadable"][:20])]
@@ -87,7 +119,28 @@ def check_text(data: dict[str, Any], files: list[Path]) -> str:
     lines += ["", "nothing to look at" if not data["findings"] else "to look at"]
     lines += [f"  {one.severity}: {one.where}: {one.what}" for one in data["findings"]]
     lines += ["", "sound" if data["sound"] else "NOT SOUND: see the faults above", *map(str, files)]
-    return render([f"{data['name']} in {data['root']}", splits, pairs, "\n".join(lines)], WIDTH)
+    return render([f"{data['name']} in {data['root']}", splits, pairs, *countries, "\n".join(lines)], WIDTH)
+
+
+def _countries(data: dict[str, Any]) -> list[Any]:
+    """A table of country codes against the outlines, and a line on the codes that have none."""
+    from geomoe.evaluation.tables import new_table
+
+    far = f"> {data['border_km']:g} km outside"
+    table = new_table("country codes", "split", "judged", far, "median km", "furthest km", "not judged")
+    codes: dict[str, int] = {}
+    for name, found in data["countries"].items():
+        unjudged = sum(found.not_judged.values())
+        km = (_km(found.median_km), _km(found.max_km))
+        table.add_row(name, f"{found.judged:,}", f"{found.outside:,}", *km, f"{unjudged:,}")
+        for code, count in found.not_judged.items():
+            codes[code] = codes.get(code, 0) + count
+    if not codes:
+        return [table]
+    most = sorted(codes, key=lambda code: -codes[code])[:CODES]
+    listed = ", ".join(f"{code or 'no code'} {codes[code]:,}" for code in most)
+    more = f" and {len(codes) - CODES} more" if len(codes) > CODES else ""
+    return [table, _wrapped("not judged, as no outline is known: ", listed + more)]
 
 
 def _km(value: float) -> str:

@@ -6,7 +6,6 @@ import argparse
 import shutil
 import sys
 
-from geomoe.catalogue import split_names
 from geomoe.cli.console import Result
 from geomoe.cli.files import check_folder
 from geomoe.cli.parsing import Parser
@@ -32,7 +31,12 @@ def parser() -> Parser:
     """The parser of this verb."""
     made = Parser("evaluate", _DESCRIPTION, _EXAMPLE)
     made.add_argument("--checkpoint", metavar="FILE", required=True, help="written by geomoe train")
-    made.add_argument("--split", choices=split_names(), default="test")
+    made.add_argument(
+        "--split",
+        default="test",
+        metavar="NAME",
+        help="test (default), val, train, held_out, or the data's own",
+    )
     made.add_argument(
         "--experts", type=experts, default="all", metavar="all|shared|K", help="who answers (default: all)"
     )

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from geomoe.coords import EARTH_RADIUS_KM, unit_vectors
 from geomoe.datasets.index import (
     CROP,
     IMAGE_SHAPE,
@@ -27,6 +26,7 @@ from geomoe.datasets.index import (
     load_index,
     select,
 )
+from geomoe.datasets.nearest import nearest_km
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,14 +118,6 @@ def _grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
     wide[:, 0] |= tall[:, -1]
     wide[:, -1] |= tall[:, 0]
     return wide
-
-
-def nearest_km(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) great-circle distance in km from each of ``points`` to the nearest of ``others``."""
-    a, b = unit_vectors(points), unit_vectors(others)
-    step = max(1, 4_000_000 // len(b))  # at most 32 MB at a time
-    cosine = np.concatenate([(a[i : i + step] @ b.T).max(axis=1) for i in range(0, len(a), step)])
-    return EARTH_RADIUS_KM * np.arccos(np.clip(cosine, -1, 1))
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -66,21 +66,32 @@ class LabelledImages(NonGeoDataset):
         classes: class names; a label is a position.
         regions: domain names (regions, cameras, years, styles); a domain is a position.
         lonlat, labels, domains, blocks, rows: the columns; see :class:`Columns`.
+        domain_unit: what a domain is, in a word, for reports (region, year, camera, style).
+        block_unit: what the blocks of intervals are, in a word.
+        beside: further splits that a report on this one scores beside it.
         uncounted: domains that are no group of their own (FMoW's region "Other"): they are scored, but
             never are the worst one.
+        overlapping: pairs of splits that share samples by definition.
         extra: further numeric columns, one value for each sample (year, country code, ...).
+        countries: country codes, by the number in the column ``country`` of ``extra``, where there is one.
         data_hash: changes when the data does.
         cached: decoded images that are read instead of the files, where ``geomoe data cache`` made them.
         cacheable: False where images are in memory anyway.
-        overlapping: pairs of splits that have samples in common by definition.
+        pixel_type: type of the files' values, in which a cache keeps them, where :meth:`load_image` makes
+            floats of them; None: its own type.
     """
 
     cached: ImageCache | None = None
     cacheable: bool = True
-    overlapping: tuple[frozenset[str], ...] = ()
+    pixel_type: str | None = None
     classes: tuple[str, ...]
     regions: tuple[str, ...]
     uncounted: tuple[str, ...] = ()
+    domain_unit: str = "domain"
+    block_unit: str = "spatial block"
+    beside: tuple[str, ...] = ()
+    countries: tuple[str, ...] = ()
+    overlapping: tuple[set[str], ...] = ({"test", "held_out"},)
     rgb: tuple[int, int, int] = (0, 1, 2)  # bands that plot() shows
     scale: tuple[float, float] = (0.0, 255.0)  # raw values that plot() draws black and white
 
@@ -128,7 +139,7 @@ class LabelledImages(NonGeoDataset):
 
     @property
     def image_key(self) -> str:
-        """What a cache of the images goes by; the same for protocols over the same images and rows."""
+        """What a cache of the images goes by: the same where rows and pixels are, whatever the protocol."""
         return self.data_hash
 
     def groupings(self) -> dict[str, Grouping]:

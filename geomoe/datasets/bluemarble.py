@@ -39,6 +39,7 @@ class BlueMarble(LabelledImages):
 
     classes = CLASSES
     regions = REGIONS
+    domain_unit = "region"
     cacheable = False  # the crops are a memory map
 
     def __init__(

@@ -6,13 +6,25 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from geomoe.datasets.leakage import Pair, compare, known_places
+from geomoe.datasets.country_checks import (
+    BORDER_KM,
+    Countries,
+    has_codes,
+    km_outside,
+    look_at_countries,
+    read_outlines,
+    summarise,
+)
+from geomoe.datasets.leakage import Pair, compare, different_places, known_places, measure
 from geomoe.datasets.look_images import open_images
-from geomoe.datasets.place_checks import Finding, look_at_countries, look_at_places, read_outlines
+from geomoe.datasets.place_checks import Finding, Odd, look_at_places
+from geomoe.mapping.countries import country_outlines
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
 
     from geomoe.datasets.base import LabelledImages
     from geomoe.datasets.image_cache import Unreadable
@@ -44,20 +56,26 @@ class Check(NamedTuple):
         classes: how many the data set has.
         pairs: every two splits compared.
         near_km: from which distance places count as far apart.
+        countries: split -> its country codes, where it has any.
+        border_km: from which distance a sample counts as outside the country of its code.
         looked_at: images that were opened.
         shapes: ``bands x height x width type`` -> images.
         unreadable: images that cannot be opened: row and problem.
         findings: what to look at, faults first.
+        odd: the samples whose place is to be looked at.
     """
 
     splits: dict[str, Split]
     classes: int
     pairs: list[Pair]
     near_km: float
+    countries: dict[str, Countries]
+    border_km: float
     looked_at: int
     shapes: dict[str, int]
     unreadable: list[Unreadable]
     findings: list[Finding]
+    odd: list[Odd]
 
     @property
     def sound(self) -> bool:
@@ -83,17 +101,18 @@ def check(
         images: how many images to open, spread evenly; None: all; 0: none.
         workers: processes that open them.
         expected: split (or ``all``) -> samples that the full data set has.
-        countries: outlines of countries that codes are compared with; None: they are not.
+        countries: file of outlines of countries that codes are compared with; None: those of the package.
         tell: called with the number of images opened and of all.
 
     Raises:
         DataError: the outlines cannot be read.
     """
-    outlines = None if countries is None else read_outlines(countries)
-    pairs = compare(parts, near_km)
+    outside = _outside(parts, countries)
+    codes = {name: summarise(parts[name], km) for name, km in outside.items()}
+    measured = measure(parts)
+    pairs = compare(parts, near_km, measured)
     findings = [finding for name, data in parts.items() for finding in look_at(name, data)]
-    if outlines is not None:
-        findings += [one for name, data in parts.items() for one in look_at_countries(name, data, outlines)]
+    findings += [one for name, found in codes.items() for one in look_at_countries(name, found)]
     findings += _overlaps(pairs)
     findings += _counts(parts, expected or {})
     looked_at, shapes, unreadable = open_images(parts, images, workers, tell)
@@ -108,11 +127,42 @@ def check(
         classes=len(some.classes),
         pairs=pairs,
         near_km=near_km,
+        countries=codes,
+        border_km=BORDER_KM,
         looked_at=looked_at,
         shapes=shapes,
         unreadable=unreadable,
         findings=sorted(findings, key=lambda finding: finding.severity),
+        odd=_odd(parts, measured, outside, near_km),
     )
+
+
+def _outside(
+    parts: Mapping[str, LabelledImages], countries: str | os.PathLike[str] | None
+) -> dict[str, NDArray[np.float64]]:
+    """Split -> km outside the countries of its codes, where it has codes."""
+    if countries is None and not any(map(has_codes, parts.values())):
+        return {}  # the package's outlines are read only when they are needed
+    outlines = country_outlines() if countries is None else read_outlines(countries)
+    return {name: km_outside(data, outlines) for name, data in parts.items() if has_codes(data)}
+
+
+def _odd(
+    parts: Mapping[str, LabelledImages],
+    measured: Mapping[tuple[str, str], NDArray[np.float64]],
+    outside: Mapping[str, NDArray[np.float64]],
+    near_km: float,
+) -> list[Odd]:
+    """What is near to the first split, the one that trains, and what is not in its country."""
+    first = next(iter(parts))
+    near = {second: km for (one, second), km in measured.items() if one == first}
+    chosen = [(name, "near", km, km <= near_km) for name, km in near.items()]  # NaN is not near
+    chosen += [(name, "country", km, km > BORDER_KM) for name, km in outside.items()]
+    return [
+        Odd(name, why, np.flatnonzero(wrong), parts[name].lonlat[wrong], km[wrong])
+        for name, why, km, wrong in chosen
+        if wrong.any()
+    ]
 
 
 def _numbers(data: LabelledImages) -> Split:
@@ -122,7 +172,7 @@ def _numbers(data: LabelledImages) -> Split:
         classes=len(np.unique(data.labels)),
         domains=len(np.unique(data.domains[data.domains >= 0])),
         known_places=len(places),
-        places=len(np.unique(places, axis=0)),
+        places=len(different_places(places)[0]),
     )
 
 

@@ -10,6 +10,7 @@ from geomoe.config_checks import unknown
 from geomoe.datasets.base import Columns, LabelledImages
 from geomoe.datasets.domain_folders import Layout, Listing, scan
 from geomoe.datasets.domain_splits import choose, set_aside
+from geomoe.datasets.download import check_hashes, found_or_fetched
 from geomoe.datasets.images import read_rgb
 from geomoe.datasets.module import ImageDataModule
 from geomoe.errors import ConfigError
@@ -83,9 +84,12 @@ class DomainBed(LabelledImages):
     """
 
     layout: ClassVar[Layout]
-    overlapping = (
-        frozenset(("val", "test")),
-    )  # test is the target, and the fifth of the sources that val is
+    block_unit = "image"
+
+    @property
+    def beside(self) -> tuple[str, ...]:  # type: ignore[override]
+        """DomainBed's tables report four fifths of the target."""
+        return ("target_in",) if self.split == "held_out" else ()
 
     def __init__(
         self,
@@ -96,6 +100,9 @@ class DomainBed(LabelledImages):
         image_size: int | None = None,
         transforms: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
         listing: Listing | None = None,
+        *,
+        download: bool = False,
+        checksum: bool = False,
     ) -> None:
         """List the images and keep those of one split; no image is opened.
 
@@ -108,18 +115,29 @@ class DomainBed(LabelledImages):
             image_size: pixels on a side that images are resized to; None: as they are.
             transforms: applied to each sample.
             listing: what :func:`~geomoe.datasets.domain_folders.scan` found; None: look.
+            download: fetch the data where it is not there. No source with a published hash is known, so
+                that this is refused, and the message says what to do.
+            checksum: compare files with published hashes (there are none: a warning says so).
 
         Raises:
             ConfigError: no such split or domain.
             DatasetNotFoundError: the data is not there.
+            DownloadError: it is not there, and was to be downloaded.
             DataError: the data is there and incomplete.
         """
-        self.root, self.held_out, self.split_seed, self.download = root, held_out, split_seed, False
-        self.listing = scan(root, self.layout) if listing is None else listing
+        self.root, self.held_out, self.split_seed = root, held_out, split_seed
+        self.download, self.checksum = download, checksum
+        if listing is None:
+            name = self.layout.name
+            listing = found_or_fetched(lambda: scan(root, self.layout), name, root, download=download)
+        self.listing = listing
+        if checksum:
+            check_hashes(self.layout.name, listing.folder)
         domains = self.listing.domains
         if held_out is not None and held_out not in domains:
             raise ConfigError(unknown("data.held_out", "domain", held_out, domains))
         target = None if held_out is None else domains.index(held_out)
+        self.overlapping = _parts_of_test() if held_out else LabelledImages.overlapping
         aside = set_aside(self.listing.names, self.listing.domain, self.listing.label, split_seed)
         rows = choose(split, aside, self.listing.domain, target)
         self.classes, self.regions = self.listing.classes, domains
@@ -148,6 +166,12 @@ class DomainBed(LabelledImages):
         state = {**self.__dict__}
         state["listing"] = self.listing._replace(files=[], names=[])
         return state
+
+
+def _parts_of_test() -> tuple[set[str], ...]:
+    """Test is the target, whole and in two parts, and the sources' fifth, which is val."""
+    parts = ("target_in", "target_out")
+    return ({"val", "test"}, {"test", "held_out"}, *({a, b} for a in ("test", "held_out") for b in parts))
 
 
 class PACS(DomainBed):
@@ -179,6 +203,10 @@ class DomainBedModule(ImageDataModule):
 
     reader: ClassVar[type[DomainBed]]
     _listing: Listing | None = None
+
+    def split_names(self) -> tuple[str, ...]:
+        """Every split; with no target there are no parts of one."""
+        return super().split_names() if self.held_out else ("train", "val", "test")
 
     def open(self, split: str) -> DomainBed:
         """Open train, val, test, held_out, target_in or target_out; the folders are listed once."""

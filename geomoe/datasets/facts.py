@@ -15,6 +15,7 @@ import yaml
 
 from geomoe.catalogue import CATALOGUE
 from geomoe.config_checks import unknown
+from geomoe.datasets.digests import Digest
 from geomoe.errors import ConfigError
 
 #: What is known of a source: it was used, it was not tried, or it is known not to answer.
@@ -39,6 +40,38 @@ class Source(NamedTuple):
     sha256: str = ""
 
 
+class File(NamedTuple):
+    """A file that ``geomoe data download`` can fetch and check.
+
+    Attributes:
+        name: on disk, and on a mirror.
+        url: where it is; empty: on the hub.
+        hub: data set repository of the Hugging Face hub that has it, found there by its sha256.
+        sha256: as published.
+        md5: as published, where there is no sha256.
+        size: bytes.
+        archive: whether it is to be unpacked into the data set's folder; else it is one of its files.
+    """
+
+    name: str
+    url: str = ""
+    hub: str = ""
+    sha256: str = ""
+    md5: str = ""
+    size: int | None = None
+    archive: bool = False
+
+    @property
+    def digest(self) -> Digest:
+        """The hash that it must have."""
+        return Digest("sha256", self.sha256) if self.sha256 else Digest("md5", self.md5)
+
+    @property
+    def source(self) -> str:
+        """Where it comes from, for people."""
+        return self.url or f"huggingface.co/datasets/{self.hub}"
+
+
 class Facts(NamedTuple):
     """What is known of a data set.
 
@@ -55,6 +88,8 @@ class Facts(NamedTuple):
             several; empty: none is needed.
         samples: split -> number of images, where that is known; ``all`` for those without fixed splits.
         samples_note: where the numbers come from.
+        files: what can be fetched, with published hashes; archives first.
+        md5s: md5 of files of its folder that come out of an archive, where published.
     """
 
     title: str
@@ -68,6 +103,8 @@ class Facts(NamedTuple):
     sample: str = ""
     samples: dict[str, int] | None = None
     samples_note: str = ""
+    files: tuple[File, ...] = ()
+    md5s: dict[str, str] | None = None
 
 
 class Found(NamedTuple):
@@ -108,19 +145,25 @@ def read_facts(name: str) -> Facts:
     file = resources.files("geomoe.datasets") / "facts" / f"{name}.yaml"
     given: dict[str, Any] = yaml.safe_load(file.read_text(encoding="utf-8"))
     sources = tuple(Source(**source) for source in given.pop("sources"))
-    return Facts(**{**given, "sources": sources, "expect": tuple(given["expect"])})
+    files = tuple(File(**one) for one in given.pop("files", []))
+    return Facts(**{**given, "sources": sources, "files": files, "expect": tuple(given["expect"])})
 
 
 def find(facts: Facts, root: str | os.PathLike[str]) -> Found:
     """Look for a data set's files in a folder; nothing is read."""
     own = Path(root).expanduser()
     folder = own / facts.inside if (own / facts.inside).is_dir() else own
-    missing = [
-        entry for entry in facts.expect if not any((folder / one).exists() for one in entry.split("|"))
-    ]
+    missing = lacking(facts, folder)
     if len(missing) == len(facts.expect) and folder == own:
         folder = own / facts.inside  # nothing is there: say where it ought to be
-    return Found(folder, tuple(missing))
+    return Found(folder, missing)
+
+
+def lacking(facts: Facts, folder: Path) -> tuple[str, ...]:
+    """Entries of ``facts.expect`` that are not in a folder."""
+    return tuple(
+        entry for entry in facts.expect if not any((folder / one).exists() for one in entry.split("|"))
+    )
 
 
 def write_sample(facts: Facts, folder: Path, seed: int = 0) -> None:

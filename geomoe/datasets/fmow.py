@@ -9,6 +9,7 @@ import numpy as np
 
 from geomoe.config_checks import unknown
 from geomoe.datasets.base import Columns, Grouping, LabelledImages
+from geomoe.datasets.download import check_hashes, found_or_fetched
 from geomoe.datasets.fmow_names import CATEGORIES, REGIONS, SOURCE_REGIONS, UNCOUNTED, YEARS
 from geomoe.datasets.fmow_splits import OFFICIAL, SPLITS, assign
 from geomoe.datasets.fmow_table import CSV_SPLITS, IMAGES, METADATA, find_folder, read_table
@@ -48,6 +49,7 @@ class FMoW(LabelledImages):
             may be one (2); see :mod:`geomoe.datasets.antimeridian`.
     """
 
+    _name = "fmow"
     classes = CATEGORIES
     splits: tuple[str, ...] = (*SPLITS, "held_out")
 
@@ -61,6 +63,8 @@ class FMoW(LabelledImages):
         held_out: str | None = None,
         image_size: int | None = None,
         transforms: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
+        download: bool = False,
+        checksum: bool = False,
     ) -> None:
         """Read the tables; no image is opened.
 
@@ -72,13 +76,17 @@ class FMoW(LabelledImages):
             held_out: domain left out of train, val and id_val.
             image_size: pixels on a side that images are resized to; None: 224, as they are.
             transforms: applied to each sample.
+            download: fetch the data where it is not there. No source with a published hash is known, so
+                that this is refused, and the message says what to do.
+            checksum: compare files with published hashes (none is published of FMoW: a warning says so).
 
         Raises:
             ConfigError: no such split, protocol or domain.
             DatasetNotFoundError: the data is not there.
+            DownloadError: it is not there, and was to be downloaded.
             DataError: the data is there and damaged.
         """
-        self.root, self.download = root, False
+        self.root, self.download, self.checksum = root, download, checksum
         self.protocol, self.held_out = protocol, held_out
         self._set_domains(domain_by)
         if split not in self.splits:
@@ -86,7 +94,9 @@ class FMoW(LabelledImages):
         if split == "held_out" and held_out is None:
             msg = "split: held_out is there only when a domain is held out; give held_out, such as Asia"
             raise ConfigError(msg)
-        self.folder = find_folder(root)
+        self.folder = found_or_fetched(lambda: find_folder(root), self._name, root, download=download)
+        if checksum:
+            check_hashes(self._name, self.folder)
         table = read_table(self.folder)
         domain = self._domains_of(table)
         assigned = assign(table, protocol)
@@ -120,7 +130,7 @@ class FMoW(LabelledImages):
     def _set_domains(self, domain_by: str) -> None:
         if domain_by not in ("region", "year"):
             raise ConfigError(unknown("data.domain_by", "grouping", domain_by, ("region", "year")))
-        self.domain_by = domain_by
+        self.domain_by = self.domain_unit = domain_by
         self.regions = REGIONS if domain_by == "region" else tuple(map(str, YEARS))
         self.uncounted = UNCOUNTED if domain_by == "region" else ()
         if self.held_out is not None and self.held_out not in self.regions:
@@ -211,7 +221,17 @@ class FMoWLAO(FMoW):
     split is not published.
     """
 
+    _name = "fmow-lao"
     splits = (*SPLITS, "held_out", "pooled")
+    overlapping = (
+        *({"pooled", part} for part in ("test", "id_test", "held_out")),
+        *LabelledImages.overlapping,
+    )
+
+    @property
+    def beside(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The pooled variant stands beside every report on the official test."""
+        return ("pooled",) if self.split in ("test", "held_out") else ()
 
     def __init__(
         self,
@@ -221,6 +241,8 @@ class FMoWLAO(FMoW):
         held_out: str = "Asia",
         image_size: int | None = None,
         transforms: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
+        download: bool = False,
+        checksum: bool = False,
     ) -> None:
         """Read the tables; see :class:`FMoW`.
 
@@ -229,7 +251,15 @@ class FMoWLAO(FMoW):
         """
         if held_out not in SOURCE_REGIONS:
             raise ConfigError(unknown("data.held_out", "region", held_out, SOURCE_REGIONS))
-        super().__init__(root, split, held_out=held_out, image_size=image_size, transforms=transforms)
+        super().__init__(
+            root,
+            split,
+            held_out=held_out,
+            image_size=image_size,
+            transforms=transforms,
+            download=download,
+            checksum=checksum,
+        )
 
     def members(
         self, split: str, table: Table, assigned: NDArray[np.int8], domain: NDArray[np.int64]

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -14,12 +13,9 @@ import torch
 
 from geomoe.config_checks import unknown
 from geomoe.datasets.base import Columns, LabelledImages
-from geomoe.datasets.folder_doubts import doubts
 from geomoe.datasets.folder_files import SideFiles
-from geomoe.datasets.folder_scan import describe, places_of, scan
-from geomoe.datasets.folder_split import made_split, make_blocks, read_split, write_split
+from geomoe.datasets.folder_index import Index, hash_of, make_index
 from geomoe.datasets.folder_statistics import Statistics, measure
-from geomoe.datasets.folder_table import Skip, read_table
 from geomoe.datasets.module import ImageDataModule
 from geomoe.datasets.raster import load_image
 from geomoe.errors import ConfigError, DataError, DatasetNotFoundError
@@ -28,41 +24,6 @@ from geomoe.files import whole_file
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
-
-log = logging.getLogger(__name__)
-
-#: Other names of the splits that every data set has.
-SPLITS = {"training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"}
-ALL = "all"  # the one domain of a table that names none
-
-
-class Index(NamedTuple):
-    """Every image that can be used, under all splits; arrays of N.
-
-    Attributes:
-        filename: as in the table.
-        columns: places, class ids, domain ids, blocks, rows.
-        split: names.
-        side: pixels on the longer side.
-        timestamp: seconds since 1970 (UTC), or None.
-        classes, domains: names, by id.
-        bands: of an image.
-        data_hash: of names, sizes, labels, places, domains, splits and the choice of bands.
-        skipped: what was left out.
-        size: bytes of each file.
-    """
-
-    filename: NDArray[Any]
-    columns: Columns
-    split: NDArray[Any]
-    side: NDArray[np.int64]
-    timestamp: NDArray[np.float64] | None
-    classes: tuple[str, ...]
-    domains: tuple[str, ...]
-    bands: int
-    data_hash: str
-    skipped: list[Skip]
-    size: NDArray[np.int64]
 
 
 class FolderImages(LabelledImages):
@@ -95,7 +56,11 @@ class FolderImages(LabelledImages):
         self.rgb = (0, 1, 2)
         low, high = statistics.mean - 2 * statistics.std, statistics.mean + 2 * statistics.std
         self.scale = (float(low[:3].min()), float(high[:3].max()))
-        extra = {} if index.timestamp is None else {"timestamp": index.timestamp[chosen]}
+        self.fill, self.pixels = statistics.mean.astype(np.float32), index.pixels
+        self.pixel_type = index.pixels.dtype
+        self.countries = index.countries
+        columns = {"timestamp": index.timestamp, "country": index.country}
+        extra = {name: column[chosen] for name, column in columns.items() if column is not None}
         super().__init__(
             Columns(*(column[chosen] for column in index.columns)),  # type: ignore[arg-type]
             split=split,
@@ -110,8 +75,18 @@ class FolderImages(LabelledImages):
         Raises:
             DataError: the file is missing or unreadable.
         """
-        path = self.root / self.filenames[index]
-        return load_image(path, self.bands, self.statistics.mean.astype(np.float32))
+        return load_image(self.root / self.filenames[index], self.bands, self.fill)
+
+    @property
+    def image_key(self) -> str:
+        """What a cache goes by: the files, and what pixels without data are filled with, where there are any.
+
+        That is the mean of this run's training images, so runs with other ones (another domain held out,
+        another split) must not share such pixels; without them, all runs share one cache. To keep a mask
+        instead would not do: an image is filled before it is resized, so its edges mix both.
+        """
+        filled = self.fill.tobytes() if self.pixels.gaps else b""
+        return hashlib.sha256(self.pixels.key.encode() + filled).hexdigest()
 
 
 class FolderDataModule(ImageDataModule):
@@ -169,74 +144,8 @@ class FolderDataModule(ImageDataModule):
             DatasetNotFoundError: no folder or no table.
             DataError: a table or images that cannot be used; see docs/datasets.md for what is skipped.
         """
-        folder, where = self.folder, self.metadata
-        table = read_table(where, domain_by=self.options.get("domain_by"))
-        found = scan(table, folder, self.files, self.bands, where)
-        table = found.table
-        if table.label is None:
-            raise DataError(f"{where}: no column label")
-        if table.skipped:
-            listed = self.files.write_skipped(table.skipped)
-            text = "%s: %d of %d rows are left out, listed in %s: %s"
-            log.warning(text, where, len(table.skipped), table.total, listed, describe(table.skipped))
-        else:
-            self.files.write_skipped([])
-        lonlat = places_of(found, where)
-        classes, label = _codes(table.label)
-        named = np.full(len(label), ALL, dtype=object) if table.domain is None else table.domain
-        domains, domain = _codes(named)
-        kind = np.array([f"{a} {b}" for a, b in zip(label, domain, strict=True)], dtype=object)
-        split, block = self._split(table.filename, lonlat, kind, table.split)
-        for doubt in doubts(classes, label, split):
-            log.warning("%s: %s", where, doubt)
-        places = np.round(lonlat, 6)  # another version of PROJ may differ in the last digits
-        facts = [table.filename, table.label, domain, split, places, found.size, self.bands]
-        return Index(
-            table.filename,
-            Columns(lonlat, label, domain, _codes(block)[1], np.arange(len(label), dtype=np.int64)),
-            split,
-            found.side,
-            table.timestamp,
-            classes,
-            domains,
-            len(self.bands) or int(found.bands.max()),
-            _hash(facts),
-            table.skipped,
-            found.size,
-        )
-
-    def _split(
-        self,
-        filename: NDArray[Any],
-        lonlat: NDArray[np.float64],
-        kind: NDArray[Any],
-        given: NDArray[Any] | None,
-    ) -> tuple[NDArray[Any], NDArray[Any]]:
-        """The split and the block of each image: the table's, or one in blocks of space, made once.
-
-        ``kind`` is what each split is to have its share of: every class in every domain.
-        """
-        if given is not None:
-            split = np.array([SPLITS.get(name.lower(), name.lower()) for name in given], dtype=object)
-            absent = [name for name in ("train", "val", "test") if name not in set(split)]
-            if absent:
-                msg = f"{self.metadata}: column split: no row says {', '.join(absent)}"
-                raise DataError(
-                    f"{msg} (it has {', '.join(sorted(set(split)))}); leave it out to have one made"
-                )
-            return split, make_blocks(lonlat, filename).name
-        name = f"split-{self.split_seed}.csv"
-        path = self.files.find(name)
-        earlier = {} if path is None else read_split(path)
-        split, blocks = made_split(filename, lonlat, kind, self.split_seed, earlier)
-        rows = zip(filename.tolist(), zip(split.tolist(), blocks.name.tolist(), strict=True), strict=True)
-        merged = {**earlier, **dict(rows)}
-        if merged != earlier:
-            path = self.files.write(name, lambda scratch: write_split(scratch, merged))
-            counts = ", ".join(f"{part} {int((split == part).sum())}" for part in ("train", "val", "test"))
-            text = "no column split: made one in %d blocks of space of %g degrees (%s), kept in %s"
-            log.info(text, len(set(blocks.name)), blocks.side, counts, path)
-        return split, blocks.name
+        domain_by = self.options.get("domain_by")
+        return make_index(self.folder, self.metadata, self.files, self.bands, domain_by, self.split_seed)
 
     def write_index(self, folder: Path) -> None:
         """Write ``samples.csv``: which image is in which split and block, as this run used them."""
@@ -246,6 +155,10 @@ class FolderDataModule(ImageDataModule):
         frame = pd.DataFrame({**columns, **places})
         with whole_file(folder / "samples.csv") as scratch:
             frame.to_csv(scratch, index=False)
+
+    def split_names(self) -> tuple[str, ...]:
+        """Every split, with those that the table names besides."""
+        return tuple(dict.fromkeys([*super().split_names(), *self.index.split.tolist()]))
 
     def rows(self, split: str) -> NDArray[np.int64]:
         """Rows of the index in a split, under the protocol.
@@ -292,13 +205,20 @@ class FolderDataModule(ImageDataModule):
     def measured(self) -> Statistics:
         """Mean and spread of each band over the training images, measured once and kept."""
         index, chosen = self.index, self.rows("train")
-        names, sizes = index.filename[chosen], index.size[chosen]
-        key = _hash([names, sizes, self.bands])[:16]
+        names = index.filename[chosen]
+        key = hash_of([names, index.size[chosen], index.changed[chosen], self.bands])[:16]
         return measure(self.folder, names, self.bands, index.bands, self.files, key)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """(bands,) mean and standard deviation of the training images' raw values."""
+        """(bands,) mean and standard deviation of the training images' raw values.
+
+        Raises:
+            DataError: some of them cannot be read: a run would stop there. Checks and caches list them all.
+        """
         measured = self.measured
+        if measured.problems:
+            many = f"{len(measured.problems)} of the training images cannot be read"
+            raise DataError(f"{measured.problems[0]} ({many}; geomoe data check folder lists them)")
         return torch.tensor(measured.mean).float(), torch.tensor(measured.std).float()
 
     def info(self) -> dict[str, Any]:
@@ -311,22 +231,3 @@ class FolderDataModule(ImageDataModule):
             "source_pixels": int(np.median(self.index.side[chosen])),
             "skipped": len(self.index.skipped),
         }
-
-
-def _codes(names: NDArray[Any]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Sorted names (numbers by value) and (N,) positions; -1 where the text is empty."""
-    found = sorted({str(name) for name in names if name != ""}, key=_order)
-    positions = {name: number for number, name in enumerate(found)}
-    return tuple(found), np.array([positions.get(str(name), -1) for name in names], dtype=np.int64)
-
-
-def _order(name: str) -> tuple[int, int, str]:
-    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
-
-
-def _hash(parts: list[Any]) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(repr(np.asarray(part).tolist()).encode())
-        digest.update(b"\0")
-    return digest.hexdigest()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPLITS = ("train", "val", "test")
+_NEAR = 0.7  # likeness of words of which one may be a slip for the other
 
 
 def doubts(classes: Sequence[str], label: NDArray[Any], split: NDArray[Any]) -> Iterator[str]:
@@ -33,10 +35,15 @@ def doubts(classes: Sequence[str], label: NDArray[Any], split: NDArray[Any]) -> 
     untrained = [name for number, name in enumerate(classes) if number not in trained]
     if untrained:
         yield f"no training image shows {_quoted(untrained)}"
-    others = Counter(name for name in split.tolist() if name not in SPLITS)
-    if others:
-        counts = ", ".join(f"{name} ({count})" for name, count in sorted(others.items()))
-        yield f"splits beside train, val and test, which only geomoe evaluate --split reads: {counts}"
+    for name, count in sorted(Counter(split.tolist()).items()):
+        if name not in SPLITS and _is_slip(name):
+            yield f"split {name!r} ({count} images) is none of {', '.join(SPLITS)}: a slip of the pen?"
+
+
+def _is_slip(name: str) -> bool:
+    """Half a word or a word that is nearly right; ``test2`` and ``id_test`` are words of their own."""
+    near = difflib.get_close_matches(name, SPLITS, 1, _NEAR)
+    return any(known.startswith(name) for known in SPLITS) or (name.isalpha() and bool(near))
 
 
 def _quoted(names: Sequence[str], most: int = 5) -> str:

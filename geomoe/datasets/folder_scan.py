@@ -37,16 +37,22 @@ class Scan(NamedTuple):
     Attributes:
         table: their rows.
         size: (N,) bytes.
+        changed: (N,) time of the last change, nanoseconds since 1970.
         bands: (N,) bands that are data; a grey picture among colour ones counts as 3.
         side: (N,) pixels on the longer side.
+        dtype: (N,) name of the type that holds the values of every band.
+        gaps: (N,) whether the file may have pixels without data.
         own: (N, 2) degrees of the centre by the file's own georeference; NaN where it has none.
         unknown: (N,) why it has none; empty text where it has one.
     """
 
     table: Table
     size: NDArray[np.int64]
+    changed: NDArray[np.int64]
     bands: NDArray[np.int64]
     side: NDArray[np.int64]
+    dtype: NDArray[Any]
+    gaps: NDArray[np.bool_]
     own: NDArray[np.float64]
     unknown: NDArray[Any]
 
@@ -118,8 +124,8 @@ def _keep(files: SideFiles, rows: list[tuple[Any, ...]], earlier: dict[str, tupl
 
 
 _COLUMNS = (
-    "filename", "size", "changed", "bands", "side", "dtype", "picture", "alpha", "lon", "lat", "unknown",
-    "error",
+    "filename", "size", "changed", "bands", "side", "dtype", "picture", "alpha", "gaps", "lon", "lat",
+    "unknown", "error",
 )  # fmt: skip
 
 
@@ -146,13 +152,14 @@ def _look(path: Path) -> tuple[Any, ...]:
     try:
         head = read_header(path)
     except DataError as error:
-        return 0, 0, "", False, False, np.nan, np.nan, "", _reason(str(error), path)
+        return 0, 0, "", False, False, False, np.nan, np.nan, "", _reason(str(error), path)
     return (*_facts(head), "")
 
 
 def _facts(head: Header) -> tuple[Any, ...]:
     side = max(head.height, head.width)
-    return head.bands, side, head.dtype, head.picture, head.alpha, head.lon, head.lat, head.unknown
+    place = (head.lon, head.lat, head.unknown)
+    return head.bands, side, head.dtype, head.picture, head.alpha, head.gaps, *place
 
 
 def _reason(message: str, path: Path) -> str:
@@ -163,8 +170,11 @@ def _scan(table: Table, frame: pd.DataFrame) -> Scan:
     return Scan(
         table,
         frame["size"].to_numpy(np.int64),
+        frame["changed"].to_numpy(np.int64),
         frame["bands"].to_numpy(np.int64),
         frame["side"].to_numpy(np.int64),
+        frame["dtype"].to_numpy(dtype=object),
+        frame["gaps"].to_numpy(bool),
         frame[["lon", "lat"]].to_numpy(np.float64),
         frame["unknown"].to_numpy(dtype=object),
     )

@@ -32,11 +32,13 @@ class Statistics(NamedTuple):
         mean: (bands,) float64 raw values.
         std: (bands,) float64; 1 for a band that is constant.
         images: how many were read.
+        problems: what is wrong with those that cannot be read; they are not in the numbers.
     """
 
     mean: NDArray[np.float64]
     std: NDArray[np.float64]
     images: int
+    problems: tuple[str, ...] = ()
 
 
 def measure(
@@ -58,7 +60,7 @@ def measure(
         key: changes when the images do.
 
     Raises:
-        DataError: an image cannot be read, or a band holds no data at all.
+        DataError: no image can be read, or a band holds no data at all.
     """
     kept = files.read_json(FILE)
     if key in kept:
@@ -73,6 +75,10 @@ def measure(
         found = compute((root / filename[number] for number in chosen), bands, count)
     except InputError as error:
         raise DataError(f"{root}: {error}") from error
+    if found.problems:  # not kept: they are to be mended
+        text = "statistics: %d of %d training images cannot be read; the first: %s"
+        log.warning(text, len(found.problems), len(chosen), found.problems[0])
+        return found
     entry = {"mean": found.mean.tolist(), "std": found.std.tolist(), "images": found.images}
     path = files.write_json(FILE, {**kept, key: entry})
     log.info("statistics of %d bands over %d training images, kept in %s", count, found.images, path)
@@ -83,18 +89,22 @@ def compute(paths: Any, bands: tuple[int, ...], count: int) -> Statistics:  # no
     """Mean and standard deviation over every pixel that holds data, in float64 and one pass.
 
     Raises:
-        DataError: an image cannot be read.
+        DataError: no image can be read.
         InputError: a band holds no data at all.
     """
     number, mean, spread = np.zeros(count), np.zeros(count), np.zeros(count)
-    images, told = 0, time.monotonic()
+    images, problems, told = 0, [], time.monotonic()
     for path in paths:
         if time.monotonic() - told > _TELL:
             told = time.monotonic()
             log.info("statistics of the bands: %d images by now", images)
-        with open_raster(path) as source:
-            picture = source.driver in PICTURES
-            values = as_bands(read_pixels(source, bands), count, picture, str(path)).astype(np.float64)
+        try:
+            with open_raster(path) as source:
+                picture = source.driver in PICTURES
+                values = as_bands(read_pixels(source, bands), count, picture, str(path)).astype(np.float64)
+        except DataError as error:
+            problems.append(str(error))
+            continue
         images += 1
         for band, pixels in enumerate(values.reshape(count, -1)):
             pixels = pixels[~np.isnan(pixels)]
@@ -106,8 +116,10 @@ def compute(paths: Any, bands: tuple[int, ...], count: int) -> Statistics:  # no
             spread[band] += shift**2 * number[band] * len(pixels) / total
             mean[band] += shift * len(pixels) / total
             number[band] = total
+    if not images and problems:
+        raise DataError(problems[0])
     if (number == 0).any():
         empty = ", ".join(str(band + 1) for band in np.flatnonzero(number == 0))
         raise InputError(f"band {empty} holds no data in any training image; leave it out with data.bands")
     std = np.sqrt(spread / number)
-    return Statistics(mean, np.where(std > 0, std, 1.0), images)
+    return Statistics(mean, np.where(std > 0, std, 1.0), images, tuple(problems))

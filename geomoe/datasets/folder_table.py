@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 SUFFIXES = (".csv", ".parquet")
 #: Other names under which columns are found, in any case.
 ALIASES = {"lon": ("lon", "longitude", "lng"), "lat": ("lat", "latitude")}
+COUNTRY = ("country_code", "iso_a3", "iso_a2", "country")  # columns that may hold country codes, best first
+_OWN = frozenset(("filename", "label", "domain", "split", "timestamp", *COUNTRY))
 _PLACES = frozenset(alias for names in ALIASES.values() for alias in names)
 
 
@@ -49,6 +51,7 @@ class Table(NamedTuple):
         filename: (N,) text, as given; with ``/`` between folders, also where Windows wrote the table.
         lonlat: (N, 2) float64 degrees, NaN where empty; None: the table has no such columns.
         label, domain, split: (N,) text, empty where the cell is; None: no such column.
+        country: (N,) text, the same, from the first column of COUNTRY that is there.
         timestamp: (N,) seconds since 1970 (UTC), NaN where empty; None: no such column.
         row: (N,) number of the row, counted from 1 after the header.
         skipped: rows left out, and why.
@@ -60,6 +63,7 @@ class Table(NamedTuple):
     label: NDArray[Any] | None
     domain: NDArray[Any] | None
     split: NDArray[Any] | None
+    country: NDArray[Any] | None
     timestamp: NDArray[np.float64] | None
     row: NDArray[np.int64]
     skipped: list[Skip]
@@ -114,8 +118,7 @@ def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None)
     """
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path}: expected a table that ends in {' or '.join(SUFFIXES)}")
-    own = {"filename", "label", "domain", "split", "timestamp", domain_by}
-    sheet = read_sheet(path, lambda name: name in own or name.lower() in _PLACES)
+    sheet = read_sheet(path, lambda name: name in _OWN or name == domain_by or name.lower() in _PLACES)
     reader = _Reader(sheet, path)
     reader.need("filename")
     if labels:
@@ -131,6 +134,7 @@ def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None)
         reader.text("label", required=labels),
         reader.text(domain_by or "domain"),
         reader.text("split", required=True),
+        next((reader.text(name) for name in COUNTRY if name in reader.names), None),
         reader.times(),
         sheet.row,
         [Skip(row, "", reason) for row, reason in sheet.broken],

@@ -83,7 +83,7 @@ def find_file(folder: Path, name: str) -> Path:
             return path
     msg = (
         f"{folder}: there is no {name} or {name}.gz; data.root is the folder with MNIST/raw, as torchvision "
-        "has it ('geomoe data info rcmnist' says where to get it)"
+        "has it (`geomoe data download rcmnist` fetches it)"
     )
     raise DatasetNotFoundError(msg)
 

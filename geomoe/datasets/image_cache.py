@@ -1,8 +1,9 @@
 """Decoded and resized images of a data set in one memory map, so that training reads them by whole batches.
 
-A cache is a folder: ``pixels.npy`` (N, bands, H, W) uint8, ``rows.npy`` (N,) int64 rows of the data set in
-ascending order, and ``index.json``: what it was made of, the SHA-256 of each chunk of pixels, of the rows,
-and of the index itself, and the images that could not be read. :mod:`geomoe.datasets.make_cache` writes it.
+A cache is a folder: ``pixels.npy`` (N, bands, H, W) of one of KINDS, ``rows.npy`` (N,) int64 rows of the data
+set in ascending order, and ``index.json``: what it was made of, the SHA-256 of each chunk of pixels, of the
+rows, and of the index itself, and the images that could not be read. It is written by
+:mod:`geomoe.datasets.make_cache`.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INDEX, PIXELS, ROWS = "index.json", "pixels.npy", "rows.npy"
+#: Types of pixels that caches have; what fits in none of the integers is float32, as readers give it.
+KINDS = ("uint8", "uint16", "int16", "float32")
 
 
 class Unreadable(NamedTuple):
@@ -53,7 +56,7 @@ class ImageCache:
         path: its folder.
         index: what ``index.json`` says.
         rows: (N,) int64 rows of the data set, ascending.
-        pixels: (N, bands, H, W) uint8 memory map.
+        pixels: (N, bands, H, W) memory map of one of KINDS.
         unreadable: images that could not be read when it was made; their pixels are 0 and never served.
     """
 
@@ -66,8 +69,9 @@ class ImageCache:
         if hashlib.sha256(self.rows.data).hexdigest() != self.index["rows_sha256"]:
             raise damaged(path, f"{ROWS} is not what was written")
         shape = (len(self.rows), *self.index["shape"])
-        if self.pixels.shape != shape or self.pixels.dtype != np.uint8:
-            raise damaged(path, f"{PIXELS} holds {self.pixels.dtype} {self.pixels.shape}, not uint8 {shape}")
+        kind = self.index.get("dtype", "uint8")  # those of older versions do not say so
+        if self.pixels.shape != shape or self.pixels.dtype != kind:
+            raise damaged(path, f"{PIXELS} holds {self.pixels.dtype} {self.pixels.shape}, not {kind} {shape}")
         self._served = np.ones(len(self.rows), dtype=bool)
         self._served[np.searchsorted(self.rows, [row for row, _ in self.unreadable])] = False
 
@@ -90,13 +94,17 @@ class ImageCache:
             other: opens the image at a position of ``rows`` that is not in the cache.
 
         Returns:
-            (n, bands, H, W) uint8 raw values; images from elsewhere are rounded, as those of the cache were.
+            (n, bands, H, W) raw values, uint8 or float32; images from elsewhere are rounded, as those of the
+            cache were.
         """
-        where = self.positions(rows)
-        images = torch.from_numpy(np.asarray(self.pixels[where.clip(min=0)]))
-        for k in np.flatnonzero(where < 0):
-            images[k] = other(int(k)).round().clamp(0, 255).to(torch.uint8)
-        return images
+        # Bytes stay bytes until they are on the device. Of uint16 torch knows little more than its name, so
+        # others become floats, and here, where it costs no second copy.
+        kind = np.uint8 if self.pixels.dtype == np.uint8 else np.float32
+        pixels = self.pixels.view(np.ndarray)  # its rows are taken faster than a memmap's
+        images = np.empty((len(rows), *pixels.shape[1:]), dtype=kind)
+        for k, at in enumerate(self.positions(rows).tolist()):
+            images[k] = pixels[at] if at >= 0 else as_kept(other(k), pixels.dtype)
+        return torch.from_numpy(images)
 
     def chunks(self) -> Iterator[tuple[slice, str]]:
         """Each chunk's place and the hash that it had when it was made."""
@@ -118,6 +126,19 @@ class ImageCache:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__init__(state["path"])  # type: ignore[misc]
+
+
+def as_kept(image: Tensor, kind: np.dtype[Any]) -> NDArray[Any]:
+    """An image as a cache keeps it: rounded to whole levels, or, in a cache of floats, as it is.
+
+    Args:
+        image: float32.
+        kind: type of the cache's pixels.
+    """
+    if kind.kind == "f":
+        return image.numpy()
+    limits = np.iinfo(kind)
+    return image.round().clamp(limits.min, limits.max).numpy().astype(kind)
 
 
 def chunk_hashes(chunk: int, total: int, hashes: list[str]) -> Iterator[tuple[slice, str]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geomoe.datasets.base import Columns, LabelledImages
+from geomoe.datasets.download import check_hashes, found_or_fetched
 from geomoe.datasets.images import absent, read_rgb
 from geomoe.datasets.iwildcam_table import SPLITS, read_places, read_table
 from geomoe.datasets.module import ImageDataModule
@@ -48,6 +49,7 @@ class IWildCam(LabelledImages):
         train_domains: ids of the cameras of the train split.
     """
 
+    domain_unit = "camera"
     block_unit = "sequence"  # pictures of one burst are near copies: intervals draw whole bursts
 
     def __init__(
@@ -58,6 +60,8 @@ class IWildCam(LabelledImages):
         gps: str | os.PathLike[str] | None = GPS,
         image_size: int | None = None,
         transforms: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
+        download: bool = False,
+        checksum: bool = False,
     ) -> None:
         """Read the tables; no picture is opened.
 
@@ -67,19 +71,24 @@ class IWildCam(LabelledImages):
             gps: file of the cameras' places, in the data's folder or in ``root``; None: no places.
             image_size: pixels on a side that pictures are resized to; None: as they are.
             transforms: applied to each sample.
+            download: fetch what is not there (12 GB), checked by its published hash.
+            checksum: compare metadata.csv and gps_locations.json with their published hashes.
 
         Raises:
             ConfigError: no such split.
             DatasetNotFoundError: the data, or the file of places that was asked for, is not there.
-            DataError: a table contradicts itself; see :func:`read_table` and :func:`read_places`.
+            DownloadError: it was to be downloaded and could not be.
+            DataError: a table contradicts itself (see :func:`read_table` and :func:`read_places`), or has
+                another hash.
         """
         if split not in SPLITS:
             msg = f"split: iwildcam has {', '.join(SPLITS)}; got {split!r}"
             raise ConfigError(msg)
-        self.root, self.download = root, False
-        self.folder = find_folder(root)
+        self.root, self.download, self.checksum = root, download, checksum
+        self.folder, path = found_or_fetched(lambda: _find(root, gps), "iwildcam", root, download=download)
+        if checksum:
+            check_hashes("iwildcam", self.folder)
         table = read_table(self.folder)
-        path = None if gps is None else find_places(self.folder, gps)
         count = len(table.locations)
         self.places = np.full((count, 2), np.nan) if path is None else read_places(path, table.locations)
         self.classes, self.locations = table.classes, table.locations
@@ -160,13 +169,18 @@ def camera_names(locations: NDArray[np.int64]) -> list[str]:
     return [f"camera {location}" for location in locations]
 
 
+def _find(root: str | os.PathLike[str], gps: str | os.PathLike[str] | None) -> tuple[Path, Path | None]:
+    folder = find_folder(root)
+    return folder, None if gps is None else find_places(folder, gps)
+
+
 def find_folder(root: str | os.PathLike[str]) -> Path:
     """The folder that has the tables: ``root/iwildcam_v2.0``, or ``root`` itself.
 
     Raises:
         DatasetNotFoundError: neither has them, or the pictures are missing.
     """
-    advice = "get WILDS' iwildcam_v2.0 (12 GB; `geomoe data info iwildcam`), say where by --data-root"
+    advice = "get WILDS' iwildcam_v2.0 (12 GB; `geomoe data download iwildcam`), say where by --data-root"
     folders = [Path(root).expanduser() / FOLDER, Path(root).expanduser()]
     for folder in folders:
         if not (folder / "metadata.csv").is_file():
@@ -195,7 +209,7 @@ def find_places(folder: Path, gps: str | os.PathLike[str]) -> Path:
         if path.is_file():
             return path
     msg = (
-        f"iwildcam: no {' or '.join(map(str, candidates))}: the cameras' places, in the metadata of "
-        "iWildCam 2022 (lila.science/datasets/iwildcam-2022); --data.metadata null goes without places"
+        f"iwildcam: no {' or '.join(map(str, candidates))}: the cameras' places (`geomoe data download "
+        "iwildcam` fetches gps_locations.json of iWildCam 2022); --data.metadata null goes without places"
     )
     raise DatasetNotFoundError(msg)

@@ -5,16 +5,26 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import math
 import os
 import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import torch
 from torch.utils.data import DataLoader, Dataset
 
-from geomoe.datasets.image_cache import INDEX, PIXELS, ROWS, ImageCache, Unreadable, digest
+from geomoe.datasets.cache_lock import alone
+from geomoe.datasets.image_cache import (
+    INDEX,
+    KINDS,
+    PIXELS,
+    ROWS,
+    ImageCache,
+    Unreadable,
+    as_kept,
+    digest,
+)
 from geomoe.errors import DataError, OutputError
 from geomoe.files import reason
 
@@ -22,11 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from geomoe.datasets.base import LabelledImages
 
 CHUNK = 256  # images that are decoded, hashed and written together
+CHUNK_BYTES = 2**26  # or fewer: every worker holds a chunk in memory
 PLAN, DONE = "plan.json", "done.jsonl"
 ADVICE = "point GEOMOE_CACHE to a folder with room"
 
@@ -46,20 +56,20 @@ class Sources(NamedTuple):
     part: NDArray[np.int64]
     place: NDArray[np.int64]
 
-    def open(self, k: int) -> Tensor:
-        """The image at a position of ``rows``, resized: (bands, H, W) uint8.
+    def open(self, k: int) -> NDArray[Any]:
+        """The image at a position of ``rows``, resized: (bands, H, W), in the type that a cache keeps it in.
 
         Raises:
             DataError: it cannot be read.
-            ValueError: it is no 8-bit image.
+            ValueError: a cache has no such type.
         """
         data, index = self.parts[self.part[k]], int(self.place[k])
         image = data.load_image(index)
-        if image.dtype != torch.uint8:
-            kind = str(image.dtype).removeprefix("torch.")
-            msg = f"a cache keeps 8-bit images; row {self.rows[k]} has {kind}"
+        kind = data.pixel_type or str(image.dtype).removeprefix("torch.")
+        if kind not in KINDS:
+            msg = f"row {self.rows[k]} has an image of {kind}; a cache keeps {', '.join(KINDS)}"
             raise ValueError(msg)
-        return data.sized(image).round().clamp(0, 255).to(torch.uint8)
+        return as_kept(data.sized(image), np.dtype(kind))
 
 
 def gather(parts: Sequence[LabelledImages]) -> Sources:
@@ -77,21 +87,22 @@ class Chunks(Dataset[dict[str, Any]]):
     Args:
         sources: the images.
         path: the file of pixels.
+        size: images of a chunk.
     """
 
-    def __init__(self, sources: Sources, path: Path) -> None:
-        self.sources, self.path = sources, path
+    def __init__(self, sources: Sources, path: Path, size: int) -> None:
+        self.sources, self.path, self.size = sources, path, size
 
     def __getitem__(self, number: int) -> dict[str, Any]:
         """Number, hash and unreadable images of a chunk; ``fault`` where the data set cannot be cached."""
         pixels = np.lib.format.open_memmap(self.path, mode="r+")
-        begin = number * CHUNK
-        block = np.zeros_like(pixels[begin : begin + CHUNK], subok=False)
+        begin = number * self.size
+        block = np.zeros_like(pixels[begin : begin + self.size], subok=False)
         bad: list[Unreadable] = []
         for k in range(len(block)):
             row = int(self.sources.rows[begin + k])
             try:
-                image = self.sources.open(begin + k).numpy()
+                image = self.sources.open(begin + k)
             except DataError as error:
                 bad.append(Unreadable(row, str(error)))
                 continue
@@ -101,9 +112,11 @@ class Chunks(Dataset[dict[str, Any]]):
                 return {
                     "fault": f"row {row} has an image {image.shape}, others have {block.shape[1:]}; {SIZE}"
                 }
+            if image.dtype != block.dtype:
+                return {"fault": f"row {row} has an image of {image.dtype}, others have {block.dtype}"}
             block[k] = image
         try:
-            pixels[begin : begin + CHUNK] = block
+            pixels[begin : begin + self.size] = block
             pixels.flush()
         except OSError as error:
             return {"fault": f"{self.path}: cannot be written: {reason(error)}; {ADVICE}"}
@@ -129,8 +142,8 @@ def make_cache(
         tell: called with the number of images done and of all.
 
     Raises:
-        DataError: images of several sizes or of more than 8 bits, no readable image, or a finished cache
-            whose pixels have changed.
+        DataError: images of several sizes or types, no readable image, or a finished cache whose pixels
+            have changed.
         OutputError: the folder cannot be written, is full, or another process is at work in it.
     """
     sources = gather(parts)
@@ -142,7 +155,7 @@ def make_cache(
     partial = path.with_name(path.name + ".partial")
     try:
         partial.mkdir(parents=True, exist_ok=True)
-        with _alone(partial):
+        with alone(partial):
             return _make(path, partial, sources, workers, tell)
     except OSError as error:
         if isinstance(error, OutputError):
@@ -153,29 +166,31 @@ def make_cache(
 def _make(
     path: Path, partial: Path, sources: Sources, workers: int, tell: Callable[[int, int], None]
 ) -> ImageCache:
-    total = len(sources.rows)
+    total, first = len(sources.rows), _first(sources)
+    chunk = max(1, min(CHUNK, CHUNK_BYTES // first.nbytes))
     plan = {
         "images": total,
         "rows_sha256": hashlib.sha256(np.ascontiguousarray(sources.rows).data).hexdigest(),
-        "shape": _shape(sources),
+        "shape": list(first.shape),
+        "dtype": first.dtype.name,
         "image_size": sources.parts[0].image_size,
         "image_key": sources.parts[0].image_key,
-        "chunk": CHUNK,
+        "chunk": chunk,
     }
     done = _begun(partial, plan)
     if done is None:
         done = _begin(partial, plan, sources)
-    tell(min(total, len(done) * CHUNK), total)
-    missing = [number for number in range(-(-total // CHUNK)) if number not in done]
+    tell(min(total, len(done) * chunk), total)
+    missing = [number for number in range(-(-total // chunk)) if number not in done]
     with (partial / DONE).open("a", encoding="utf-8") as journal:
-        for result in _work(Chunks(sources, partial / PIXELS), missing, workers):
+        for result in _work(Chunks(sources, partial / PIXELS, chunk), missing, workers):
             if "fault" in result:
                 raise DataError(f"{path.name}: {result['fault']}")
             done[result["chunk"]] = result
             journal.write(json.dumps(result) + "\n")
             journal.flush()
             os.fsync(journal.fileno())
-            tell(min(total, len(done) * CHUNK), total)
+            tell(min(total, len(done) * chunk), total)
     return _finish(path, partial, plan, done)
 
 
@@ -190,12 +205,12 @@ def _as_it_is(result: Any) -> Any:  # noqa: ANN401 - whatever a chunk returns
     return result
 
 
-def _shape(sources: Sources) -> list[int]:
-    """(bands, H, W) of the first image that can be read."""
+def _first(sources: Sources) -> NDArray[Any]:
+    """The first image that can be read: it tells what all others must be like."""
     problem = ""
     for k in range(len(sources.rows)):
         try:
-            return list(sources.open(k).shape)
+            return sources.open(k)
         except DataError as error:
             problem = problem or str(error)
         except ValueError as error:
@@ -206,12 +221,12 @@ def _shape(sources: Sources) -> list[int]:
 def _begin(partial: Path, plan: dict[str, Any], sources: Sources) -> dict[int, dict[str, Any]]:
     for old in (PLAN, DONE, PIXELS, ROWS):
         (partial / old).unlink(missing_ok=True)
-    shape = (len(sources.rows), *plan["shape"])
-    needed, free = int(np.prod(shape)), shutil.disk_usage(partial).free
+    shape, kind = (len(sources.rows), *plan["shape"]), np.dtype(plan["dtype"])
+    needed, free = math.prod(shape) * kind.itemsize, shutil.disk_usage(partial).free
     if needed > free:
         raise OutputError(f"{partial}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} are free; {ADVICE}")
     np.save(partial / ROWS, sources.rows)
-    np.lib.format.open_memmap(partial / PIXELS, mode="w+", dtype=np.uint8, shape=shape).flush()
+    np.lib.format.open_memmap(partial / PIXELS, mode="w+", dtype=kind, shape=shape).flush()
     (partial / PLAN).write_text(json.dumps(plan), encoding="utf-8")  # last: what is begun has a plan
     return {}
 
@@ -229,8 +244,8 @@ def _begun(partial: Path, plan: dict[str, Any]) -> dict[int, dict[str, Any]] | N
     for line in lines:
         with contextlib.suppress(ValueError, KeyError):  # the line that it was killed in
             result = json.loads(line)
-            begin = result["chunk"] * CHUNK
-            block = np.ascontiguousarray(pixels[begin : begin + CHUNK])
+            begin = result["chunk"] * plan["chunk"]
+            block = np.ascontiguousarray(pixels[begin : begin + plan["chunk"]])
             if hashlib.sha256(block.data).hexdigest() == result["sha256"]:
                 done[result["chunk"]] = result
     return done
@@ -254,23 +269,3 @@ def _finish(path: Path, partial: Path, plan: dict[str, Any], done: dict[int, dic
     for extra in (PLAN, DONE):
         (path / extra).unlink()
     return ImageCache(path)
-
-
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keep a second process out of the folder; a lock ends with the process that holds it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: two at once would redo each other's chunks, with the same bytes
-        yield
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            msg = f"{folder}: another process is making this cache; wait for it"
-            raise OutputError(msg) from error
-        yield
-    finally:
-        os.close(handle)

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import DataLoader
 from torchgeo.datamodules import NonGeoDataModule
 
+from geomoe.catalogue import CATALOGUE
 from geomoe.datasets.augment import AUGMENTS, augment_images, check_augment, to_batch
 from geomoe.datasets.base import LabelledImages
 from geomoe.datasets.collate import collate
@@ -94,6 +95,10 @@ class ImageDataModule(NonGeoDataModule):
             DataError: the data is there and damaged.
         """
         raise NotImplementedError
+
+    def split_names(self) -> tuple[str, ...]:
+        """Every split that can be opened under this protocol."""
+        return (*CATALOGUE[self.name].splits, *(() if self.held_out is None else ("held_out",)))
 
     def dataset(self, split: str) -> LabelledImages:  # type: ignore[override]
         """One split; opened once. Its images come from the cache, where ``geomoe data cache`` made one."""

@@ -1,4 +1,4 @@
-"""Places against the Earth: exchanged coordinates, regions and countries that are somewhere else."""
+"""Places against the Earth: exchanged coordinates, regions that are somewhere else."""
 
 from __future__ import annotations
 
@@ -7,11 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from geomoe.coords import make_grid
-from geomoe.errors import DataError, one_line
 from geomoe.mapping.earth import SEA, earth_on
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
@@ -19,10 +17,7 @@ if TYPE_CHECKING:
     from geomoe.datasets.base import LabelledImages
 
 REACH = 1.5  # degrees: a region's name fits a place if the region is that near (islands, coasts)
-BORDER = 0.25  # degrees: the same for a country's outline, which is drawn coarsely
 SWAP = 0.25  # larger share on land with lon and lat exchanged: they are exchanged
-#: Columns of an outline file that may hold alpha-3 codes, best first (Natural Earth's, then others').
-CODES = ("iso_a3_eh", "iso_a3", "adm0_a3", "alpha-3", "alpha_3", "iso3", "shapegroup")
 
 
 class Finding(NamedTuple):
@@ -31,6 +26,24 @@ class Finding(NamedTuple):
     severity: str
     where: str
     what: str
+
+
+class Odd(NamedTuple):
+    """Samples of one split whose place is to be looked at, for a map; arrays of n.
+
+    Attributes:
+        split: name.
+        why: ``near`` (to a sample of the first split) or ``country`` (outside the country of their code).
+        position: (n,) positions in the split.
+        lonlat: (n, 2) degrees.
+        km: (n,) to that sample, or to that country.
+    """
+
+    split: str
+    why: str
+    position: NDArray[np.int64]
+    lonlat: NDArray[np.float64]
+    km: NDArray[np.float64]
 
 
 def look_at_places(name: str, data: LabelledImages) -> Iterator[Finding]:
@@ -97,59 +110,3 @@ def _near_region(lonlat: NDArray[np.float64], number: int, region: NDArray[np.ui
             at = (row + down).clip(0, region.shape[0] - 1), there % region.shape[1]
             found |= region[at] == number
     return found
-
-
-def read_outlines(path: str | os.PathLike[str]) -> dict[str, object]:
-    """Outlines of countries by ISO 3166-1 alpha-3 code, in degrees; any file that geopandas reads.
-
-    Raises:
-        DataError: it cannot be read, has no CRS, or no column of such codes.
-    """
-    import geopandas
-
-    try:
-        frame = geopandas.read_file(path)
-    except Exception as error:  # whatever the driver of the format raises
-        raise DataError(f"{path}: cannot be read as outlines of countries ({one_line(error)})") from error
-    columns = {str(column).lower(): column for column in frame.columns}
-    code = next((columns[name] for name in CODES if name in columns), None)
-    if code is None or frame.crs is None:
-        what = "no CRS" if code is not None else f"no column of alpha-3 codes ({', '.join(CODES)})"
-        raise DataError(f"{path}: has {what}; Natural Earth's ne_10m_admin_0_countries has what is needed")
-    merged = frame[[code, frame.geometry.name]].to_crs(4326).dissolve(by=code)
-    return dict(zip(map(str, merged.index), merged.geometry, strict=True))
-
-
-def look_at_countries(name: str, data: LabelledImages, outlines: dict[str, object]) -> Iterator[Finding]:
-    """Country codes against the outlines of the countries, where the data set has codes.
-
-    Args:
-        name: of the split.
-        data: has ``countries`` (codes) and a column ``country`` (positions in them), or nothing is said.
-        outlines: from :func:`read_outlines`.
-    """
-    codes = getattr(data, "countries", None)
-    if codes is None or "country" not in data.extra:
-        return
-    import shapely
-
-    country, known = np.asarray(data.extra["country"]), ~np.isnan(data.lonlat[:, 0])
-    wrong: list[int] = []
-    strange: list[str] = []
-    for number in np.unique(country[known & (country >= 0)]):
-        own = np.flatnonzero(known & (country == number))
-        outline = outlines.get(str(codes[number]))
-        if outline is None:
-            strange.append(f"{codes[number]} ({len(own)})")
-            continue
-        shapely.prepare(outline)
-        inside = shapely.dwithin(outline, shapely.points(data.lonlat[own]), BORDER)
-        wrong += own[~inside].tolist()
-    if wrong:
-        i = min(wrong)
-        lon, lat = data.lonlat[i]
-        text = f"{len(wrong)} samples lie more than {BORDER} degrees outside the country of their code; row "
-        place = f"{data.rows[i]} says {codes[country[i]]} and is at lon {lon:.3f}, lat {lat:.3f}"
-        yield Finding("warning", name, text + place)
-    if strange:
-        yield Finding("warning", name, f"codes that the outlines do not have (samples): {', '.join(strange)}")

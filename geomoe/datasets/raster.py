@@ -38,11 +38,12 @@ class Header(NamedTuple):
     Attributes:
         bands: that are data (a mask of transparency is none; a palette is three).
         height, width: pixels.
-        dtype: of the values.
+        dtype: that holds the values of every band.
         picture: whether it is a picture (PNG, JPEG, ...), whose single grey band may stand for three.
         lon, lat: degrees of the centre, from its own georeference; NaN where it has none.
         unknown: why it has none: ``no georeference``, ``no CRS``, ``off the Earth``; else empty.
         alpha: whether a band is marked as a mask of transparency, and therefore is no data.
+        gaps: whether it may have pixels without data; False only where the header rules them out.
     """
 
     bands: int
@@ -54,6 +55,7 @@ class Header(NamedTuple):
     lat: float
     unknown: str
     alpha: bool
+    gaps: bool
 
 
 @contextlib.contextmanager
@@ -111,17 +113,25 @@ def read_header(path: str | os.PathLike[str]) -> Header:
     with open_raster(path) as source:
         if source.count == 0:
             raise DataError(f"{path}: holds no image of its own, but sub-data sets; extract one of them")
-        if "complex" in source.dtypes[0]:
-            raise DataError(f"{path}: complex values ({source.dtypes[0]}); give intensities")
+        unreal = [kind for kind in source.dtypes if "complex" in kind]
+        if unreal:
+            raise DataError(f"{path}: complex values ({unreal[0]}); give intensities")
         if source.driver == "GTiff":  # the last pixel lies in the part that a half-copied file lacks
             source.read(source.count, window=Window(source.width - 1, source.height - 1, 1, 1))
         data = data_bands(source)
         lonlat, unknown = place_of(source, source.width / 2, source.height / 2)
         picture, palette = source.driver in PICTURES, _palette(source)
         bands = 3 if palette else len(data)
-        size = (source.height, source.width)
-        alpha = ColorInterp.alpha in source.colorinterp
-        return Header(bands, *size, source.dtypes[0], picture, *lonlat, unknown, alpha=alpha)
+        size, dtype = (source.height, source.width), np.result_type(*source.dtypes)
+        more = {"alpha": ColorInterp.alpha in source.colorinterp, "gaps": _may_have_gaps(source, dtype)}
+        return Header(bands, *size, dtype.name, picture, *lonlat, unknown, **more)
+
+
+def _may_have_gaps(source: Any, dtype: np.dtype[Any]) -> bool:  # noqa: ANN401 - an open rasterio data set
+    """Whether :func:`read_pixels` may find pixels without data: by a mask, a missing colour, or NaN."""
+    masked = any(MaskFlags.all_valid not in flags for flags in source.mask_flag_enums)
+    colourless = _palette(source) and len(source.colormap(1)) < 256
+    return masked or colourless or dtype.kind not in "iu"
 
 
 def data_bands(source: Any) -> list[int]:  # noqa: ANN401 - an open rasterio data set

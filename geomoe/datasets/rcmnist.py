@@ -14,6 +14,7 @@ import numpy as np
 import torch
 
 from geomoe.datasets.base import Columns, LabelledImages
+from geomoe.datasets.download import check_hashes, found_or_fetched
 from geomoe.datasets.environments import (
     MOST,
     POOL_SEED,
@@ -25,7 +26,7 @@ from geomoe.datasets.environments import (
     slices,
     train_part,
 )
-from geomoe.datasets.idx import read_digits
+from geomoe.datasets.idx import find_raw, read_digits
 from geomoe.datasets.module import ImageDataModule
 from geomoe.errors import ConfigError, DatasetNotFoundError
 
@@ -56,6 +57,7 @@ class RCMNIST(LabelledImages):
     classes = ("digits 5 to 9", "digits 0 to 4")
     rgb = (0, 1, 1)  # red and cyan
     cacheable = False
+    domain_unit, block_unit = "environment", "image"
 
     def __init__(
         self,
@@ -70,6 +72,8 @@ class RCMNIST(LabelledImages):
         split_seed: int = 0,
         image_size: int | None = None,
         transforms: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
+        download: bool = False,
+        checksum: bool = False,
     ) -> None:
         """Render the environments of one split.
 
@@ -86,10 +90,13 @@ class RCMNIST(LabelledImages):
             split_seed: which random subset of source environments.
             image_size: pixels on a side; None: 28.
             transforms: applied to each sample.
+            download: fetch MNIST where it is not there (11.6 MB), checked by its published hashes.
+            checksum: compare the gzipped files of MNIST with their published hashes.
 
         Raises:
             ConfigError: no such split, protocol or environment, or an impossible budget.
             DatasetNotFoundError: MNIST is not there.
+            DownloadError: it was to be downloaded and could not be.
             DataError: MNIST is there and damaged.
         """
         _check_name("split", split, SPLITS)
@@ -100,7 +107,10 @@ class RCMNIST(LabelledImages):
         number = self.regions.index(held_out)
         chosen = choose_sources(num_environments, number, num_domains, split_seed)
         self.root, self.target, self.sources = root, held_out, tuple(self.regions[e] for e in chosen)
-        digits = read_digits(root)
+        self.download, self.checksum = download, checksum
+        digits = found_or_fetched(lambda: read_digits(root), "rcmnist", root, download=download)
+        if checksum:
+            check_hashes("rcmnist", find_raw(root))
         separate = protocol == "separate_target"
         rows = slices(digits.train if separate else len(digits.digit), num_environments)
         if split in {"train", "val"}:
@@ -150,7 +160,7 @@ class RCMNISTDataModule(ImageDataModule):
         if self.root is None:
             msg = (
                 "rcmnist: data.root is not set: give the folder that has MNIST/raw "
-                "('geomoe data info rcmnist' says where to get it)"
+                "(`geomoe data download rcmnist` fetches it)"
             )
             raise DatasetNotFoundError(msg)
         if self.held_out is None:

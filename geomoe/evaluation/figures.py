@@ -7,11 +7,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.figure import Figure
 
-from geomoe.evaluation.tables import NAMES, percent
+from geomoe.evaluation.tables import choice_name, percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
+
+MANY = 16  # bars that stand beside one another with their names and intervals
+MOST = 100  # bars that have names at all
 
 #: Okabe and Ito's palette: told apart with any kind of colour vision.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
@@ -46,22 +49,24 @@ def grouping(data: dict[str, Any], what: str) -> Figure:
 def _bars(data: dict[str, Any], groups: dict[str, dict[str, dict[str, Any]]]) -> Figure:
     main = groups[str(data["experts"])]
     names = list(main)
+    many = len(names) > MANY  # cameras, say: thin bars, worst first
+    if many:
+        names.sort(key=lambda name: main[name]["accuracy"])
     choices: list[str] = [choice for choice in ("all", "shared") if choice in groups] or list(groups)
-    figure = Figure(figsize=(1.6 + 1.2 * max(len(names), 3), 4), layout="constrained")
+    inches = min(max(0.22 * len(names), 6), 24) if many else 1.2 * max(len(names), 3)
+    figure = Figure(figsize=(1.6 + inches, 4), layout="constrained")
     axes = figure.subplots()
     width = 0.8 / len(choices)
     for number, choice in enumerate(choices):
         parts = [groups[choice][name] for name in names]
         height = np.array([100 * part["accuracy"] for part in parts])
         x = np.arange(len(names)) + (number - (len(choices) - 1) / 2) * width
-        label = NAMES.get(choice, f"expert {choice}") if data["algorithm"] == "moge" else data["algorithm"]
-        axes.bar(x, height, width * 0.95, color=COLOURS[number], label=label)
-        if all(part["accuracy_interval"] is not None for part in parts):
+        axes.bar(x, height, width * 0.95, color=COLOURS[number], label=choice_name(data, choice))
+        if not many and all(part["accuracy_interval"] is not None for part in parts):
             ends = 100 * np.array([part["accuracy_interval"] for part in parts])
             error = np.clip(np.stack([height - ends[:, 0], ends[:, 1] - height]), 0, None)
             axes.errorbar(x, height, error, fmt="none", ecolor="#333333", capsize=3)
-    ticks = [_tick(name, main[name]["count"], data["held_out"]) for name in names]
-    axes.set_xticks(np.arange(len(names)), ticks)
+    _name_bars(axes, [_tick(name, main[name]["count"], data["held_out"], many) for name in names])
     axes.set_ylabel("accuracy (%)")
     axes.set_title(f"{data['algorithm']}, {data['data']}, {data['split']}")
     axes.legend(frameon=False, fontsize="small")
@@ -69,8 +74,19 @@ def _bars(data: dict[str, Any], groups: dict[str, dict[str, dict[str, Any]]]) ->
     return figure
 
 
-def _tick(name: str, count: int, held_out: str | None) -> str:
-    return f"{name}\n{count}" + ("\nheld out" if name == held_out else "")
+def _name_bars(axes: Axes, names: list[str]) -> None:
+    if len(names) > MOST:
+        axes.set_xticks([])
+        axes.set_xlabel(f"{len(names)} of them, lowest first; report.json names each")
+        return
+    many = len(names) > MANY
+    axes.set_xticks(np.arange(len(names)), names, rotation=90 if many else 0, fontsize=7 if many else None)
+    axes.set_xlim(-0.7, len(names) - 0.3)
+
+
+def _tick(name: str, count: int, held_out: str | None, flat: bool) -> str:
+    parts = [name, str(count), *(["held out"] if name == held_out else [])]
+    return ", ".join(parts) if flat else "\n".join(parts)
 
 
 def reliability(data: dict[str, Any]) -> Figure:

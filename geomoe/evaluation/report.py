@@ -41,17 +41,25 @@ class Report:
         return report_text(self.data, width)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``report.json`` and the figures into a folder, together or not at all.
+        """Write ``report.json``, the figures and, where places are known, the map into a folder.
+
+        Together or not at all.
 
         Raises:
             OutputError: the folder cannot be made or written.
         """
         from geomoe.evaluation.figures import draw  # matplotlib takes a second; only figures need it
+        from geomoe.evaluation.score_map import score_figure, score_layers, score_page
 
         text = json.dumps(self.data, indent=1, allow_nan=False) + "\n"
         with Workplace(Path(folder), "the report") as place:
             place.write("report.json", lambda path: path.write_text(text, encoding="utf-8"))
-            for name, figure in draw(self.data).items():
+            figures, layers = draw(self.data), score_layers(self.data)
+            if layers:
+                figures["map"] = score_figure(self.data, layers)
+                page = score_page(self.data, layers)
+                place.write("map.html", lambda path: path.write_text(page, encoding="utf-8"))
+            for name, figure in figures.items():
                 place.write(f"{name}.png", partial(figure.savefig, dpi=120))
             place.finish()
         return Path(folder)

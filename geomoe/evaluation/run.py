@@ -5,17 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from geomoe.errors import InputError
 from geomoe.evaluation.experts import cka_matrices, forced_choices, forced_matrices, routing_stats
 from geomoe.evaluation.official import official_scores
+from geomoe.evaluation.places import places_of
 from geomoe.evaluation.report import FORMAT, Report
-from geomoe.evaluation.scores import score
+from geomoe.evaluation.scores import part, score
 from geomoe.inference import Predictor, load, open_split, predict_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
+    from geomoe.inference import Predictions
     from geomoe.types import BlockExperts, Experts
 
 
@@ -36,7 +40,8 @@ def evaluate(
     Overall, per-region and worst-region accuracy, macro F1, calibration error, counts, and
     bootstrap intervals blocked in space (whole spatial blocks are drawn, because neighbours are
     not independent). Where a region was held out, the source regions and the held-out region are
-    scored apart. Where the data set has further groups (years), they are scored too. With
+    scored apart. Where the data set has further groups (years), they are scored too, and splits that its
+    protocol wants beside this one (fmow-lao: ``pooled``). Where places are known, the report has a map. With
     experts="all", a MoGE checkpoint is also judged by its shared expert alone (MoGE-SE), and its
     experts are looked into: the forced-expert matrix, routing entropy and load, and the experts' CKA.
 
@@ -73,10 +78,11 @@ def evaluate(
     wanted = [choice for choice in choices if choice in (experts, "shared")]
     uncounted = predictor.info.get("uncounted", [])
     groupings = dataset.groupings() if hasattr(dataset, "groupings") else {}
+    drawn: dict[str, Any] = {"bootstrap": bootstrap, "confidence": confidence}
     scores = {
         str(choice): score(
             predictions[choice], predictor.domains, held_out,
-            uncounted=uncounted, groupings=groupings, bootstrap=bootstrap, confidence=confidence,
+            uncounted=uncounted, groupings=groupings, **drawn,
         )
         for choice in wanted
     }  # fmt: skip
@@ -90,13 +96,44 @@ def evaluate(
             "routing": routing_stats(predictor.blocks, predictions["all"], predictor.domains),
             "cka": cka_matrices(predictor, dataset),
         }
-    facts = _facts(predictor, checkpoint, split, experts)
-    unit = getattr(dataset, "block_unit", "spatial block")
-    boot = {"samples": bootstrap, "confidence": confidence, "unit": unit}
     judged = {str(choice): predictions[choice] for choice in wanted}
-    official = official_scores(predictor.config.data.name, dataset, judged, scores)
-    found = {"bootstrap": boot, "scores": scores, "official": official, "experts_report": report}
-    return Report({**facts, **found})
+    unit = getattr(dataset, "block_unit", "spatial block")
+    return Report(
+        {
+            **_facts(predictor, checkpoint, split, experts),
+            "domain_unit": getattr(dataset, "domain_unit", "domain"),
+            "bootstrap": {"samples": bootstrap, "confidence": confidence, "unit": unit},
+            "scores": scores,
+            "beside": {
+                name: {choice: part(one, **drawn) for choice, one in found.items()}
+                for name, found in _beside(predictor, dataset, judged, data_root, batch_size).items()
+            },
+            "official": official_scores(predictor.config.data.name, dataset, judged, scores),
+            "places": places_of(judged),
+            "experts_report": report,
+        }
+    )
+
+
+def _beside(
+    predictor: Predictor,
+    dataset: Any,  # noqa: ANN401 - a data set
+    judged: dict[str, Predictions],
+    root: str | None,
+    batch_size: int,
+) -> dict[str, dict[str, Predictions]]:
+    """Predictions on the splits that stand beside this one; its own where it has the samples already."""
+    found = {}
+    for name in getattr(dataset, "beside", ()):
+        other = open_split(predictor, name, root=root)
+        inside = np.isin(dataset.rows, other.rows)
+        if inside.sum() == len(other):
+            found[name] = {choice: one.take(inside) for choice, one in judged.items()}
+            continue
+        choices: dict[str, Experts] = {one: int(one) if one.isdecimal() else one for one in judged}  # type: ignore[misc]
+        asked = predict_many(predictor, other, list(choices.values()), batch_size=batch_size)
+        found[name] = {one: asked[choice] for one, choice in choices.items()}
+    return found
 
 
 def _choices(predictor: Predictor, experts: Experts, inside: bool) -> Sequence[BlockExperts]:
@@ -104,6 +141,10 @@ def _choices(predictor: Predictor, experts: Experts, inside: bool) -> Sequence[B
         return [experts]
     forced = forced_choices(len(predictor.blocks), predictor.num_experts) if inside else []
     return ["all", "shared", *forced]
+
+
+#: Options of a data set that change which samples train or are judged.
+_PROTOCOL = ("protocol", "domain_by", "num_environments", "num_domains", "budget")
 
 
 def _facts(
@@ -120,6 +161,8 @@ def _facts(
         "split": split,
         "split_seed": config.data.split_seed,
         "held_out": config.data.held_out,
+        "options": {key: getattr(config.data, key) for key in _PROTOCOL},
+        "backbone": config.model.backbone,
         "experts": experts,
         "classes": predictor.classes,
         "regions": predictor.domains,

@@ -74,9 +74,13 @@ def score(
 
 
 def part(
-    predictions: Predictions, rows: NDArray[np.bool_], *, bootstrap: int, confidence: float
+    predictions: Predictions,
+    rows: NDArray[np.bool_] | slice = slice(None),
+    *,
+    bootstrap: int,
+    confidence: float,
 ) -> dict[str, Any]:
-    """Scores of some of the samples.
+    """Scores of some of the samples; default: all of them.
 
     Returns:
         ``count``, ``blocks`` (spatial blocks with samples), ``accuracy``, ``macro_f1`` (over the classes

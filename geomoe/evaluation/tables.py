@@ -20,6 +20,7 @@ def report_text(data: dict[str, Any], width: int) -> str:
     parts: list[str | Table] = [_heading(data)]
     for choice, scores in data["scores"].items():
         parts.append(_scores(data, choice))
+        parts += [_beside(name, found[choice]) for name, found in data.get("beside", {}).items()]
         parts += [_groups(what, groups) for what, groups in scores.get("groups", {}).items()]
     if data.get("official") is not None:
         parts += _official(data["official"], data["scores"])
@@ -60,8 +61,13 @@ def interval(pair: list[float] | None) -> str:
     return "-" if pair is None else f"{100 * pair[0]:.1f} to {100 * pair[1]:.1f}"
 
 
+def protocol_text(data: dict[str, Any]) -> str:
+    """What a report's run left out of training."""
+    return f"{data['held_out']} held out" if data["held_out"] else "nothing held out"
+
+
 def _heading(data: dict[str, Any]) -> str:
-    protocol = f"{data['held_out']} held out" if data["held_out"] else "all regions"
+    protocol = protocol_text(data)
     boot = data["bootstrap"]
     how = f"{boot['samples']} resamples of {boot['unit']}s" if boot["samples"] else "not computed"
     return (
@@ -71,10 +77,19 @@ def _heading(data: dict[str, Any]) -> str:
     )
 
 
+def choice_name(data: dict[str, Any], choice: str) -> str:
+    """What a choice of experts is called in a report; of a network without experts, the method."""
+    return NAMES.get(choice, f"expert {choice} alone") if data["algorithm"] == "moge" else data["algorithm"]
+
+
 def _scores(data: dict[str, Any], choice: str) -> Table:
-    scores = data["scores"][choice]
-    name = NAMES.get(choice, f"expert {choice} alone") if data["algorithm"] == "moge" else data["algorithm"]
-    return _parts(name, score_rows(scores, data["held_out"], data.get("uncounted", ())))
+    scores, name = data["scores"][choice], choice_name(data, choice)
+    unit = data.get("domain_unit", "region")
+    return _parts(name, score_rows(scores, data["held_out"], data.get("uncounted", ()), unit))
+
+
+def _beside(name: str, part: dict[str, Any]) -> Table:
+    return _parts(f"beside it: split {name}", [(name, part)])
 
 
 def _groups(what: str, groups: dict[str, Any]) -> Table:
@@ -94,13 +109,13 @@ def _parts(title: str, rows: list[tuple[str, dict[str, Any]]]) -> Table:
 
 
 def score_rows(
-    scores: dict[str, Any], held_out: str | None, uncounted: Collection[str] = ()
+    scores: dict[str, Any], held_out: str | None, uncounted: Collection[str] = (), unit: str = "region"
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Label and score of each line: with a region held out, source and held-out are told apart.
+    """Label and score of each line: with a domain held out, source and held-out are told apart.
 
-    Regions that never are the worst one are marked.
+    Domains that never are the worst one are marked. ``unit`` is what a domain is.
     """
-    kind = "region" if held_out is None else "source region"
+    kind = unit if held_out is None else f"source {unit}"
     main, worst = (
         (scores["overall"], scores["worst"])
         if held_out is None
@@ -108,11 +123,11 @@ def score_rows(
     )
     rows = []
     if main is not None:
-        rows.append(("overall" if held_out is None else "source regions", main))
+        rows.append(("overall" if held_out is None else f"source {unit}s", main))
     if worst is not None:
         rows.append((f"worst {kind} ({worst})", scores["regions"][worst]))
     if scores["held_out"] is not None:
-        rows.append((f"held-out region ({held_out})", scores["held_out"]))
+        rows.append((f"held-out {unit} ({held_out})", scores["held_out"]))
     marks = dict.fromkeys(uncounted, " (never worst)")
     return rows + [(f"  {name}{marks.get(name, '')}", part) for name, part in scores["regions"].items()]
 

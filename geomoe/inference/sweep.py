@@ -50,6 +50,17 @@ class Predictions:
     def __len__(self) -> int:
         return len(self.index)
 
+    def take(self, rows: NDArray[np.bool_]) -> Predictions:
+        """Those of some samples.
+
+        Args:
+            rows: (N,) which.
+        """
+        names = ("index", "lonlat", "domain", "block", "label", "logits")
+        return Predictions(
+            **{name: getattr(self, name)[rows] for name in names}, weights=self.weights[:, rows]
+        )
+
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
         """(N,) class ids with the highest score."""

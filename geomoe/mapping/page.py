@@ -1,71 +1,31 @@
 """One HTML page that holds the whole map and opens from disk without a network.
 
-A pure function: the same table gives the same bytes. folium and branca put the page together; Leaflet
-and everything else is inside. Text from data and file names travels as JSON in which no character
-can end the script, and reaches the page as text only; a content security policy, which names each
-script of the page by its hash, forbids any other script and any request.
+A pure function: the same table gives the same bytes. How a page is put together and kept from asking
+for anything: :mod:`geomoe.mapping.shell`.
 """
 
 from __future__ import annotations
 
 import base64
-import hashlib
-import html
-import json
-import re
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
-import folium
 import numpy as np
-from branca.element import Element, MacroElement
-from folium.template import Template
 
 from geomoe.errors import ConfigError, OutputError
 from geomoe.mapping import palette
 from geomoe.mapping.antimeridian import left_edge, outlines, place_lon
-from geomoe.mapping.earth import ASSETS, earth_on
+from geomoe.mapping.earth import earth_on
 from geomoe.mapping.labels import place_labels
 from geomoe.mapping.mercator import Frame, frame
+from geomoe.mapping.shell import assemble
 
 if TYPE_CHECKING:
-    from branca.element import Figure
-
     from geomoe.mapping.table import BlockSummary, Points, RoutingTable
 
 MOST_BYTES = 5_000_000
 _WIDEST = 1440  # pixels from west to east: all that a page of this size has room for
 _COARSER = 8  # attempts at fewer pixels
-_PLACE = "GEOMOE_DATA"  # where the data goes; branca renders scripts as templates, so it goes in last
-_SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
-
-
-class _Map(folium.Map):
-    """A folium map that links to nothing: Leaflet is put into the page instead."""
-
-    default_js: list[tuple[str, str]] = []  # noqa: RUF012 - folium's own class attribute
-    default_css: list[tuple[str, str]] = []  # noqa: RUF012
-
-
-class _App(MacroElement):
-    """The panel and the script that drives the map."""
-
-    _template = Template(
-        """
-        {% macro header(this, kwargs) %}<style>{{ this.style }}</style>{% endmacro %}
-        {% macro html(this, kwargs) %}
-        <main id="geomoe-panel" aria-label="Layers, legend and report"></main>
-        {% endmacro %}
-        {% macro script(this, kwargs) %}
-        geomoeStart({{ this._parent.get_name() }}, {{ this.place }});
-        {% endmacro %}
-        """
-    )
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._name, self._id = "GeomoeApp", "0"
-        self.style = _asset("page.css")
-        self.place = _PLACE
+_SCRIPTS = ("leaflet.js", "base.js", "png.js", "points.js", "page.js")
 
 
 def render_page(
@@ -94,7 +54,8 @@ def render_page(
         raise ConfigError(msg)
     first = -(-len(table.grid.lon) // _WIDEST)
     for coarser in range(first, first + _COARSER):
-        page = _assemble(table.title, _data(table, summaries, points, held_out, frame(table.grid, coarser)))
+        data = _data(table, summaries, points, held_out, frame(table.grid, coarser))
+        page = assemble(table.title, data, _SCRIPTS)
         if len(page.encode()) <= most_bytes:
             return page
     msg = (
@@ -102,56 +63,6 @@ def render_page(
         "map fewer cells (a larger step, a smaller bounding box) or fewer points"
     )
     raise OutputError(msg)
-
-
-def script_json(value: Any) -> str:  # noqa: ANN401 - anything JSON
-    r"""JSON that is safe inside a script element: <, > and & become \u escapes, as do U+2028 and U+2029."""
-    text = json.dumps(value, ensure_ascii=True, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _assemble(title: str, data: dict[str, Any]) -> str:
-    west, south, east, north = data["bounds"]
-    page = _Map(
-        location=[(south + north) / 2, (west + east) / 2],
-        tiles=None,
-        zoom_start=1,
-        zoom_snap=0.25,
-        zoom_delta=0.5,
-        max_zoom=9,
-        attribution_control=False,
-    )
-    page._id = "experts"  # folium draws ids at random
-    figure = cast("Figure", page.get_root())
-    figure._id = "geomoe"
-    head = f"<title>{html.escape(title)}</title><style>{_asset('leaflet.css')}</style>"
-    figure.header.add_child(_Raw(head, "0"), name="leaflet_css")
-    scripts = "\n".join(_asset(name) for name in ("leaflet.js", "png.js", "points.js", "page.js"))
-    figure.header.add_child(_Raw(f"<script>{scripts}</script>", "1"), name="geomoe_js")
-    page.add_child(_App())
-    before, _, after = figure.render().rpartition(_PLACE)
-    return _seal(before + script_json(data) + after)
-
-
-class _Raw(Element):
-    """Text that goes into the page as it is."""
-
-    _template = Template("{{ this.text }}")
-
-    def __init__(self, text: str, number: str) -> None:
-        super().__init__()
-        self._id, self.text = number, text
-
-
-def _seal(page: str) -> str:
-    """Allow the scripts that are in the page, by their hashes, and nothing else from anywhere."""
-    hashes = [base64.b64encode(hashlib.sha256(s.encode()).digest()).decode() for s in _SCRIPT.findall(page)]
-    policy = (
-        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; "
-        "script-src " + " ".join(f"'sha256-{digest}'" for digest in hashes)
-    )
-    head = f'<head>\n<meta charset="utf-8">\n<meta http-equiv="Content-Security-Policy" content="{policy}">'
-    return page.replace("<html>", '<html lang="en">', 1).replace("<head>", head, 1)
 
 
 def _data(
@@ -166,6 +77,7 @@ def _data(
     shapes = outlines(left)
     return {
         "title": table.title,
+        "about": "About this checkpoint",
         "facts": [list(fact) for fact in table.facts],
         "bounds": list(view.bounds),
         "colours": colours,
@@ -259,7 +171,3 @@ def _points(points: Points, left: float) -> dict[str, Any]:
         "classes": list(points.classes),
         **tally,
     }
-
-
-def _asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")

@@ -5,16 +5,18 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from geomoe.catalogue import CATALOGUE
 from geomoe.cli import main
 from geomoe.datasets import make_cache
-from geomoe.datasets.facts import read_facts
+from geomoe.datasets.facts import read_facts, write_sample
 from geomoe.datasets.samples import mnist
 
 SAMPLED = [name for name in CATALOGUE if read_facts(name).sample]
+MORE = {"folder": ("--metadata", "clean.csv"), "rcmnist": ("--data.budget", "85")}
 
 
 def ask(capsys, *argv, status=0):
@@ -76,8 +78,42 @@ def test_check_draws_the_map(capsys, tmp_path):
     told = ask(capsys, "check", "bluemarble", "--output", "check", "--held-out", "Asia")
     assert set(told["splits"]) == {"train", "val", "test", "held_out"}
     assert told["findings"] == []
+    assert "Where the splits are" in (tmp_path / "check" / "check.html").read_text(encoding="utf-8")
     with Image.open(tmp_path / "check" / "check.png") as picture:
         assert picture.size[0] > 1000
+
+
+def test_check_holds_country_codes_against_outlines(capsys, tmp_path):
+    """FMoW's sample has two places far from the country of their code, and two samples without a code."""
+    ask(capsys, "sample", "fmow", "small")
+    argv = ["check", "fmow", "--data-root", "small", "--images", "0"]
+    told = ask(capsys, *argv, "--output", "check")
+    found = told["countries"]
+    assert list(found) == ["train", "val", "test", "id_val", "id_test"]
+    assert [found[name]["outside"] for name in found] == [1, 0, 1, 0, 0]
+    assert all(
+        found[name]["judged"] + found[name]["not_judged"].get("", 0) == told["splits"][name]["known_places"]
+        for name in found
+    )
+    (wrong,) = found["test"]["furthest"]
+    assert (wrong["code"], wrong["lon"], wrong["lat"]) == ("AUS", 148, 33)
+    assert 4500 < wrong["km"] < 5000  # to Cape York
+    assert json.loads((tmp_path / "check" / "check.json").read_text())["countries"] == found
+    assert main(["data", *argv, "--quiet"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    assert "> 25 km outside" in text
+    assert f"test 30 1 {found['test']['max_km']:,.0f}" in text
+    assert "not judged, as no outline is known: no code 2" in text
+    assert f"row {wrong['row']} says AUS and is at lon 148.000, lat 33.000" in text
+    square = [[147, 32], [149, 32], [149, 34], [147, 34], [147, 32]]
+    shape = {"type": "Feature", "properties": {"iso_a3": "AUS"}}
+    shape["geometry"] = {"type": "Polygon", "coordinates": [square]}
+    outlines = {"type": "FeatureCollection", "features": [shape]}
+    (tmp_path / "sea.geojson").write_text(json.dumps(outlines))
+    told = ask(capsys, *argv, "--countries", "sea.geojson")
+    assert told["countries"]["test"]["furthest"][-1]["km"] > 6000  # Australia is elsewhere now
+    assert (148, 33) not in {(one["lon"], one["lat"]) for one in told["countries"]["test"]["furthest"]}
+    assert set(told["countries"]["train"]["not_judged"]) > {"", "BRA", "CHN"}
 
 
 @pytest.mark.parametrize("name", SAMPLED)
@@ -85,6 +121,29 @@ def test_every_sample_is_written_whole_and_never_over_anything(capsys, tmp_path,
     told = ask(capsys, "sample", name, "small")
     assert told["files"] == sum(path.is_file() for path in (tmp_path / "small").rglob("*")) > 0
     assert "small: is there and not empty" in refused("data", "sample", name, "small")
+
+
+@pytest.mark.parametrize("name", SAMPLED)
+def test_every_sample_is_sound(name, capsys, tmp_path):
+    """Traps and all; what overlaps by definition (DomainBed's test has the sources' val) is no fault."""
+    write_sample(read_facts(name), tmp_path / "small")
+    told = ask(capsys, "check", name, "--data-root", "small", *MORE.get(name, ()))
+    assert told["sound"]
+    assert {finding["severity"] for finding in map(dict, told["findings"])} <= {"warning"}
+
+
+@pytest.mark.parametrize("held_out", ["sketch", "null"])
+def test_splits_of_domainbed_with_and_without_a_target(held_out, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("GEOMOE_CACHE", str(tmp_path / "caches"))
+    write_sample(read_facts("pacs"), tmp_path / "small")
+    argv = ("pacs", "--data-root", "small", "--held-out", held_out)
+    told = ask(capsys, "check", *argv, "--images", "0")
+    target = ("target_in", "target_out", "held_out") if held_out == "sketch" else ()
+    assert tuple(told["splits"]) == ("train", "val", "test", *target)
+    compared = {(pair["first"], pair["second"]) for pair in told["pairs"]}
+    assert (("val", "test") in compared) == (held_out == "null")
+    made = ask(capsys, "cache", *argv, "--model.image_size", "16")
+    assert made["images"] == len(np.load(Path(made["cache"]) / "rows.npy")) == 301
 
 
 def test_cache_of_pictures(capsys, tmp_path, monkeypatch):
@@ -129,6 +188,10 @@ def test_cache_of_pictures(capsys, tmp_path, monkeypatch):
         (["data", "check", "rcmnist"], "rcmnist: data.root is not set"),
         (["data", "check", "rcmnist", "--data-root", "nowhere"], "there is no train-images-idx3-ubyte"),
         (["data", "check", "rcmnist", "--images", "-1"], "expected a whole number from 1; got '-1'"),
+        (
+            ["data", "check", "bluemarble", "--countries", "none.shp"],
+            "none.shp: cannot be read as outlines of countries",
+        ),
         (["data", "cache", "bluemarble"], "bluemarble: its images are in memory already"),
         (["data", "sample", "bluemarble", "x"], "bluemarble: needs no sample"),
     ],

@@ -96,6 +96,31 @@ def test_lao_reports(runs, root, capsys, split):
         assert asia == len(data)
 
 
+@pytest.mark.parametrize("split", ["test", "held_out"])
+def test_lao_scores_the_pooled_variant_beside_the_official_test(runs, root, capsys, split, tmp_path):
+    file = checkpoint(runs, "fmow-lao")
+    report = evaluate(capsys, file, "--split", split, "--output", str(tmp_path / "report"))
+    pooled = evaluate(capsys, file, "--split", "pooled")
+    assert report["beside"] == {"pooled": {"all": pooled["scores"]["all"]["overall"]}}
+    assert pooled["beside"] == {}
+    assert "beside it: split pooled" in Report.load(tmp_path / "report").table()
+
+
+def test_a_report_is_a_map_too(runs, root, capsys, tmp_path):
+    report = evaluate(capsys, checkpoint(runs, "fmow"), "--output", str(tmp_path / "report"))
+    data = FMoW(root, "test")
+    known = ~np.isnan(data.lonlat[:, 0])
+    assert report["domain_unit"] == "region"
+    assert sum(report["places"]["count"]) == int(known.sum())
+    assert report["places"]["unplaced"] == int((~known).sum())
+    part = report["scores"]["all"]["overall"]
+    if known.all():
+        assert sum(report["places"]["correct"]["all"]) == round(part["accuracy"] * part["count"])
+    page = (tmp_path / "report" / "map.html").read_text(encoding="utf-8")
+    assert "Scores of moge on fmow, test" in page
+    assert (tmp_path / "report" / "map.png").stat().st_size > 10_000
+
+
 def test_the_index_file_is_written_with_the_run(runs, root):
     run = checkpoint(runs, "fmow-lao").parents[1]
     with gzip.open(run / "index.csv.gz", "rt", encoding="utf-8", newline="") as file:
@@ -114,10 +139,9 @@ def test_refusals(refused, runs, root, tmp_path):
     assert "geomoe data info fmow" in nothing
     lao = refused("train", "fmow-lao", "--data-root", root, "--held-out", "Asya")
     assert lao.startswith("data.held_out: no region 'Asya'; did you mean Asia?")
-    assert "did you mean id_test" in refused("evaluate", "--checkpoint", "x.ckpt", "--split", "id_tset")
-    assert "no split 'pooled'" in refused(
-        "evaluate", "--checkpoint", checkpoint(runs, "fmow"), "--split", "pooled"
-    )
+    judge = ("evaluate", "--checkpoint", checkpoint(runs, "fmow"), "--split")
+    assert "did you mean id_test" in refused(*judge, "id_tset")
+    assert "no split 'pooled'" in refused(*judge, "pooled")
     by = refused("train", "fmow-lao", "--data-root", root, "--data.domain_by", "year")
     assert "data.domain_by: fmow-lao has no such key" in by
     grouped = ("--data.groups_per_batch", "6", "--data.batch_size", "18")

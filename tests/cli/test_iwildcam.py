@@ -6,6 +6,7 @@ import csv
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from geomoe import load
@@ -87,6 +88,13 @@ def test_wilds_scores_stand_beside_ours(runs, root, capsys, tmp_path):
     f1 = {row["experts"]: row["geomoe"] for row in official["rows"] if row["metric"] == "F1-macro_all"}
     assert f1 == {experts: report["scores"][experts]["overall"]["macro_f1"] for experts in ("all", "shared")}
     assert json.loads((tmp_path / "report" / "report.json").read_text()) == report
+    page = (tmp_path / "report" / "map.html").read_text(encoding="utf-8")
+    data = IWildCam(root, "id_test")
+    known = ~np.isnan(data.lonlat[:, 0])
+    placed, unplaced = ({data.regions[camera] for camera in data.domains[rows]} for rows in (known, ~known))
+    assert all(f'"{camera}",' in page for camera in placed)
+    assert unplaced
+    assert all(f'"{camera} (place unknown)",' in page for camera in unplaced)
 
 
 def test_a_subset_of_wilds_is_predicted_like_our_reader(runs, root):

@@ -154,7 +154,6 @@ def test_the_log_of_geomoe_goes_to_stderr(doing, capsys):
             ["evaluate", "--checkpoint", "x", "--splt", "val"],
             "unknown argument --splt; did you mean --split?; unexpected argument 'val'",
         ),
-        (["evaluate", "--checkpoint", "x", "--split", "tset"], "argument --split: invalid choice: 'tset'"),
         (["evaluate", "--checkpoint", "x", "--experts", "-1"], "argument --experts: expected"),
         (["evaluate", "--check", "x"], "the following arguments are required: --checkpoint"),
         (["encode", "x.csv", "--encoder", "satclp", "--output", "y.csv"], "did you mean satclip?"),

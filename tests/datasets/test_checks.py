@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import math
 import sys
 from pathlib import Path
@@ -12,11 +11,11 @@ import numpy as np
 import pytest
 
 from geomoe.coords import great_circle_km
-from geomoe.datasets import BlueMarble, place_checks
+from geomoe.datasets import BlueMarble
 from geomoe.datasets.check_figure import draw_places
+from geomoe.datasets.check_page import check_layers, check_page
 from geomoe.datasets.checks import check
 from geomoe.datasets.leakage import compare
-from geomoe.errors import DataError
 
 if "pictures" not in sys.modules:
     spec = importlib.util.spec_from_file_location("pictures", Path(__file__).with_name("pictures.py"))
@@ -131,47 +130,6 @@ def test_regions_that_are_somewhere_else():
     )
 
 
-@pytest.fixture
-def outlines(tmp_path):
-    def square(code, west, south):
-        east, north = west + 10, south + 10
-        ring = [[west, south], [east, south], [east, north], [west, north], [west, south]]
-        properties = {"ISO_A3": "-99", "ISO_A3_EH": code}
-        geometry = {"type": "Polygon", "coordinates": [ring]}
-        return {"type": "Feature", "properties": properties, "geometry": geometry}
-
-    path = tmp_path / "countries.geojson"
-    features = [square("AAA", 0, 0), square("BBB", 20, 0)]
-    path.write_text(json.dumps({"type": "FeatureCollection", "features": features}))
-    return path
-
-
-def test_country_codes_against_outlines(outlines):
-    data = split([3, 4, 5, 6, 7], lonlat=[[5, 5], [10.2, 5], [25, 5], [25, 5], [50, 50]])
-    data.countries = ("AAA", "BBB", "CCC")
-    data.extra = {"country": np.array([0, 0, 1, 0, 2])}
-    assert said({"train": data}) == []  # no outlines were given
-    assert said({"train": data}, countries=outlines) == [
-        (
-            "warning",
-            "train",
-            "1 samples lie more than 0.25 degrees outside the country of their code; row 6 says AAA and is "
-            "at lon 25.000, lat 5.000",
-        ),
-        ("warning", "train", "codes that the outlines do not have (samples): CCC (1)"),
-    ]
-    assert said({"train": split([1])}, countries=outlines) == []  # a data set without codes
-
-
-def test_outlines_that_are_none(tmp_path, outlines):
-    with pytest.raises(DataError, match="cannot be read as outlines of countries"):
-        place_checks.read_outlines(tmp_path / "missing.shp")
-    other = tmp_path / "other.geojson"
-    other.write_text(outlines.read_text().replace("ISO_A3_EH", "name").replace("ISO_A3", "code"))
-    with pytest.raises(DataError, match="has no column of alpha-3 codes"):
-        place_checks.read_outlines(other)
-
-
 def test_unreadable_images_are_listed(tmp_path):
     rows = np.arange(100)
     pictures.draw(tmp_path, rows, size=6)
@@ -205,17 +163,37 @@ def test_mixed_bands_are_a_fault(tmp_path):
     )
 
 
-def test_the_map_shows_each_split_and_what_is_near():
+def test_the_map_shows_each_split_what_is_near_and_what_is_in_another_country():
     places = np.array([[10.0, 50.0], [20.0, 50.0], [30.0, 10.0]])
     parts = {"train": split([1, 2], lonlat=places[:2]), "test": split([3, 4], "test", lonlat=places[[1, 2]])}
-    figure = draw_places(parts, 1.0, "x: where")
+    for part in parts.values():
+        part.countries, part.extra = ("DEU", "SSD"), {"country": np.array([0, 1])}
+    found = check(parts, images=0)
+    figure = draw_places(parts, found, "x: where")
     labels = [text.get_text() for text in figure.axes[0].get_legend().get_texts()]
     assert labels == [
         "train: 2 samples, 2 places",
         "test: 2 samples, 2 places",
         "within 1 km of train: 1 places",
+        "not in the country of their code: 1 places",
     ]
-    circles = figure.axes[0].collections[-1].get_offsets()
-    np.testing.assert_allclose(circles, [[20.0, 50.0]])
+    circles, crosses = figure.axes[0].collections[-2:]
+    np.testing.assert_allclose(circles.get_offsets(), [[20.0, 50.0]])
+    np.testing.assert_allclose(crosses.get_offsets(), [[20.0, 50.0]])  # Poland is neither of both
+    assert [(odd.split, odd.why, odd.position.tolist()) for odd in found.odd] == [
+        ("test", "near", [0]),
+        ("train", "country", [1]),
+        ("test", "country", [0]),
+    ]
+    layers = {layer.name: layer for layer in check_layers(parts, found)}
+    assert list(layers) == ["All splits", "train", "test", "Near-duplicates", "Other countries"]
+    assert [mark.lonlat for mark in layers["test"].marks] == [(20.0, 50.0), (30.0, 10.0)]
+    assert [key[1] for key in layers["All splits"].keys] == ["train", "test"]
+    (near,) = layers["Near-duplicates"].marks
+    assert near.values[:4] == ("20.0000, 50.0000", "test", "0", str(parts["test"].rows[0]))
+    country = [(mark.values[1], mark.values[5]) for mark in layers["Other countries"].marks]
+    assert country == [("train", "SSD"), ("test", "DEU")]
+    assert "Check of x" in check_page(parts, found, "Check of x")
     nowhere = {"train": split([1], lonlat=[[np.nan, np.nan]])}
-    assert draw_places(nowhere, 1.0, "x") is None
+    assert check_page(nowhere, check(nowhere, images=0), "x") is None
+    assert draw_places(nowhere, check(nowhere, images=0), "x") is None

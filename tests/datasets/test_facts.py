@@ -7,6 +7,7 @@ import pytest
 from geomoe.catalogue import CATALOGUE
 from geomoe.config_load import load, shipped
 from geomoe.datasets import facts
+from geomoe.datasets.digests import parse_digest
 from geomoe.errors import ConfigError
 
 
@@ -21,6 +22,27 @@ def test_every_data_set_has_facts(name):
         assert source.sha256 == "" or len(bytes.fromhex(source.sha256)) == 32
     assert set(known.samples or {}) <= {*CATALOGUE[name].splits, "all"}
     assert known.samples is None or known.samples_note
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_what_can_be_fetched_has_a_source_and_a_hash(name):
+    files = facts.read_facts(name).files
+    assert [file.archive for file in files] == sorted((file.archive for file in files), reverse=True)
+    for file in files:
+        assert (file.url != "") != (file.hub != "")
+        assert file.hub == "" or file.sha256, "the hub is asked by sha256"
+        assert file.url == "" or (file.url.startswith("https://") and file.url.endswith(f"/{file.name}"))
+        assert parse_digest(*file.digest, where=file.name) == file.digest
+        assert file.size > 0
+        assert "/" not in file.name
+
+
+def test_mnist_is_the_one_that_torchvision_has():
+    from torchvision.datasets import MNIST
+
+    files = facts.read_facts("rcmnist").files
+    assert sorted((file.name, file.md5) for file in files) == sorted(MNIST.resources)
+    assert {file.url.removesuffix(file.name) for file in files} <= set(MNIST.mirrors)
 
 
 def test_nothing_is_told_about_what_is_not_there():

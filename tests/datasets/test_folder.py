@@ -17,6 +17,7 @@ from torch.nn.functional import interpolate
 from torchgeo.datasets import NonGeoDataset
 
 from geomoe.cli import main
+from geomoe.datasets.checks import check
 from geomoe.datasets.folder import FolderDataModule
 from geomoe.datasets.folder_table import read_table, tolerance
 from geomoe.datasets.samples.folder import CLASSES, DOMAINS, EACH, write
@@ -94,6 +95,34 @@ def test_the_table_with_everything(folder, caplog):
     assert "3 of 73 rows are left out, listed in" in caplog.text
 
 
+def test_country_codes_of_a_table(folder):
+    """A column of codes comes with the samples, so that a check can judge it; Namibia's NA is a code."""
+    assert module(folder, "clean.csv").dataset("train").countries == ()
+    expected = {"degrees": "AUT", "utm": "CHL", "mercator": "IN", "polar": "NA"}
+
+    def add(rows):
+        rows[0].append("country_code")
+        for number, row in enumerate(rows[1:]):
+            row.append("" if number == 0 else expected[row[4]])
+
+    edit(folder / "clean.csv", add)
+    made = module(folder, "clean.csv")
+    train = made.dataset("train")
+    known = truth(folder).loc[train.filenames, "domain"].map(expected).tolist()
+    known[list(train.filenames).index("images/degrees_00.TIF")] = None
+    numbers = train.extra["country"]
+    assert [train.countries[number] if number >= 0 else None for number in numbers] == known
+    assert train[3]["country"] == numbers[3]
+    found = check({"train": train}, images=0)
+    assert found.countries["train"].not_judged == {"": 1}
+    (odd,) = found.odd
+    wrong = {train.regions[domain]: 0 for domain in range(4)}
+    for domain in train.domains[odd.position]:
+        wrong[train.regions[domain]] += 1
+    assert wrong["mercator"] == 0  # India it is
+    assert wrong["polar"] == (train.domains == train.regions.index("polar")).sum()  # Greenland, not Namibia
+
+
 def test_points_of_a_geoparquet_in_any_crs(folder):
     index = module(folder, "points.parquet").index
     expected = truth(folder).loc[index.filename, ["lon", "lat"]].to_numpy()
@@ -141,6 +170,53 @@ def test_statistics_are_those_of_the_valid_training_pixels_and_are_kept(folder, 
     assert again.info() == made.info()
     with pytest.raises(AssertionError, match="measured again"):
         module(folder, "clean.csv", held_out="utm").statistics()  # other training images
+
+
+def test_statistics_are_measured_again_when_pixels_change_and_sizes_do_not(folder):
+    before = module(folder, "clean.csv")
+    path = folder / before.dataset("train").filenames[0]
+    with rasterio.open(path) as source:
+        values, profile = source.read(), source.profile
+    del profile["compress"]
+    means = []
+    for number, pixels in enumerate((values, values // 2)):
+        with rasterio.open(path, "w", **profile) as file:
+            file.write(pixels)
+        os.utime(path, ns=(number, number))
+        means.append((path.stat().st_size, module(folder, "clean.csv").measured.mean))
+    assert means[0][0] == means[1][0]
+    assert (means[0][1] > means[1][1]).all()
+
+
+def test_statistics_do_without_images_that_cannot_be_read_and_are_not_kept_then(folder, monkeypatch, caplog):
+    from geomoe.datasets import folder_statistics
+
+    read, made = folder_statistics.read_pixels, module(folder, "clean.csv")
+    names = made.index.filename[made.rows("train")]
+
+    def sometimes(source, bands):
+        if source.name.endswith(names[2]):
+            raise DataError(f"{source.name}: unreadable image: torn")
+        return read(source, bands)
+
+    monkeypatch.setattr(folder_statistics, "read_pixels", sometimes)
+    broken = made.measured
+    assert broken.images == len(names) - 1
+    assert f"1 of {len(names)} training images cannot be read; the first: " in caplog.text
+    with pytest.raises(DataError, match=r"torn \(1 of the training images cannot be read; geomoe"):
+        made.info()
+    monkeypatch.setattr(folder_statistics, "read_pixels", read)
+    whole = module(folder, "clean.csv").measured
+    assert whole.images == len(names)
+    assert (whole.mean != broken.mean).all()
+
+    def never(source, bands):
+        raise DataError("torn")
+
+    (folder / "clean.csv.geomoe/statistics.json").unlink()
+    monkeypatch.setattr(folder_statistics, "read_pixels", never)
+    with pytest.raises(DataError, match=r"^torn$"):
+        module(folder, "clean.csv").dataset("train")
 
 
 def test_an_image_that_changed_is_looked_at_again(folder):

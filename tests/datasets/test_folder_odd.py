@@ -198,7 +198,11 @@ def test_a_parquet_that_is_not_whole(damage, folder):
         (lambda rows: rows[72].__setitem__(1, "san"), "no training image shows 'san'"),  # half a line
         (
             lambda rows: rows[72].__setitem__(5, "te"),
-            "splits beside train, val and test, which only geomoe evaluate --split reads: te (1)",
+            "split 'te' (1 images) is none of train, val, test: a slip of the pen?",
+        ),
+        (
+            lambda rows: rows[1].__setitem__(5, "Trian"),
+            "split 'trian' (1 images) is none of train, val, test: a slip of the pen?",
         ),
     ],
 )
@@ -208,6 +212,13 @@ def test_a_slip_of_the_pen_is_said_in_the_log(change, message, folder, caplog):
     edit(folder / "clean.csv", change)
     module(folder, "clean.csv").dataset("train")
     assert f"clean.csv: {message}" in caplog.text
+
+
+@pytest.mark.parametrize("name", ["later", "test2", "id_val", "holdout"])
+def test_a_split_of_ones_own_is_none(name, folder, caplog):
+    edit(folder / "clean.csv", lambda rows: [row.__setitem__(5, name) for row in rows[1:4]])
+    assert len(module(folder, "clean.csv").dataset(name)) == 3
+    assert not caplog.text
 
 
 # --- looking at very many images ----------------------------------------------------------------

@@ -56,7 +56,9 @@ def test_the_hash_sees_labels_and_pixels(root):
 
 def test_a_file_that_is_not_there(root):
     (root / "MNIST" / "raw" / f"{LABELS}.gz").unlink()
-    with pytest.raises(DatasetNotFoundError, match=f"there is no {LABELS} or {LABELS}.gz.*geomoe data info"):
+    with pytest.raises(
+        DatasetNotFoundError, match=f"there is no {LABELS} or {LABELS}.gz.*geomoe data download"
+    ):
         idx.read_digits(root)
     with pytest.raises(DatasetNotFoundError, match="MNIST/raw: there is no train-images"):
         idx.read_digits(root / "elsewhere")

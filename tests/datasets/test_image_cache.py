@@ -155,6 +155,28 @@ def test_a_torn_journal_and_a_chunk_that_changed(folder, tmp_path):
     assert pictures.opened(folder) == [ROWS[0], *ROWS[:4], *ROWS[8:]]
 
 
+def test_chunks_of_large_images_are_small(folder, tmp_path, monkeypatch):
+    one = make_cache.make_cache(tmp_path / "one", parts(folder))
+    monkeypatch.setattr(make_cache, "CHUNK_BYTES", 2 * 3 * 12 * 12 + 1)
+    two = make_cache.make_cache(tmp_path / "two", parts(folder))
+    assert (one.index["chunk"], two.index["chunk"]) == (4, 2)
+    assert files(tmp_path / "one")["pixels.npy"] == files(tmp_path / "two")["pixels.npy"]
+    monkeypatch.setattr(make_cache, "CHUNK_BYTES", 1)
+    assert make_cache.make_cache(tmp_path / "three", parts(folder)).index["chunk"] == 1
+
+
+def test_a_cache_of_an_older_version_is_used(folder, tmp_path):
+    """Its index does not say of which type its pixels are."""
+    train, test = parts(folder)
+    path = make_cache.make_cache(tmp_path / "cache", [train, test]).path
+    index = json.loads((path / "index.json").read_text())
+    del index["dtype"]
+    index["sha256"] = image_cache.digest(index)
+    (path / "index.json").write_text(json.dumps(index))
+    train.cached = make_cache.make_cache(path, [train, test])
+    torch.testing.assert_close(train.read([0, 1])["image"], plain_of(train, [0, 1]))
+
+
 def test_a_cache_begun_for_other_images_starts_anew(folder, tmp_path):
     begin(folder, tmp_path / "cache", 2)
     cache = make_cache.make_cache(tmp_path / "cache", [Pictures(folder, ROWS[:6])])
@@ -190,6 +212,11 @@ def test_a_cache_that_lacks_rows_is_replaced(folder, tmp_path):
         ("pixels.npy", lambda b: b[:-1], r"damaged \(pixels.npy: "),
         ("pixels.npy", lambda b: b"", r"damaged \(pixels.npy: "),
         ("pixels.npy", None, r"damaged \(pixels.npy: "),
+        (
+            "pixels.npy",
+            lambda b: b.replace(b"'|u1'", b"'|i1'"),
+            r"pixels.npy holds int8 \(11, 3, 12, 12\), not uint8 \(11, 3, 12, 12\)",
+        ),
         ("rows.npy", lambda b: b[:-8] + bytes(8), r"damaged \(rows.npy is not what was written"),
         ("index.json", lambda b: b.replace(b'"images": 11', b'"images": 10'), "index.json is not what was"),
         ("index.json", lambda b: b[: len(b) // 2], r"damaged \(index.json: "),
@@ -237,11 +264,22 @@ def test_what_cannot_be_cached_is_refused_in_one_line(folder, tmp_path):
 
     class Deep(Pictures):
         def load_image(self, index):
-            return torch.zeros(3, 12, 12, dtype=torch.uint16)
+            row = int(self.rows[index])
+            return torch.full((3, 12, 12), row, dtype=self.kinds[row > 7])
 
-    with pytest.raises(DataError, match="a cache keeps 8-bit images; row 3 has uint16"):
-        make_cache.make_cache(tmp_path / "deep", [Deep(folder, ROWS)])
-    assert not (tmp_path / "deep").exists()
+    for kinds, message in (
+        ((torch.int32,) * 2, "row 3 has an image of int32; a cache keeps uint8, uint16, int16, float32"),
+        ((torch.uint8, torch.int16), "row 11 has an image of int16, others have uint8"),
+    ):
+        Deep.kinds = kinds
+        with pytest.raises(DataError, match=message):
+            make_cache.make_cache(tmp_path / "deep", [Deep(folder, ROWS)])
+        assert not (tmp_path / "deep").exists()
+    Deep.kinds = (torch.uint16,) * 2
+    deep = Deep(folder, ROWS)
+    deep.cached = make_cache.make_cache(tmp_path / "deep", [deep])
+    assert deep.cached.pixels.dtype == np.uint16
+    assert deep[2]["image"].unique().tolist() == [ROWS[2]]
 
 
 def test_a_full_disk_is_refused_before_the_work(folder, tmp_path, monkeypatch):

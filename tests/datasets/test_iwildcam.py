@@ -169,7 +169,7 @@ def test_nothing_is_held_out(root):
 
 def test_it_is_not_there(tmp_path, own):
     with pytest.raises(
-        DatasetNotFoundError, match=r"no metadata.csv in .*iwildcam_v2.0 or .*data info"
+        DatasetNotFoundError, match=r"no metadata.csv in .*iwildcam_v2.0 or .*data download iwildcam"
     ) as told:
         IWildCam(tmp_path / "nowhere")
     assert not (tmp_path / "nowhere").exists()
@@ -179,7 +179,9 @@ def test_it_is_not_there(tmp_path, own):
     ):
         IWildCam(own, "tset")
     (own / sample.FOLDER / "gps_locations.json").unlink()
-    with pytest.raises(DatasetNotFoundError, match=r"lila.science.*--data.metadata null goes without places"):
+    with pytest.raises(
+        DatasetNotFoundError, match=r"data download iwildcam.*--data.metadata null goes without places"
+    ):
         IWildCam(own)
     (own / sample.FOLDER / "categories.csv").unlink()
     with pytest.raises(DatasetNotFoundError, match=r"has metadata.csv but no categories.csv"):

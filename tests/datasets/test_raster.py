@@ -57,6 +57,37 @@ def test_mercator_in_closed_form(tmp_path):
     assert head.lat == pytest.approx(latitude, abs=1e-9)
 
 
+def test_the_type_is_one_that_holds_every_band(tmp_path):
+    paths = [write(tmp_path / f"{kind}.tif", ramp(1, dtype=kind)) for kind in ("uint8", "int16", "float32")]
+    bands = "".join(
+        f'<VRTRasterBand dataType="{kind}" band="{number}"><SimpleSource><SourceFilename relativeToVRT="1">'
+        f"{path.name}</SourceFilename><SourceBand>1</SourceBand></SimpleSource></VRTRasterBand>"
+        for number, (kind, path) in enumerate(zip(("Byte", "Int16", "Float32"), paths, strict=True), start=1)
+    )
+    (tmp_path / "a.vrt").write_text(f'<VRTDataset rasterXSize="10" rasterYSize="8">{bands}</VRTDataset>')
+    assert [raster.read_header(path).dtype for path in paths] == ["uint8", "int16", "float32"]
+    assert raster.read_header(tmp_path / "a.vrt").dtype == "float32"
+
+
+def test_the_header_tells_whether_pixels_may_be_without_data(tmp_path):
+    picture = Image.fromarray(np.moveaxis(ramp(3, dtype="uint8"), 0, -1))
+    picture.save(tmp_path / "rgb.png")
+    picture.convert("RGBA").save(tmp_path / "rgba.png")
+    picture.quantize(20).save(tmp_path / "palette.png")
+    write(tmp_path / "words.tif", ramp())
+    write(tmp_path / "nodata.tif", ramp(), nodata=0)
+    write(tmp_path / "floats.tif", ramp(dtype="float32"))
+    with rasterio.open(write(tmp_path / "mask.tif", ramp()), "r+") as file:
+        file.write_mask(np.eye(8, 10, dtype="uint8") * 255)
+    paths = [path for path in tmp_path.iterdir() if path.suffix != ".msk"]
+    gaps = {path.name: raster.read_header(path).gaps for path in paths}
+    possible = ("rgba.png", "palette.png", "nodata.tif", "floats.tif", "mask.tif")
+    assert gaps == {"rgb.png": False, "words.tif": False, **dict.fromkeys(possible, True)}
+    for name, found in gaps.items():  # it may claim too many, never too few
+        with rasterio.open(tmp_path / name) as source:
+            assert found or not np.isnan(raster.read_pixels(source)).any()
+
+
 def test_a_turned_raster_and_control_points(tmp_path):
     turned = Affine(0.008, 0.005, 10, 0.005, -0.008, 50)
     head = raster.read_header(write(tmp_path / "a.tif", ramp(), crs="EPSG:4326", transform=turned))

@@ -209,7 +209,7 @@ def test_refusals(root, options, message):
 
 
 def test_a_module_without_folder_or_target(root):
-    with pytest.raises(DatasetNotFoundError, match=r"data.root is not set.*geomoe data info rcmnist"):
+    with pytest.raises(DatasetNotFoundError, match=r"data.root is not set.*geomoe data download rcmnist"):
         DATASETS["rcmnist"](held_out="0deg-p0.5").dataset("train")
     with pytest.raises(ConfigError, match=r"data.held_out: rcmnist needs its target"):
         DATASETS["rcmnist"](root).dataset("train")

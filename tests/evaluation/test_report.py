@@ -14,7 +14,9 @@ from geomoe.datasets.base import Grouping
 from geomoe.errors import DataError, OutputError
 from geomoe.evaluation import Report, compare
 from geomoe.evaluation.experts import forced_matrices, routing_stats
-from geomoe.evaluation.scores import score
+from geomoe.evaluation.figures import regions
+from geomoe.evaluation.places import places_of
+from geomoe.evaluation.scores import part, score
 
 REGIONS = ["Asia", "Europe", "Africa"]
 
@@ -36,7 +38,12 @@ def make_report(predictions, held_out=None, algorithm="moge", experts="all", **c
         "data_hash": "abc", "split": "test", "split_seed": 0, "held_out": held_out, "experts": experts,
         "classes": list("abcd"), "regions": REGIONS,
         "bootstrap": {"samples": 50, "confidence": 0.95, "unit": "spatial block"},
+        "domain_unit": "region", "backbone": "vit_quick",
+        "options": {"protocol": None, "domain_by": None, "num_environments": None, "num_domains": None,
+                    "budget": None},
         "scores": {str(name): score(predictions[name], REGIONS, held_out, bootstrap=50) for name in names},
+        "beside": {"pooled": {str(n): part(predictions[n], bootstrap=0, confidence=0.9) for n in names}},
+        "places": places_of({str(name): predictions[name] for name in names}),
         "experts_report": inside,
     }  # fmt: skip
     return Report({**facts, **changes})
@@ -47,8 +54,8 @@ def test_saved_report_is_the_report(predictions, tmp_path):
     folder = report.save(tmp_path / "new" / "report")
     assert Report.load(folder) == Report.load(folder / "report.json") == report
     assert report.as_dict() == report.data
-    figures = {"regions.png", "reliability.png", "forced_experts.png", "expert_cka.png"}
-    assert {file.name for file in folder.iterdir()} == {"report.json", *figures}
+    figures = {"regions.png", "reliability.png", "forced_experts.png", "expert_cka.png", "map.png"}
+    assert {file.name for file in folder.iterdir()} == {"report.json", "map.html", *figures}
     for name in figures:
         picture = imread(folder / name)
         assert picture.shape[0] > 200
@@ -57,8 +64,8 @@ def test_saved_report_is_the_report(predictions, tmp_path):
     assert Report.load(folder) == report
 
 
-def test_a_report_without_experts_has_two_figures(predictions, tmp_path):
-    folder = make_report(predictions, algorithm="erm").save(tmp_path)
+def test_a_report_without_experts_and_places_has_two_figures(predictions, tmp_path):
+    folder = make_report(predictions, algorithm="erm", places=None).save(tmp_path)
     assert {file.name for file in folder.iterdir()} == {"report.json", "regions.png", "reliability.png"}
 
 
@@ -72,7 +79,8 @@ def test_further_groupings_are_printed_and_drawn(predictions, tmp_path):
     assert any(line.startswith(told) for line in lines)
     assert any(line.startswith("Africa (never worst)") for line in lines)
     folder = report.save(tmp_path)
-    assert {path.name for path in folder.glob("*.png")} == {"regions.png", "reliability.png", "by_year.png"}
+    figures = {"regions.png", "reliability.png", "by_year.png", "map.png"}
+    assert {path.name for path in folder.glob("*.png")} == figures
     assert len(np.unique(imread(folder / "by_year.png").reshape(-1, 4), axis=0)) > 10
     assert Report.load(folder) == report
 
@@ -97,6 +105,31 @@ def test_table_has_the_numbers(predictions):
     assert "   ".join(f"{100 * value:.1f}" for value in forced) in text
     assert "spatial blocks" in text
     assert "worst region" in text
+    assert "beside it: split pooled" in text
+
+
+def test_domains_are_called_what_they_are(predictions):
+    text = make_report(predictions, domain_unit="camera").table()
+    assert "worst camera" in text
+    assert "region" not in text.partition("forced")[0]
+    held_out = make_report(predictions, held_out="Asia", domain_unit="environment").table()
+    assert "source environments" in held_out
+    assert "held-out environment (Asia)" in held_out
+
+
+def test_many_domains_make_a_figure_that_can_be_seen(predictions):
+    """A bar for each of 243 cameras, 1.2 inches apart, would be 35,000 pixels wide."""
+    some = make_report(predictions, algorithm="erm").scores()["regions"]["Asia"]
+    for count, named in ((40, 40), (243, 0)):
+        parts = {f"camera {k}": {**some, "accuracy": k / count} for k in range(count)}
+        scores = {**make_report(predictions, algorithm="erm").scores(), "regions": parts}
+        figure = regions(make_report(predictions, algorithm="erm", scores={"all": scores}).data)
+        assert figure.get_size_inches()[0] <= 26
+        (axes,) = figure.axes
+        assert len(axes.get_xticklabels()) == named
+        assert [bar.get_height() for bar in axes.patches] == pytest.approx(
+            [100 * k / count for k in range(count)]
+        )
 
 
 def test_held_out_table_keeps_source_and_held_out_apart(predictions):

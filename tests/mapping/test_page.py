@@ -17,7 +17,8 @@ from geomoe.coords import wrap_lon
 from geomoe.errors import ConfigError, OutputError
 from geomoe.mapping.antimeridian import outlines
 from geomoe.mapping.earth import coastlines
-from geomoe.mapping.page import render_page, script_json
+from geomoe.mapping.page import render_page
+from geomoe.mapping.shell import script_json
 from geomoe.mapping.table import Points, RoutingTable
 
 HOSTILE = (

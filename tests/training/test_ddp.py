@@ -12,16 +12,17 @@ from pathlib import Path
 import pytest
 import torch
 
+from geomoe.datasets import PACS
+from geomoe.datasets.facts import read_facts, write_sample
 from geomoe.inference import load
 
 WORKER = Path(__file__).with_name("ddp_worker.py")
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.slow
-def test_two_processes_train_one_network(tiny, tmp_path):
-    config = tiny("moge", devices=2, strategy="ddp", max_epochs=2, data={"batch_size": 8})
-    order = json.dumps({"config": config.as_dict(), "folder": str(tmp_path), "limit": 3})
+def train(config, folder, limit):
+    """Run the worker as two processes; what each of them ends with."""
+    order = json.dumps({"config": config.as_dict(), "folder": str(folder), "limit": limit})
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
         environment.pop(name, None)
@@ -35,8 +36,28 @@ def test_two_processes_train_one_network(tiny, tmp_path):
     )
     assert ended.returncode == 0, ended.stderr
     assert "arning" not in ended.stderr, ended.stderr
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
-    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in (0, 1))
+
+@pytest.mark.slow
+def test_two_processes_share_batches_of_domains(tiny, tmp_path):
+    write_sample(read_facts("pacs"), tmp_path / "pacs")
+    data = {"name": "pacs", "root": str(tmp_path / "pacs"), "held_out": "sketch", "batch_size": 6}
+    data |= {"groups_per_batch": 3, "batches_per_epoch": 4, "augment": "domainbed"}
+    config = tiny("erm", devices=2, strategy="ddp", max_epochs=1, data=data)
+    ranks = [one["rows"].reshape(4, 6) for one in train(config, tmp_path, None)]
+    domains = torch.from_numpy(PACS(tmp_path / "pacs", "train", "sketch").domains)
+    for step in range(4):
+        rows = torch.cat([rank[step] for rank in ranks])
+        assert len(rows.unique()) == 12  # no image twice in a step
+        for rank in ranks:  # each process has two images of each source domain
+            assert domains[rank[step]].bincount(minlength=4).tolist() == [2, 2, 2, 0]
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network(tiny, tmp_path):
+    config = tiny("moge", devices=2, strategy="ddp", max_epochs=2, data={"batch_size": 8})
+    first, second = train(config, tmp_path, 3)
     trained = {name for name in first["state"] if "running" not in name and "num_batches" not in name}
     for name in trained:
         assert torch.equal(first["state"][name], second["state"][name]), name

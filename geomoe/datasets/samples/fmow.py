@@ -10,6 +10,7 @@ File names, columns and their order are those of WILDS' ``process_metadata_fmow.
 - countries that the mapping does not know (one of them empty), Namibia (alpha-2 NA), Antarctica (no region);
 - a stale ``region`` column (WILDS does not read it either);
 - footprints across the antimeridian with the plain mean of their corners as longitude, and places at +-180;
+- a place in the sea far from the country of its code, for want of a minus;
 - quoted text with commas; images that are not RGB.
 """
 
@@ -45,7 +46,7 @@ WKT = (
 
 
 class Country(NamedTuple):
-    """A line of the mapping, and a place in the country: lon, lat."""
+    """A line of the mapping, a place in the country (lon, lat) and how far others are spread about it."""
 
     name: str
     alpha2: str
@@ -54,6 +55,7 @@ class Country(NamedTuple):
     region: str
     sub_region: str
     place: tuple[float, float]
+    spread: float = 0.5  # degrees, standard deviation
 
 
 COUNTRIES = (
@@ -62,13 +64,13 @@ COUNTRIES = (
     Country("Turkey", "TR", "TUR", "792", "Asia", "Western Asia", (33.0, 39.0)),
     Country("France", "FR", "FRA", "250", "Europe", "Western Europe", (2.5, 47.0)),
     Country("Russian Federation", "RU", "RUS", "643", "Europe", "Eastern Europe", (38.0, 55.0)),
-    Country("Åland Islands", "AX", "ALA", "248", "Europe", "Northern Europe", (20.0, 60.2)),
+    Country("Åland Islands", "AX", "ALA", "248", "Europe", "Northern Europe", (20.0, 60.2), 0.1),
     Country("Egypt", "EG", "EGY", "818", "Africa", "Northern Africa", (31.0, 29.5)),
     Country("Namibia", "NA", "NAM", "516", "Africa", "Sub-Saharan Africa", (17.0, -22.5)),
     Country("Brazil", "BR", "BRA", "076", "Americas", "Latin America and the Caribbean", (-47.0, -16.0)),
     Country("United States of America", "US", "USA", "840", "Americas", "Northern America", (-98.0, 39.0)),
     Country("Australia", "AU", "AUS", "036", "Oceania", "Australia and New Zealand", (148.0, -33.0)),
-    Country("Fiji", "FJ", "FJI", "242", "Oceania", "Melanesia", (178.0, -17.8)),
+    Country("Fiji", "FJ", "FJI", "242", "Oceania", "Melanesia", (178.0, -17.8), 0.1),
     Country("Antarctica", "AQ", "ATA", "010", "", "", (166.7, -77.8)),
 )
 # Share of a part's rows before 2013, and the years since 2002 that the others are of.
@@ -118,6 +120,7 @@ def _rows(rng: np.random.Generator) -> list[dict[str, Any]]:
         {"country_code": "RUS", **_across(rng, 180.02, 68.9), "region": "Europe"},
         {"country_code": "FJI", "lon": 180.0, "lat": -16.1, "region": "Oceania"},
         {"country_code": "FJI", "lon": -179.9, "lat": -16.0, "region": "Oceania"},
+        {"country_code": "AUS", "lon": 148.0, "lat": 33.0, "region": "Oceania"},  # the sign is lost
     ]
     # Antarctica in the training part alone: WILDS counts it as a region of its own where it is scored.
     for number, change in zip(by_part["train"][len(BOUNDARIES) :], special, strict=False):
@@ -135,7 +138,7 @@ def _row(rng: np.random.Generator, part: str, number: int) -> dict[str, Any]:
     days = rng.integers(365 * years[0], 365 * years[1])
     stamp = datetime(2002, 1, 2, tzinfo=UTC) + timedelta(days=int(days), seconds=int(rng.integers(86_400)))
     fraction = ".643Z" if number >= FIRST_FRACTION and number % 5 == 0 else "Z"
-    lon, lat = np.array(country.place) + rng.normal(0, 0.5, 2).round(6)
+    lon, lat = np.array(country.place) + rng.normal(0, country.spread, 2).round(6)
     name = f"{category}_{number}"
     return {
         "split": part,

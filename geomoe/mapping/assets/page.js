@@ -1,53 +1,14 @@
 // The page: one picture at a time over the map, a panel that says what it shows, a click that reads it.
 // Every text from the data goes in as textContent, never as markup.
 function geomoeStart(map, data) {
-  const el = (tag, name, text) => {
-    const node = document.createElement(tag);
-    if (name) node.className = name;
-    if (text !== undefined) node.textContent = text;
-    return node;
-  };
-  const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
-  const bounds = [[data.bounds[1], data.bounds[0]], [data.bounds[3], data.bounds[2]]];
+  const { el, percent, panel, bounds, section, option, marks, toggle, coast, veil, held } = geomoeBase(map, data);
   const show = { block: 0, layer: "dominant" };
   const view = { train: false, test: false, wrong: false, region: -1 };
-  const panel = document.getElementById("geomoe-panel");
-  const marks = {};
 
   // ---- map -------------------------------------------------------------------------------------
-  for (const [name, depth] of [["picture", 210], ["veil", 220], ["lines", 230], ["points", 420], ["numbers", 430]]) {
-    const pane = map.createPane(`geomoe-${name}`);
-    pane.style.zIndex = depth;
-    if (name !== "picture") pane.style.pointerEvents = "none";
-  }
-  map.setMaxBounds(L.latLngBounds(bounds).pad(0.7));
-  // Most of what is asked of a map of the world lies between Cape Horn and Svalbard: start there.
-  const start = [[Math.max(bounds[0][0], -58), bounds[0][1]], [Math.min(bounds[1][0], 80), bounds[1][1]]];
-  map.options.zoomSnap = 0;
-  map.fitBounds(start[0][0] < start[1][0] ? start : bounds, { animate: false });
-  map.setMinZoom(Math.min(map.getZoom(), map.getBoundsZoom(bounds)) - 0.5);
-  map.options.zoomSnap = 0.25;
-  L.control.scale({ imperial: false, position: "bottomright" }).addTo(map);
   const picture = L.imageOverlay(data.blocks[0].dominant, bounds, { pane: "geomoe-picture", className: "geomoe-picture" });
   picture.addTo(map);
 
-  const draw = (pane) => L.canvas({ pane: `geomoe-${pane}`, padding: 0.3 });
-  const rings = data.land.flatMap((shape) => shape.coordinates)
-    .map((polygon) => polygon.map((ring) => ring.map(([lon, lat]) => [lat, lon])));
-  const world = [[-89, -360], [-89, 720], [89, 720], [89, -360]]; // a map across the antimeridian ends below 540
-  const veil = L.polygon([world, ...rings.flat()], {
-    renderer: draw("veil"), interactive: false, stroke: false, fillColor: "#eef3f6", fillOpacity: 0.78, fillRule: "evenodd",
-  });
-  const coast = L.polygon(rings, {
-    renderer: draw("lines"), interactive: false, fill: false, color: "#22313a", weight: 0.7, opacity: 0.75,
-  });
-  const held = L.layerGroup();
-  if (data.heldOut) {
-    const ring = data.heldOut.shape.coordinates.map((polygon) => polygon.map((r) => r.map(([lon, lat]) => [lat, lon])));
-    const line = { renderer: draw("lines"), interactive: false, fill: false };
-    held.addLayer(L.polygon(ring, { ...line, color: "#ffffff", weight: 3.6, opacity: 0.95 }));
-    held.addLayer(L.polygon(ring, { ...line, color: "#111111", weight: 1.7, dashArray: "6 4" }));
-  }
   const numbers = data.blocks.map((block) => L.layerGroup(block.labels.map(([lon, lat, expert]) => {
     const text = el("span", "geomoe-number", String(expert));
     text.style.background = data.colours[expert];
@@ -61,22 +22,6 @@ function geomoeStart(map, data) {
   const pointLayer = points && new GeomoePointLayer(points, view);
 
   // ---- panel -----------------------------------------------------------------------------------
-  const section = (title, name) => {
-    const box = el("section", name);
-    if (title) box.append(el("h2", "", title));
-    panel.append(box);
-    return box;
-  };
-  const head = section("", "geomoe-head");
-  head.append(el("h1", "", data.title));
-  const brief = data.facts.slice(0, 3).map(([name, value]) => `${name}: ${value}`);
-  if (brief.length) head.append(el("p", "geomoe-brief", brief.join(" \u00b7 ")));
-  const facts = el("dl");
-  for (const [name, value] of data.facts) facts.append(el("dt", "", name), el("dd", "", value));
-  const about = el("details");
-  about.append(el("summary", "", "About this checkpoint"), facts);
-  head.append(about);
-
   const chooser = section("Layer", "geomoe-chooser");
   const buttons = [];
   const button = (row, text, state, colour, ink) => {
@@ -173,23 +118,10 @@ function geomoeStart(map, data) {
 
   // ---- what can be switched on over the picture ------------------------------------------------
   const over = section("Over the map", "geomoe-over");
-  const option = (name, text, on, change) => {
-    const label = el("label"), box = el("input");
-    box.type = "checkbox";
-    box.checked = on;
-    box.dataset.option = name;
-    box.addEventListener("change", () => change(box.checked));
-    label.append(box, el("span", "", text));
-    over.append(label);
-    marks[name] = box;
-    if (on) change(true);
-    return label;
-  };
-  const toggle = (layer) => (on) => { if (on) layer.addTo(map); else layer.remove(); };
-  option("numbers", "Expert numbers", true, () => { if (marks.numbers) refresh(); });
-  option("coast", "Coastlines", true, toggle(coast));
-  option("veil", "Fade the sea", true, toggle(veil));
-  if (data.heldOut) option("held", `Held-out region: ${data.heldOut.name}`, true, toggle(held));
+  option(over, "numbers", "Expert numbers", true, () => { if (marks.numbers) refresh(); });
+  option(over, "coast", "Coastlines", true, toggle(coast));
+  option(over, "veil", "Fade the sea", true, toggle(veil));
+  if (data.heldOut) option(over, "held", `Held-out region: ${data.heldOut.name}`, true, toggle(held));
   if (points) addPointOptions();
 
   function addPointOptions() {
@@ -217,10 +149,10 @@ function geomoeStart(map, data) {
     const told = [];
     for (const [name, test] of [["test", true], ["train", false]]) {
       if (!data.points[name].count) continue;
-      const label = option(name, tally(test), false, (on) => { view[name] = on; redraw(); });
+      const label = option(over, name, tally(test), false, (on) => { view[name] = on; redraw(); });
       told.push(() => { label.lastChild.textContent = tally(test); });
     }
-    option("wrong", "Only wrong answers", false, (on) => { view.wrong = on; redraw(); });
+    option(over, "wrong", "Only wrong answers", false, (on) => { view.wrong = on; redraw(); });
     const select = el("select");
     select.setAttribute("aria-label", "Region of the points");
     ["All regions", ...data.points.regions].forEach((name, number) => {

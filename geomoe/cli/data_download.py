@@ -1,0 +1,132 @@
+"""``geomoe data download``: shows the licence, asks, fetches, says what came."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from argparse import Namespace
+from typing import TYPE_CHECKING, Any
+
+from geomoe.cli.console import Result, rows, say
+from geomoe.cli.data_text import size_text
+from geomoe.cli.parsing import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from geomoe.config import RunConfig
+    from geomoe.datasets.digests import Digest
+    from geomoe.datasets.download_plan import Item, Plan
+
+EVERY = 10.0  # seconds between two lines of progress, where a twentieth takes longer
+
+
+def download(args: Namespace, config: RunConfig) -> Result:
+    """Fetch what a folder lacks of a data set; nothing is touched before somebody has agreed.
+
+    Raises:
+        UsageError: no folder, or nobody has agreed.
+    """
+    if config.data.root is None:
+        raise UsageError("download: say where to: --data-root DIR")
+    from geomoe.datasets.download import carry_out
+    from geomoe.datasets.download_plan import make_plan
+
+    plan = make_plan(config.data.name, config.data.root, args.url, digest_of(args))
+    if not plan.missing:
+        return result(plan, plan.items)
+    plan.check()
+    agree(plan, args)
+    return result(plan, carry_out(plan, progress(quiet=args.quiet)))
+
+
+def digest_of(args: Namespace) -> Digest | None:
+    """The hash that was given, if one was."""
+    from geomoe.datasets.digests import parse_digest
+
+    given = [(name, getattr(args, name)) for name in ("sha256", "md5") if getattr(args, name) is not None]
+    return parse_digest(*given[0], where=f"--{given[0][0]}") if given else None
+
+
+def agree(plan: Plan, args: Namespace) -> None:
+    """Show what is about to happen; go on when somebody says yes, here or by ``--yes``.
+
+    Raises:
+        UsageError: nobody did.
+    """
+    facts = plan.facts
+    interactive = sys.stdin.isatty() and sys.stderr.isatty()
+    if not args.yes and not interactive:
+        raise UsageError(
+            f"download: {plan.name} has this licence: {facts.licence}; nothing was fetched: --yes agrees to "
+            f"it ({size_text(plan.to_come)} would go to {plan.root})"
+        )
+    if not (args.yes and args.quiet):
+        say("\n".join(f"geomoe: {line}" for line in notice(plan).splitlines()))
+    if args.yes:
+        return
+    from rich.console import Console
+    from rich.prompt import Confirm
+
+    try:
+        if Confirm.ask("Download it under this licence?", console=Console(stderr=True), default=False):
+            return
+    except EOFError:  # Ctrl-D
+        say("")
+    raise UsageError("download: not agreed to; nothing was fetched")
+
+
+def notice(plan: Plan) -> str:
+    """Licence, size, source, target and room."""
+    sources = {item.file.source: None for item in plan.missing}
+    facts = {
+        "data set": f"{plan.name}: {plan.facts.title}",
+        "licence": plan.facts.licence,
+        "files": ", ".join(item.file.name for item in plan.missing),
+        "source": "; ".join(sources),
+        "to come": f"{size_text(plan.to_come)}; on disk: {plan.facts.size['disk']}",
+        "target": "; ".join(dict.fromkeys(str(item.place) for item in plan.missing)),
+        "free there": size_text(plan.free),
+    }
+    return rows(facts)
+
+
+def progress(*, quiet: bool) -> Callable[[str, int, int | None], None]:
+    """Say how much has come and how fast, each time that a twentieth is done, or some seconds have passed."""
+    state: dict[str, Any] = {"what": None}
+
+    def tell(what: str, done: int, total: int | None) -> None:
+        now = time.monotonic()
+        if what != state["what"]:
+            state.update(
+                what=what, begun=now, first=done, said=now, twentieth=20 * done // max(total or 1, 1)
+            )
+        twentieth = 20 * done // max(total, 1) if total is not None else 0
+        if quiet or (twentieth <= state["twentieth"] and now - state["said"] < EVERY):
+            return
+        state.update(said=now, twentieth=twentieth)
+        rate = (done - state["first"]) / max(now - state["begun"], 1e-3)
+        of = "" if total is None else f" of {size_text(total)}"
+        say(f"geomoe: {what}: {size_text(done)}{of}, {rate / 1e6:.1f} MB/s")
+
+    return tell
+
+
+def result(plan: Plan, items: tuple[Item, ...]) -> Result:
+    """What is there now."""
+    files = [
+        {
+            "name": item.file.name,
+            "path": item.place,
+            "state": item.state,
+            "source": item.file.source if item.state == "fetched" else None,
+            "algorithm": item.file.digest.algorithm if item.file.digest.value else None,
+            "hash": item.file.digest.value or None,
+        }
+        for item in items
+    ]
+    data = {"name": plan.name, "root": plan.root, "licence": plan.facts.licence, "files": files}
+    lines = {str(item.place): item.state for item in items}
+    look = shlex.join(["geomoe", "data", "check", plan.name, "--data-root", str(plan.root)])
+    return Result(data, f"{rows(lines)}\n\nto look it over: {look}")

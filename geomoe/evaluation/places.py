@@ -1,0 +1,65 @@
+"""Where the judged samples are and how many are right there: what a report keeps for its map."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from geomoe.inference import Predictions
+
+MOST = 4000  # places in a report; of more, neighbours share one
+#: Degrees on a side of the cells whose samples share a place; 0: only samples at the same place (10 m) do.
+STEPS = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
+_SAME = 4  # decimals of a degree
+CORNER = np.array([180.0, 90.0])
+
+
+def places_of(judged: Mapping[str, Predictions]) -> dict[str, Any] | None:
+    """The samples of a split by place and domain.
+
+    Args:
+        judged: choice of experts -> predictions; all of the same samples.
+
+    Returns:
+        Columns of plain numbers, one row for each place and domain: ``lon``, ``lat`` (degrees),
+        ``domain`` (id; -1 unknown), ``count`` and ``correct`` (choice -> how many are right); and
+        ``step`` (degrees on a side of the cells that share a place; 0: none do) and ``unplaced`` (samples
+        of unknown place). None where no place is known.
+    """
+    some = next(iter(judged.values()))
+    known = ~np.isnan(some.lonlat[:, 0])
+    if not known.any():
+        return None
+    for step in STEPS:
+        places = np.column_stack([some.domain[known], snap(some.lonlat[known], step)])
+        unique, inverse = np.unique(places, axis=0, return_inverse=True)
+        if len(unique) <= MOST:
+            break
+    inverse = inverse.reshape(-1)
+    return {
+        "step": step,
+        "unplaced": int((~known).sum()),
+        "domain": unique[:, 0].astype(int).tolist(),
+        "lon": unique[:, 1].round(_SAME).tolist(),
+        "lat": unique[:, 2].round(_SAME).tolist(),
+        "count": np.bincount(inverse).tolist(),
+        "correct": {
+            choice: np.bincount(inverse, weights=found.correct[known]).astype(int).tolist()
+            for choice, found in judged.items()
+        },
+    }
+
+
+def snap(lonlat: NDArray[np.float64], step: float) -> NDArray[np.float64]:
+    """(N, 2) the middle of the cell that each place lies in; ``step`` 0: the place to 10 m."""
+    if not step:
+        return lonlat.round(_SAME)
+    last = np.round(2 * CORNER / step) - 1  # the pole lies in the last cell
+    cell = np.minimum(np.floor((lonlat + CORNER) / step), last)
+    return (cell + 0.5) * step - CORNER

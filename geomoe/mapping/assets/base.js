@@ -1,0 +1,79 @@
+// What every page of a map has: panes, the land, the panel with its head, boxes that switch things on.
+// Every text from the data goes in as textContent, never as markup.
+function geomoeBase(map, data) {
+  const el = (tag, name, text) => {
+    const node = document.createElement(tag);
+    if (name) node.className = name;
+    if (text !== undefined) node.textContent = text;
+    return node;
+  };
+  const percent = (share, digits = 1) => `${(100 * share).toFixed(digits)} %`;
+  const bounds = [[data.bounds[1], data.bounds[0]], [data.bounds[3], data.bounds[2]]];
+  const panel = document.getElementById("geomoe-panel");
+  const marks = {};
+
+  // ---- map -------------------------------------------------------------------------------------
+  for (const [name, depth] of [["picture", 210], ["veil", 220], ["lines", 230], ["points", 420], ["numbers", 430]]) {
+    const pane = map.createPane(`geomoe-${name}`);
+    pane.style.zIndex = depth;
+    if (name !== "picture") pane.style.pointerEvents = "none";
+  }
+  map.setMaxBounds(L.latLngBounds(bounds).pad(0.7));
+  // Most of what is asked of a map of the world lies between Cape Horn and Svalbard: start there.
+  const start = [[Math.max(bounds[0][0], -58), bounds[0][1]], [Math.min(bounds[1][0], 80), bounds[1][1]]];
+  map.options.zoomSnap = 0;
+  map.fitBounds(start[0][0] < start[1][0] ? start : bounds, { animate: false });
+  map.setMinZoom(Math.min(map.getZoom(), map.getBoundsZoom(bounds)) - 0.5);
+  map.options.zoomSnap = 0.25;
+  L.control.scale({ imperial: false, position: "bottomright" }).addTo(map);
+
+  const draw = (pane) => L.canvas({ pane: `geomoe-${pane}`, padding: 0.3 });
+  const turned = (shape) => shape.coordinates.map((polygon) => polygon.map((ring) => ring.map(([lon, lat]) => [lat, lon])));
+  const rings = data.land.flatMap(turned);
+  const world = [[-89, -360], [-89, 720], [89, 720], [89, -360]]; // a map across the antimeridian ends below 540
+  const veil = L.polygon([world, ...rings.flat()], {
+    renderer: draw("veil"), interactive: false, stroke: false, fillColor: "#eef3f6", fillOpacity: 0.78, fillRule: "evenodd",
+  });
+  const coast = L.polygon(rings, {
+    renderer: draw("lines"), interactive: false, fill: false, color: "#22313a", weight: 0.7, opacity: 0.75,
+  });
+  const held = L.layerGroup();
+  if (data.heldOut) {
+    const ring = turned(data.heldOut.shape);
+    const line = { renderer: draw("lines"), interactive: false, fill: false };
+    held.addLayer(L.polygon(ring, { ...line, color: "#ffffff", weight: 3.6, opacity: 0.95 }));
+    held.addLayer(L.polygon(ring, { ...line, color: "#111111", weight: 1.7, dashArray: "6 4" }));
+  }
+
+  // ---- panel -----------------------------------------------------------------------------------
+  const section = (title, name) => {
+    const box = el("section", name);
+    if (title) box.append(el("h2", "", title));
+    panel.append(box);
+    return box;
+  };
+  const head = section("", "geomoe-head");
+  head.append(el("h1", "", data.title));
+  const brief = data.facts.slice(0, 3).map(([name, value]) => `${name}: ${value}`);
+  if (brief.length) head.append(el("p", "geomoe-brief", brief.join(" \u00b7 ")));
+  const facts = el("dl");
+  for (const [name, value] of data.facts) facts.append(el("dt", "", name), el("dd", "", value));
+  const about = el("details");
+  about.append(el("summary", "", data.about), facts);
+  head.append(about);
+
+  const option = (over, name, text, on, change) => {
+    const label = el("label"), box = el("input");
+    box.type = "checkbox";
+    box.checked = on;
+    box.dataset.option = name;
+    box.addEventListener("change", () => change(box.checked));
+    label.append(box, el("span", "", text));
+    over.append(label);
+    marks[name] = box;
+    if (on) change(true);
+    return label;
+  };
+  const toggle = (layer) => (on) => { if (on) layer.addTo(map); else layer.remove(); };
+  return { el, percent, panel, bounds, section, option, marks, toggle, draw, turned, coast, veil, held };
+}
