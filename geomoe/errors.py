@@ -48,5 +48,6 @@ class OutputError(GeomoeError, OSError):
 
 def one_line(error: BaseException, most: int = 200) -> str:
     """What another library's error says, in one line of at most ``most`` characters; else its type."""
-    text = " ".join(str(error).split())
+    text = "".join(letter if letter >= " " else " " for letter in str(error))  # no zero bytes on a terminal
+    text = " ".join(text.split())
     return (text if len(text) <= most else f"{text[: most - 4]} ...") or type(error).__name__

@@ -118,14 +118,21 @@ def _quietly(module: Any, args: Namespace) -> console.Result:  # noqa: ANN401 - 
 
 def _explain(error: Exception, *, debug: bool) -> tuple[str, int]:
     """What to say of an error in one line (or one a fault), and the exit status."""
+    text = _from_worker(str(error))
     if isinstance(error, GeomoeError):
-        return str(error), USAGE
+        return text, USAGE
     if isinstance(error, OSError) and error.errno in _OUTPUT_ERRNO:
         where = f"{error.filename}: " if error.filename else "output: "
         return f"{where}{os.strerror(error.errno or 0)}; give a folder with room that can be written", USAGE
-    text = " ".join(str(error).split())
+    text = " ".join(text.split())
     more = "" if debug else " (--debug shows the traceback)"
     return f"{type(error).__name__}: {text}{more}", FAILED
+
+
+def _from_worker(text: str) -> str:
+    """What an error says; torch hands over those of the processes that read images with a whole traceback."""
+    _, found, trace = text.partition("Original Traceback (most recent call last):")
+    return trace.rstrip().splitlines()[-1].partition(": ")[2] if found else text
 
 
 def _refuse(message: str, status: int = USAGE) -> int:

@@ -22,6 +22,14 @@ def positive_int(text: str) -> int:
     return int(text)
 
 
+def count_from_0(text: str) -> int:
+    """A whole number from 0."""
+    if not text.isdecimal():
+        msg = f"expected a whole number from 0; got {text!r}"
+        raise argparse.ArgumentTypeError(msg)
+    return int(text)
+
+
 class Parser(argparse.ArgumentParser):
     """An argparse parser that raises :class:`UsageError` in one line instead of printing its usage.
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from geomoe.cli.console import Result, rows, say
 from geomoe.cli.files import check_folder, no_empty_folders
-from geomoe.cli.parsing import Parser, positive_int
+from geomoe.cli.parsing import Parser, count_from_0, positive_int
 
 _DESCRIPTION = """\
 Classify images with a checkpoint. INPUT is an image, a folder, a table (.csv or .parquet with filename,
@@ -47,7 +47,11 @@ def parser() -> Parser:
     made.add_argument("--resume", action="store_true", help="go on with an interrupted prediction")
     made.add_argument("--batch-size", type=positive_int, metavar="N", default=64, help="images at once")
     made.add_argument(
-        "--num-workers", type=int, metavar="N", default=0, help="processes that read images (default: 0)"
+        "--num-workers",
+        type=count_from_0,
+        metavar="N",
+        default=0,
+        help="processes that read images (default: 0)",
     )
     made.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     return made

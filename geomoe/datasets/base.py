@@ -13,6 +13,7 @@ from geomoe.datasets.collate import Samples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
@@ -131,6 +132,10 @@ class LabelledImages(NonGeoDataset):
             DataError: the file is missing or unreadable; the message names it.
         """
         raise NotImplementedError
+
+    def absent_files(self) -> list[Path]:
+        """Image files that are not there, found without opening any; here: none is looked for."""
+        return []
 
     @property
     def image_key(self) -> str:

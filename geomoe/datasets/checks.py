@@ -120,7 +120,7 @@ def check(
         findings.append(Finding("fault", "images", f"have different numbers of bands: {_listed(shapes)}"))
     if unreadable:
         text = f"{len(unreadable)} of {looked_at} cannot be read; the first: {unreadable[0].problem}"
-        findings.append(Finding("warning", "images", text))
+        findings.append(Finding("fault", "images", text))
     some = next(iter(parts.values()))
     return Check(
         splits={name: _numbers(data) for name, data in parts.items()},

@@ -28,6 +28,7 @@ class Layout(NamedTuple):
         folders: names of its folder below the root, the usual one first; the root itself may be it.
         domains: name -> other names of its folder; spaces, case, ``_`` and ``-`` never matter.
         classes: how many were published.
+        images: how many were; of several editions each.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Layout(NamedTuple):
     folders: tuple[str, ...]
     domains: dict[str, tuple[str, ...]]
     classes: int
+    images: tuple[int, ...]
 
 
 class Listing(NamedTuple):
@@ -81,6 +83,7 @@ def scan(root: str | os.PathLike[str], layout: Layout) -> Listing:
         for kind, file in _images(found[domain], layout)
     ]
     classes = tuple(sorted({row[3] for row in rows}))
+    _check_classes(folder, classes)
     position = {kind: label for label, kind in enumerate(classes)}
     listing = Listing(
         folder=folder,
@@ -144,25 +147,62 @@ def _is_junk(name: str) -> bool:
     return name.startswith((".", "__"))
 
 
+def _check_classes(folder: Path, classes: tuple[str, ...]) -> None:
+    if len(classes) < 2:
+        msg = f"{folder}: expected folders of at least 2 classes; got {', '.join(classes)} alone"
+        raise DataError(f"{msg}; the copy is incomplete")
+    alike: dict[str, str] = {}
+    for name in classes:
+        other = alike.setdefault(_key(name), name)
+        if other != name:
+            raise DataError(f"{folder}: {other!r} and {name!r} are one class; give its folders one name")
+
+
 def _images(domain: Path, layout: Layout) -> list[tuple[str, str]]:
     """(class, path below the class) of every image of a domain, sorted."""
     found = []
+    others = [path.name for path in domain.iterdir() if not path.is_dir() and not _is_junk(path.name)]
     for kind in sorted(path.name for path in domain.iterdir() if path.is_dir() and not _is_junk(path.name)):
         for folder, inside, files in os.walk(domain / kind, followlinks=True):
-            inside[:] = sorted(name for name in inside if not _is_junk(name))
+            inside[:] = sorted(name for name in inside if not _is_junk(name) and not _is_circle(folder, name))
             below = Path(folder).relative_to(domain / kind)
-            found += [
-                (kind, (below / name).as_posix())
-                for name in sorted(files)
-                if name.lower().endswith(EXTENSIONS) and not _is_junk(name)
-            ]
+            names = [(below / name).as_posix() for name in sorted(files) if not _is_junk(name)]
+            found += [(kind, name) for name in names if name.lower().endswith(EXTENSIONS)]
+            others += [f"{kind}/{name}" for name in names if not name.lower().endswith(EXTENSIONS)]
     if not found:
         msg = f"{domain}: no images of {layout.title} below it; the copy is incomplete"
         raise DataError(msg)
+    for kind, name in found:
+        _check_name(domain, f"{kind}/{name}")
+    if others:
+        shown = ", ".join(sorted(others)[:3])
+        log.warning(
+            "%s: %d files in no class, or no images by their name, left out: %s", domain, len(others), shown
+        )
     return found
 
 
+def _check_name(domain: Path, name: str) -> None:
+    """The split follows the names, which therefore must be the same text everywhere."""
+    if any(letter < " " or "\ud800" <= letter <= "\udfff" for letter in name):
+        shown = ascii(f"{domain}/{name}")
+        raise DataError(f"{shown}: the name is not in UTF-8, or has control characters; rename it")
+
+
+def _is_circle(folder: str, name: str) -> bool:
+    """Whether a link leads back to a folder that it lies in, whose images would come again without end."""
+    path = os.path.join(folder, name)
+    circle = os.path.islink(path) and Path(folder).resolve().is_relative_to(Path(path).resolve())
+    if circle:
+        log.warning("%s: a link to a folder that it lies in, left out", path)
+    return circle
+
+
 def _tell(listing: Listing, layout: Layout) -> None:
+    if len(listing.files) not in layout.images:
+        known = " or ".join(map(str, layout.images))
+        text = "%s: %d images; %s has %s: is this a part of it?"
+        log.warning(text, listing.folder, len(listing.files), layout.title, known)
     if len(listing.classes) != layout.classes:
         log.warning(
             "%s: %d classes of the %d of %s",

@@ -34,6 +34,7 @@ LAYOUTS = {
             ("PACS", "pacs", "kfold"),
             {"art_painting": ("art", "A"), "cartoon": ("C",), "photo": ("P",), "sketch": ("S",)},
             7,
+            (9_991,),
         ),
         Layout(
             "officehome",
@@ -41,6 +42,7 @@ LAYOUTS = {
             ("office_home", "OfficeHome", "OfficeHomeDataset_10072016"),
             {"Art": ("A",), "Clipart": ("C",), "Product": ("P",), "Real World": ("R",)},
             65,
+            (15_588,),
         ),
         Layout(
             "terraincognita",
@@ -48,6 +50,7 @@ LAYOUTS = {
             ("terra_incognita", "TerraIncognita"),
             {f"location_{camera}": (f"L{camera}", camera) for camera in ("100", "38", "43", "46")},
             10,
+            (24_788, 24_330),  # of the papers, and of the archive of today
         ),
         Layout(
             "domainnet",
@@ -62,6 +65,7 @@ LAYOUTS = {
                 "sketch": (),
             },
             345,
+            (586_575, 596_006),  # without and with what DomainBed lists as duplicates
         ),
     )
 }

@@ -12,8 +12,8 @@ from geomoe.datasets.base import Columns, Grouping, LabelledImages
 from geomoe.datasets.download import check_hashes, found_or_fetched
 from geomoe.datasets.fmow_names import CATEGORIES, REGIONS, SOURCE_REGIONS, UNCOUNTED, YEARS
 from geomoe.datasets.fmow_splits import OFFICIAL, SPLITS, assign
-from geomoe.datasets.fmow_table import CSV_SPLITS, IMAGES, find_folder, read_table
-from geomoe.datasets.images import read_rgb
+from geomoe.datasets.fmow_table import CSV_SPLITS, IMAGES, METADATA, find_folder, read_table
+from geomoe.datasets.images import absent, read_rgb
 from geomoe.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -154,20 +154,25 @@ class FMoW(LabelledImages):
         if self.held_out is None:
             return assigned == SPLITS.index(split)
         unseen = domain == self.regions.index(self.held_out)
+        if not unseen.any():
+            raise DataError(f"{self.folder / METADATA}: no row is of {self.domain_by} {self.held_out}")
         if split == "held_out":
             return test & unseen
         found = assigned == SPLITS.index(split)
         return found & ~unseen if split in ("train", "val", "id_val") else found
 
     def _check_images(self, rows: NDArray[np.int64]) -> None:
-        """A copy that stopped half-way is told at once, not in the middle of an epoch."""
-        for row in rows[[0, -1]] if len(rows) else ():
-            if not self._path(row).is_file():
-                msg = (
-                    f"{self._path(row)}: no such image, and the table has it: the copy of FMoW is not "
-                    "complete; copy images/ again"
-                )
-                raise DataError(msg)
+        """Tables without their images are told at once."""
+        if len(rows) and not any(self._path(row).is_file() for row in rows[[0, len(rows) // 2, -1]]):
+            msg = (
+                f"{self._path(rows[0])}: no such image, and the table has it: the copy of FMoW is not "
+                "complete; copy images/ again"
+            )
+            raise DataError(msg)
+
+    def absent_files(self) -> list[Path]:
+        """Images of this split that are not there."""
+        return absent(self.folder / IMAGES, (self._path(row).name for row in self.rows))
 
     def _path(self, row: int) -> Path:
         return self.folder / IMAGES / f"rgb_img_{row}.png"

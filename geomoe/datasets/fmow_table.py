@@ -32,6 +32,8 @@ FOLDER = "fmow_v1.1"
 METADATA, MAPPING, IMAGES = "rgb_metadata.csv", "country_code_mapping.csv", "images"
 CSV_SPLITS = ("train", "val", "test", "seq")
 _COLUMNS = ("split", "category", "country_code", "timestamp", "lat", "lon")
+ROWS = 523_846  # of the whole table
+_FEW = 0.01  # share of rows whose country the mapping need not have
 
 
 class Table(NamedTuple):
@@ -107,11 +109,14 @@ def _read(folder: Path, stamps: tuple[tuple[int, int], ...]) -> Table:  # the st
     label = _positions(names, CATEGORIES, path, "category", label)[label]
     country, countries = _codes(columns, "country_code")
     regions = read_mapping(folder / MAPPING)
+    _tell_unknown(folder / MAPPING, country, [code not in regions for code in countries])
     region = np.array([REGIONS.index(regions.get(code, "Other")) for code in countries])[country]
     time = _times(columns, path)
     raw = np.stack([columns[name].to_numpy().astype(np.float64) for name in ("lon", "lat")], axis=1)
     lonlat, mended = mend(check_lonlat(raw, where=f"{path}: lon, lat").lonlat, country, countries)
     _tell(path, mended)
+    if len(split) != ROWS:
+        log.warning("%s: has %d rows, a part of the %d of WILDS' FMoW", path, len(split), ROWS)
     arrays = {"split": split, "label": label, "country": country, "region": region}
     arrays |= {"time": time, "lonlat": lonlat, "mended": mended}
     digest = hashlib.sha256(repr((countries, REGIONS, CATEGORIES)).encode())
@@ -133,6 +138,7 @@ def _parse(path: Path) -> Any:  # noqa: ANN401 - a pyarrow table
         include_columns=_COLUMNS, column_types=kinds, strings_can_be_null=False
     )
     try:
+        _refuse_doubles(path)
         try:
             return arrow_csv.read_csv(path, convert_options=convert).unify_dictionaries()
         except pa.ArrowInvalid:  # read again in one thread: only then does the error know the row
@@ -148,6 +154,15 @@ def _parse(path: Path) -> Any:  # noqa: ANN401 - a pyarrow table
         raise DataError(msg) from error
     finally:
         pa.default_memory_pool().release_unused()
+
+
+def _refuse_doubles(path: Path) -> None:
+    """Of two columns of one name the parser would take the last, without a word."""
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        header = next(csv.reader(file), [])
+    for name in _COLUMNS:
+        if header.count(name) > 1:
+            raise DataError(f"{path}: has several columns {name}; copy the file again")
 
 
 def _codes(columns: Any, name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:  # noqa: ANN401
@@ -208,12 +223,26 @@ def read_mapping(path: Path) -> dict[str, str]:
     if missing:
         msg = f"{path}: no column {', '.join(missing)}; has {', '.join(names) or 'none'}"
         raise DataError(msg)
-    found = {row["alpha-3"]: (row["region"] or "").strip() or "Other" for row in rows}
-    for code, region in found.items():
+    found: dict[str, str] = {}
+    for row in rows:
+        code, region = row["alpha-3"], (row["region"] or "").strip() or "Other"
         if region not in REGIONS:
             msg = f"{path}: region: expected one of {', '.join(REGIONS)} or nothing; {code} has {region!r}"
             raise DataError(msg)
+        if found.setdefault(code, region) != region:
+            raise DataError(
+                f"{path}: {code} comes twice, in {found[code]} and in {region}; keep the right one"
+            )
     return found
+
+
+def _tell_unknown(path: Path, country: NDArray[np.int64], unknown: list[bool]) -> None:
+    """A mapping that was cut off makes whole countries Other: more than a few rows are no accident."""
+    rows = np.array(unknown, dtype=bool)[country]
+    if rows.any():
+        level = logging.WARNING if rows.mean() > _FEW else logging.INFO
+        text = "%s: does not have the countries of %d of %d rows (%d codes), which are of region Other"
+        log.log(level, text, path, rows.sum(), len(rows), sum(unknown))
 
 
 def _tell(path: Path, mended: NDArray[np.int8]) -> None:

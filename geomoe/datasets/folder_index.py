@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from geomoe.datasets.base import Columns
+from geomoe.datasets.folder_doubts import doubts
 from geomoe.datasets.folder_scan import Scan, describe, places_of, scan
 from geomoe.datasets.folder_split import made_split, make_blocks, read_split, write_split
 from geomoe.datasets.folder_table import Skip, read_table
@@ -118,6 +119,8 @@ def make_index(
         split, block = _kept_split(table.filename, lonlat, kind, split_seed, files)
     else:
         split, block = _given_split(table.split, where), make_blocks(lonlat, table.filename).name
+    for doubt in doubts(classes, label, split):
+        log.warning("%s: %s", where, doubt)
     countries, country = ((), None) if table.country is None else _codes(table.country)
     places = np.round(lonlat, 6)  # another version of PROJ may differ in the last digits
     facts = [table.filename, table.label, domain, split, places, found.size, bands]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -12,7 +13,7 @@ import pandas as pd
 from geomoe.coords import great_circle_km
 from geomoe.datasets.folder_table import Skip, Table, refuse_many
 from geomoe.datasets.raster import Header, read_header
-from geomoe.errors import DataError
+from geomoe.errors import DataError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,6 +27,7 @@ log = logging.getLogger(__name__)
 
 FILE = "images.parquet"
 _TELL = 10.0  # seconds between messages
+_KEEP = 120.0  # seconds between two times that what was looked at is written
 FAR_KM = 100.0  # a table's place is doubted when the image's own georeference lies farther off
 
 
@@ -58,6 +60,8 @@ class Scan(NamedTuple):
 def scan(table: Table, root: Path, files: SideFiles, bands: tuple[int, ...], where: Path) -> Scan:
     """Look at the header of every image; those of an earlier time are looked at again when they changed.
 
+    Stopped in the middle, even by a kill, it goes on about where it was.
+
     Args:
         table: the rows.
         root: folder that file names are relative to.
@@ -68,30 +72,55 @@ def scan(table: Table, root: Path, files: SideFiles, bands: tuple[int, ...], whe
     Raises:
         DataError: too many images that are missing, unreadable or of another band count.
     """
-    earlier = _earlier(files)
-    rows, skipped, new = [], [], 0
-    started = told = time.monotonic()
-    for number, name in enumerate(table.filename.tolist()):
-        size, changed = _stat(root / name)
-        old = earlier.get(name)
-        if old is not None and old[:2] == (size, changed):
-            rows.append((name, *old))
-        else:
-            new += 1
-            rows.append((name, size, changed, *_look(root / name)))
-        if time.monotonic() - told > _TELL:
-            told = time.monotonic()
-            log.info("looking at images: %d of %d", number + 1, len(table.filename))
-    if new and time.monotonic() - started > _TELL:
-        log.info("looked at %d images in %.0f s; the next run does not", new, time.monotonic() - started)
+    rows = _look_at_all(table.filename.tolist(), root, files)
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
-    if new:
-        files.write(FILE, lambda path: frame.to_parquet(path, index=False))
     bad = (frame["error"] != "").to_numpy()
     skipped = [Skip(int(table.row[i]), rows[i][0], rows[i][-1]) for i in np.flatnonzero(bad).tolist()]
     kept = table.keep(~bad, skipped)
     refuse_many(kept.skipped, kept.total, where)
     return _same_bands(_scan(kept, frame[~bad]), frame[~bad], bands, where)
+
+
+def _look_at_all(names: list[str], root: Path, files: SideFiles) -> list[tuple[Any, ...]]:
+    """A row of _COLUMNS for each name; what was looked at is kept now and then, and when it is stopped."""
+    earlier = _earlier(files)
+    rows: list[tuple[Any, ...]] = []
+    new, begun = 0, time.monotonic()
+    told = kept = begun
+    try:
+        for name in names:
+            size, changed = _stat(root / name)
+            old = earlier.get(name)
+            if old is None or old[:2] != (size, changed):
+                new += 1
+                old = (size, changed, *_look(root / name))
+            rows.append((name, *old))
+            now = time.monotonic()
+            if now - told > _TELL:
+                told = now
+                left = (now - begun) / len(rows) * (len(names) - len(rows))
+                log.info("looking at images: %d of %d, %.0f s left", len(rows), len(names), left)
+            if now - kept > _KEEP:
+                _keep(files, rows, earlier)
+                kept = time.monotonic()
+    except BaseException:  # Ctrl-C above all: the next run goes on here
+        if new:
+            with contextlib.suppress(OutputError):  # what stopped it is the error to tell
+                _keep(files, rows, earlier)
+        raise
+    if new and time.monotonic() - begun > _TELL:
+        log.info("looked at %d images in %.0f s; the next run does not", new, time.monotonic() - begun)
+    if new:
+        _keep(files, rows, {})
+    return rows
+
+
+def _keep(files: SideFiles, rows: list[tuple[Any, ...]], earlier: dict[str, tuple[Any, ...]]) -> None:
+    """Write what is known by now: what was looked at, and what an earlier run knew of the others."""
+    seen = {row[0] for row in rows}
+    others = [(name, *row) for name, row in earlier.items() if name not in seen]
+    frame = pd.DataFrame([*rows, *others], columns=list(_COLUMNS))
+    files.write(FILE, lambda path: frame.to_parquet(path, index=False))
 
 
 _COLUMNS = (
@@ -114,7 +143,7 @@ def _earlier(files: SideFiles) -> dict[str, tuple[Any, ...]]:
 def _stat(path: Path) -> tuple[int, int]:
     try:
         found = path.stat()
-    except OSError:
+    except (OSError, ValueError):
         return -1, -1
     return found.st_size, found.st_mtime_ns
 
@@ -201,24 +230,40 @@ def places_of(found: Scan, where: Path) -> NDArray[np.float64]:
             if wrong:
                 log.warning("%s: %d of %d images have a georeference, but %s", where, wrong, count, reason)
         return own
-    both = ~np.isnan(given[:, 0]) & ~np.isnan(own[:, 0])
-    if both.any():
-        far = great_circle_km(given[both], own[both]) > FAR_KM
-        swapped = _near(given[both][:, ::-1], own[both])
-        rows = np.flatnonzero(both)
-        if far.any() and swapped[far].mean() > 0.5:
-            row = int(rows[far & swapped][0])
-            (lon, lat), (x, y) = given[row], own[row]
-            name = found.table.filename[row]
-            msg = (
-                f"{where}: the columns lon and lat look swapped: {name} has lon={lon:g}, lat={lat:g}, and "
-                f"its own georeference says lon={x:g}, lat={y:g} ({int(far.sum())} such rows)"
-            )
-            raise DataError(msg)
-        if far.any():
-            text = "%s: %d of %d places lie more than %g km from the image's own georeference; first: %s"
-            log.warning(text, where, int(far.sum()), count, FAR_KM, found.table.filename[rows[far][0]])
+    far = refuse_swapped(given, own, found.table.filename, where)
+    if far.any():
+        text = "%s: %d of %d places lie more than %g km from the image's own georeference; first: %s"
+        log.warning(text, where, int(far.sum()), count, FAR_KM, found.table.filename[far][0])
     return given
+
+
+def refuse_swapped(
+    given: NDArray[np.float64], own: NDArray[np.float64], filename: NDArray[Any], where: Path
+) -> NDArray[np.bool_]:
+    """(N,) which places lie far from where the images say; no swap of lon and lat brings most of them near.
+
+    Args:
+        given: (N, 2) degrees of a table; NaN where unknown.
+        own: (N, 2) degrees of the images' own georeference; NaN where they have none.
+        filename: (N,) names.
+        where: the table, for errors.
+
+    Raises:
+        DataError: the table's places are those of the images with lon and lat swapped.
+    """
+    far = np.zeros(len(given), dtype=bool)
+    both = ~np.isnan(given[:, 0]) & ~np.isnan(own[:, 0])
+    far[both] = great_circle_km(given[both], own[both]) > FAR_KM
+    swapped = _near(given[far][:, ::-1], own[far])
+    if len(swapped) and swapped.mean() > 0.5:
+        row = int(np.flatnonzero(far)[swapped][0])
+        (lon, lat), (x, y) = given[row], own[row]
+        msg = (
+            f"{where}: the columns lon and lat look swapped: {filename[row]} has lon={lon:g}, lat={lat:g}, "
+            f"and its own georeference says lon={x:g}, lat={y:g} ({len(swapped)} such rows)"
+        )
+        raise DataError(msg)
+    return far
 
 
 def _near(swapped: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from geomoe.datasets.raster import PICTURES, as_bands, open_raster, read_pixels
-from geomoe.errors import DataError
+from geomoe.errors import DataError, InputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILE = "statistics.json"
+_TELL = 10.0  # seconds between messages
 MOST = 5000  # images that are read; of more, a random sample with a fixed seed
 
 
@@ -69,7 +71,10 @@ def measure(
     chosen = np.arange(len(filename))
     if len(chosen) > MOST:
         chosen = np.sort(np.random.default_rng(0).choice(len(filename), MOST, replace=False))
-    found = compute((root / filename[number] for number in chosen), bands, count)
+    try:
+        found = compute((root / filename[number] for number in chosen), bands, count)
+    except InputError as error:
+        raise DataError(f"{root}: {error}") from error
     if found.problems:  # not kept: they are to be mended
         text = "statistics: %d of %d training images cannot be read; the first: %s"
         log.warning(text, len(found.problems), len(chosen), found.problems[0])
@@ -84,11 +89,15 @@ def compute(paths: Any, bands: tuple[int, ...], count: int) -> Statistics:  # no
     """Mean and standard deviation over every pixel that holds data, in float64 and one pass.
 
     Raises:
-        DataError: no image can be read, or a band holds no data at all.
+        DataError: no image can be read.
+        InputError: a band holds no data at all.
     """
     number, mean, spread = np.zeros(count), np.zeros(count), np.zeros(count)
-    images, problems = 0, []
+    images, problems, told = 0, [], time.monotonic()
     for path in paths:
+        if time.monotonic() - told > _TELL:
+            told = time.monotonic()
+            log.info("statistics of the bands: %d images by now", images)
         try:
             with open_raster(path) as source:
                 picture = source.driver in PICTURES
@@ -111,6 +120,6 @@ def compute(paths: Any, bands: tuple[int, ...], count: int) -> Statistics:  # no
         raise DataError(problems[0])
     if (number == 0).any():
         empty = ", ".join(str(band + 1) for band in np.flatnonzero(number == 0))
-        raise DataError(f"band {empty} holds no data in any training image; leave it out with data.bands")
+        raise InputError(f"band {empty} holds no data in any training image; leave it out with data.bands")
     std = np.sqrt(spread / number)
     return Statistics(mean, np.where(std > 0, std, 1.0), images, tuple(problems))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import posixpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import geopandas
@@ -10,26 +11,30 @@ import numpy as np
 import pandas as pd
 
 from geomoe.coords import wrap_lon
-from geomoe.datasets.tables import lonlat_of_geometry, numbers_of, read_frame, text_of
-from geomoe.errors import DataError
+from geomoe.datasets.tables import lonlat_of_geometry, numbers_of, read_sheet, separator_hint, text_of
+from geomoe.errors import DataError, one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from geomoe.datasets.tables import Sheet
 
 SUFFIXES = (".csv", ".parquet")
 #: Other names under which columns are found, in any case.
 ALIASES = {"lon": ("lon", "longitude", "lng"), "lat": ("lat", "latitude")}
 COUNTRY = ("country_code", "iso_a3", "iso_a2", "country")  # columns that may hold country codes, best first
+_OWN = frozenset(("filename", "label", "domain", "split", "timestamp", *COUNTRY))
+_PLACES = frozenset(alias for names in ALIASES.values() for alias in names)
 
 
 class Skip(NamedTuple):
     """A row or image that is left out.
 
     Attributes:
-        row: of the table, counted from 1 after the header; 0: not known.
+        row: of the table, counted from 1 after the header, empty lines left out; 0: of no table.
         filename: as given.
         reason: in a few words.
     """
@@ -43,7 +48,7 @@ class Table(NamedTuple):
     """The rows that can be used, in their order; arrays of N.
 
     Attributes:
-        filename: (N,) text, as given.
+        filename: (N,) text, as given; with ``/`` between folders, also where Windows wrote the table.
         lonlat: (N, 2) float64 degrees, NaN where empty; None: the table has no such columns.
         label, domain, split: (N,) text, empty where the cell is; None: no such column.
         country: (N,) text, the same, from the first column of COUNTRY that is there.
@@ -111,20 +116,17 @@ def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None)
         DataError: no such file or column, a wrong type, the same image twice with different labels or
             splits, or too many rows that cannot be used.
     """
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path}: expected a table that ends in {' or '.join(SUFFIXES)}")
-    broken: list[tuple[int, str]] = []
-    frame = read_frame(path, broken)
-    frame = frame.rename(columns=lambda name: str(name).strip())
-    if not len(frame):
-        raise DataError(f"{path}: has no rows under its header")
-    reader = _Reader(frame, path)
+    sheet = read_sheet(path, lambda name: name in _OWN or name == domain_by or name.lower() in _PLACES)
+    reader = _Reader(sheet, path)
     reader.need("filename")
     if labels:
         reader.need("label")
     if domain_by is not None:
         reader.need(domain_by)
-    filename, empty = text_of(frame["filename"])
+    filename, empty = text_of(reader.frame["filename"])
+    filename = _slashes(filename)
     reader.fault(empty, "the cell filename is empty")
     table = Table(
         filename,
@@ -132,15 +134,17 @@ def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None)
         reader.text("label", required=labels),
         reader.text(domain_by or "domain"),
         reader.text("split", required=True),
-        next((reader.text(name) for name in COUNTRY if name in frame.columns), None),
+        next((reader.text(name) for name in COUNTRY if name in reader.names), None),
         reader.times(),
-        np.arange(1, len(frame) + 1),
-        [Skip(row, "", reason) for row, reason in broken],
-        len(frame) + len(broken),
+        sheet.row,
+        [Skip(row, "", reason) for row, reason in sheet.broken],
+        len(sheet.row) + len(sheet.broken),
     )
-    _refuse_contradictions(table, path)
-    again = pd.Series(filename).duplicated().to_numpy(dtype=bool) & ~empty
-    reader.fault(again, "the image is listed twice")
+    if not table.total:
+        raise DataError(f"{path}: has no rows under its header")
+    same = pd.Series(_normal(filename))
+    _refuse_contradictions(table, same, path)
+    reader.fault(same.duplicated().to_numpy(dtype=bool) & ~empty, "the image is listed twice")
     table = reader.without_faults(table)
     refuse_many(table.skipped, table.total, path)
     if labels:
@@ -148,39 +152,57 @@ def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None)
     return table
 
 
+def _slashes(filename: NDArray[Any]) -> NDArray[Any]:
+    """Names with ``/`` between folders, also where they come from Windows."""
+    return _each(filename, lambda name: "\\" in name, lambda name: name.replace("\\", "/"))
+
+
+def _normal(filename: NDArray[Any]) -> NDArray[Any]:
+    """One name for each file: ``a/../b.tif`` and ``./b.tif`` are ``b.tif``."""
+    return _each(filename, lambda name: "./" in name or "//" in name, posixpath.normpath)
+
+
+def _each(names: NDArray[Any], chosen: Callable[[str], bool], change: Callable[[str], str]) -> NDArray[Any]:
+    changed = names.copy()
+    for row in [row for row, name in enumerate(names) if chosen(name)]:
+        changed[row] = change(names[row])
+    return changed
+
+
 class _Reader:
     """Columns of one frame; the first fault of each row is kept."""
 
-    def __init__(self, frame: pd.DataFrame, path: Path) -> None:
-        self.frame, self.path = frame, path
+    def __init__(self, sheet: Sheet, path: Path) -> None:
+        self.frame, self.names, self.path = sheet.frame, sheet.names, path
         self.reasons: dict[int, str] = {}
 
     def need(self, name: str) -> None:
-        columns = [str(column) for column in self.frame.columns]
+        columns = self.names
         if name in columns:
             if columns.count(name) > 1 or f"{name}.1" in columns:  # pandas gives the second one a number
                 raise DataError(f"{self.path}: has several columns {name}; keep one")
             return
         lower = {column.lower(): column for column in columns}
         near = difflib.get_close_matches(name, lower, n=1, cutoff=0.6)
-        hint = f"; rename {lower[near[0]]}?" if near else ""
+        hint = separator_hint(columns) or (f"; rename {lower[near[0]]}?" if near else "")
         raise DataError(f"{self.path}: no column {name} (columns: {', '.join(columns)}){hint}")
 
     def fault(self, wrong: NDArray[np.bool_], reason: str, values: Any = None) -> None:  # noqa: ANN401
         for row in np.flatnonzero(wrong).tolist():
-            what = reason if values is None else f"{reason}: {values[row]}"
+            what = reason if values is None else f"{reason}: {one_line(ValueError(values[row]), 60)}"
             self.reasons.setdefault(row, what)
 
     def text(self, name: str, *, required: bool = False) -> NDArray[Any] | None:
-        if name not in self.frame.columns:
+        if name not in self.names:
             return None
+        self.need(name)
         text, empty = text_of(self.frame[name])
         if required:
-            self.fault(empty, f"the cell {name} is empty")
+            self.fault(empty, f"the cell {name} is empty, nan or None")
         return text
 
     def _named(self, name: str) -> str | None:
-        found = [column for column in self.frame.columns if str(column).lower() in ALIASES[name]]
+        found = [column for column in self.names if column.lower() in ALIASES[name]]
         if len(found) > 1:
             raise DataError(f"{self.path}: columns {' and '.join(found)} both name the {name}; keep one")
         return found[0] if found else None
@@ -220,19 +242,18 @@ class _Reader:
         self.fault(
             stamps.isna().to_numpy() & ~empty, "timestamp is not ISO 8601 (2021-05-31T10:15:00Z)", text
         )
-        seconds = (stamps - pd.Timestamp(0, tz="UTC")) // pd.Timedelta(microseconds=1) / 1e6
-        return np.asarray(seconds, dtype=np.float64)
+        whole = stamps.dt.tz_localize(None).to_numpy().astype("datetime64[us]")  # years beyond 2262 too
+        return np.where(np.isnat(whole), np.nan, whole.astype(np.int64) / 1e6)
 
     def without_faults(self, table: Table) -> Table:
         chosen = np.ones(len(table.filename), dtype=bool)
         chosen[list(self.reasons)] = False
-        names = table.filename
-        skipped = [Skip(row + 1, str(names[row]), why) for row, why in sorted(self.reasons.items())]
+        names, row = table.filename, table.row
+        skipped = [Skip(int(row[k]), str(names[k]), why) for k, why in sorted(self.reasons.items())]
         return table.keep(chosen, skipped)
 
 
-def _refuse_contradictions(table: Table, path: Path) -> None:
-    names = pd.Series(table.filename)
+def _refuse_contradictions(table: Table, names: pd.Series, path: Path) -> None:
     twice = names.duplicated(keep=False) & (names != "")
     if not twice.any():
         return

@@ -120,5 +120,7 @@ def _check(path: Path, pixels: NDArray[np.uint8], digit: NDArray[np.uint8]) -> N
         raise DataError(f"{path}: images of {SIDE} x {SIDE} pixels are expected; got {pixels.shape[1:]}")
     if len(pixels) != len(digit):
         raise DataError(f"{path}: has {len(pixels)} images, and its file of labels {len(digit)}")
-    if len(digit) and digit.max() > 9:
+    if not len(digit):
+        raise DataError(f"{path}: has no images; copy it again")
+    if digit.max() > 9:
         raise DataError(f"{path}: labels are digits 0 to 9; its file of labels has {digit.max()}")

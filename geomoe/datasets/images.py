@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image, UnidentifiedImageError
 from geomoe.errors import DataError, one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from torch import Tensor
@@ -19,21 +21,40 @@ if TYPE_CHECKING:
 def read_rgb(path: Path) -> Tensor:
     """Read a picture (JPEG, PNG, ...) as (3, H, W) uint8, whatever its colour mode; the file is closed.
 
+    Pixels lie as they are stored: a camera's note on how it was held (EXIF orientation) is not followed.
+
     Raises:
-        DataError: the file is missing, empty, cut off or not a picture.
+        DataError: the file is missing, empty, cut off, not a picture, or has more than 8 bits.
     """
     try:
         with Image.open(path) as image:
-            pixels = np.array(image.convert("RGB"))  # a copy: torch wants memory that it may write to
+            pixels = np.array(_rgb(image, path))  # a copy: torch wants memory that it may write to
+    except DataError:
+        raise
     except UnidentifiedImageError as error:
         size = path.stat().st_size
         what = "not a picture" if size else "an empty file"
         msg = f"{path}: {what} ({size:,} bytes); copy it again"
         raise DataError(msg) from error
     except FileNotFoundError as error:
-        msg = f"{path}: no such image; the table lists it, so the copy of the data set is incomplete"
+        msg = f"{path}: no such image; the copy of the data set is incomplete, copy it again"
         raise DataError(msg) from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         msg = f"{path}: cannot read the image ({one_line(error)}); copy it again"
         raise DataError(msg) from error
     return torch.from_numpy(pixels.transpose(2, 0, 1))
+
+
+def _rgb(image: Image.Image, path: Path) -> Image.Image:
+    """Pillow cuts a grey picture of 16 bits off at 255; here it is darkened, as Pillow does in colour."""
+    if image.mode == "F" or image.mode.startswith("I"):
+        if image.format != "PNG":  # of a TIFF nobody knows which number is white
+            raise DataError(f"{path}: has more than 8 bits (mode {image.mode}); save it with 8")
+        image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8))
+    return image.convert("RGB")
+
+
+def absent(folder: Path, names: Iterable[str]) -> list[Path]:
+    """Which of these files a folder does not have; it is listed once, which is quick for half a million."""
+    there = set(os.listdir(folder))
+    return [folder / name for name in names if name not in there and not (folder / name).is_file()]

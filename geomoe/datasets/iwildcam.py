@@ -11,7 +11,7 @@ import numpy as np
 
 from geomoe.datasets.base import Columns, LabelledImages
 from geomoe.datasets.download import check_hashes, found_or_fetched
-from geomoe.datasets.images import read_rgb
+from geomoe.datasets.images import absent, read_rgb
 from geomoe.datasets.iwildcam_table import SPLITS, read_places, read_table
 from geomoe.datasets.module import ImageDataModule
 from geomoe.errors import ConfigError, DatasetNotFoundError
@@ -128,6 +128,10 @@ class IWildCam(LabelledImages):
         """
         return read_rgb(self.folder / "train" / str(self.filenames[index]))
 
+    def absent_files(self) -> list[Path]:
+        """Pictures of this split that are not there."""
+        return absent(self.folder / "train", map(str, self.filenames))
+
     def _tell(self) -> None:
         known, camera = ~np.isnan(self.places[:, 0]), np.unique(self.domains)
         log.info(
@@ -182,8 +186,11 @@ def find_folder(root: str | os.PathLike[str]) -> Path:
     for folder in folders:
         if not (folder / "metadata.csv").is_file():
             continue
-        for missing in ("categories.csv", "train"):
-            if not (folder / missing).exists():
+        for missing, there in (
+            ("categories.csv", (folder / "categories.csv").is_file()),
+            ("train", (folder / "train").is_dir()),
+        ):
+            if not there:
                 msg = f"iwildcam: {folder} has metadata.csv but no {missing}: an incomplete copy; {advice}"
                 raise DatasetNotFoundError(msg)
         return folder

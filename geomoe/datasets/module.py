@@ -16,7 +16,7 @@ from geomoe.datasets.grouped import grouped_sampler
 from geomoe.datasets.image_cache import use_cache
 from geomoe.datasets.places import thin_places
 from geomoe.datasets.sampler import EpochSampler
-from geomoe.errors import ConfigError
+from geomoe.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import os
@@ -84,6 +84,7 @@ class ImageDataModule(NonGeoDataModule):
         self.options = options
         self.augment, self.seed = augment, seed
         self._parts: dict[str, LabelledImages] = {}
+        self._looked_over: set[str] = set()
 
     def open(self, split: str) -> LabelledImages:
         """Open one split: train, val, test, held_out, and those that the data set has besides.
@@ -118,15 +119,35 @@ class ImageDataModule(NonGeoDataModule):
         self.dataset("test")
 
     def setup(self, stage: str) -> None:
-        """Open the splits that a stage needs: fit, validate, test or predict."""
+        """Open the splits that a stage needs: fit, validate, test or predict.
+
+        Raises:
+            DataError: a split that training needs has no samples, or images that are not there.
+        """
         if stage == "fit":
-            self.train_dataset = self.dataset("train")
+            self.train_dataset = self._whole("train")
+            self._whole("val")
         if stage in ("fit", "validate"):
             self.val_dataset = self.dataset("val")
         if stage == "test":
             self.test_dataset = self.dataset("test")
         if stage == "predict":
             self.predict_dataset = self.dataset("test")
+
+    def _whole(self, split: str) -> LabelledImages:
+        """A split that lacks nothing, which is told before the first step, not in the middle of an epoch."""
+        data = self.dataset(split)
+        if split in self._looked_over:
+            return data
+        if not len(data):
+            msg = f"{self.name}: split {split} has no samples; is the table, or the protocol, the right one?"
+            raise DataError(msg)
+        gone = data.absent_files() if data.cached is None else []
+        if gone:
+            msg = f"{gone[0]}: no such image, the first of {len(gone)} missing of the {len(data)} of split"
+            raise DataError(f"{msg} {split}; the copy of {self.name} is not complete: copy its images again")
+        self._looked_over.add(split)
+        return data
 
     def info(self) -> dict[str, Any]:
         """Plain facts for checkpoints and run.json: what a model of this data must know."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -20,7 +21,6 @@ from geomoe.coords import wrap_lon
 from geomoe.errors import DataError, one_line
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
@@ -66,7 +66,7 @@ def open_raster(path: str | os.PathLike[str]) -> Iterator[Any]:
         DataError: missing, empty, truncated or no image; the message names the file.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # unlike Path's, it takes names that no system would
         raise DataError(f"{path}: no such image")
     if path.stat().st_size == 0:
         raise DataError(f"{path}: the image is empty (0 bytes)")
@@ -85,11 +85,23 @@ def open_raster(path: str | os.PathLike[str]) -> Iterator[Any]:
 def _refuse_half(source: Any, path: Path) -> None:  # noqa: ANN401 - an open rasterio data set
     """Refuse a half-copied picture: GDAL reads the missing part of a PNG as zeros, without a word."""
     end = _ENDS.get(source.driver)
-    if end is not None:
-        with path.open("rb") as file:
-            file.seek(-min(4096, path.stat().st_size), 2)
-            if end not in file.read():
-                raise DataError(f"{path}: the image is truncated; copy it again")
+    if end is None:
+        return
+    with path.open("rb") as file:
+        file.seek(-min(4096, path.stat().st_size), 2)
+        if end in file.read():
+            return
+    # phones hang films behind their pictures: is the picture whole that comes before something else?
+    if source.driver == "PNG":
+        whole = end in path.read_bytes()
+    else:
+        try:
+            source.read(1)
+            whole = True
+        except (RasterioError, OSError):
+            whole = False
+    if not whole:
+        raise DataError(f"{path}: the image is truncated; copy it again")
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:
@@ -111,7 +123,7 @@ def read_header(path: str | os.PathLike[str]) -> Header:
         picture, palette = source.driver in PICTURES, _palette(source)
         bands = 3 if palette else len(data)
         size, dtype = (source.height, source.width), np.result_type(*source.dtypes)
-        more = {"alpha": len(data) < source.count, "gaps": _may_have_gaps(source, dtype)}
+        more = {"alpha": ColorInterp.alpha in source.colorinterp, "gaps": _may_have_gaps(source, dtype)}
         return Header(bands, *size, dtype.name, picture, *lonlat, unknown, **more)
 
 
@@ -123,11 +135,20 @@ def _may_have_gaps(source: Any, dtype: np.dtype[Any]) -> bool:  # noqa: ANN401 -
 
 
 def data_bands(source: Any) -> list[int]:  # noqa: ANN401 - an open rasterio data set
-    """Numbers of the bands that are not a mask of transparency, counted from 1."""
+    """Numbers of the bands that are not a mask of transparency, counted from 1; of a film its first frame."""
     numbers = range(1, source.count + 1)
+    if source.driver == "GIF":
+        return [1]
     return [
         number for number, kind in zip(numbers, source.colorinterp, strict=True) if kind != ColorInterp.alpha
     ]
+
+
+def georeference(source: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """Transform of an open raster, by its control points where it has no other, and CRS; None without one."""
+    if source.transform.is_identity and source.gcps[0]:
+        return from_gcps(source.gcps[0]), source.gcps[1]
+    return source.transform, source.crs
 
 
 def place_of(source: Any, column: float, row: float) -> tuple[tuple[float, float], str]:  # noqa: ANN401
@@ -139,9 +160,7 @@ def place_of(source: Any, column: float, row: float) -> tuple[tuple[float, float
         row: pixels from its upper edge.
     """
     nowhere = (float("nan"), float("nan"))
-    transform, crs = source.transform, source.crs
-    if transform.is_identity and source.gcps[0]:
-        transform, crs = from_gcps(source.gcps[0]), source.gcps[1]
+    transform, crs = georeference(source)
     if transform.is_identity:
         return nowhere, "no georeference"
     if crs is None:
@@ -187,11 +206,11 @@ def read_pixels(
         min(top + height, source.height) - max(top, 0),
     )
     values = source.read(chosen, window=inner).astype(np.float32)
+    masked = _masked(source, chosen, inner)
     if not bands and _palette(source):
-        values = _colours(source, values[0])
-    else:
-        values[_masked(source, chosen, inner)] = np.nan
-    values[~np.isfinite(values)] = np.nan
+        values, masked = _colours(source, values[0]), np.repeat(masked, 3, axis=0)
+    values *= _brightness(source)
+    values[masked | ~np.isfinite(values)] = np.nan
     if values.shape[1:] != (height, width):
         whole = np.full((len(values), height, width), np.nan, dtype=np.float32)
         row, column = max(-top, 0), max(-left, 0)
@@ -213,14 +232,21 @@ def _masked(source: Any, chosen: list[int], window: Window) -> NDArray[np.bool_]
 
 
 def _palette(source: Any) -> bool:  # noqa: ANN401
-    return source.count == 1 and source.colorinterp[0] == ColorInterp.palette
+    return source.colorinterp[0] == ColorInterp.palette and (source.count == 1 or source.driver == "GIF")
 
 
 def _colours(source: Any, numbers: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: ANN401
-    table = np.full((256, 4), np.nan, dtype=np.float32)
+    table = np.full((65536 if source.dtypes[0] == "uint16" else 256, 4), np.nan, dtype=np.float32)
     for number, colour in source.colormap(1).items():
         table[number] = colour
     return table[numbers.astype(np.int64), :3].transpose(2, 0, 1).copy()
+
+
+def _brightness(source: Any) -> float:  # noqa: ANN401
+    """What brings a grey picture of 1, 2 or 4 bits to 0..255, as every viewer shows it."""
+    bits = int(source.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
+    scaled = source.driver in PICTURES and bits < 8 and not _palette(source)
+    return 255 / (2**bits - 1) if scaled else 1.0
 
 
 def as_bands(values: NDArray[np.float32], count: int, picture: bool, where: str) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geomoe.files import whole_file
+from geomoe.inference.journal import GO_ON
 from geomoe.inference.nearest import TrainingPlaces
 
 if TYPE_CHECKING:
@@ -87,7 +88,7 @@ def write_answers(items: Sequence[Item], journal: Journal, layout: Layout, outpu
         OutputError: the file cannot be written.
     """
     writer = {".csv": _write_csv, ".parquet": _write_parquet, ".geojson": _write_geojson}
-    with whole_file(output) as scratch:
+    with whole_file(output, GO_ON) as scratch:
         writer[output.suffix.lower()](scratch, layout, layout.rows(items, journal))
 
 

@@ -13,12 +13,13 @@ import torch
 from torch.utils.data import DataLoader
 
 from geomoe.datasets.folder_table import Skip
+from geomoe.datasets.raster import MOST_PIXELS
 from geomoe.errors import DataError, InputError
 from geomoe.files import whole_file
 from geomoe.inference.answers import Layout, write_answers
 from geomoe.inference.inputs import Images, Item, Loaded, collect, make_tiling
-from geomoe.inference.journal import Journal
-from geomoe.inference.scene import open_scene, write_scene
+from geomoe.inference.journal import GO_ON, Journal
+from geomoe.inference.scene import open_scene, scores_path, write_scene
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -87,10 +88,11 @@ def predict_files(
         OutputError: the output cannot be written.
     """
     as_scene = output.suffix.lower() in SCENES
-    if not as_scene and output.suffix.lower() not in TABLES:
-        raise InputError(f"{output}: expected a file that ends in {', '.join((*TABLES, '.tif'))}")
-    if output.resolve() in {path.resolve() for path in inputs}:
-        raise InputError(f"{output}: would overwrite an input; give another --output")
+    _check_output(output, inputs, as_scene)
+    if tile and tile**2 > MOST_PIXELS:
+        raise InputError(
+            f"tile: {tile} x {tile} pixels are too many at once; give up to {MOST_PIXELS**0.5:.0f}"
+        )
     scene = open_scene(inputs) if as_scene else None
     tiling = make_tiling(tile or _source_pixels(predictor), overlap) if tile or as_scene else None
     items, skipped = collect(inputs, data_root, tiling)
@@ -116,6 +118,18 @@ def predict_files(
     return Summary(files, counts["predicted"], found, counts["empty"], counts["unknown"], resumed)
 
 
+def _check_output(output: Path, inputs: Sequence[Path], as_scene: bool) -> None:
+    """Refuse, before any work, what could not be written, or only over an input."""
+    if not as_scene and output.suffix.lower() not in TABLES:
+        raise InputError(f"{output}: expected a file that ends in {', '.join((*TABLES, '.tif'))}")
+    given = {path.resolve() for path in inputs}
+    for path in (output, _list_of_skipped(output), *((scores_path(output),) if as_scene else ())):
+        if path.is_dir():
+            raise InputError(f"{path}: is a folder; give a file as --output")
+        if path.resolve() in given:
+            raise InputError(f"{path}: would overwrite an input; give another --output")
+
+
 def _source_pixels(predictor: Predictor) -> int:
     """Pixels on a side of the training images, as far as the checkpoint tells."""
     return int(predictor.info.get("source_pixels") or predictor.config.model.image_size)
@@ -126,10 +140,19 @@ def _key(predictor: Predictor, items: Sequence[Item], parts: int) -> str:
     for name, value in predictor.algorithm.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    states = {path: _state(path) for path in {item.path for item in items}}
     for item in items:
-        digest.update(repr(item[2:]).encode())
-        digest.update(str(item.path.absolute()).encode())
+        digest.update(repr((*item[2:], str(item.path.absolute()), states[item.path])).encode())
     return digest.hexdigest()
+
+
+def _state(path: Path) -> tuple[int, int]:
+    """Size and time of a file: answers to a file that has changed since are no answers to it."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
 
 
 def _ask_all(
@@ -209,15 +232,19 @@ def _counts(journal: Journal) -> dict[str, int]:
 
 def _write_skipped(skipped: list[Skip], output: Path) -> tuple[Path, ...]:
     """List what has no answer beside the output; a list of an earlier time goes when there is nothing."""
-    path = output.with_name(f"{output.stem}.skipped.csv")
+    path = _list_of_skipped(output)
     if not skipped:
         path.unlink(missing_ok=True)
         return ()
-    with whole_file(path) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
+    with whole_file(path, GO_ON) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(("filename", "reason"))
         rows.writerows((skip.filename, _located(skip)) for skip in skipped)
     return (path,)
+
+
+def _list_of_skipped(output: Path) -> Path:
+    return output.with_name(f"{output.stem}.skipped.csv")
 
 
 def _located(skip: Skip) -> str:

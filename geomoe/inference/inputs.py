@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -10,6 +12,7 @@ import torch
 from torch.utils.data import Dataset
 
 from geomoe.datasets import folder_table, raster
+from geomoe.datasets.folder_scan import refuse_swapped
 from geomoe.datasets.folder_table import Skip, read_table
 from geomoe.errors import DataError, InputError
 from geomoe.types import UNKNOWN_DOMAIN
@@ -19,6 +22,11 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from geomoe.datasets.folder_table import Table
+
+log = logging.getLogger(__name__)
+
+_SOME = 64  # images of a table whose own places are compared with it
 _JUNK = ("__MACOSX",)  # and everything whose name begins with a dot
 
 
@@ -108,10 +116,13 @@ def _items(given: Path, root: Path | None, skipped: list[Skip]) -> Iterator[Item
             inner = path.relative_to(given).parts
             junk = any(part.startswith(".") or part in _JUNK for part in inner)
             if path.suffix.lower() in raster.SUFFIXES and path.is_file() and not junk:
-                yield Item(path.as_posix(), path)
+                if _is_utf8(path.as_posix()):
+                    yield Item(path.as_posix(), path)
+                else:
+                    skipped.append(Skip(0, ascii(path.as_posix()), "the name is not in UTF-8; rename it"))
     elif not given.exists():
         raise InputError(f"{given}: no such file or folder")
-    elif given.suffix in folder_table.SUFFIXES:
+    elif given.suffix.lower() in folder_table.SUFFIXES:
         yield from _rows(given, root or given.parent, skipped)
     elif given.suffix.lower() in raster.SUFFIXES:
         yield Item(given.as_posix(), given)
@@ -120,15 +131,42 @@ def _items(given: Path, root: Path | None, skipped: list[Skip]) -> Iterator[Item
         raise InputError(f"{given}: expected an image, a folder or a table ({kinds})")
 
 
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _rows(path: Path, root: Path, skipped: list[Skip]) -> Iterator[Item]:
+    if not root.is_dir():
+        raise InputError(f"{root}: no such folder of images; --data-root is what the table's names lie in")
     table = read_table(path, labels=False)
     skipped.extend(table.skipped)
+    _look_for_swapped(table, root, path)
     for number, name in enumerate(table.filename.tolist()):
         lonlat = None
         if table.lonlat is not None:
             lonlat = (float(table.lonlat[number, 0]), float(table.lonlat[number, 1]))
         domain = "" if table.domain is None else str(table.domain[number])
         yield Item(name, root / name, lonlat=lonlat, domain=domain)
+
+
+def _look_for_swapped(table: Table, root: Path, where: Path) -> None:
+    """Compare the places of some rows with what their images say, before hours of work at wrong places."""
+    if table.lonlat is None:
+        return
+    rows = np.unique(np.linspace(0, len(table.filename) - 1, _SOME).astype(np.int64))
+    own = np.full((len(rows), 2), np.nan)
+    for number, row in enumerate(rows.tolist()):
+        with contextlib.suppress(DataError):  # told when it is read
+            head = raster.read_header(root / table.filename[row])
+            own[number] = head.lon, head.lat
+    far = refuse_swapped(table.lonlat[rows], own, table.filename[rows], where)
+    if far.any():
+        text = "%s: of %d images that were looked at, %d lie far from where the table says; first: %s"
+        log.warning(text, where, len(rows), int(far.sum()), table.filename[rows[far][0]])
 
 
 def cut(item: Item, tiling: Tiling, skipped: list[Skip]) -> Iterator[Item]:

@@ -12,6 +12,8 @@ from geomoe.files import reason
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+GO_ON = "make room for it, then go on with --resume"
+
 
 class Journal:
     """One line of JSON for each answer, in ``OUTPUT.partial`` beside the output; removed at the end.
@@ -41,11 +43,11 @@ class Journal:
         with self.path.open("rb") as file:
             for number, line in enumerate(file):
                 content = _parse(line)
-                if number == 0 and (content or {}).get("key") != self._key:
+                if content is None:  # killed while it wrote this line
+                    break
+                if number == 0 and content.get("key") != self._key:
                     msg = f"{self.path}: partial results of other inputs, options or another checkpoint"
                     raise InputError(f"{msg}; leave out --resume to begin anew")
-                if content is None:
-                    break
                 if number:
                     self.done.add(content["i"])
                 whole += len(line)
@@ -81,7 +83,7 @@ class Journal:
                 self.done.add(record["i"])
             self._file.flush()
         except OSError as error:
-            msg = f"{self.path}: cannot be written: {reason(error)}; free some space and go on with --resume"
+            msg = f"{self.path}: cannot be written: {reason(error)}; {GO_ON}"
             raise OutputError(msg) from error
 
     def records(self) -> Iterator[dict[str, Any]]:

@@ -13,6 +13,7 @@ from rasterio.warp import transform as to_crs
 from geomoe.datasets import raster
 from geomoe.errors import InputError
 from geomoe.files import whole_file
+from geomoe.inference.journal import GO_ON
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -67,7 +68,8 @@ def open_scene(inputs: Sequence[Path]) -> Scene:
         names = ", ".join(map(str, inputs))
         raise InputError(f"{names}: a classified raster (--output .tif) is made of exactly one raster")
     with raster.open_raster(inputs[0]) as source:
-        return Scene(inputs[0], source.width, source.height, source.crs, source.transform)
+        transform, crs = raster.georeference(source)
+        return Scene(inputs[0], source.width, source.height, crs, transform)
 
 
 def average(scene: Scene, tiling: Tiling, journal: Journal, classes: int, experts: int) -> Averages:
@@ -122,23 +124,23 @@ def write_scene(
     names = ["probability", "nearest_train_km", *layout.experts]
     bands = np.concatenate([np.stack([best, distance]), np.where(nothing, np.nan, found.weights)])
     frame = _frame(scene, tiling.step, classes.shape)
-    scores = output.with_name(f"{output.stem}-scores{output.suffix}")
-    with (
-        whole_file(scores) as scratch,
-        rasterio.open(scratch, "w", count=len(bands), dtype="float32", nodata=np.nan, **frame) as file,
-    ):
-        file.write(bands.astype(np.float32))
-        file.descriptions = tuple(names)
-    with (
-        whole_file(output) as scratch,
-        rasterio.open(scratch, "w", count=1, dtype=dtype, nodata=nodata, **frame) as file,
-    ):
-        file.write(classes, 1)
-        file.set_band_description(1, "class")
-        file.update_tags(1, **{f"CLASS_{number}": name for number, name in enumerate(layout.classes)})
-        if not large:
-            file.write_colormap(1, _colours(len(layout.classes)))
+    scores = scores_path(output)
+    with whole_file(scores, GO_ON) as beside, whole_file(output, GO_ON) as scratch:  # both or neither
+        with rasterio.open(beside, "w", count=len(bands), dtype="float32", nodata=np.nan, **frame) as file:
+            file.write(bands.astype(np.float32))
+            file.descriptions = tuple(names)
+        with rasterio.open(scratch, "w", count=1, dtype=dtype, nodata=nodata, **frame) as file:
+            file.write(classes, 1)
+            file.set_band_description(1, "class")
+            file.update_tags(1, **{f"CLASS_{number}": name for number, name in enumerate(layout.classes)})
+            if not large:
+                file.write_colormap(1, _colours(len(layout.classes)))
     return output, scores
+
+
+def scores_path(output: Path) -> Path:
+    """Where the numbers behind a classified scene are written."""
+    return output.with_name(f"{output.stem}-scores{output.suffix}")
 
 
 def _frame(scene: Scene, step: int, shape: tuple[int, ...]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from PIL import Image
 
 from geomoe.cli import main
 from geomoe.datasets.cache import cache_path
@@ -28,16 +29,24 @@ def reading(verb, checkpoint):
         "evaluate": [],
         "map-experts": ["--output", "map", "--step", "10", "--no-points"],
         "encode": ["points.csv", "--output", "out.csv"],
+        "predict": ["image.png", "--output", "new/out.csv", "--device", "cpu"],
+        "predict a scene": ["image.png", "--output", "new/out.tif", "--device", "cpu"],
     }
-    return [verb, *rest[verb], "--checkpoint", checkpoint]
+    return [verb.partition(" ")[0], *rest[verb], "--checkpoint", checkpoint]
+
+
+READERS = ("evaluate", "map-experts", "encode", "predict", "predict a scene")
 
 
 @pytest.fixture
 def points(tmp_path):
+    """What the verbs above read beside a checkpoint."""
+
     def write(text="lon,lat\n10,50\n"):
         (tmp_path / "points.csv").write_text(text, encoding="utf-8")
 
     write()
+    Image.new("RGB", (40, 40), "green").save(tmp_path / "image.png")
     return write
 
 
@@ -109,7 +118,7 @@ def broken(tmp_path, checkpoints):
     return folder
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "map-experts", "encode"])
+@pytest.mark.parametrize("verb", READERS)
 @pytest.mark.parametrize(
     "name", ["missing", "empty", "text", "truncated", "foreign", "tensor", "trap", "pickle", "folder"]
 )
@@ -125,7 +134,7 @@ def test_the_trap_works(tmp_path):
     assert (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("verb", ["evaluate", "map-experts", "encode"])
+@pytest.mark.parametrize("verb", READERS)
 def test_weights_of_another_model(refused, checkpoints, points, tmp_path, verb):
     content = torch.load(checkpoints["moge"], weights_only=True)
     content["geomoe"]["config"]["model"]["num_experts"] = 5
@@ -288,6 +297,8 @@ def test_a_damaged_cache(refused, damaged, checkpoints, change):
         ["evaluate", "--checkpoint", "moge.ckpt", "--output", "file/report"],
         ["map-experts", "--checkpoint", "moge.ckpt", "--output", "file/map"],
         ["encode", "points.csv", "--encoder", "wrap", "--output", "file/out.csv"],
+        ["predict", "image.png", "--checkpoint", "moge.ckpt", "--output", "file/out.csv"],
+        ["predict", "image.png", "--checkpoint", "moge.ckpt", "--output", "file/out.tif"],
     ],
     ids=lambda argv: argv[0],
 )

@@ -143,7 +143,7 @@ def test_unreadable_images_are_listed(tmp_path):
     assert found.looked_at == 100  # ten are in both splits
     assert found.shapes == {"3 x 6 x 6 uint8": 98}
     assert told == [(64, 100), (100, 100)]
-    assert ("warning", "images") in {finding[:2] for finding in found.findings}
+    assert ("fault", "images") in {finding[:2] for finding in found.findings}
     pictures.opened(tmp_path)
     assert check(parts, images=3).looked_at == 3
     assert pictures.opened(tmp_path) == [0, 50, 99]

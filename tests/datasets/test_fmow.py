@@ -135,6 +135,30 @@ def test_footprints_across_the_antimeridian(root, rows):
     assert -180.0 in data.lonlat[:, 0]  # +180 is the same place
 
 
+def test_the_middle_of_a_footprint_is_that_of_its_corners_on_one_side(root, rows, tmp_path):
+    """Rings are drawn here, averaged as the table averages them, and unwrapped by numpy."""
+    rng = np.random.default_rng(3)
+    chosen = [number for number in FMoW(root, "train").rows if rows[number]["country_code"] == "FRA"]
+    expected, table = {}, {}
+    for number in chosen:
+        lon, lat = rng.uniform(179.9, 180.1), rng.uniform(-19, -15)
+        corners = rng.uniform(0.02, 0.1, 2) * [(-1, 1), (1, 1), (1, -1), (-1, -1), (-1, 1)]
+        ring = np.mod(lon + corners[:, 0] + 180, 360) - 180
+        table[number] = {"country_code": "FJI", "lon": float(ring.mean()), "lat": lat}
+        expected[number] = np.degrees(np.unwrap(np.radians(ring)).mean()), lat
+    counted = iter(range(len(rows)))
+    edited = edit(root, tmp_path, lambda row: row.update(table.get(next(counted), {})))
+    data = FMoW(edited, "train")
+    assert len(expected) > 5
+    across = 0
+    for n in np.flatnonzero(np.isin(data.rows, chosen)):
+        lon, lat = expected[data.rows[n]]
+        assert np.abs(np.mod(data.lonlat[n, 0] - lon + 180, 360) - 180) < 1e-9
+        assert data.lonlat[n, 1] == lat
+        across += data.mended[n] == 1
+    assert across > 2
+
+
 def test_images_are_those_of_the_csv_row(root):
     for split in ("val", "test"):
         data = FMoW(root, split)

@@ -408,22 +408,6 @@ def test_an_image_that_breaks_while_training_is_named(folder):
     assert train.filenames[3] in str(caught.value)
 
 
-def test_one_broken_row_among_very_many(tmp_path):
-    count, path = 200_000, tmp_path / "many.csv"
-    lines = [
-        f"{number}.tif,{'ab'[number % 2]},{number % 360 - 180},{number % 170 - 85}" for number in range(count)
-    ]
-    lines[123_456] = "broken.tif,a,12,7,extra,cells"
-    lines[77_777] = "77777.tif,a,north,7"
-    path.write_text("\n".join(["filename,label,lon,lat", *lines]) + "\n", encoding="utf-8")
-    table = read_table(path)
-    assert len(table.filename) == count - 2
-    assert table.total == count
-    assert sorted(skip.row for skip in table.skipped) == [0, 77_778]
-    assert "broken.tif" in table.skipped[0].reason
-    assert table.filename[-1] == f"{count - 1}.tif"
-
-
 def test_how_many_rows_may_be_skipped():
     assert [tolerance(count) for count in (3, 10, 25, 100, 1000, 1_000_000)] == [0, 2, 5, 5, 10, 10_000]
 

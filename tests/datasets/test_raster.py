@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import numpy as np
 import pyproj
 import pytest
@@ -175,6 +178,105 @@ def test_pictures(tmp_path):
     np.testing.assert_array_equal(raster.load_image(tmp_path / "palette.png", (), fill), expected)
 
 
+SMOOTH = np.stack(np.meshgrid(np.arange(0, 240, 8), np.arange(0, 240, 10)), axis=-1).astype(np.uint8)
+PICTURE = Image.fromarray(np.concatenate([SMOOTH, SMOOTH[..., :1] // 2], axis=-1))  # 30 x 24
+TURNED = Image.Exif()
+TURNED[0x0112] = 6  # orientation: to be turned by a quarter
+
+
+@pytest.mark.parametrize(
+    ("name", "image", "options"),
+    [
+        ("1 bit.png", PICTURE.convert("1"), {}),
+        ("two colours.png", PICTURE.quantize(2), {"bits": 1}),
+        ("four colours.png", PICTURE.quantize(4), {"bits": 2}),
+        ("grey and alpha.png", PICTURE.convert("LA"), {}),
+        ("RGBA.png", PICTURE.convert("RGBA"), {}),
+        ("RGBA.webp", PICTURE.convert("RGBA"), {"lossless": True}),
+        ("CAPITALS.PNG", PICTURE, {}),
+        ("bild ä 日本.png", PICTURE, {}),
+        ("CMYK.jpg", PICTURE.convert("CMYK"), {"quality": 95, "subsampling": 0}),
+        ("progressive.jpg", PICTURE, {"progressive": True, "subsampling": 0}),
+        ("held upright.jpg", PICTURE, {"exif": TURNED, "subsampling": 0}),
+        ("held upright.png", PICTURE, {"exif": TURNED}),
+        (
+            "film.gif",
+            PICTURE.quantize(16),
+            {"save_all": True, "append_images": [PICTURE.rotate(180).quantize(16)]},
+        ),
+    ],
+)
+def test_pictures_of_every_kind_are_what_pillow_shows(name, image, options, tmp_path):
+    """Of a film the first frame; as stored, however the camera says that it was held."""
+    image.save(tmp_path / name, **options)
+    with Image.open(tmp_path / name) as shown:
+        expected = np.asarray(shown.convert("RGB")).transpose(2, 0, 1)
+    found = raster.load_image(tmp_path / name, (), np.zeros(3, np.float32))
+    np.testing.assert_allclose(found, expected, atol=1)  # JPEG: two decoders may differ by a level
+    head = raster.read_header(tmp_path / name)
+    assert (head.width, head.height, head.picture) == (30, 24, True)
+    assert head.bands in (1, 3)
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
+def test_grey_of_few_bits_is_scaled_to_eight_and_sixteen_stay_raw(bits, tmp_path):
+    """A PNG made byte by byte: Pillow writes no 2 and 4 bits."""
+    steps, width = 2**bits, 16
+    values = [number * 7919 % steps for number in range(width)]
+    row = int("".join(f"{value:0{bits}b}" for value in values), 2).to_bytes(width * bits // 8)
+    head = struct.pack(">IIBBBBB", width, 2, bits, 0, 0, 0, 0)
+    chunks = [(b"IHDR", head), (b"IDAT", zlib.compress(b"\0" + row + b"\0" + row)), (b"IEND", b"")]
+    content = b"".join(
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        for kind, data in chunks
+    )
+    (tmp_path / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + content)
+    found = raster.load_image(tmp_path / "a.png", (), np.zeros(1, np.float32)).numpy()
+    expected = np.array(values) * (255 / (steps - 1) if bits < 8 else 1)
+    np.testing.assert_allclose(found, np.tile(expected, (1, 2, 1)), rtol=1e-6)
+
+
+def test_few_bits_of_a_raster_stay_raw(tmp_path):
+    values = (ramp(1, dtype="uint8") % 4).astype(np.uint8)
+    path = write(tmp_path / "mask.tif", values, nbits=2)
+    np.testing.assert_array_equal(raster.load_image(path, (), np.zeros(1, np.float32)), values)
+
+
+def test_what_is_transparent_in_a_palette_is_no_data(tmp_path):
+    picture = PICTURE.quantize(8)
+    picture.save(tmp_path / "a.png", transparency=3)
+    found = raster.load_image(tmp_path / "a.png", (), np.full(3, -1, np.float32)).numpy()
+    clear = np.asarray(picture) == 3
+    assert clear.any()
+    assert (found[:, clear] == -1).all()
+    np.testing.assert_array_equal(
+        found[:, ~clear], np.asarray(picture.convert("RGB")).transpose(2, 0, 1)[:, ~clear]
+    )
+
+
+def test_a_palette_of_sixteen_bits(tmp_path):
+    values = (ramp(1) * 700).astype(np.uint16)
+    path = write(tmp_path / "a.tif", values, photometric="palette")
+    with rasterio.open(path, "r+") as file:
+        file.write_colormap(1, {number: (number % 251, number % 7, 9, 255) for number in range(65536)})
+    found = raster.load_image(path, (), np.zeros(3, np.float32)).numpy()
+    np.testing.assert_array_equal(found, np.stack([values[0] % 251, values[0] % 7, np.full((8, 10), 9)]))
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+def test_what_a_phone_hangs_behind_a_picture_does_not_cut_it_off(name, tmp_path):
+    path = tmp_path / name
+    PICTURE.save(path)
+    whole = path.read_bytes()
+    expected = raster.load_image(path, (), np.zeros(3, np.float32))
+    path.write_bytes(whole + bytes(10_000))
+    assert raster.read_header(path).bands == 3
+    np.testing.assert_array_equal(raster.load_image(path, (), np.zeros(3, np.float32)), expected)
+    path.write_bytes(whole[: len(whole) * 2 // 3] + bytes(10_000))  # full length, the rest never came
+    with pytest.raises(DataError, match=r"unreadable image|the image is truncated; copy it again"):
+        raster.read_header(path)
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "a.webp", "a.gif", "a.bmp"])
 def test_half_a_file_is_refused(name, tmp_path):
     path = tmp_path / name
@@ -197,7 +299,14 @@ def test_refusals(tmp_path):
     (tmp_path / "text.png").write_text("no image")
     path = write(tmp_path / "a.tif", ramp())
     fill = np.zeros(3, np.float32)
-    for name, what in (("gone.png", "no such image"), ("empty.png", "0 bytes"), ("text.png", "unreadable")):
+    (tmp_path / "folder.png").mkdir()
+    for name, what in (
+        ("gone.png", "no such image"),
+        ("folder.png", "no such image"),
+        ("x" * 5000, "no such image"),
+        ("empty.png", "0 bytes"),
+        ("text.png", "unreadable"),
+    ):
         with pytest.raises(DataError, match=what) as caught:
             raster.load_image(tmp_path / name, (), fill)
         assert len(str(caught.value).splitlines()) == 1
