@@ -19,6 +19,7 @@ LEVELS = {
     "errors": -1,
     "coords": 0,
     "files": 0,
+    "locks": 0,
     "types": 0,
     "offline": 0,
     "catalogue": 0,

@@ -83,8 +83,8 @@ def run(args: Namespace) -> Result:
     facts |= {"empty_tiles": summary.empty} if summary.empty else {}
     facts |= {"resumed": summary.resumed} if summary.resumed else {}
     shown = dict(facts)
-    for number, path in enumerate(summary.files[1:], start=1):
-        shown[f"also_{number}"] = path
+    for path in summary.files[1:]:
+        shown["listed" if path.name.endswith(".skipped.csv") else "scores"] = path
     data = {**facts, "files": summary.files, "skipped_images": [skip._asdict() for skip in summary.skipped]}
     return Result(data, rows(shown))
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from torch.utils.data import DataLoader, Dataset
 
-from geomoe.datasets.cache_lock import alone
 from geomoe.datasets.image_cache import (
     INDEX,
     KINDS,
@@ -27,6 +26,7 @@ from geomoe.datasets.image_cache import (
 )
 from geomoe.errors import DataError, OutputError
 from geomoe.files import reason
+from geomoe.locks import lock, release
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -155,7 +155,7 @@ def make_cache(
     partial = path.with_name(path.name + ".partial")
     try:
         partial.mkdir(parents=True, exist_ok=True)
-        with alone(partial):
+        with _alone(partial):
             return _make(path, partial, sources, workers, tell)
     except OSError as error:
         if isinstance(error, OutputError):
@@ -269,3 +269,18 @@ def _finish(path: Path, partial: Path, plan: dict[str, Any], done: dict[int, dic
     for extra in (PLAN, DONE):
         (path / extra).unlink()
     return ImageCache(path)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep a second process out of a folder; on Windows two would redo each other's chunks, alike."""
+    if os.name == "nt":
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        lock(handle, folder, "making this cache")
+        yield
+    finally:
+        release(handle)
+        os.close(handle)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from geomoe.errors import DownloadError, OutputError
 from geomoe.files import reason
+from geomoe.locks import lock, release
 
 if TYPE_CHECKING:
     from geomoe.datasets.digests import Digest
@@ -47,7 +48,7 @@ class Partial:
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self.path.open("ab")
-            _lock(self._file, self.path)
+            lock(self._file.fileno(), self.path, "fetching this file")
             self.size = self.path.stat().st_size
             self._take_up()
         except OSError as error:
@@ -77,6 +78,7 @@ class Partial:
 
     def _leave(self) -> None:
         if self._file is not None:
+            release(self._file.fileno())
             self._file.close()
             self._file = None
         for folder in self._made:
@@ -154,21 +156,3 @@ class Partial:
     def _refusal(self, error: OSError) -> OutputError:
         advice = "what has come is kept" if self.size else "choose another --data-root"
         return OutputError(f"{self.path}: cannot be written: {reason(error)}; {advice}")
-
-
-def _lock(file: BinaryIO, path: Path) -> None:
-    """Keep a second process out; a lock ends with the process that holds it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return
-    busy = f"{path}: another process is fetching this file; wait for it"
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise OutputError(busy) from error
-    except OSError:  # a file system without locks
-        return
-    # Opened before another process gave the file its name, and locked after: it is not this one any more.
-    if not path.exists() or not os.path.samestat(os.fstat(file.fileno()), path.stat()):
-        raise OutputError(busy)

@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import warnings
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-import rasterio
 import torch
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.transform import from_gcps
 from rasterio.warp import transform as to_crs
 from rasterio.windows import Window
 
 from geomoe.coords import wrap_lon
-from geomoe.errors import DataError, one_line
+from geomoe.datasets.raster_files import open_raster
+from geomoe.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    import os
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -29,7 +26,6 @@ if TYPE_CHECKING:
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".webp", ".gif", ".bmp", ".vrt", ".img")
 MOST_PIXELS = 2**26  # in one image that is read whole: 8192 x 8192
 PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
-_ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}  # what a whole file ends with, give or take a trailer
 
 
 class Header(NamedTuple):
@@ -56,52 +52,6 @@ class Header(NamedTuple):
     unknown: str
     alpha: bool
     gaps: bool
-
-
-@contextlib.contextmanager
-def open_raster(path: str | os.PathLike[str]) -> Iterator[Any]:
-    """Open one file for reading; also what happens while it is open is told as one clear error.
-
-    Raises:
-        DataError: missing, empty, truncated or no image; the message names the file.
-    """
-    path = Path(path)
-    if not os.path.isfile(path):  # unlike Path's, it takes names that no system would
-        raise DataError(f"{path}: no such image")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: the image is empty (0 bytes)")
-    try:
-        # libjpeg fills the missing part of a truncated file with grey unless told to fail
-        with rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING=True), warnings.catch_warnings():
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            with rasterio.open(path) as source:
-                _refuse_half(source, path)
-                yield source
-    except (RasterioError, OSError) as error:
-        text = one_line(error.__cause__ or error).replace(f"'{path}' ", "")
-        raise DataError(f"{path}: unreadable image: {text}") from error
-
-
-def _refuse_half(source: Any, path: Path) -> None:  # noqa: ANN401 - an open rasterio data set
-    """Refuse a half-copied picture: GDAL reads the missing part of a PNG as zeros, without a word."""
-    end = _ENDS.get(source.driver)
-    if end is None:
-        return
-    with path.open("rb") as file:
-        file.seek(-min(4096, path.stat().st_size), 2)
-        if end in file.read():
-            return
-    # phones hang films behind their pictures: is the picture whole that comes before something else?
-    if source.driver == "PNG":
-        whole = end in path.read_bytes()
-    else:
-        try:
-            source.read(1)
-            whole = True
-        except (RasterioError, OSError):
-            whole = False
-    if not whole:
-        raise DataError(f"{path}: the image is truncated; copy it again")
 
 
 def read_header(path: str | os.PathLike[str]) -> Header:

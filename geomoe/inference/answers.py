@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from geomoe.inference.inputs import Item
     from geomoe.inference.journal import Journal
     from geomoe.inference.predictor import Predictor
+    from geomoe.inference.tiles import Item
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,10 @@ from geomoe.datasets.raster import MOST_PIXELS
 from geomoe.errors import DataError, InputError
 from geomoe.files import whole_file
 from geomoe.inference.answers import Layout, write_answers
-from geomoe.inference.inputs import Images, Item, Loaded, collect, make_tiling
+from geomoe.inference.inputs import Images, Loaded, collect
 from geomoe.inference.journal import GO_ON, Journal
 from geomoe.inference.scene import open_scene, scores_path, write_scene
+from geomoe.inference.tiles import Item, Tiles, make_tiling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -95,26 +96,30 @@ def predict_files(
         )
     scene = open_scene(inputs) if as_scene else None
     tiling = make_tiling(tile or _source_pixels(predictor), overlap) if tile or as_scene else None
-    items, skipped = collect(inputs, data_root, tiling)
-    parts = tiling.size // tiling.step if tiling and as_scene else 1
-    journal = Journal(output, _key(predictor, items, parts), resume=resume)
-    resumed = len(journal.done)
-    with journal:
-        _ask_all(predictor, items, journal, parts, batch_size, num_workers, len(skipped), progress)
-    found = [*skipped, *_skipped(items, journal)]
-    counts = _counts(journal)
-    if not counts["predicted"]:
-        journal.remove()
-        what = f"{found[0].filename}: {found[0].reason}" if found else f"{inputs[0]}: holds no data"
-        raise DataError(f"none of {len(items) + len(skipped)} images can be predicted; first: {what}")
-    layout = Layout(predictor, probabilities=probabilities, tiles=tiling is not None)
+    items: Sequence[Item]
+    skipped: list[Skip]
     if scene is not None and tiling is not None:
-        files = write_scene(scene, tiling, journal, layout, output)
+        items, skipped = Tiles(Item(scene.path.as_posix(), scene.path), tiling, scene.width, scene.height), []
     else:
-        write_answers(items, journal, layout, output)
-        files = (output,)
-    files += _write_skipped(found, output)
-    journal.remove()
+        items, skipped = collect(inputs, data_root, tiling)
+    parts = tiling.size // tiling.step if tiling and as_scene else 1
+    with Journal(output, _key(predictor, items, parts), resume=resume) as journal:
+        resumed = len(journal.done)
+        _ask_all(predictor, items, journal, parts, batch_size, num_workers, len(skipped), progress)
+        found = [*skipped, *_skipped(items, journal)]
+        counts = _counts(journal)
+        if not counts["predicted"]:
+            journal.remove()
+            what = f"{found[0].filename}: {found[0].reason}" if found else f"{inputs[0]}: holds no data"
+            raise DataError(f"none of {len(items) + len(skipped)} images can be predicted; first: {what}")
+        layout = Layout(predictor, probabilities=probabilities, tiles=tiling is not None)
+        files: tuple[Path, ...] = (output,)
+        if scene is not None and tiling is not None:
+            files = write_scene(scene, tiling, journal, layout, output)
+        else:
+            write_answers(items, journal, layout, output)
+        files += _write_skipped(found, output)
+        journal.remove()
     return Summary(files, counts["predicted"], found, counts["empty"], counts["unknown"], resumed)
 
 
@@ -140,8 +145,11 @@ def _key(predictor: Predictor, items: Sequence[Item], parts: int) -> str:
     for name, value in predictor.algorithm.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
-    states = {path: _state(path) for path in {item.path for item in items}}
-    for item in items:
+    whole = [items.item] if isinstance(items, Tiles) else items
+    if isinstance(items, Tiles):
+        digest.update(repr((items.tiling, items.columns, items.rows)).encode())
+    states = {path: _state(path) for path in {item.path for item in whole}}
+    for item in whole:
         digest.update(repr((*item[2:], str(item.path.absolute()), states[item.path])).encode())
     return digest.hexdigest()
 
@@ -244,7 +252,7 @@ def _write_skipped(skipped: list[Skip], output: Path) -> tuple[Path, ...]:
 
 
 def _list_of_skipped(output: Path) -> Path:
-    return output.with_name(f"{output.stem}.skipped.csv")
+    return output.with_name(f"{output.name}.skipped.csv")
 
 
 def _located(skip: Skip) -> str:

@@ -14,7 +14,9 @@ from torch.utils.data import Dataset
 from geomoe.datasets import folder_table, raster
 from geomoe.datasets.folder_scan import refuse_swapped
 from geomoe.datasets.folder_table import Skip, read_table
+from geomoe.datasets.raster_files import KeptOpen
 from geomoe.errors import DataError, InputError
+from geomoe.inference.tiles import Item, cut
 from geomoe.types import UNKNOWN_DOMAIN
 
 if TYPE_CHECKING:
@@ -23,61 +25,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geomoe.datasets.folder_table import Table
+    from geomoe.inference.tiles import Tiling
 
 log = logging.getLogger(__name__)
 
 _SOME = 64  # images of a table whose own places are compared with it
 _JUNK = ("__MACOSX",)  # and everything whose name begins with a dot
-
-
-class Item(NamedTuple):
-    """One image, or one tile of a scene.
-
-    Attributes:
-        name: as it is written in results.
-        path: the file.
-        window: left column, upper row, width, height in pixels; None: the whole image.
-        lonlat: degrees; None: what the file's own georeference says.
-        domain: name of the domain, empty where it is not known.
-    """
-
-    name: str
-    path: Path
-    window: tuple[int, int, int, int] | None = None
-    lonlat: tuple[float, float] | None = None
-    domain: str = ""
-
-
-class Tiling(NamedTuple):
-    """How scenes are cut: squares of ``size`` pixels, ``step`` pixels apart."""
-
-    size: int
-    step: int
-
-    def windows(self, width: int, height: int) -> list[tuple[int, int, int, int]]:
-        """Tiles that cover a raster, row by row; the last ones may reach beyond it by less than a step."""
-        columns, rows = self.count(width), self.count(height)
-        return [
-            (column * self.step, row * self.step, self.size, self.size)
-            for row in range(rows)
-            for column in range(columns)
-        ]
-
-    def count(self, pixels: int) -> int:
-        """Tiles along a side of this many pixels."""
-        return max(-(-(pixels - self.size) // self.step), 0) + 1
-
-
-def make_tiling(size: int, overlap: float) -> Tiling:
-    """Tiles whose neighbours share ``overlap`` of their side.
-
-    Args:
-        size: pixels; made larger by a few so that steps divide it.
-        overlap: 0, 0.5 or 0.75.
-    """
-    parts = round(1 / (1 - overlap))
-    step = -(-size // parts)
-    return Tiling(step * parts, step)
 
 
 def collect(
@@ -169,17 +122,6 @@ def _look_for_swapped(table: Table, root: Path, where: Path) -> None:
         log.warning(text, where, len(rows), int(far.sum()), table.filename[rows[far][0]])
 
 
-def cut(item: Item, tiling: Tiling, skipped: list[Skip]) -> Iterator[Item]:
-    """The tiles of one image; an unreadable one is skipped. A table's place serves none of the tiles."""
-    try:
-        head = raster.read_header(item.path)
-    except DataError as error:
-        skipped.append(Skip(0, item.name, str(error)))
-        return
-    for window in tiling.windows(head.width, head.height):
-        yield item._replace(window=window, lonlat=None)
-
-
 class Loaded(NamedTuple):
     """One item that was read.
 
@@ -226,7 +168,7 @@ class Images(Dataset[Loaded]):
     ) -> None:
         self.items, self.numbers, self.bands, self.fill, self.size = items, numbers, bands, fill, size
         self.domains = {name: number for number, name in enumerate(domains)}
-        self.parts = parts
+        self.parts, self._files = parts, KeptOpen()
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -251,7 +193,7 @@ class Images(Dataset[Loaded]):
         return Loaded(number, image, lonlat, domain, valid)
 
     def _read(self, item: Item) -> tuple[Any, tuple[float, float]]:
-        with raster.open_raster(item.path) as source:
+        with self._files.open(item.path) as source:
             picture = source.driver in raster.PICTURES
             values = raster.read_pixels(source, self.bands, item.window)
             values = raster.as_bands(values, len(self.fill), picture, str(item.path))

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+import re
+from array import array
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
+
+import numpy as np
 
 from geomoe.errors import InputError, OutputError
 from geomoe.files import reason
+from geomoe.locks import lock, release
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -18,7 +23,8 @@ GO_ON = "make room for it, then go on with --resume"
 class Journal:
     """One line of JSON for each answer, in ``OUTPUT.partial`` beside the output; removed at the end.
 
-    A line that was cut short by a kill is dropped, and its item asked again.
+    A line that was cut short by a kill is dropped, and its item asked again. While one process has it open,
+    a second one is kept out: both would write answers to the same items.
 
     Args:
         output: the file that the answers are for.
@@ -26,49 +32,64 @@ class Journal:
         resume: go on with the answers that are there.
 
     Raises:
-        InputError: the answers that are there are of other inputs, or of another checkpoint.
+        InputError: answers are there and ``resume`` is not asked for, or they are of other inputs or of
+            another checkpoint.
+        OutputError: it cannot be written, or another process is at work on it.
     """
 
     def __init__(self, output: Path, key: str, *, resume: bool) -> None:
         self.path = partial_path(output)
         self.done: set[int] = set()
         self._key = key
-        if resume and self.path.is_file():
-            self._take_up()
-        else:
-            self._begin()
+        self._file = self._open()
+        try:
+            self._take_up(resume)
+        except BaseException:
+            self.__exit__()
+            raise
 
-    def _take_up(self) -> None:
+    def _open(self) -> IO[str]:
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            file = self.path.open("a", encoding="utf-8")
+        except OSError as error:
+            msg = f"{self.path}: cannot be written: {reason(error)}; choose another --output"
+            raise OutputError(msg) from error
+        try:
+            lock(file.fileno(), self.path, "predicting into this output")
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def _take_up(self, resume: bool) -> None:
+        """Read which answers are there, and cut off the line that was written when the process was killed."""
         whole = 0
         with self.path.open("rb") as file:
             for number, line in enumerate(file):
                 content = _parse(line)
-                if content is None:  # killed while it wrote this line
+                if content is None:
                     break
-                if number == 0 and content.get("key") != self._key:
+                if number == 0 and resume and content.get("key") != self._key:
                     msg = f"{self.path}: partial results of other inputs, options or another checkpoint"
-                    raise InputError(f"{msg}; leave out --resume to begin anew")
+                    raise InputError(f"{msg}; delete it to begin anew")
+                if number and not resume:
+                    msg = f"{self.path}: an earlier prediction was interrupted and left answers"
+                    raise InputError(f"{msg}; go on with --resume, or delete it to begin anew")
                 if number:
                     self.done.add(content["i"])
                 whole += len(line)
-        with self.path.open("r+b") as file:
-            file.truncate(whole)
+        if not resume:
+            whole = 0
+        self._file.truncate(whole)
         if not whole:
-            self._begin()
-
-    def _begin(self) -> None:
-        try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.write_text(json.dumps({"key": self._key}) + "\n", encoding="utf-8")
-        except OSError as error:
-            msg = f"{self.path}: cannot be written: {reason(error)}; choose another --output"
-            raise OutputError(msg) from error
+            self._write([{"key": self._key}])
 
     def __enter__(self) -> Self:
-        self._file = self.path.open("a", encoding="utf-8")
         return self
 
     def __exit__(self, *exception: object) -> None:
+        release(self._file.fileno())
         self._file.close()
 
     def add(self, records: Iterable[dict[str, Any]]) -> None:
@@ -77,10 +98,14 @@ class Journal:
         Raises:
             OutputError: the disk is full.
         """
+        self._write(records)
+
+    def _write(self, records: Iterable[dict[str, Any]]) -> None:
         try:
             for record in records:
                 self._file.write(json.dumps(record, separators=(",", ":")) + "\n")
-                self.done.add(record["i"])
+                if "i" in record:
+                    self.done.add(record["i"])
             self._file.flush()
         except OSError as error:
             msg = f"{self.path}: cannot be written: {reason(error)}; {GO_ON}"
@@ -93,6 +118,23 @@ class Journal:
             for line in file:
                 yield json.loads(line)
 
+    def in_order(self) -> Iterator[dict[str, Any]]:
+        """Every answer by the number of its item; of several to one item the first.
+
+        No answer is kept in memory, and sixteen bytes for each.
+        """
+        numbers, places = array("q"), array("q")
+        with self.path.open("rb") as file:
+            at = len(next(file))
+            for line in file:
+                numbers.append(_number(line))
+                places.append(at)
+                at += len(line)
+            _, first = np.unique(np.frombuffer(numbers, dtype=np.int64), return_index=True)
+            for row in first:
+                file.seek(places[row])
+                yield json.loads(file.readline())
+
     def remove(self) -> None:
         """The output is there: the answers are needed no more."""
         self.path.unlink(missing_ok=True)
@@ -101,6 +143,12 @@ class Journal:
 def partial_path(output: Path) -> Path:
     """Where the answers for an output are kept until it is there."""
     return output.with_name(output.name + ".partial")
+
+
+def _number(line: bytes) -> int:
+    """The number of a record's item, without reading all of it: it stands first."""
+    found = re.match(rb'\{"i":(\d+)[,}]', line)
+    return int(found[1]) if found else int(json.loads(line)["i"])
 
 
 def _parse(line: bytes) -> dict[str, Any] | None:

@@ -9,6 +9,7 @@ import numpy as np
 import rasterio
 from rasterio.transform import Affine
 from rasterio.warp import transform as to_crs
+from rasterio.windows import Window
 
 from geomoe.datasets import raster
 from geomoe.errors import InputError
@@ -16,14 +17,14 @@ from geomoe.files import whole_file
 from geomoe.inference.journal import GO_ON
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from geomoe.inference.answers import Layout
-    from geomoe.inference.inputs import Tiling
     from geomoe.inference.journal import Journal
+    from geomoe.inference.tiles import Tiling
 
 
 class Scene(NamedTuple):
@@ -44,17 +45,17 @@ class Scene(NamedTuple):
 
 
 class Averages(NamedTuple):
-    """Means over the tiles that cover each cell; (rows, columns) last.
+    """Means over the tiles that cover each cell of one row of cells.
 
     Attributes:
-        shares: (C, ...) class probabilities.
-        weights: (M * E, ...) gate weights.
-        tiles: how many; 0 where there is no data.
+        shares: (C, W) class probabilities; NaN where there is no data.
+        weights: (M * E, W) gate weights; the same.
+        empty: (W,) cells without data.
     """
 
     shares: NDArray[np.float32]
     weights: NDArray[np.float32]
-    tiles: NDArray[np.int32]
+    empty: NDArray[np.bool_]
 
 
 def open_scene(inputs: Sequence[Path]) -> Scene:
@@ -72,32 +73,60 @@ def open_scene(inputs: Sequence[Path]) -> Scene:
         return Scene(inputs[0], source.width, source.height, crs, transform)
 
 
-def average(scene: Scene, tiling: Tiling, journal: Journal, classes: int, experts: int) -> Averages:
-    """Add up the answers of a journal on a grid whose cells are one step of the tiles on a side."""
+def average(scene: Scene, tiling: Tiling, journal: Journal, classes: int, experts: int) -> Iterator[Averages]:
+    """Rows of cells from north to south; a cell is one step of the tiles on a side.
+
+    Only as many rows are kept as a tile has: a scene may have any number of them.
+    """
     parts = tiling.size // tiling.step
-    columns, rows = tiling.count(scene.width), tiling.count(scene.height)
-    height, width = rows + parts - 1, columns + parts - 1
-    shares = np.zeros((classes, height, width), dtype=np.float32)
-    weights = np.zeros((experts, height, width), dtype=np.float32)
-    count, valid = np.zeros((height, width), dtype=np.int32), np.zeros((height, width), dtype=bool)
-    for record in journal.records():
-        if "p" not in record:
-            continue
-        row, column = divmod(record["i"], columns)
-        cells = (slice(row, row + parts), slice(column, column + parts))
-        shares[:, *cells] += np.array(record["p"], dtype=np.float32)[:, None, None]
-        gates = np.array([weight for block in record["w"] for weight in block], dtype=np.float32)
-        weights[:, *cells] += gates[:, None, None]
-        count[cells] += 1
-        valid[cells] |= np.array(record["v"], dtype=bool).reshape(parts, parts)
-    count[~valid] = 0
+    columns = tiling.count(scene.width)
     # cells that lie wholly beyond the scene hold no data; those that reach beyond it stay
     inside = (-(-scene.height // tiling.step), -(-scene.width // tiling.step))
-    shares, weights = shares[:, : inside[0], : inside[1]], weights[:, : inside[0], : inside[1]]
-    count = count[: inside[0], : inside[1]]
-    with np.errstate(invalid="ignore", divide="ignore"):
-        tiles = count.astype(np.float32)
-        return Averages(shares / tiles, weights / tiles, count)
+    sums = _Sums(parts, classes, experts, columns + parts - 1)
+    row = 0
+    for record in journal.in_order():
+        if "p" in record:
+            while row < record["i"] // columns:
+                yield sums.take(row, inside[1])
+                row += 1
+            row_of_tile, column = divmod(record["i"], columns)
+            sums.add(row_of_tile, column, record)
+    for last in range(row, inside[0]):
+        yield sums.take(last, inside[1])
+
+
+class _Sums:
+    """Sums over tiles for ``parts`` rows of cells, the oldest of which makes room for the next."""
+
+    def __init__(self, parts: int, classes: int, experts: int, width: int) -> None:
+        self.parts = parts
+        self.shares = np.zeros((parts, classes, width), dtype=np.float32)
+        self.weights = np.zeros((parts, experts, width), dtype=np.float32)
+        self.count = np.zeros((parts, width), dtype=np.float32)
+        self.valid = np.zeros((parts, width), dtype=bool)
+
+    def add(self, row: int, column: int, record: dict[str, Any]) -> None:
+        shares = np.array(record["p"], dtype=np.float32)[:, None]
+        gates = np.array([weight for block in record["w"] for weight in block], dtype=np.float32)[:, None]
+        cells = slice(column, column + self.parts)
+        for k, valid in enumerate(np.array(record["v"], dtype=bool).reshape(self.parts, self.parts)):
+            at = (row + k) % self.parts
+            self.shares[at, :, cells] += shares
+            self.weights[at, :, cells] += gates
+            self.count[at, cells] += 1
+            self.valid[at, cells] |= valid
+
+    def take(self, row: int, width: int) -> Averages:
+        """One row, whose place is free from then on."""
+        at = row % self.parts
+        empty = ~self.valid[at, :width]
+        count = np.where(empty, np.float32(np.nan), self.count[at, :width])
+        with np.errstate(invalid="ignore", divide="ignore"):
+            shares = (self.shares[at, :, :width] / count).astype(np.float32)
+            weights = (self.weights[at, :, :width] / count).astype(np.float32)
+        for sums in (self.shares, self.weights, self.count, self.valid):
+            sums[at] = 0
+        return Averages(shares, weights, empty)
 
 
 def write_scene(
@@ -112,29 +141,36 @@ def write_scene(
     Raises:
         OutputError: they cannot be written.
     """
-    found = average(scene, tiling, journal, len(layout.classes), len(layout.experts))
-    nothing = found.tiles == 0
     large = len(layout.classes) > 255
     dtype, nodata = ("uint16", 65535) if large else ("uint8", 255)
-    shares = np.where(nothing, 0, found.shares)
-    classes = np.where(nothing, nodata, shares.argmax(axis=0)).astype(dtype)
-    best = np.where(nothing, np.nan, shares.max(axis=0))
-    distance = layout.places.km(cell_places(scene, tiling.step, classes.shape)).reshape(classes.shape)
-    distance[nothing] = np.nan
+    height, width = (-(-pixels // tiling.step) for pixels in (scene.height, scene.width))
+    frame = _frame(scene, tiling.step, (height, width))
     names = ["probability", "nearest_train_km", *layout.experts]
-    bands = np.concatenate([np.stack([best, distance]), np.where(nothing, np.nan, found.weights)])
-    frame = _frame(scene, tiling.step, classes.shape)
     scores = scores_path(output)
-    with whole_file(scores, GO_ON) as beside, whole_file(output, GO_ON) as scratch:  # both or neither
-        with rasterio.open(beside, "w", count=len(bands), dtype="float32", nodata=np.nan, **frame) as file:
-            file.write(bands.astype(np.float32))
-            file.descriptions = tuple(names)
-        with rasterio.open(scratch, "w", count=1, dtype=dtype, nodata=nodata, **frame) as file:
-            file.write(classes, 1)
-            file.set_band_description(1, "class")
-            file.update_tags(1, **{f"CLASS_{number}": name for number, name in enumerate(layout.classes)})
-            if not large:
-                file.write_colormap(1, _colours(len(layout.classes)))
+    rows = average(scene, tiling, journal, len(layout.classes), len(layout.experts))
+    plain = {"count": 1, "dtype": dtype, "nodata": nodata, **frame}
+    behind = {"count": len(names), "dtype": "float32", "nodata": np.nan, **frame}
+    with (
+        whole_file(scores, GO_ON) as beside,
+        whole_file(output, GO_ON) as scratch,  # both or neither
+        rasterio.open(beside, "w", **behind) as numbers,
+        rasterio.open(scratch, "w", **plain) as ids,
+    ):
+        for row, found in enumerate(rows):
+            shares = np.where(found.empty, 0, found.shares)
+            classes = np.where(found.empty, nodata, shares.argmax(axis=0)).astype(dtype)
+            best = np.where(found.empty, np.nan, shares.max(axis=0))
+            distance = layout.places.km(cell_places(scene, tiling.step, row, width))
+            distance[found.empty] = np.nan
+            bands = np.concatenate([np.stack([best, distance]), found.weights]).astype(np.float32)
+            here = Window(0, row, width, 1)
+            numbers.write(bands[:, None], window=here)
+            ids.write(classes[None, None], window=here)
+        numbers.descriptions = tuple(names)
+        ids.set_band_description(1, "class")
+        ids.update_tags(1, **{f"CLASS_{number}": name for number, name in enumerate(layout.classes)})
+        if not large:
+            ids.write_colormap(1, _colours(len(layout.classes)))
     return output, scores
 
 
@@ -154,14 +190,13 @@ def _cell_transform(scene: Scene, step: int) -> Affine:
     return Affine(a * step, b * step, c, d * step, e * step, f)
 
 
-def cell_places(scene: Scene, step: int, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """(rows * columns, 2) degrees of the middle of each cell, row by row; NaN without a CRS."""
-    unknown = np.full((shape[0] * shape[1], 2), np.nan)
+def cell_places(scene: Scene, step: int, row: int, width: int) -> NDArray[np.float64]:
+    """(width, 2) degrees of the middle of each cell of a row; NaN without a CRS."""
     if scene.crs is None or scene.transform.is_identity:
-        return unknown
+        return np.full((width, 2), np.nan)
     a, b, c, d, e, f = _cell_transform(scene, step)[:6]
-    row, column = np.indices(shape).reshape(2, -1) + 0.5
-    lon, lat = to_crs(scene.crs, "EPSG:4326", a * column + b * row + c, d * column + e * row + f)
+    column, row_ = np.arange(width) + 0.5, row + 0.5
+    lon, lat = to_crs(scene.crs, "EPSG:4326", a * column + b * row_ + c, d * column + e * row_ + f)
     places = np.stack([lon, lat], axis=1)
     places[~np.isfinite(places).all(axis=1)] = np.nan
     return places

@@ -137,7 +137,7 @@ def test_a_table_that_cannot_be_used(refused, words, tmp_path, text, message):
         (["a.png", "--output", "dir.csv"], "dir.csv: is a folder; give a file as --output"),
         (["a.png", "--output", "dir.tif"], "dir.tif: is a folder; give a file as --output"),
         (["a-scores.tif", "--output", "a.tif"], "a-scores.tif: would overwrite an input"),
-        (["b.skipped.csv", "--output", "b.csv"], "b.skipped.csv: would overwrite an input"),
+        (["b.csv.skipped.csv", "--output", "b.csv"], "b.csv.skipped.csv: would overwrite an input"),
         (["t.csv", "--data-root", "nowhere", "--output", "out.csv"], "nowhere: no such folder of images"),
         (["a.png", "b.png", "--output", "out.tif"], "is made of exactly one raster"),
         (["a.png", "--output", "out.csv", "--tile", "0"], "--tile: expected a whole number from 1; got '0'"),
@@ -155,7 +155,7 @@ def test_a_command_that_cannot_be(refused, words, tmp_path, argv, message):
     for folder in ("none", "dir.csv", "dir.tif"):
         (tmp_path / folder).mkdir()
     (tmp_path / "a.txt").write_text("x")
-    for table in ("t.csv", "b.skipped.csv"):
+    for table in ("t.csv", "b.csv.skipped.csv"):
         (tmp_path / table).write_text("filename\na.png\n")
     for name in ("a.png", "b.png"):
         Image.new("RGB", (20, 20)).save(tmp_path / name)
@@ -187,8 +187,8 @@ def test_swapped_columns_are_found_before_any_work(refused, words, data, tmp_pat
 
 def test_what_cannot_be_read_among_good_images_is_counted_and_listed(predict, data, tmp_path):
     told = predict(data / "images", "--output", "new/out.csv")
-    assert (told["predicted"], told["skipped"], told["also_1"]) == ("72", "3", "new/out.skipped.csv")
-    with (tmp_path / "new/out.skipped.csv").open(newline="") as file:
+    assert (told["predicted"], told["skipped"], told["listed"]) == ("72", "3", "new/out.csv.skipped.csv")
+    with (tmp_path / "new/out.csv.skipped.csv").open(newline="") as file:
         listed = {row["filename"].rpartition("/")[2]: row["reason"] for row in csv.DictReader(file)}
     assert set(listed) == {"empty.tif", "half.tif", "three bands.tif"}
     assert listed["empty.tif"] == "the image is empty (0 bytes)"
@@ -198,9 +198,9 @@ def test_what_cannot_be_read_among_good_images_is_counted_and_listed(predict, da
 
 def test_a_list_of_an_earlier_time_goes_when_nothing_is_left_out(predict, data, tmp_path):
     predict(data / "images", "--output", "out.csv")
-    assert (tmp_path / "out.skipped.csv").exists()
+    assert (tmp_path / "out.csv.skipped.csv").exists()
     predict(data / "clean.csv", "--output", "out.csv")
-    assert not (tmp_path / "out.skipped.csv").exists()
+    assert not (tmp_path / "out.csv.skipped.csv").exists()
 
 
 def test_part_of_a_scene_that_cannot_be_read_is_listed_tile_by_tile(predict, tmp_path):
@@ -211,7 +211,7 @@ def test_part_of_a_scene_that_cannot_be_read_is_listed_tile_by_tile(predict, tmp
     content[strip : strip + 40] = bytes(40)
     path.write_bytes(content)
     told = predict("scene.tif", "--overlap", "0", "--output", "out.tif")
-    listed = pd.read_csv(tmp_path / "out.skipped.csv")
+    listed = pd.read_csv(tmp_path / "out.tif.skipped.csv")
     assert (told["predicted"], told["skipped"]) == ("6", "3")
     where = [f"tile at column {column}, row 24: unreadable image: " for column in (0, 24, 48)]
     assert [reason.startswith(begin) for reason, begin in zip(listed["reason"], where, strict=True)] == [
@@ -234,7 +234,7 @@ def test_odd_names_and_names_that_nobody_can_write(predict, data, tmp_path):
     (tmp_path / "in/folder.tif").mkdir()
     told = predict("in", "--output", "out.csv")
     assert (told["predicted"], told["skipped"]) == ("3", "1")
-    assert "latin-" in (tmp_path / "out.skipped.csv").read_text(encoding="utf-8")
+    assert "latin-" in (tmp_path / "out.csv.skipped.csv").read_text(encoding="utf-8")
     assert set(pd.read_csv(tmp_path / "out.csv")["filename"]) == {
         "in/bild ä 日本.tif", "in/with, comma.TIF", 'in/a "quote".tiff',
     }  # fmt: skip
@@ -315,7 +315,7 @@ def test_resuming_with_other_inputs_is_refused(refused, words, data, tmp_path, m
     with monkeypatch.context() as patch:
         patch.setattr("geomoe.inference.files._ask", stop)
         assert main([*words, "in", "--output", "out.csv"]) == 130
-    message = "out.csv.partial: partial results of other inputs, options or another checkpoint; leave out --r"
+    message = "out.csv.partial: partial results of other inputs, options or another checkpoint; delete it"
     resume = ("--output", "out.csv", "--resume")
     assert message in refused(*words, "t.csv", *resume)
     assert message in refused(*words, "in", "--tile", "12", *resume)

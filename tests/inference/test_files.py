@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
+from pathlib import Path
 
 import geopandas
 import numpy as np
@@ -22,13 +25,14 @@ from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig
 from geomoe.coords import great_circle_km
 from geomoe.datasets.places import thin_places
 from geomoe.datasets.samples.folder import write
-from geomoe.errors import DataError, InputError
+from geomoe.errors import DataError, InputError, OutputError
 from geomoe.inference import files as files_module
 from geomoe.inference import load, predict_dataset
 from geomoe.inference.files import predict_files
-from geomoe.inference.inputs import collect, make_tiling
-from geomoe.inference.journal import partial_path
+from geomoe.inference.inputs import collect
+from geomoe.inference.journal import Journal, partial_path
 from geomoe.inference.nearest import TrainingPlaces
+from geomoe.inference.tiles import Item, Tiles, make_tiling
 
 
 @pytest.fixture(scope="module")
@@ -113,7 +117,7 @@ def test_every_kind_of_output_says_the_same(predictor, data, tmp_path):
     for suffix in ("csv", "parquet", "geojson"):
         summary = predict_files(predictor, [table], tmp_path / f"out.{suffix}")
         assert (summary.predicted, len(summary.skipped), summary.unknown_places) == (70, 3, 1)
-        listed = pd.read_csv(tmp_path / "out.skipped.csv")
+        listed = pd.read_csv(tmp_path / f"out.{suffix}.skipped.csv")
         assert listed["reason"].str.contains("12,5|95.0|has 3 bands").all()
     csv = pd.read_csv(tmp_path / "out.csv")
     parquet = geopandas.read_parquet(tmp_path / "out.parquet")
@@ -329,7 +333,10 @@ def test_tiles_as_rows_of_a_table(predictor, tmp_path):
 def test_tiles_cover_every_pixel_and_reach_beyond_by_less_than_a_step(width, overlap):
     tiling = make_tiling(24, overlap)
     seen = np.zeros(width + 24, int)
-    for left, _, size, _ in tiling.windows(width, 10):
+    tiles = Tiles(Item("x", Path("x")), tiling, width, 10)
+    assert len(tiles) == len(list(tiles)) == tiling.count(width)
+    for tile in tiles:
+        left, _, size, _ = tile.window
         seen[left : left + size] += 1
         assert left < width
     assert (seen[:width] > 0).all()
@@ -370,12 +377,12 @@ def test_the_command(checkpoint, data, tmp_path, monkeypatch, capsys):
     assert main([*words, "--output", "new/out.csv"]) == 0
     out, err = capsys.readouterr()
     lines = ["output          new/out.csv", "predicted       72", "skipped         4", "unknown_places  0"]
-    assert out.splitlines() == [*lines, "also_1          new/out.skipped.csv"]
+    assert out.splitlines() == [*lines, "listed          new/out.csv.skipped.csv"]
     assert "76 of 76 images predicted, 4 skipped" in err
     assert main([*words, "--output", "new/out.geojson", "--json", "--quiet"]) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)
-    assert result["files"] == ["new/out.geojson", "new/out.skipped.csv"]
+    assert result["files"] == ["new/out.geojson", "new/out.geojson.skipped.csv"]
     assert {skip["reason"].partition(":")[0] for skip in result["skipped_images"]} >= {"no such image"}
 
 
@@ -394,3 +401,40 @@ def test_interrupted_it_says_how_to_go_on(checkpoint, data, tmp_path, monkeypatc
     monkeypatch.chdir(tmp_path)
     assert main([*words, "--resume"]) == 0
     assert (tmp_path / "out.csv").exists()
+
+
+def test_a_second_process_at_one_output_is_kept_out(predictor, data, tmp_path):
+    """Both would write answers to the same tiles, and the mean of a scene would count them twice."""
+    code = (
+        "import sys, time; from pathlib import Path; from geomoe.inference.journal import Journal\n"
+        "with Journal(Path(sys.argv[1]), 'key', resume=False):\n"
+        "    print('open', flush=True); time.sleep(60)\n"
+    )
+    output = tmp_path / "out.csv"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(output)], stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout.readline() == "open\n"
+        with pytest.raises(OutputError, match=r"out\.csv\.partial: another process is predicting into this"):
+            predict_files(predictor, [data / "clean.csv"], output)
+        other.kill()
+    assert predict_files(predictor, [data / "clean.csv"], output).predicted == 72
+
+
+def test_what_an_interrupted_prediction_left_is_not_thrown_away_in_silence(predictor, data, tmp_path):
+    output = tmp_path / "out.csv"
+    with Journal(output, "key", resume=False) as journal:
+        journal.add([{"i": 0, "error": "x"}])
+    with pytest.raises(InputError, match="left answers; go on with --resume, or delete it to begin anew"):
+        predict_files(predictor, [data / "clean.csv"], output)
+    assert len(partial_path(output).read_text().splitlines()) == 2
+
+
+def test_answers_in_order_whatever_order_they_came_in(tmp_path):
+    with Journal(tmp_path / "out.tif", "key", resume=False) as journal:
+        journal.add(
+            [{"i": 3, "p": [1]}, {"i": 12, "p": [2]}, {"p": [3], "i": 0}, {"i": 3, "p": [9]}, {"i": 1}]
+        )
+        assert list(journal.in_order()) == [
+            {"p": [3], "i": 0}, {"i": 1}, {"i": 3, "p": [1]}, {"i": 12, "p": [2]},
+        ]  # fmt: skip

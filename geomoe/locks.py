@@ -1,0 +1,59 @@
+"""One process at a time: locks that end with the process that holds them, however it ends."""
+
+from __future__ import annotations
+
+import functools
+import os
+from typing import TYPE_CHECKING
+
+from geomoe.errors import OutputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_held: set[int] = set()  # handles of this process
+
+
+def lock(handle: int, path: Path, busy: str) -> None:
+    """Keep every other process out of a file or folder until :func:`release`.
+
+    Args:
+        handle: of the file or folder, open.
+        path: its name.
+        busy: what another process is doing with it, for the error.
+
+    Raises:
+        OutputError: another process holds it, or has given the name to another file by now.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return
+    refusal = f"{path}: another process is {busy}; wait for it"
+    _leave_locks_to_parents()
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise OutputError(refusal) from error
+    except OSError:  # a file system without locks
+        return
+    # Opened before another process removed or renamed the file, and locked after: no longer this one.
+    if not path.exists() or not os.path.samestat(os.fstat(handle), path.stat()):
+        raise OutputError(refusal)
+    _held.add(handle)
+
+
+def release(handle: int) -> None:
+    """Forget a handle that is about to be closed, which ends its lock."""
+    _held.discard(handle)
+
+
+@functools.cache
+def _leave_locks_to_parents() -> None:
+    """A forked worker has its parent's handles: it would hold a killed parent's lock for seconds."""
+    os.register_at_fork(after_in_child=_drop)
+
+
+def _drop() -> None:
+    while _held:
+        os.close(_held.pop())
