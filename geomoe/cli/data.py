@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from geomoe.config import RunConfig
     from geomoe.datasets.base import LabelledImages
     from geomoe.datasets.checks import Check
+    from geomoe.datasets.facts import Facts
+
+#: Splits that lose nothing when a domain is held out; test keeps every domain.
+WITH_HELD_OUT = ("all", "test", "id_test")
 
 __all__ = ["parser", "resume_hint", "run"]
 
@@ -70,20 +74,18 @@ def check(args: Namespace) -> Result:
     """Look over a data set; status 1 when it has a fault."""
     if args.output is not None:
         check_folder(args.output)
-    config = configuration(args)
+    config = configuration(args, *no_budget(args))
     from geomoe.datasets.checks import check as look
     from geomoe.datasets.facts import read_facts
 
     parts = open_splits(config)
-    whole = config.data.held_out is None and config.data.protocol is None
-    expected = read_facts(config.data.name).samples if whole else None
     tell = progress(args)
     found = look(
         parts,
         near_km=args.near,
         images=args.images,
         workers=workers(args),
-        expected=expected,
+        expected=expected_counts(config, read_facts(config.data.name)),
         countries=args.countries,
         tell=tell,
     )
@@ -91,6 +93,25 @@ def check(args: Namespace) -> Result:
     del data["odd"]  # for maps; what is listed of it is under countries
     files = [] if args.output is None else write(Path(args.output), data, parts, found)
     return Result({**data, "files": files}, check_text(data, files), status=0 if found.sound else 1)
+
+
+def no_budget(args: Namespace) -> list[Setting]:
+    """A check looks at all of a data set, not at what a run's budget would take of it."""
+    from geomoe.catalogue import CATALOGUE
+    from geomoe.datasets.facts import data_set_of
+
+    keys = {"num_domains", "budget"} & set(CATALOGUE[data_set_of(args.name)].keys)
+    keys -= {one.key.removeprefix("data.") for one in args.settings}
+    return [Setting(f"data.{key}", "null", "check") for key in sorted(keys)]
+
+
+def expected_counts(config: RunConfig, facts: Facts) -> dict[str, int] | None:
+    """Numbers of samples that the full data set has in the splits of a protocol, as far as they are known."""
+    if config.data.protocol not in (None, *facts.samples_protocols) or facts.samples is None:
+        return None
+    if config.data.held_out is None:
+        return facts.samples
+    return {name: count for name, count in facts.samples.items() if name in WITH_HELD_OUT}
 
 
 def write(output: Path, data: dict[str, Any], parts: dict[str, LabelledImages], found: Check) -> list[Path]:
@@ -155,7 +176,9 @@ def sample(args: Namespace) -> Result:
     with no_empty_folders(folder):
         write_sample(facts, folder, args.seed)
     made = {"data": name, "folder": folder, "files": sum(path.is_file() for path in folder.rglob("*"))}
-    return Result(made, rows(made))
+    words = ["geomoe", "train", args.name, "--data-root", str(folder), *shlex.split(facts.try_flags)]
+    command = shlex.join(words)
+    return Result({**made, "command": command}, f"{rows(made)}\n\nto try it: {command}")
 
 
 def workers(args: Namespace) -> int:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 WIDTH = 110
+SHAPES = 6  # sizes of images that are named
 CODES = 12  # country codes that are named
 
 
@@ -115,7 +116,10 @@ def check_text(data: dict[str, Any], files: list[Path]) -> str:
         km = (_km(pair.min_km), _km(pair.median_km))
         pairs.add_row(f"{pair.first}, {pair.second}", *(f"{n:,}" for n in counts), *km)
     countries = _countries(data) if data["countries"] else []
-    shapes = ", ".join(f"{number:,} of {shape}" for shape, number in data["shapes"].items())
+    listed = list(data["shapes"].items())
+    shapes = ", ".join(f"{number:,} of {shape}" for shape, number in listed[:SHAPES])
+    if len(listed) > SHAPES:
+        shapes += f" and {len(listed) - SHAPES} more sizes"
     looked = f"{data['looked_at']:,} images opened" + (f": {shapes}" if shapes else "")
     lines = ["", looked, *(f"  row {row}: {problem}" for row, problem in data["unreadable"][:20])]
     if len(data["unreadable"]) > 20:

@@ -71,6 +71,8 @@ class LabelledImages(NonGeoDataset):
         beside: further splits that a report on this one scores beside it.
         uncounted: domains that are no group of their own (FMoW's region "Other"): they are scored, but
             never are the worst one.
+        remarks: what whoever checks the data should know of how it was read, such as rows left out.
+        total: samples in the whole data set on disk, in whatever split or none; None: those of its splits.
         overlapping: pairs of splits that share samples by definition.
         extra: further numeric columns, one value for each sample (year, country code, ...).
         countries: country codes, by the number in the column ``country`` of ``extra``, where there is one.
@@ -91,6 +93,8 @@ class LabelledImages(NonGeoDataset):
     block_unit: str = "spatial block"
     beside: tuple[str, ...] = ()
     countries: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+    total: int | None = None
     overlapping: tuple[set[str], ...] = ({"test", "held_out"},)
     rgb: tuple[int, int, int] = (0, 1, 2)  # bands that plot() shows
     scale: tuple[float, float] = (0.0, 255.0)  # raw values that plot() draws black and white

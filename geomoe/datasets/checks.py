@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from geomoe.datasets.image_cache import Unreadable
 
 
+SEVERITIES = ("fault", "warning", "note")
+
+
 class Split(NamedTuple):
     """One split in numbers.
 
@@ -115,6 +118,8 @@ def check(
     findings += [one for name, found in codes.items() for one in look_at_countries(name, found)]
     findings += _overlaps(pairs)
     findings += _counts(parts, expected or {})
+    remarks = dict.fromkeys(remark for data in parts.values() for remark in data.remarks)
+    findings += [Finding("note", "data", remark) for remark in remarks]
     looked_at, shapes, unreadable = open_images(parts, images, workers, tell)
     if len({shape.split(" x ")[0] for shape in shapes}) > 1:
         findings.append(Finding("fault", "images", f"have different numbers of bands: {_listed(shapes)}"))
@@ -132,7 +137,7 @@ def check(
         looked_at=looked_at,
         shapes=shapes,
         unreadable=unreadable,
-        findings=sorted(findings, key=lambda finding: finding.severity),
+        findings=sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
         odd=_odd(parts, measured, outside, near_km),
     )
 
@@ -208,7 +213,8 @@ def _overlaps(pairs: list[Pair]) -> Iterator[Finding]:
 
 def _counts(parts: Mapping[str, LabelledImages], expected: Mapping[str, int]) -> Iterator[Finding]:
     found = {name: len(data) for name, data in parts.items()}
-    found["all"] = len(np.unique(np.concatenate([data.rows for data in parts.values()])))
+    total = next(iter(parts.values())).total
+    found["all"] = total or len(np.unique(np.concatenate([data.rows for data in parts.values()])))
     for name, count in expected.items():
         if name in found and found[name] != count:
             yield Finding("warning", name, f"has {found[name]:,} samples; the full data set has {count:,}")

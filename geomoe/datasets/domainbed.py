@@ -141,6 +141,7 @@ class DomainBed(LabelledImages):
         aside = set_aside(self.listing.names, self.listing.domain, self.listing.label, split_seed)
         rows = choose(split, aside, self.listing.domain, target)
         self.classes, self.regions = self.listing.classes, domains
+        self.total = len(self.listing.files)
         self.files = [self.listing.files[row] for row in rows]
         nowhere = np.full((len(rows), 2), np.nan)
         # An image is its own block: nothing on disk says which belong together.

@@ -104,6 +104,7 @@ class FMoW(LabelledImages):
         self._check_images(rows)
         self._table_hash = table.sha256
         self.countries, self.mended = table.countries, table.mended[rows]
+        self.remarks = table.remarks
         self._year, self._region = table.year[rows], table.region[rows]
         extra = {
             "region": self._region,

@@ -23,6 +23,7 @@ from geomoe.errors import DataError, DatasetNotFoundError, one_line
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
@@ -47,6 +48,7 @@ class Table(NamedTuple):
         time: (N,) datetime64[us], UTC.
         lonlat: (N, 2) float64 degrees, longitude first; NaN, NaN where unknown.
         mended: (N,) int8 how the place was had; see :mod:`geomoe.datasets.antimeridian`.
+        remarks: what to know of it.
         countries: ISO 3166-1 alpha-3 codes in alphabetical order, as written in the table.
         sha256: of all that was read.
     """
@@ -58,6 +60,7 @@ class Table(NamedTuple):
     time: NDArray[np.datetime64]
     lonlat: NDArray[np.float64]
     mended: NDArray[np.int8]
+    remarks: tuple[str, ...]
     countries: tuple[str, ...]
     sha256: str
 
@@ -114,7 +117,9 @@ def _read(folder: Path, stamps: tuple[tuple[int, int], ...]) -> Table:  # the st
     time = _times(columns, path)
     raw = np.stack([columns[name].to_numpy().astype(np.float64) for name in ("lon", "lat")], axis=1)
     lonlat, mended = mend(check_lonlat(raw, where=f"{path}: lon, lat").lonlat, country, countries)
-    _tell(path, mended)
+    remarks = tuple(_mended(mended))
+    for remark in remarks:
+        log.info("%s: %s", path, remark)
     if len(split) != ROWS:
         log.warning("%s: has %d rows, a part of the %d of WILDS' FMoW", path, len(split), ROWS)
     arrays = {"split": split, "label": label, "country": country, "region": region}
@@ -123,7 +128,7 @@ def _read(folder: Path, stamps: tuple[tuple[int, int], ...]) -> Table:  # the st
     for array in arrays.values():
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)
         array.flags.writeable = False  # one table serves every split
-    return Table(**arrays, countries=countries, sha256=digest.hexdigest())
+    return Table(**arrays, countries=countries, remarks=remarks, sha256=digest.hexdigest())
 
 
 def _parse(path: Path) -> Any:  # noqa: ANN401 - a pyarrow table
@@ -245,11 +250,7 @@ def _tell_unknown(path: Path, country: NDArray[np.int64], unknown: list[bool]) -
         log.log(level, text, path, rows.sum(), len(rows), sum(unknown))
 
 
-def _tell(path: Path, mended: NDArray[np.int8]) -> None:
-    found = [int((mended == state).sum()) for state in (MENDED, DOUBTFUL)]
-    if any(found):
-        log.info(
-            "%s: %d footprints across the antimeridian mended, %d doubtful ones left as they are",
-            path,
-            *found,
-        )
+def _mended(mended: NDArray[np.int8]) -> Iterator[str]:
+    done, doubtful = (int((mended == state).sum()) for state in (MENDED, DOUBTFUL))
+    if done or doubtful:
+        yield f"{done} footprints across the antimeridian mended, {doubtful} doubtful ones left as they are"

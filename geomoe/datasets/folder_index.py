@@ -17,6 +17,7 @@ from geomoe.datasets.image_cache import KINDS
 from geomoe.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -60,6 +61,7 @@ class Index(NamedTuple):
         bands: of an image.
         data_hash: of names, sizes, labels, places, domains, splits and the choice of bands.
         skipped: what was left out.
+        remarks: the same in words.
         size: bytes of each file.
         changed: time of each file's last change, nanoseconds since 1970.
         pixels: what a cache of the images must know.
@@ -77,6 +79,7 @@ class Index(NamedTuple):
     bands: int
     data_hash: str
     skipped: list[Skip]
+    remarks: tuple[str, ...]
     size: NDArray[np.int64]
     changed: NDArray[np.int64]
     pixels: Pixels
@@ -108,7 +111,9 @@ def make_index(
     table = found.table
     if table.label is None:
         raise DataError(f"{where}: no column label")
-    _tell_skipped(table, files, where)
+    remarks = tuple(_skipped(table, files))
+    for remark in remarks:
+        log.warning("%s: %s", where, remark)
     lonlat = places_of(found, where)
     classes, label = _codes(table.label)
     named = np.full(len(label), ALL, dtype=object) if table.domain is None else table.domain
@@ -137,6 +142,7 @@ def make_index(
         len(bands) or int(found.bands.max()),
         hash_of(facts),
         table.skipped,
+        remarks,
         found.size,
         found.changed,
         _pixels(found, bands),
@@ -150,13 +156,11 @@ def _pixels(found: Scan, bands: tuple[int, ...]) -> Pixels:
     return Pixels(key, common if common in KINDS else "float32", bool(found.gaps.any()))
 
 
-def _tell_skipped(table: Table, files: SideFiles, where: Path) -> None:
-    if not table.skipped:
-        files.write_skipped([])
-        return
+def _skipped(table: Table, files: SideFiles) -> Iterator[str]:
     listed = files.write_skipped(table.skipped)
-    text = "%s: %d of %d rows are left out, listed in %s: %s"
-    log.warning(text, where, len(table.skipped), table.total, listed, describe(table.skipped))
+    if table.skipped:
+        rows = f"{len(table.skipped)} of {table.total} rows are left out"
+        yield f"{rows}, listed in {listed}: {describe(table.skipped)}"
 
 
 def _given_split(given: NDArray[Any], where: Path) -> NDArray[Any]:

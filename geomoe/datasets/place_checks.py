@@ -21,7 +21,7 @@ SWAP = 0.25  # larger share on land with lon and lat exchanged: they are exchang
 
 
 class Finding(NamedTuple):
-    """Something to look at: a ``fault`` makes results wrong, a ``warning`` may be meant."""
+    """A ``fault`` makes results wrong, a ``warning`` may be meant, a ``note`` is good to know."""
 
     severity: str
     where: str
@@ -52,7 +52,8 @@ def look_at_places(name: str, data: LabelledImages) -> Iterator[Finding]:
     lonlat = data.lonlat[known]
     zero = int((lonlat == 0).all(axis=1).sum())
     if zero:
-        yield Finding("warning", name, f"{zero} places are exactly 0, 0; unknown places are left empty")
+        where = "a place is" if zero == 1 else f"{zero} places are"
+        yield Finding("warning", name, f"{where} exactly 0, 0; leave the cells of an unknown place empty")
     swapped = lonlat[:, ::-1][np.abs(lonlat[:, 0]) <= 90]
     if len(swapped) > 20 and len(swapped) == len(lonlat):
         here, there = (_region_at(places) != SEA for places in (lonlat, swapped))

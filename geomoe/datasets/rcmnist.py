@@ -124,7 +124,7 @@ class RCMNIST(LabelledImages):
         parts = [render(digits, rows[e], e, environments[e], part) for e in chosen]
         self._digits = Rendering(*map(np.concatenate, zip(*parts, strict=True)))
         row, facts = self._digits.row, f"{digits.sha256} {POOL_SEED} {num_environments} {protocol} {held_out}"
-        nowhere = np.full((len(row), 2), np.nan)
+        nowhere, self.total = np.full((len(row), 2), np.nan), len(digits.digit)
         super().__init__(
             Columns(nowhere, self._digits.label, self._digits.domain, block=row, row=row),
             split=split,

@@ -116,7 +116,7 @@ def test_zero_is_no_place_and_exchanged_coordinates_show():
     assert finding[:2] == ("warning", "train")
     assert "lon and lat look exchanged" in finding[2]
     (finding,) = said({"train": split([1], lonlat=[[0, 0]])})
-    assert finding[2] == "1 places are exactly 0, 0; unknown places are left empty"
+    assert finding[2] == "a place is exactly 0, 0; leave the cells of an unknown place empty"
 
 
 def test_regions_that_are_somewhere_else():
