@@ -66,8 +66,8 @@ def text_of(drawn: MapResult) -> str:
     """The files, then what each block's experts do, in words."""
     lines = [str(path) for path in drawn.files]
     for block in drawn.report["blocks"]:
-        shares = ", ".join(f"{number}: {share:.0%}" for number, share in enumerate(block["share_of_land"]))
-        lines += ["", f"{block['name']}: dominant expert's share of the land {shares}"]
+        shares = ", ".join(f"expert {k} {share:.0%}" for k, share in enumerate(block["share_of_land"]))
+        lines += ["", f"{block['name']}: dominant expert's share of the land: {shares}"]
         for what, shared in block["mutual_information"].items():
             bits, normalised = shared["bits"], shared["normalized"]
             lines.append(f"dominant expert and {what} share {bits:.2f} bits ({normalised:.0%} normalised)")
