@@ -125,7 +125,7 @@ def check_text(data: dict[str, Any], files: list[Path]) -> str:
     if len(data["unreadable"]) > 20:
         lines.append(f"  and {len(data['unreadable']) - 20} more; --json and --output list all")
     lines += ["", "nothing to look at" if not data["findings"] else "to look at"]
-    lines += [f"  {one.severity}: {one.where}: {one.what}" for one in data["findings"]]
+    lines += [_wrapped(f"  {one.severity}: ", f"{one.where}: {one.what}") for one in data["findings"]]
     lines += ["", "sound" if data["sound"] else "NOT SOUND: see the faults above", *map(str, files)]
     return render([f"{data['name']} in {data['root']}", splits, pairs, *countries, "\n".join(lines)], WIDTH)
 

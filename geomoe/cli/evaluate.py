@@ -40,6 +40,11 @@ def parser() -> Parser:
     made.add_argument(
         "--experts", type=experts, default="all", metavar="all|shared|K", help="who answers (default: all)"
     )
+    made.add_argument(
+        "--no-beside",
+        action="store_true",
+        help="leave out the splits that stand beside this one (fmow-lao: pooled)",
+    )
     made.add_argument("--output", metavar="DIR", help="also write report.json and figures there")
     made.add_argument(
         "--data-root", metavar="DIR", help="folder of the data (default: where the run found it)"
@@ -55,7 +60,12 @@ def run(args: argparse.Namespace) -> Result:
     from geomoe.evaluation import evaluate
 
     report = evaluate(
-        args.checkpoint, split=args.split, experts=args.experts, data_root=args.data_root, device=args.device
+        args.checkpoint,
+        split=args.split,
+        experts=args.experts,
+        beside=not args.no_beside,
+        data_root=args.data_root,
+        device=args.device,
     )
     if args.output:
         report.save(args.output)

@@ -32,6 +32,7 @@ def evaluate(
     bootstrap: int = 1000,
     confidence: float = 0.95,
     diagnostics: bool = True,
+    beside: bool = True,
     batch_size: int = 256,
     device: str = "auto",
 ) -> Report:
@@ -56,6 +57,7 @@ def evaluate(
         bootstrap: resamples for each interval; 0: no intervals.
         confidence: of the intervals, between 0 and 1.
         diagnostics: for MoGE, look into the experts (one more pass for each expert of each block).
+        beside: also score the splits that the protocol wants beside this one.
         batch_size: images in a forward pass.
         device: auto, cpu, cuda, ...
 
@@ -108,7 +110,9 @@ def evaluate(
             "beside": {
                 name: {choice: part(one, **drawn) for choice, one in found.items()}
                 for name, found in _beside(predictor, dataset, judged, data_root, batch_size).items()
-            },
+            }
+            if beside
+            else {},
             "official": official_scores(predictor.config.data.name, dataset, judged, scores),
             "places": places_of(judged),
             "experts_report": report,

@@ -103,6 +103,7 @@ def test_lao_scores_the_pooled_variant_beside_the_official_test(runs, root, caps
     pooled = evaluate(capsys, file, "--split", "pooled")
     assert report["beside"] == {"pooled": {"all": pooled["scores"]["all"]["overall"]}}
     assert pooled["beside"] == {}
+    assert evaluate(capsys, file, "--split", split, "--no-beside") == {**report, "beside": {}}
     assert "beside it: split pooled" in Report.load(tmp_path / "report").table()
 
 
