@@ -96,12 +96,13 @@ def check(args: Namespace) -> Result:
 
 
 def no_budget(args: Namespace) -> list[Setting]:
-    """A check looks at all of a data set, not at what a run's budget would take of it."""
+    """A check looks at all of a data set, not at what a run's budget would take of it, unless asked to."""
     from geomoe.catalogue import CATALOGUE
     from geomoe.datasets.facts import data_set_of
 
     keys = {"num_domains", "budget"} & set(CATALOGUE[data_set_of(args.name)].keys)
-    keys -= {one.key.removeprefix("data.") for one in args.settings}
+    if keys & {one.key.removeprefix("data.") for one in args.settings}:
+        return []
     return [Setting(f"data.{key}", "null", "check") for key in sorted(keys)]
 
 

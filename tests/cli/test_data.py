@@ -76,7 +76,7 @@ def test_check_of_digits(capsys, digits, tmp_path):
     argv = ["check", "rcmnist-10k", "--data-root", digits, "--data.budget", "96"]
     told = ask(capsys, *argv, "--output", "check")
     assert told["sound"] is True
-    assert told["splits"]["train"]["samples"] == 19 * 5  # all sources, whatever a run takes of them
+    assert told["splits"]["train"]["samples"] == 17 * 5
     assert told["splits"]["test"]["samples"] == 200
     assert json.loads((tmp_path / "check" / "check.json").read_text()) == {
         key: value for key, value in told.items() if key != "files"
