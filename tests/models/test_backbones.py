@@ -85,7 +85,8 @@ def test_timm_weights_offline_say_what_to_do(monkeypatch, tmp_path):
         monkeypatch.delenv("GEOMOE_OFFLINE", raising=False)
         monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
         monkeypatch.setenv(key, "1")
-        with pytest.raises(CheckpointError, match=rf"not in the cache, and downloads are switched off \({key}\)"):
+        message = rf"not in the cache, and downloads are switched off \({key}\)"
+        with pytest.raises(CheckpointError, match=message):
             create_backbone("vit_tiny_patch16_224", num_classes=2, image_size=32, weights="timm")
 
 
