@@ -4,9 +4,9 @@
 
 The scene is written for the run: four bands of 16 bits, deflate, in strips, as most rasters come. Both sides
 read the same tiles with the same code (pixels, nodata, place); one keeps the file open, so that GDAL's cache
-has the strips that a tile shares with its neighbours. Then the whole of ``geomoe predict SCENE --output FILE.tif``
-runs in a process of its own with an untrained network of four blocks, and again on a quarter of the scene: how
-much more memory does four times the scene take?
+has the strips that a tile shares with its neighbours. Then all of ``geomoe predict SCENE --output FILE.tif``
+runs in a process of its own with an untrained network of four blocks, and again on a quarter of the scene:
+how much more memory does four times the scene take?
 """
 
 from __future__ import annotations
