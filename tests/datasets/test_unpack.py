@@ -123,7 +123,10 @@ def test_a_damaged_archive_is_refused(sample, tmp_path, kind):
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("content", [b"", b"<html>not found</html>", gzip.compress(b"one file", mtime=0), b"PK\3\4"])
+NO_ARCHIVES = (b"", b"<html>not found</html>", gzip.compress(b"one file", mtime=0), b"PK\3\4")
+
+
+@pytest.mark.parametrize("content", NO_ARCHIVES)
 def test_what_is_no_archive_is_refused(tmp_path, content):
     (tmp_path / "x").write_bytes(content)
     with pytest.raises(DataError, match=r"x: cannot be unpacked: truncated, damaged or no archive \(.+\)"):
