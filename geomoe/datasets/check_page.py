@@ -11,9 +11,7 @@ from geomoe.mapping.atlas import Layer, Mark, render_atlas
 from geomoe.mapping.palette import expert_colours
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
-
-    from numpy.typing import NDArray
+    from collections.abc import Mapping, Sequence
 
     from geomoe.datasets.base import LabelledImages
     from geomoe.datasets.checks import Check
@@ -49,21 +47,17 @@ def check_layers(parts: Mapping[str, LabelledImages], found: Check) -> list[Laye
     if not shown:
         return []
     colours = dict(zip(shown, expert_colours(len(shown)), strict=True))
-    marks = {name: list(_places(name, data, colours[name])) for name, data in shown.items()}
-    every = [mark for some in marks.values() for mark in some]
-    kept = _some(every)
-    layers = [
-        Layer(
-            "Places", "All splits", "Where the splits are", ("lon, lat", "split", "samples"), 3, kept,
-            keys=tuple((colour, name) for name, colour in colours.items()), note=_thinned(kept, every),
-        )
-    ]  # fmt: skip
-    for name, some in marks.items():
-        kept = _some(some)
-        title = f"Places of {name}"
-        layers.append(
-            Layer("Places", name, title, ("lon, lat", "split", "samples"), 3, kept, note=_thinned(kept, some))
-        )
+    columns = ("lon, lat", "split", "samples")
+    every = {name: _places(name, data, colours[name], MOST // len(shown)) for name, data in shown.items()}
+    total = sum(found.splits[name].places for name in shown)
+    marks = [mark for some in every.values() for mark in some]
+    keys = tuple((colour, name) for name, colour in colours.items())
+    note = _thinned(len(marks), total)
+    layers = [Layer("Places", "All splits", "Where the splits are", columns, 3, marks, keys=keys, note=note)]
+    for name, data in shown.items():
+        marks = _places(name, data, colours[name], MOST)
+        note = _thinned(len(marks), found.splits[name].places)
+        layers.append(Layer("Places", name, f"Places of {name}", columns, 3, marks, note=note))
     first = next(iter(parts))
     near = f"Within {found.near_km:g} km of a sample of {first}"
     layers += _odd_layer(parts, found, "near", "Near-duplicates", near, f"km to {first}")
@@ -71,50 +65,53 @@ def check_layers(parts: Mapping[str, LabelledImages], found: Check) -> list[Laye
     return layers + _odd_layer(parts, found, "country", "Other countries", away, "km outside")
 
 
-def _places(name: str, data: LabelledImages, colour: str) -> Iterator[Mark]:
-    """A disc for each different place of a split."""
+def _places(name: str, data: LabelledImages, colour: str, most: int) -> list[Mark]:
+    """A disc for each different place of a split; of more than ``most``, for every n-th."""
     places, which = different_places(known_places(data))
-    for place, count in zip(places.tolist(), np.bincount(which).tolist(), strict=True):
-        yield Mark((_place(place), name, f"{count:,}"), colour, lonlat=tuple(place), radius=4)
+    count, step = np.bincount(which), -(-len(places) // most)
+    return [
+        Mark((_place(place), name, f"{number:,}"), colour, lonlat=tuple(place), radius=4)
+        for place, number in zip(places[::step].tolist(), count[::step].tolist(), strict=True)
+    ]
 
 
 def _odd_layer(
     parts: Mapping[str, LabelledImages], found: Check, why: str, name: str, title: str, km: str
 ) -> list[Layer]:
-    odd = [one for one in found.odd if one.why == why and one.split != "held_out" and len(one.position)]
-    marks = [mark for one in odd for mark in _odd_marks(parts[one.split], one)]
-    if not marks:
+    """The samples to be looked at for one reason: nearest to another split, or furthest abroad, first."""
+    odd = [
+        (distance, one, k)
+        for one in found.odd
+        if one.why == why and one.split != "held_out"
+        for k, distance in enumerate(one.km.tolist())
+    ]
+    if not odd:
         return []
-    marks.sort(key=lambda mark: float(mark.values[2].replace(",", "")), reverse=why == "country")
-    kept = marks[:MOST]
-    note = f"The first {MOST:,} of {len(marks):,} samples." if len(marks) > MOST else ""
+    odd.sort(key=lambda item: item[0], reverse=why == "country")
+    marks = [_odd_mark(parts[one.split], one, k) for _, one, k in odd[:MOST]]
+    note = f"The first {MOST:,} of {len(odd):,} samples." if len(odd) > MOST else ""
     columns = ("lon, lat", "split", km, "row", "domain", *(["code"] if why == "country" else []))
-    return [Layer("To look at", name, title, columns, 4, kept, note=note)]
+    return [Layer("To look at", name, title, columns, 4, marks, note=note)]
 
 
-def _odd_marks(data: LabelledImages, odd: Odd) -> Iterator[Mark]:
-    codes: NDArray[np.int64] | None = data.extra.get("country")
-    for position, place, km in zip(odd.position.tolist(), odd.lonlat.tolist(), odd.km.tolist(), strict=True):
-        domain = int(data.domains[position])
-        values = [
-            _place(place),
-            odd.split,
-            f"{km:,.3g}" if km < 100 else f"{km:,.0f}",
-            str(data.rows[position]),
-        ]
-        values.append(data.regions[domain] if domain >= 0 else "unknown")
-        if odd.why == "country" and codes is not None:
-            values.append(data.countries[int(codes[position])])
-        yield Mark(tuple(values), ODD[odd.why], lonlat=tuple(place), radius=5)
+def _odd_mark(data: LabelledImages, odd: Odd, k: int) -> Mark:
+    position, place, km = int(odd.position[k]), odd.lonlat[k].tolist(), float(odd.km[k])
+    domain = int(data.domains[position])
+    values = [
+        _place(place),
+        odd.split,
+        f"{km:,.3g}" if km < 100 else f"{km:,.0f}",
+        str(data.rows[position]),
+        data.regions[domain] if domain >= 0 else "unknown",
+    ]
+    if odd.why == "country":
+        values.append(data.countries[int(data.extra["country"][position])])
+    return Mark(tuple(values), ODD[odd.why], lonlat=tuple(place), radius=5)
 
 
 def _place(place: Sequence[float]) -> str:
     return f"{place[0]:.4f}, {place[1]:.4f}"
 
 
-def _some(marks: list[Mark]) -> list[Mark]:
-    return marks[:: -(-len(marks) // MOST)]
-
-
-def _thinned(kept: list[Mark], every: list[Mark]) -> str:
-    return "" if len(kept) == len(every) else f"{len(kept):,} of {len(every):,} places are drawn."
+def _thinned(drawn: int, total: int) -> str:
+    return "" if drawn == total else f"{drawn:,} of {total:,} places are drawn."
