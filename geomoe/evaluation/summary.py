@@ -119,7 +119,9 @@ def _cell(values: Sequence[float]) -> dict[str, Any]:
 
 
 def _metrics(own: list[Record], _: list[Record]) -> dict[str, Any]:
-    cells = {name: _cell([one.scores[name] for one in own]) for name in METRICS if name in own[0].scores}
+    # a score that some runs lack (a region without samples has no worst) is over the runs that have it
+    values = {name: [one.scores[name] for one in own if name in one.scores] for name in METRICS}
+    cells = {name: _cell(some) for name, some in values.items() if some}
     return {"cells": cells, "beside": {}, "lacks": []}
 
 

@@ -116,6 +116,23 @@ def test_the_shared_expert_is_a_method_of_its_own(tmp_path):
     assert "worst style" in found.table()
 
 
+def test_a_run_whose_domains_are_all_uncounted_has_no_worst(tmp_path):
+    """Whichever comes first, the mean of the others' worst stands, and says over how many runs."""
+    for seed, share in enumerate((0.4, 0.6, 0.8)):
+        write(tmp_path / str(seed), share, seed=seed)
+    for lacks in range(3):
+        file = tmp_path / str(lacks) / "report.json"
+        text = file.read_text()
+        data = json.loads(text)
+        data["scores"]["all"]["worst"] = None
+        file.write_text(json.dumps(data))
+        cells = rows_of(summarize([tmp_path]))["erm"]["cells"]
+        file.write_text(text)
+        own = [share / 2 for seed, share in enumerate((0.4, 0.6, 0.8)) if seed != lacks]
+        assert cells["worst"]["mean"] == pytest.approx(statistics.mean(own))
+        assert (cells["worst"]["runs"], cells["accuracy"]["runs"]) == (2, 3)
+
+
 def test_curves_over_the_number_of_source_domains(tmp_path):
     rng = np.random.default_rng(1)
     value = {key: float(rng.random()) for key in itertools.product((3, 9, 17), range(2), range(3))}

@@ -1,7 +1,7 @@
 // Layers of marks: one at a time over the map, its legend and its table in the panel. A click on a mark, or
 // on its line in the table, says what is known of it.
 function geomoeStart(map, data) {
-  const { el, panel, bounds, section, option, toggle, draw, turned, coast, held } = geomoeBase(map, data);
+  const { el, panel, section, option, toggle, draw, turned, coast, held } = geomoeBase(map, data);
   const MOST = 400; // lines of a table; a longer one says so
   const outlines = data.land.map(turned);
   map.setMaxZoom(15);
