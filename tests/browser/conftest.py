@@ -71,6 +71,14 @@ class Browser:
     def find_all(self, selector):
         return self.driver.find_elements("css selector", selector)
 
+    def wait_for_answer(self):
+        """Until one popup is there and has faded in: a driver reads no text from what nobody can see."""
+        self.wait(
+            "const popups = [...document.querySelectorAll('.leaflet-popup')];"
+            "return popups.length === 1 && popups[0].querySelector('.geomoe-answer') !== null"
+            " && getComputedStyle(popups[0]).opacity === '1'"
+        )
+
     def logs(self):
         """Console messages and network events since the last call."""
         events = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]

@@ -87,7 +87,7 @@ def test_a_line_of_the_table_opens_what_is_known(page, path):
     press(page, "Cameras")
     name = cells(page)[2][0]
     press(page, name)
-    page.wait("return document.querySelector('.geomoe-answer') !== null")
+    page.wait_for_answer()
     assert page.find(".geomoe-answer h3").text == name
     assert page.find(".geomoe-answer dl").text.split("\n") == [
         "accuracy",
@@ -110,7 +110,7 @@ def test_a_region_on_the_map_can_be_clicked_and_is_painted(page, path):
     actions = ActionBuilder(page.driver)
     actions.pointer_action.move_to_location(round(at[0]), round(at[1])).click()
     actions.perform()
-    page.wait("return document.querySelector('.geomoe-answer') !== null")
+    page.wait_for_answer()
     assert page.find(".geomoe-answer h3").text == "Africa"
     painted = page.run(
         "const c = document.querySelector('.leaflet-overlay-pane canvas'), b = c.getBoundingClientRect();"

@@ -58,7 +58,7 @@ def click_place(browser, lon, lat):
     actions.pointer_action.move_to_location(round(box[0] + at[0]), round(box[1] + at[1])).click()
     actions.perform()
     ActionChains(browser.driver).pause(0.05).perform()
-    browser.wait("return document.querySelector('.geomoe-answer') !== null")
+    browser.wait_for_answer()
     found = browser.run(
         "return [...document.querySelectorAll('.geomoe-answer [data-weight]')]"
         ".map(n => [n.dataset.weight, n.textContent])"
