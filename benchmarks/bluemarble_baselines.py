@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from geomoe.coords import unit_vectors
-from geomoe.datasets.cache import open_crops
-from geomoe.datasets.index import CLASSES, REGIONS, SPLIT_SEEDS, load_index, select
+from geomoe.datasets.bluemarble.crops import open_crops
+from geomoe.datasets.bluemarble.index import CLASSES, REGIONS, SPLIT_SEEDS, load_index, select
 from geomoe.encoders.harmonics import SphericalHarmonics
 
 EPOCHS, WIDTH, BATCH, NEIGHBOURS = 30, 128, 256, 15

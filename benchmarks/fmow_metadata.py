@@ -39,7 +39,7 @@ def resident(key):
     line = next(row for row in open("/proc/self/status") if row.startswith(key))
     return int(line.split()[1]) / 1024
 import torch, torchgeo.datasets
-from geomoe.datasets.fmow import FMoW
+from geomoe.datasets.fmow.reader import FMoW
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")  # the peak starts anew from here
 before, start, cpu = resident("VmRSS"), time.perf_counter(), time.process_time()
@@ -48,8 +48,8 @@ print(time.process_time() - cpu, resident("VmHWM") - before, count, time.perf_co
 """
 _OURS = "count = len(FMoW(sys.argv[1], 'train'))"
 _CHECK = """
-from geomoe.datasets.checks import check
-from geomoe.datasets.fmow_splits import SPLITS
+from geomoe.checking.check import check
+from geomoe.datasets.fmow.splits import SPLITS
 parts = {{name: FMoW(sys.argv[1], name, protocol={protocol!r}) for name in SPLITS}}
 count = sum(part.samples for part in check(parts, images=0).splits.values())
 """
@@ -64,9 +64,9 @@ count = int(((frame["split"] == "train") & (times < "2013-01-01T00:00:00Z")).sum
 
 def generate(folder, rows, seed=0):
     """Write the two tables of ``rows`` rows, a split of all of them, and the images that readers look for."""
-    from geomoe.datasets.fmow_names import CATEGORIES
-    from geomoe.datasets.fmow_splits import SPLITS, assign
-    from geomoe.datasets.fmow_table import read_table
+    from geomoe.datasets.fmow.names import CATEGORIES
+    from geomoe.datasets.fmow.splits import SPLITS, assign
+    from geomoe.datasets.fmow.tables import read_table
     from geomoe.datasets.samples import fmow as sample
 
     sample.write(folder)  # the mapping and the images of its rows

@@ -27,10 +27,10 @@ from rasterio.errors import NotGeoreferencedWarning
 
 from benchmarks.side_by_side import interleave, verdict
 from geomoe.datasets.base import Columns, LabelledImages
+from geomoe.datasets.cache.make import make_cache
 from geomoe.datasets.collate import collate
-from geomoe.datasets.images import read_rgb
-from geomoe.datasets.make_cache import make_cache
-from geomoe.datasets.raster import load_image
+from geomoe.reading.pictures import read_rgb
+from geomoe.reading.raster import load_image
 
 BAR = 10.0
 BATCH = 64

@@ -93,7 +93,7 @@ def resident(field):
 
 def memory_of_one_table():
     """In a fresh process: the whole Earth, peak above what imports and the network take."""
-    from geomoe.mapping.route import route_grid
+    from geomoe.mapping.ask import route_grid
     from geomoe.mapping.table import RoutingTable
 
     model, grid = network(), make_grid(STEP)
@@ -133,8 +133,9 @@ def sample_points(count):
 def page(step):
     """12 weight layers, 2 dominant-expert and 2 entropy layers, 20,000 points, coastlines."""
     from geomoe.encoders import create_encoder
+    from geomoe.mapping.ask import route_grid
+    from geomoe.mapping.draw import summarise
     from geomoe.mapping.page import render_page
-    from geomoe.mapping.route import route_grid, summarise
     from geomoe.mapping.table import RoutingTable
     from geomoe.models import add_moge, create_backbone
 

@@ -28,9 +28,9 @@ from benchmarks.side_by_side import interleave, verdict
 from geomoe.build import build_algorithm
 from geomoe.checkpoint import save_checkpoint
 from geomoe.config import DataConfig, ModelConfig, RunConfig
-from geomoe.datasets import raster
-from geomoe.datasets.raster_files import KeptOpen, open_raster
 from geomoe.inference.tiles import Item, Tiles, make_tiling
+from geomoe.reading import raster
+from geomoe.reading.opening import KeptOpen, open_raster
 
 BAR_READ = 3.0
 BAR_MEMORY = 1.5

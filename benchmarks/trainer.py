@@ -31,7 +31,7 @@ from torch.utils.data import DataLoader, Dataset
 from geomoe.build import build_algorithm
 from geomoe.config import DataConfig, ModelConfig, RunConfig, TrainerConfig
 from geomoe.datasets import EpochSampler
-from geomoe.datasets.augment import to_batch
+from geomoe.datasets.batches.to_batch import to_batch
 from geomoe.datasets.collate import collate
 from geomoe.training.progress import TrainingProgress
 from geomoe.training.resumable import ResumableData

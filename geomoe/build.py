@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 from geomoe.algorithms import ALGORITHMS
 from geomoe.catalogue import CATALOGUE, same_samples
 from geomoe.checkpoint import load_checkpoint
-from geomoe.config_checks import unknown
 from geomoe.encoders import create_encoder
 from geomoe.errors import CheckpointError, ConfigError
 from geomoe.models import LocationViT, PlainViT, add_moge, create_backbone, create_network, load_network
+from geomoe.support.words import unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -49,36 +49,36 @@ _WILDS = ("train", "val", "test", "id_val", "id_test")  # val and test: other do
 
 CATALOGUE: dict[str, Entry] = {
     "bluemarble": Entry(
-        "geomoe.datasets.datamodule:BlueMarbleDataModule",
+        "geomoe.datasets.bluemarble.module:BlueMarbleDataModule",
         ("Africa", "Americas", "Asia", "Europe", "Oceania"),
         _GROUPED,
     ),
     "fmow": Entry(
-        "geomoe.datasets.fmow_module:FMoWDataModule",
+        "geomoe.datasets.fmow.module:FMoWDataModule",
         (*_REGIONS, "Other", *map(str, range(2002, 2018))),
         ("protocol", "domain_by", *_GROUPED),
         _WILDS,
     ),
     "fmow-lao": Entry(
-        "geomoe.datasets.fmow_module:FMoWLAODataModule",
+        "geomoe.datasets.fmow.module:FMoWLAODataModule",
         _REGIONS,
         ("protocol", *_GROUPED),
         (*_WILDS, "pooled"),
         source="fmow",
     ),
     "folder": Entry(
-        "geomoe.datasets.folder:FolderDataModule",
+        "geomoe.datasets.folder.reader:FolderDataModule",
         keys=("metadata", "bands", "domain_by", *_GROUPED),
     ),
     "rcmnist": Entry(
-        "geomoe.datasets.rcmnist:RCMNISTDataModule",
+        "geomoe.datasets.rcmnist.reader:RCMNISTDataModule",
         keys=(
             *("num_environments", "num_domains", "budget", "protocol"),
             *_GROUPED,
         ),
     ),
     "iwildcam": Entry(
-        "geomoe.datasets.iwildcam:IWildCamDataModule",
+        "geomoe.datasets.iwildcam.reader:IWildCamDataModule",
         keys=("metadata", *_GROUPED),
         splits=_WILDS,
     ),
@@ -92,7 +92,7 @@ _DOMAINBED = {
 }
 CATALOGUE |= {
     name: Entry(
-        f"geomoe.datasets.domainbed:{title}Module",
+        f"geomoe.datasets.domainbed.reader:{title}Module",
         domains,
         _GROUPED,
         ("train", "val", "test", "target_in", "target_out"),

@@ -19,8 +19,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from geomoe.config import RunConfig
+from geomoe.config.load import read_config
 from geomoe.errors import CheckpointError, ConfigError
-from geomoe.files import whole_file
+from geomoe.support.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -157,7 +158,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """
     content = read(path)
     try:
-        config = RunConfig.from_dict(content[KEY].get("config"))
+        config = read_config(content[KEY].get("config"))
     except ConfigError as error:
         msg = f"{path}: configuration of another geomoe: {' '.join(str(error).split())}"
         raise CheckpointError(msg) from error

@@ -14,7 +14,7 @@ import torch
 
 import geomoe
 from geomoe.cli import main
-from geomoe.config_load import load
+from geomoe.config.load import load
 from geomoe.evaluation import Report
 
 ARCHIVE = Path(__file__).with_name("data") / "before_house.tar.xz"  # made by tools/make_old_files.py

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from geomoe.datasets.index import (
+from geomoe.datasets.bluemarble.index import (
     BLOCK_DEGREES,
     CLASSES,
     COLUMNS,

@@ -11,8 +11,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from geomoe.datasets.cache import open_crops, read_image
-from geomoe.datasets.index import BLOCK_DEGREES, CLASSES, CROP, REGIONS, SPLIT_SEEDS, SPLIT_SHARES, load_index
+from geomoe.datasets.bluemarble.crops import open_crops, read_image
+from geomoe.datasets.bluemarble.index import (
+    BLOCK_DEGREES,
+    CLASSES,
+    CROP,
+    REGIONS,
+    SPLIT_SEEDS,
+    SPLIT_SHARES,
+    load_index,
+)
 
 COLOURS = {"train": (0, 114, 178), "val": (240, 228, 66), "test": (213, 94, 0)}  # Okabe and Ito
 MAP_WIDTH, SCALE, COLUMNS = 1080, 1.5, 3

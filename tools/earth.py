@@ -15,7 +15,7 @@ from shapely.geometry import Polygon, box, mapping
 from shapely.ops import unary_union
 from shapely.validation import make_valid
 
-from geomoe.datasets.index import CLASSES, IGBP_CODES, REGIONS
+from geomoe.datasets.bluemarble.index import CLASSES, IGBP_CODES, REGIONS
 from tools.iso_regions import region_of
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
-from geomoe.datasets.index import INDEX_FILE
+from geomoe.datasets.bluemarble.index import INDEX_FILE
 from tools import choose, earth
 from tools.assets import write, write_arrays
 
@@ -36,11 +36,14 @@ def main() -> None:
     polygons = earth.region_polygons(earth.read_atlas(args.atlas, "50m"))
     regions = earth.rasterize_regions(polygons, earth.CELLS_PER_DEGREE)
     landcover = earth.read_landcover(args.landcover)
-    write_index(args.package / "datasets" / "assets" / INDEX_FILE, choose.make_table(regions, landcover))
-    write_rasters(args.package / "mapping" / "assets" / "earth.npz", regions, landcover)
+    write_index(
+        args.package / "datasets" / "bluemarble" / "assets" / INDEX_FILE,
+        choose.make_table(regions, landcover),
+    )
+    write_rasters(args.package / "earth" / "assets" / "earth.npz", regions, landcover)
     coarse = earth.region_polygons(earth.read_atlas(args.atlas, "110m"))
     land = json.dumps(earth.outline(coarse), separators=(",", ":"))
-    write(args.package / "mapping" / "assets" / "land.geojson", land.encode("ascii"))
+    write(args.package / "earth" / "assets" / "land.geojson", land.encode("ascii"))
 
 
 def write_index(path: Path, table: str) -> None:

@@ -57,7 +57,7 @@ def main() -> None:
     polygons = earth.country_polygons(earth.read_atlas(args.atlas, "10m"))
     outlines = gather(polygons, {numeric: alpha3 for _, alpha3, numeric, *_ in codes})
     names = {alpha2: alpha3 for alpha2, alpha3, *_ in codes} | ALIASES
-    write_arrays(args.package / "mapping" / "assets" / "countries.npz", to_arrays(outlines, names))
+    write_arrays(args.package / "earth" / "assets" / "countries.npz", to_arrays(outlines, names))
 
 
 def gather(polygons: Iterable[tuple[str | None, str, Polygon]], alpha3: dict[str, str]) -> Outlines:
@@ -116,7 +116,7 @@ def _polygons(shape: Polygon) -> list[Polygon]:
 
 
 def to_arrays(outlines: Outlines, aliases: dict[str, str]) -> dict[str, NDArray]:
-    """What :func:`geomoe.mapping.countries.country_outlines` reads.
+    """What :func:`geomoe.earth.countries.country_outlines` reads.
 
     Args:
         outlines: of every country.

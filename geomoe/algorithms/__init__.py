@@ -1,6 +1,6 @@
 """Training methods: which network, which losses. A new method is one file and one line in the table."""
 
-from geomoe.algorithms.base import Algorithm
+from geomoe.algorithms.contract import Algorithm
 from geomoe.algorithms.erm import ERM
 from geomoe.algorithms.erm_le import ERMLE
 from geomoe.algorithms.moge import MoGE

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from geomoe.algorithms.base import Algorithm
+from geomoe.algorithms.contract import Algorithm
 
 
 class ERM(Algorithm):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from geomoe.algorithms.base import Algorithm
+from geomoe.algorithms.contract import Algorithm
 
 
 class ERMLE(Algorithm):

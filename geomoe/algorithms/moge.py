@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 import torch
 from torch import Tensor, nn
 
-from geomoe.algorithms.base import Algorithm
+from geomoe.algorithms.contract import Algorithm
 from geomoe.errors import ConfigError
 from geomoe.losses import cka_diversity, load_balance, supcon
 from geomoe.types import Batch, ModelOutput

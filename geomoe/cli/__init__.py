@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe import __version__
 from geomoe.cli import console
-from geomoe.config_checks import nearest
 from geomoe.errors import GeomoeError
+from geomoe.support.words import nearest
 
 if TYPE_CHECKING:
     from argparse import Namespace

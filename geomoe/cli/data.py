@@ -14,16 +14,16 @@ from geomoe.cli.data_download import download
 from geomoe.cli.data_info import info
 from geomoe.cli.data_parser import parser
 from geomoe.cli.data_text import check_text
-from geomoe.cli.files import check_folder, no_empty_folders
-from geomoe.config_load import Setting, load, shipped
+from geomoe.config.load import Setting, load, shipped
+from geomoe.support.files import check_folder, no_empty_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from geomoe.checking.check import Check
     from geomoe.config import RunConfig
     from geomoe.datasets.base import LabelledImages
-    from geomoe.datasets.checks import Check
-    from geomoe.datasets.facts import Facts
+    from geomoe.fetching.facts import Facts
 
 #: Splits that lose nothing when a domain is held out; test keeps every domain.
 WITH_HELD_OUT = ("all", "test", "id_test")
@@ -40,7 +40,7 @@ def run(args: Namespace) -> Result:
 
 def configuration(args: Namespace, *more: Setting) -> RunConfig:
     """The configuration of a name: the shipped one, or the defaults with that data set."""
-    from geomoe.datasets.facts import data_set_of
+    from geomoe.config.load import data_set_of
 
     name = data_set_of(args.name)
     settings = [*args.settings, *more]
@@ -75,8 +75,8 @@ def check(args: Namespace) -> Result:
     if args.output is not None:
         check_folder(args.output)
     config = configuration(args, *no_budget(args))
-    from geomoe.datasets.checks import check as look
-    from geomoe.datasets.facts import read_facts
+    from geomoe.checking.check import check as look
+    from geomoe.fetching.facts import read_facts
 
     parts = open_splits(config)
     tell = progress(args)
@@ -98,7 +98,7 @@ def check(args: Namespace) -> Result:
 def no_budget(args: Namespace) -> list[Setting]:
     """A check looks at all of a data set, not at what a run's budget would take of it, unless asked to."""
     from geomoe.catalogue import CATALOGUE
-    from geomoe.datasets.facts import data_set_of
+    from geomoe.config.load import data_set_of
 
     keys = {"num_domains", "budget"} & set(CATALOGUE[data_set_of(args.name)].keys)
     if keys & {one.key.removeprefix("data.") for one in args.settings}:
@@ -119,10 +119,10 @@ def write(output: Path, data: dict[str, Any], parts: dict[str, LabelledImages], 
     """Write check.json, and check.html and check.png where places are known."""
     import json
 
+    from geomoe.checking.figure import draw_places
+    from geomoe.checking.page import check_page
     from geomoe.cli.console import plain
-    from geomoe.datasets.check_figure import draw_places
-    from geomoe.datasets.check_page import check_page
-    from geomoe.files import Workplace
+    from geomoe.support.files import Workplace
 
     text = json.dumps(plain(data), indent=1, ensure_ascii=False) + "\n"
     page = check_page(parts, found, f"Check of {data['name']}")
@@ -139,8 +139,8 @@ def write(output: Path, data: dict[str, Any], parts: dict[str, LabelledImages], 
 def cache(args: Namespace) -> Result:
     """Make the image cache of a data set, or finish it, or verify it."""
     config = configuration(args)
-    from geomoe.datasets.image_cache import cache_path
-    from geomoe.datasets.make_cache import make_cache
+    from geomoe.datasets.cache.make import make_cache
+    from geomoe.datasets.cache.use import cache_path
     from geomoe.errors import ConfigError
 
     parts = open_all(config)
@@ -163,8 +163,10 @@ def cache(args: Namespace) -> Result:
 
 def sample(args: Namespace) -> Result:
     """Write a small data set in the layout of a big one."""
-    from geomoe.datasets.facts import data_set_of, read_facts, write_sample
+    from geomoe.config.load import data_set_of
+    from geomoe.datasets.samples.write import write_sample
     from geomoe.errors import ConfigError, OutputError
+    from geomoe.fetching.facts import read_facts
 
     name = data_set_of(args.name)
     facts = read_facts(name)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from geomoe.config import RunConfig
-    from geomoe.datasets.digests import Digest
-    from geomoe.datasets.download_plan import Item, Plan
+    from geomoe.fetching.digests import Digest
+    from geomoe.fetching.plan import Item, Plan
 
 EVERY = 10.0  # seconds between two lines of progress, where a twentieth takes longer
 
@@ -30,8 +30,8 @@ def download(args: Namespace, config: RunConfig) -> Result:
     """
     if config.data.root is None:
         raise UsageError("download: say where to: --data-root DIR")
-    from geomoe.datasets.download import carry_out
-    from geomoe.datasets.download_plan import make_plan
+    from geomoe.fetching.download import carry_out
+    from geomoe.fetching.plan import make_plan
 
     plan = make_plan(config.data.name, config.data.root, args.url, digest_of(args))
     if not plan.missing:
@@ -43,7 +43,7 @@ def download(args: Namespace, config: RunConfig) -> Result:
 
 def digest_of(args: Namespace) -> Digest | None:
     """The hash that was given, if one was."""
-    from geomoe.datasets.digests import parse_digest
+    from geomoe.fetching.digests import parse_digest
 
     given = [(name, getattr(args, name)) for name in ("sha256", "md5") if getattr(args, name) is not None]
     return parse_digest(*given[0], where=f"--{given[0][0]}") if given else None

@@ -8,13 +8,14 @@ from typing import Any
 
 from geomoe.cli.console import Result, rows
 from geomoe.cli.data_text import info_text
-from geomoe.config_load import shipped
+from geomoe.config.load import shipped
 
 
 def info(args: Namespace) -> Result:
     """What is known of a data set, or of all of them."""
     from geomoe.catalogue import CATALOGUE
-    from geomoe.datasets.facts import data_set_of, find, read_facts
+    from geomoe.config.load import data_set_of
+    from geomoe.fetching.facts import find, read_facts
 
     if args.name is None:
         titles = {name: read_facts(name).title for name in CATALOGUE}

@@ -12,10 +12,10 @@ from typing import Any
 
 from geomoe import __version__
 from geomoe.cli.console import Result
-from geomoe.cli.files import check_folder
 from geomoe.cli.parsing import Parser
 from geomoe.errors import GeomoeError, OutputError
-from geomoe.offline import SWITCHES, is_on
+from geomoe.support.files import check_folder
+from geomoe.support.offline import SWITCHES, is_on
 
 _DESCRIPTION = """\
 Say what is installed, which device would be used, which data and weights are found, whether this
@@ -103,7 +103,7 @@ def data() -> dict[str, Any]:
     """Where the embedded data set lies, and whether its crops are cut."""
     if util.find_spec("torchgeo") is None:
         return {}
-    from geomoe.datasets.cache import cache_path, find_image, open_crops
+    from geomoe.datasets.bluemarble.crops import cache_path, find_image, open_crops
 
     path = cache_path()
     facts: dict[str, Any] = {

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geomoe.cli.console import Result, rows
-from geomoe.cli.files import check_folder, no_empty_folders
 from geomoe.cli.parsing import Parser, positive_int
-from geomoe.config_checks import ENCODER_NAMES
+from geomoe.config.rules import ENCODER_NAMES
 from geomoe.errors import InputError
+from geomoe.support.files import check_folder, no_empty_folders
 
 if TYPE_CHECKING:
     from collections.abc import Callable

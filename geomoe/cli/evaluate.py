@@ -7,8 +7,8 @@ import shutil
 import sys
 
 from geomoe.cli.console import Result
-from geomoe.cli.files import check_folder
 from geomoe.cli.parsing import Parser
+from geomoe.support.files import check_folder
 
 _DESCRIPTION = """\
 Judge a checkpoint on one split of its data: overall, per-region and worst-region accuracy with

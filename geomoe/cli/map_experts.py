@@ -6,8 +6,8 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from geomoe.cli.console import Result
-from geomoe.cli.files import check_folder
 from geomoe.cli.parsing import Parser
+from geomoe.support.files import check_folder
 
 if TYPE_CHECKING:
     from geomoe.mapping import MapResult

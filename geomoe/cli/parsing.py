@@ -6,8 +6,8 @@ import argparse
 import re
 from typing import NoReturn
 
-from geomoe.config_checks import nearest
 from geomoe.errors import GeomoeError
+from geomoe.support.words import nearest
 
 
 class UsageError(GeomoeError):

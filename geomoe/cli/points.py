@@ -10,9 +10,9 @@ import pandas as pd
 import torch
 
 from geomoe.coords import Places, check_lonlat
-from geomoe.datasets.tables import lonlat_of_geometry, numbers_of, read_frame
 from geomoe.errors import DataError
-from geomoe.files import whole_file
+from geomoe.reading.sheets import lonlat_of_geometry, numbers_of, read_frame
+from geomoe.support.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable

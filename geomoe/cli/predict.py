@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from geomoe.cli.console import Result, rows, say
-from geomoe.cli.files import check_folder, no_empty_folders
 from geomoe.cli.parsing import Parser, count_from_0, positive_int
+from geomoe.support.files import check_folder, no_empty_folders
 
 _DESCRIPTION = """\
 Classify images with a checkpoint. INPUT is an image, a folder, a table (.csv or .parquet with filename,

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geomoe.cli.console import Result, plain, rows, say
-from geomoe.cli.files import check_folder, no_empty_folders
 from geomoe.cli.map_experts import text_of
 from geomoe.cli.parsing import Parser, positive_int
-from geomoe.files import whole_file
+from geomoe.support.files import check_folder, no_empty_folders, whole_file
 
 if TYPE_CHECKING:
     from geomoe.config import RunConfig
@@ -75,7 +74,7 @@ def _run(args: Namespace, output: Path) -> Result:
 
 def configuration(method: str, epochs: int, output: Path) -> RunConfig:
     """One method's configuration; a folder of its own for each budget, so that budgets do not mix."""
-    from geomoe.config_load import Setting, load
+    from geomoe.config.load import Setting, load
 
     settings = {
         "algorithm": method,

@@ -6,8 +6,8 @@ from argparse import Namespace
 
 from geomoe.cli.console import Result
 from geomoe.cli.evaluate import table_width
-from geomoe.cli.files import check_folder
 from geomoe.cli.parsing import Parser
+from geomoe.support.files import check_folder
 
 _DESCRIPTION = """\
 Put reports of geomoe evaluate together: mean and deviation over seeds, a column for each held-out

@@ -7,10 +7,10 @@ from argparse import Namespace
 from pathlib import Path
 
 from geomoe.cli.console import Result, rows
-from geomoe.cli.files import no_empty_folders
 from geomoe.cli.parsing import Parser
-from geomoe.config_checks import nearest
-from geomoe.config_load import Setting, keys, load, nearest_key, shipped
+from geomoe.config.load import Setting, keys, load, nearest_key, shipped
+from geomoe.support.files import no_empty_folders
+from geomoe.support.words import nearest
 
 _SWITCHES = ("--resume", "--dry-run", "--print-config", "--json", "--quiet", "--debug", "--help", "-h")
 #: Short flags -> configuration keys, of every verb that takes such keys.
@@ -40,7 +40,7 @@ class TrainParser(Parser):
 
     def format_help(self) -> str:
         """The verb's own options, then every configuration key, then the example."""
-        from geomoe.config_show import keys_parser
+        from geomoe.config.show import keys_parser
 
         own, marker, example = super().format_help().rpartition("\nexample:")
         return f"{own}\n{keys_parser().format_help().strip()}\n{marker}{example}"
@@ -120,7 +120,7 @@ def run(args: Namespace) -> Result:
         faults.append("--resume, --dry-run: give one of them; a dry run leaves nothing to resume")
     config = load(args.name, args.config, args.settings, faults=faults)
     if args.print_config:
-        from geomoe.config_show import to_yaml
+        from geomoe.config.show import to_yaml
 
         return Result(config.as_dict(), to_yaml(config))
     from geomoe.training import fit, is_first_process, run_folder

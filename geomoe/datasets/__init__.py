@@ -10,31 +10,31 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from geomoe.datasets.bluemarble import BlueMarble
-    from geomoe.datasets.datamodule import BlueMarbleDataModule
-    from geomoe.datasets.domainbed import PACS, DomainNet, OfficeHome, TerraIncognita
-    from geomoe.datasets.fmow import FMoW, FMoWLAO
-    from geomoe.datasets.grouped import GroupedSampler
-    from geomoe.datasets.iwildcam import IWildCam
-    from geomoe.datasets.sampler import EpochSampler
-    from geomoe.datasets.table import DATASETS
-    from geomoe.datasets.wilds_images import from_wilds
+    from geomoe.datasets.batches.grouped import GroupedSampler
+    from geomoe.datasets.batches.shuffled import EpochSampler
+    from geomoe.datasets.bluemarble.module import BlueMarbleDataModule
+    from geomoe.datasets.bluemarble.reader import BlueMarble
+    from geomoe.datasets.domainbed.reader import PACS, DomainNet, OfficeHome, TerraIncognita
+    from geomoe.datasets.fmow.reader import FMoW, FMoWLAO
+    from geomoe.datasets.iwildcam.reader import IWildCam
+    from geomoe.datasets.registry import DATASETS
+    from geomoe.datasets.wilds.images import from_wilds
 
 # public name -> module that holds it
 _PUBLIC = {
-    "DATASETS": "geomoe.datasets.table",
-    "BlueMarble": "geomoe.datasets.bluemarble",
-    "BlueMarbleDataModule": "geomoe.datasets.datamodule",
-    "EpochSampler": "geomoe.datasets.sampler",
-    "FMoW": "geomoe.datasets.fmow",
-    "FMoWLAO": "geomoe.datasets.fmow",
-    "IWildCam": "geomoe.datasets.iwildcam",
-    "from_wilds": "geomoe.datasets.wilds_images",
-    "GroupedSampler": "geomoe.datasets.grouped",
-    "PACS": "geomoe.datasets.domainbed",
-    "OfficeHome": "geomoe.datasets.domainbed",
-    "TerraIncognita": "geomoe.datasets.domainbed",
-    "DomainNet": "geomoe.datasets.domainbed",
+    "DATASETS": "geomoe.datasets.registry",
+    "BlueMarble": "geomoe.datasets.bluemarble.reader",
+    "BlueMarbleDataModule": "geomoe.datasets.bluemarble.module",
+    "EpochSampler": "geomoe.datasets.batches.shuffled",
+    "FMoW": "geomoe.datasets.fmow.reader",
+    "FMoWLAO": "geomoe.datasets.fmow.reader",
+    "IWildCam": "geomoe.datasets.iwildcam.reader",
+    "from_wilds": "geomoe.datasets.wilds.images",
+    "GroupedSampler": "geomoe.datasets.batches.grouped",
+    "PACS": "geomoe.datasets.domainbed.reader",
+    "OfficeHome": "geomoe.datasets.domainbed.reader",
+    "TerraIncognita": "geomoe.datasets.domainbed.reader",
+    "DomainNet": "geomoe.datasets.domainbed.reader",
 }
 
 __all__ = [

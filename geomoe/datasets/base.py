@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from geomoe.datasets.image_cache import ImageCache
+
+class DecodedImages(Protocol):
+    """Images that were decoded before: a cache (:class:`geomoe.datasets.cache.pixels.ImageCache`)."""
+
+    def read(self, rows: NDArray[np.int64], other: Callable[[int], Tensor]) -> Tensor:
+        """(B, bands, H, W) of these rows of the whole data set; ``other(k)`` opens the k-th if it lacks."""
 
 
 class Columns(NamedTuple):
@@ -83,7 +88,7 @@ class LabelledImages(NonGeoDataset):
             floats of them; None: its own type.
     """
 
-    cached: ImageCache | None = None
+    cached: DecodedImages | None = None
     cacheable: bool = True
     pixel_type: str | None = None
     classes: tuple[str, ...]

@@ -9,13 +9,14 @@ from torch.utils.data import DataLoader
 from torchgeo.datamodules import NonGeoDataModule
 
 from geomoe.catalogue import CATALOGUE
-from geomoe.datasets.augment import AUGMENTS, augment_images, check_augment, to_batch
+from geomoe.datasets.augment.pipeline import AUGMENTS, augment_images, check_augment
 from geomoe.datasets.base import LabelledImages
+from geomoe.datasets.batches.grouped import grouped_sampler
+from geomoe.datasets.batches.shuffled import EpochSampler
+from geomoe.datasets.batches.to_batch import to_batch
+from geomoe.datasets.cache.use import use_cache
 from geomoe.datasets.collate import collate
-from geomoe.datasets.grouped import grouped_sampler
-from geomoe.datasets.image_cache import use_cache
-from geomoe.datasets.places import thin_places
-from geomoe.datasets.sampler import EpochSampler
+from geomoe.datasets.training_places import thin_places
 from geomoe.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from torch import Tensor
 
-    from geomoe.datasets.augment import Augment
+    from geomoe.datasets.augment.pipeline import Augment
     from geomoe.types import Batch
 
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from geomoe.errors import CheckpointError, ConfigError, DependencyNotFoundError, one_line
-from geomoe.offline import kept_off
+from geomoe.support.offline import kept_off
 
 #: The released checkpoints: vision tower and L.
 RELEASED = tuple(

@@ -8,7 +8,7 @@ import numpy as np
 
 from geomoe import metrics
 from geomoe.catalogue import source_of
-from geomoe.datasets import wilds_compat
+from geomoe.datasets.wilds import compat as wilds_compat
 from geomoe.errors import GeomoeError, one_line
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from geomoe.errors import InputError
 from geomoe.evaluation.experts import cka_matrices, forced_choices, forced_matrices, routing_stats
 from geomoe.evaluation.official import official_scores
 from geomoe.evaluation.places import places_of
-from geomoe.evaluation.report import FORMAT, Report
+from geomoe.evaluation.reports.report import FORMAT, Report
 from geomoe.evaluation.scores import part, score
 from geomoe.inference import Predictor, load, open_split, predict_many
 

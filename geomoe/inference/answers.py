@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geomoe.files import whole_file
 from geomoe.inference.journal import GO_ON
 from geomoe.inference.nearest import TrainingPlaces
+from geomoe.support.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -12,15 +12,15 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
-from geomoe.datasets.folder_table import Skip
-from geomoe.datasets.raster import MOST_PIXELS
 from geomoe.errors import DataError, InputError
-from geomoe.files import whole_file
 from geomoe.inference.answers import Layout, write_answers
 from geomoe.inference.inputs import Images, Loaded, collect
 from geomoe.inference.journal import GO_ON, Journal
 from geomoe.inference.scene import open_scene, scores_path, write_scene
 from geomoe.inference.tiles import Item, Tiles, make_tiling
+from geomoe.reading.image_table import Skip
+from geomoe.reading.raster import MOST_PIXELS
+from geomoe.support.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

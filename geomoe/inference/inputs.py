@@ -11,12 +11,13 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from geomoe.datasets import folder_table, raster
-from geomoe.datasets.folder_scan import refuse_swapped
-from geomoe.datasets.folder_table import Skip, read_table
-from geomoe.datasets.raster_files import KeptOpen
 from geomoe.errors import DataError, InputError
 from geomoe.inference.tiles import Item, cut
+from geomoe.reading import image_table as folder_table
+from geomoe.reading import raster
+from geomoe.reading.image_table import Skip, read_table
+from geomoe.reading.opening import KeptOpen
+from geomoe.reading.swapped import refuse_swapped
 from geomoe.types import UNKNOWN_DOMAIN
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from geomoe.datasets.folder_table import Table
     from geomoe.inference.tiles import Tiling
+    from geomoe.reading.image_table import Table
 
 log = logging.getLogger(__name__)
 

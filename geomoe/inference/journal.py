@@ -11,8 +11,8 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import numpy as np
 
 from geomoe.errors import InputError, OutputError
-from geomoe.files import reason
-from geomoe.locks import lock, release
+from geomoe.support.files import reason
+from geomoe.support.locks import lock, release
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

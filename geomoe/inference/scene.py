@@ -11,10 +11,10 @@ from rasterio.transform import Affine
 from rasterio.warp import transform as to_crs
 from rasterio.windows import Window
 
-from geomoe.datasets import raster
 from geomoe.errors import InputError
-from geomoe.files import whole_file
 from geomoe.inference.journal import GO_ON
+from geomoe.reading import raster
+from geomoe.support.files import whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple, overload
 
-from geomoe.datasets import raster
-from geomoe.datasets.folder_table import Skip
 from geomoe.errors import DataError
+from geomoe.reading import raster
+from geomoe.reading.image_table import Skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,12 +10,12 @@ from typing import Any
 
 # public name -> module that holds it; looked up when first used, so that tables and pages need no torch
 _PUBLIC = {
-    "MapResult": "geomoe.mapping.route",
+    "MapResult": "geomoe.mapping.draw",
     "Points": "geomoe.mapping.table",
     "RoutingTable": "geomoe.mapping.table",
-    "map_experts": "geomoe.mapping.route",
+    "map_experts": "geomoe.mapping.draw",
     "render_page": "geomoe.mapping.page",
-    "route_grid": "geomoe.mapping.route",
+    "route_grid": "geomoe.mapping.draw",
     "write_figure": "geomoe.mapping.figure",
     "write_raster": "geomoe.mapping.raster",
     "write_vector": "geomoe.mapping.vector",

@@ -10,10 +10,10 @@ from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from geomoe.mapping import palette
-from geomoe.mapping.antimeridian import left_edge, outlines
-from geomoe.mapping.earth import earth_on
+from geomoe.earth.land import earth_on
+from geomoe.earth.outlines import left_edge, outlines
 from geomoe.mapping.labels import place_labels
+from geomoe.pages import palette
 
 if TYPE_CHECKING:
     from pathlib import Path

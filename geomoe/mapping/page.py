@@ -1,7 +1,7 @@
 """One HTML page that holds the whole map and opens from disk without a network.
 
 A pure function: the same table gives the same bytes. How a page is put together and kept from asking
-for anything: :mod:`geomoe.mapping.shell`.
+for anything: :mod:`geomoe.pages.shell`.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geomoe.earth.land import earth_on
+from geomoe.earth.mercator import Frame, frame
+from geomoe.earth.outlines import left_edge, outlines, place_lon
 from geomoe.errors import ConfigError, OutputError
-from geomoe.mapping import palette
-from geomoe.mapping.antimeridian import left_edge, outlines, place_lon
-from geomoe.mapping.earth import earth_on
 from geomoe.mapping.labels import place_labels
-from geomoe.mapping.mercator import Frame, frame
-from geomoe.mapping.shell import assemble
+from geomoe.pages import palette
+from geomoe.pages.shell import assemble
 
 if TYPE_CHECKING:
     from geomoe.mapping.table import BlockSummary, Points, RoutingTable

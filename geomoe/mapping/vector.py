@@ -8,7 +8,7 @@ import geopandas
 import numpy as np
 import pandas as pd
 
-from geomoe.mapping.earth import earth_on
+from geomoe.earth.land import earth_on
 
 if TYPE_CHECKING:
     from pathlib import Path

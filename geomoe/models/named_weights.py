@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from geomoe.errors import CheckpointError, ConfigError, DependencyNotFoundError, one_line
-from geomoe.offline import kept_off
+from geomoe.support.offline import kept_off
 
 _HUB = "https://huggingface.co"
 _ADVICE = "give a local file, or train from scratch (model.weights: null)"

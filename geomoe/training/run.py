@@ -18,7 +18,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from geomoe.build import build_algorithm, build_datamodule
 from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights, read
-from geomoe.config_checks import check
+from geomoe.config.rules import check
 from geomoe.errors import CheckpointError, ConfigError, DataError
 from geomoe.training.loggers import check_loggers, create_loggers
 from geomoe.training.progress import TrainingProgress

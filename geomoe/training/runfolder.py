@@ -22,8 +22,9 @@ import yaml
 
 from geomoe import __version__
 from geomoe.config import ModelConfig, RunConfig
+from geomoe.config.load import read_config
 from geomoe.errors import ConfigError, DataError, OutputError, one_line
-from geomoe.files import reason, whole_file
+from geomoe.support.files import reason, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -149,7 +150,7 @@ class RunFolder:
         """The configuration that the run was started with."""
         path = self.path / "config.yaml"
         try:
-            return RunConfig.from_dict(yaml.safe_load(path.read_text(encoding="utf-8")))
+            return read_config(yaml.safe_load(path.read_text(encoding="utf-8")))
         except (OSError, yaml.YAMLError, ConfigError) as error:
             msg = (
                 f"{path}: cannot be read: {str(error).splitlines()[0]}; train again under another --run_name"

@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from geomoe import checkpoint
-from geomoe.files import whole_file
+from geomoe.support.files import whole_file
 from geomoe.training.runfolder import write_text
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from geomoe import checkpoint
 from geomoe.errors import ConfigError
-from geomoe.training.regions import RegionMetrics
 from geomoe.training.sums import EpochSums, dead_experts
+from geomoe.training.validation import RegionMetrics
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -100,7 +100,7 @@ def test_page_without_markers_is_left_alone(page, records, tmp_path):
 
 def test_the_command_of_a_run_is_its_configuration(results):
     from geomoe.cli.train import split
-    from geomoe.config_load import load
+    from geomoe.config.load import load
 
     for run in (
         results.Run("bluemarble", "moge", "Asia", 2),

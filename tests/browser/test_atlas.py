@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from geomoe.mapping.atlas import Layer, Mark, ramp_colour, render_atlas
+from geomoe.pages.atlas import Layer, Mark, ramp_colour, render_atlas
 
 pytestmark = pytest.mark.browser
 

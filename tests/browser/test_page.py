@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from geomoe.mapping.page import render_page
-from geomoe.mapping.palette import expert_colours, flat
 from geomoe.mapping.table import Points, RoutingTable
+from geomoe.pages.palette import expert_colours, flat
 
 pytestmark = pytest.mark.browser
 

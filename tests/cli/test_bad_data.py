@@ -12,7 +12,8 @@ import shutil
 import pytest
 
 from geomoe.cli import main
-from geomoe.datasets.facts import read_facts, write_sample
+from geomoe.datasets.samples.write import write_sample
+from geomoe.fetching.facts import read_facts
 
 SMALL = (
     *("--trainer.precision", "32-true", "--trainer.loggers", "csv", "--trainer.accelerator", "cpu"),

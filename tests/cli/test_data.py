@@ -12,10 +12,11 @@ from PIL import Image
 
 from geomoe.catalogue import CATALOGUE
 from geomoe.cli import main
-from geomoe.config_load import shipped
-from geomoe.datasets import make_cache
-from geomoe.datasets.facts import data_set_of, read_facts, write_sample
+from geomoe.config.load import data_set_of, shipped
+from geomoe.datasets.cache import make as make_cache
 from geomoe.datasets.samples import mnist
+from geomoe.datasets.samples.write import write_sample
+from geomoe.fetching.facts import read_facts
 
 SAMPLED = [name for name in CATALOGUE if read_facts(name).sample]
 MORE = {"folder": ("--metadata", "clean.csv"), "rcmnist": ("--data.budget", "85")}
@@ -220,7 +221,7 @@ def test_cache_of_pictures(capsys, tmp_path, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in Path(made["cache"]).iterdir()} == before
     monkeypatch.chdir(tmp_path)
     from geomoe.build import build_datamodule
-    from geomoe.config_load import Setting, load
+    from geomoe.config.load import Setting, load
 
     flags = [Setting("data.root", "small", ""), Setting("model.image_size", 32, "")]
     data = build_datamodule(load("iwildcam", flags=flags, environment={})).dataset("test")

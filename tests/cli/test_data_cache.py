@@ -19,10 +19,11 @@ import torch
 
 from geomoe.build import build_datamodule
 from geomoe.cli import main
-from geomoe.config_load import Setting, load
-from geomoe.datasets import make_cache
-from geomoe.datasets.facts import read_facts, write_sample
+from geomoe.config.load import Setting, load
+from geomoe.datasets.cache import make as make_cache
+from geomoe.datasets.samples.write import write_sample
 from geomoe.errors import DataError
+from geomoe.fetching.facts import read_facts
 
 SMALL = (
     *("--algorithm", "erm", "--model.backbone", "vit_quick", "--model.image_size", "32"),
@@ -108,7 +109,8 @@ FOLDER = ("folder", "--data-root", "small", "--metadata", "clean.csv")
 KILLED = """
 import sys, time
 from geomoe.cli import main
-from geomoe.datasets import folder, make_cache
+from geomoe.datasets.cache import make as make_cache
+from geomoe.datasets.folder import reader as folder
 make_cache.CHUNK = 16
 read = folder.load_image
 def slowly(*arguments):

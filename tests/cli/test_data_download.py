@@ -19,8 +19,9 @@ import pytest
 
 from geomoe.catalogue import CATALOGUE
 from geomoe.cli import data_download, main
-from geomoe.datasets import transfer
-from geomoe.datasets.facts import read_facts, write_sample
+from geomoe.datasets.samples.write import write_sample
+from geomoe.fetching import transfer
+from geomoe.fetching.facts import read_facts
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLED = [name for name in CATALOGUE if read_facts(name).sample and read_facts(name).expect]
@@ -329,7 +330,7 @@ def test_on_a_terminal_somebody_is_asked(server, archive, tmp_path, answer, stat
 
 DRIVER = """
 import json, sys
-from geomoe.datasets import download_plan, facts
+from geomoe.fetching import facts, plan as download_plan
 from geomoe.cli import main
 real, offered = facts.read_facts, json.loads(sys.argv[1])
 def read(name):  # the facts, with the hashes of small files

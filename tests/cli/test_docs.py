@@ -10,8 +10,8 @@ import pytest
 
 from geomoe.cli import VERBS, main
 from geomoe.config import RunConfig
-from geomoe.config_load import RESERVED
-from geomoe.config_show import to_yaml
+from geomoe.config.load import RESERVED
+from geomoe.config.show import to_yaml
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 

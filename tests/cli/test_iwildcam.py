@@ -13,7 +13,7 @@ from geomoe import load
 from geomoe.cli import main
 from geomoe.datasets import IWildCam, from_wilds
 from geomoe.datasets.samples import iwildcam as sample
-from geomoe.datasets.wilds_compat import open_wilds
+from geomoe.datasets.wilds.compat import open_wilds
 
 SMALL = (
     *("--model.backbone", "vit_quick", "--model.image_size", "32", "--model.weights", "null"),

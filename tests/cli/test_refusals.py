@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from geomoe.cli import main
-from geomoe.datasets.cache import cache_path
+from geomoe.datasets.bluemarble.crops import cache_path
 
 TRAIN = ("train", "bluemarble", "--quiet")
 

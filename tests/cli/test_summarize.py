@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from geomoe.cli import main
-from geomoe.datasets.facts import read_facts, write_sample
+from geomoe.datasets.samples.write import write_sample
+from geomoe.fetching.facts import read_facts
 
 
 def judge(output, name, root, *options):

@@ -12,7 +12,7 @@ from geomoe import training
 from geomoe.cli import main
 from geomoe.cli.train import split
 from geomoe.config import RunConfig
-from geomoe.config_load import load, shipped
+from geomoe.config.load import load, shipped
 from geomoe.errors import ConfigError
 
 

@@ -117,7 +117,7 @@ def test_doctor_finds_what_is_wrong(capsys, tmp_path, monkeypatch):
 
 
 def test_doctor_finds_a_damaged_cache(capsys, tmp_path, monkeypatch):
-    from geomoe.datasets.cache import cache_path
+    from geomoe.datasets.bluemarble.crops import cache_path
 
     monkeypatch.setenv("GEOMOE_CACHE", str(tmp_path))
     cache_path().write_bytes(b"half")

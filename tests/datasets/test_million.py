@@ -29,7 +29,7 @@ peak = next(line.split()[1] for line in open("/proc/self/status") if line.starts
 print(json.dumps({{**told, "megabytes": int(peak) / 1000}}))
 """
 FOLDER = """
-    from geomoe.datasets.folder_table import read_table
+    from geomoe.reading.image_table import read_table
     found = read_table(Path(sys.argv[1]) / "t.csv")
     rows = [0, 777_775, 777_776, 999_998]
     told = {"skipped": found.skipped, "total": found.total, "kept": len(found.filename)}
@@ -37,12 +37,12 @@ FOLDER = """
     told["sums"] = [*found.lonlat.sum(axis=0).tolist(), len(set(found.label))]
 """.strip()
 FMOW = """
-    from geomoe.datasets.fmow_table import read_table
+    from geomoe.datasets.fmow.tables import read_table
     table = read_table(Path(sys.argv[1]))
     told = {"rows": len(table.label), "sums": table.lonlat.sum(axis=0).tolist()}
 """.strip()
 IWILDCAM = """
-    from geomoe.datasets.iwildcam_table import read_table
+    from geomoe.datasets.iwildcam.tables import read_table
     table = read_table(Path(sys.argv[1]))
     told = {"rows": len(table.label), "sums": [int(table.label.sum()), int(table.sequence.sum())]}
 """.strip()

@@ -10,7 +10,7 @@ import pytest
 
 from geomoe.evaluation import places as module
 from geomoe.evaluation.places import places_of, snap
-from geomoe.evaluation.score_map import score_layers, score_page
+from geomoe.evaluation.reports.score_map import score_layers, score_page
 from geomoe.evaluation.scores import score
 from geomoe.inference import Predictions
 

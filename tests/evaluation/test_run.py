@@ -12,6 +12,7 @@ import torch
 from geomoe.build import build_algorithm, build_datamodule
 from geomoe.checkpoint import save_checkpoint
 from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig
+from geomoe.config.load import read_config
 from geomoe.errors import CheckpointError, ConfigError, DataError, InputError
 from geomoe.evaluation import evaluate
 from geomoe.metrics import expert_cka
@@ -67,7 +68,7 @@ def report(checkpoints):
 def bare(checkpoints):
     """The network alone, and a split of the data: images normalised by hand, places, the data set."""
     content = torch.load(checkpoints["moge"], weights_only=True)
-    config, info = RunConfig.from_dict(content["geomoe"]["config"]), content["geomoe"]["info"]
+    config, info = read_config(content["geomoe"]["config"]), content["geomoe"]["info"]
     algorithm = build_algorithm(config, info)
     weights = {name.removeprefix("algorithm."): value for name, value in content["state_dict"].items()}
     algorithm.load_state_dict(weights)

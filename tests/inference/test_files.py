@@ -23,8 +23,8 @@ from geomoe.checkpoint import save_checkpoint
 from geomoe.cli import main
 from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig
 from geomoe.coords import great_circle_km
-from geomoe.datasets.places import thin_places
 from geomoe.datasets.samples.folder import write
+from geomoe.datasets.training_places import thin_places
 from geomoe.errors import DataError, InputError, OutputError
 from geomoe.inference import files as files_module
 from geomoe.inference import load, predict_dataset

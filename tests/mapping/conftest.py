@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from geomoe.coords import make_grid, unit_vectors
-from geomoe.mapping.earth import earth_on
+from geomoe.earth.land import earth_on
 from geomoe.mapping.table import BlockSummary, Points, RoutingTable, report_block, verdicts
 
 WORLD = (-180.0, -90.0, 180.0, 90.0)

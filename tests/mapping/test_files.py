@@ -11,13 +11,13 @@ import rasterio
 from PIL import Image
 
 from geomoe.coords import make_grid, wrap_lon
+from geomoe.earth.land import earth_on
 from geomoe.errors import OutputError
-from geomoe.files import Workplace
-from geomoe.mapping.earth import earth_on
 from geomoe.mapping.figure import draw_figure, write_figure
 from geomoe.mapping.raster import write_raster
 from geomoe.mapping.table import RoutingTable
 from geomoe.mapping.vector import write_vector
+from geomoe.support.files import Workplace
 
 BOX = (60.0, -10.0, 150.0, 56.0)
 

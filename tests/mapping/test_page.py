@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from geomoe.coords import wrap_lon
+from geomoe.earth.land import coastlines
+from geomoe.earth.outlines import outlines
 from geomoe.errors import ConfigError, OutputError
-from geomoe.mapping.antimeridian import outlines
-from geomoe.mapping.earth import coastlines
 from geomoe.mapping.page import render_page
-from geomoe.mapping.shell import script_json
 from geomoe.mapping.table import Points, RoutingTable
+from geomoe.pages.shell import script_json
 
 MAPS = sorted(Path(__file__).parents[2].glob("maps/*/*.html"))
 HOSTILE = (

@@ -8,7 +8,7 @@ import sys
 import torch
 from lightning.pytorch.callbacks import Callback
 
-from geomoe.config import RunConfig
+from geomoe.config.load import read_config
 from geomoe.training import fit
 
 
@@ -28,5 +28,5 @@ class Keep(Callback):
 
 if __name__ == "__main__":
     order = json.loads(sys.argv[1])
-    config = RunConfig.from_dict(order["config"])
+    config = read_config(order["config"])
     fit(config, quiet=True, callbacks=[Keep(order["folder"])], limit_batches=order["limit"])

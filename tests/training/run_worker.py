@@ -9,7 +9,7 @@ import sys
 
 from lightning.pytorch.callbacks import Callback
 
-from geomoe.config import RunConfig
+from geomoe.config.load import read_config
 from geomoe.training import fit
 
 
@@ -26,7 +26,7 @@ class Kill(Callback):
 
 def main(order):
     kill = [Kill(**order["kill"])] if order.get("kill") else []
-    config = RunConfig.from_dict(order["config"])
+    config = read_config(order["config"])
     fit(config, resume=order.get("resume", False), quiet=True, callbacks=kill, limit_batches=order["limit"])
 
 

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from geomoe.datasets import PACS
-from geomoe.datasets.facts import read_facts, write_sample
+from geomoe.datasets.samples.write import write_sample
+from geomoe.fetching.facts import read_facts
 from geomoe.inference import load
 
 WORKER = Path(__file__).with_name("ddp_worker.py")

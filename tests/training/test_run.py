@@ -20,8 +20,8 @@ from rich.console import Console
 
 from geomoe.build import build_datamodule
 from geomoe.checkpoint import load_checkpoint
-from geomoe.config import RunConfig
-from geomoe.datasets.bluemarble import BlueMarble
+from geomoe.config.load import read_config
+from geomoe.datasets.bluemarble.reader import BlueMarble
 from geomoe.encoders.base import LocationEncoder
 from geomoe.errors import (
     CheckpointError,
@@ -59,7 +59,7 @@ def test_what_a_run_leaves(tiny, capfd):
         "tensorboard",
     ]
     assert sorted(os.listdir(folder / "checkpoints")) == ["best.ckpt", "last.ckpt"]
-    assert RunConfig.from_dict(yaml.safe_load((folder / "config.yaml").read_text())) == config
+    assert read_config(yaml.safe_load((folder / "config.yaml").read_text())) == config
     facts = json.loads((folder / "run.json").read_text())
     data = build_datamodule(config)
     assert facts["data"]["hash"] == data.dataset("train").data_hash

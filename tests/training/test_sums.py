@@ -9,8 +9,8 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from geomoe.training.regions import RegionMetrics
 from geomoe.training.sums import EpochSums, dead_experts
+from geomoe.training.validation import RegionMetrics
 from geomoe.types import LossTerms, Routing
 
 E = 4

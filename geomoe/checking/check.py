@@ -1,0 +1,224 @@
+"""Looks over a data set on disk: labels, splits, places, images; what is wrong is listed, not raised."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from geomoe.checking.countries import (
+    BORDER_KM,
+    Countries,
+    has_codes,
+    km_outside,
+    look_at_countries,
+    read_outlines,
+    summarise,
+)
+from geomoe.checking.images import open_images
+from geomoe.checking.leakage import Pair, compare, different_places, known_places, measure
+from geomoe.checking.places import Finding, Odd, look_at_places
+from geomoe.earth.countries import country_outlines
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from geomoe.datasets.base import LabelledImages
+    from geomoe.datasets.cache.pixels import Unreadable
+
+
+SEVERITIES = ("fault", "warning", "note")
+
+
+class Split(NamedTuple):
+    """One split in numbers.
+
+    Attributes:
+        samples: how many.
+        classes: classes with samples.
+        domains: domains with samples.
+        known_places: samples whose place is known.
+        places: different known places.
+    """
+
+    samples: int
+    classes: int
+    domains: int
+    known_places: int
+    places: int
+
+
+class Check(NamedTuple):
+    """All that was found.
+
+    Attributes:
+        splits: name -> numbers.
+        classes: how many the data set has.
+        pairs: every two splits compared.
+        near_km: from which distance places count as far apart.
+        countries: split -> its country codes, where it has any.
+        border_km: from which distance a sample counts as outside the country of its code.
+        looked_at: images that were opened.
+        shapes: ``bands x height x width type`` -> images.
+        unreadable: images that cannot be opened: row and problem.
+        findings: what to look at, faults first.
+        odd: the samples whose place is to be looked at.
+    """
+
+    splits: dict[str, Split]
+    classes: int
+    pairs: list[Pair]
+    near_km: float
+    countries: dict[str, Countries]
+    border_km: float
+    looked_at: int
+    shapes: dict[str, int]
+    unreadable: list[Unreadable]
+    findings: list[Finding]
+    odd: list[Odd]
+
+    @property
+    def sound(self) -> bool:
+        """Whether there is no fault."""
+        return not any(finding.severity == "fault" for finding in self.findings)
+
+
+def check(
+    parts: Mapping[str, LabelledImages],
+    *,
+    near_km: float = 1.0,
+    images: int | None = None,
+    workers: int = 0,
+    expected: Mapping[str, int] | None = None,
+    countries: str | os.PathLike[str] | None = None,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> Check:
+    """Check the splits of one data set.
+
+    Args:
+        parts: name -> split; all of one data set.
+        near_km: distance below which places of two splits are near-duplicates.
+        images: how many images to open, spread evenly; None: all; 0: none.
+        workers: processes that open them.
+        expected: split (or ``all``) -> samples that the full data set has.
+        countries: file of outlines of countries that codes are compared with; None: those of the package.
+        tell: called with the number of images opened and of all.
+
+    Raises:
+        DataError: the outlines cannot be read.
+    """
+    outside = _outside(parts, countries)
+    codes = {name: summarise(parts[name], km) for name, km in outside.items()}
+    measured = measure(parts)
+    pairs = compare(parts, near_km, measured)
+    findings = [finding for name, data in parts.items() for finding in look_at(name, data)]
+    findings += [one for name, found in codes.items() for one in look_at_countries(name, found)]
+    findings += _overlaps(pairs)
+    findings += _counts(parts, expected or {})
+    remarks = dict.fromkeys(remark for data in parts.values() for remark in data.remarks)
+    findings += [Finding("note", "data", remark) for remark in remarks]
+    looked_at, shapes, unreadable = open_images(parts, images, workers, tell)
+    if len({shape.split(" x ")[0] for shape in shapes}) > 1:
+        findings.append(Finding("fault", "images", f"have different numbers of bands: {_listed(shapes)}"))
+    if unreadable:
+        text = f"{len(unreadable)} of {looked_at} cannot be read; the first: {unreadable[0].problem}"
+        findings.append(Finding("fault", "images", text))
+    some = next(iter(parts.values()))
+    return Check(
+        splits={name: _numbers(data) for name, data in parts.items()},
+        classes=len(some.classes),
+        pairs=pairs,
+        near_km=near_km,
+        countries=codes,
+        border_km=BORDER_KM,
+        looked_at=looked_at,
+        shapes=shapes,
+        unreadable=unreadable,
+        findings=sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
+        odd=_odd(parts, measured, outside, near_km),
+    )
+
+
+def _outside(
+    parts: Mapping[str, LabelledImages], countries: str | os.PathLike[str] | None
+) -> dict[str, NDArray[np.float64]]:
+    """Split -> km outside the countries of its codes, where it has codes."""
+    if countries is None and not any(map(has_codes, parts.values())):
+        return {}  # the package's outlines are read only when they are needed
+    outlines = country_outlines() if countries is None else read_outlines(countries)
+    return {name: km_outside(data, outlines) for name, data in parts.items() if has_codes(data)}
+
+
+def _odd(
+    parts: Mapping[str, LabelledImages],
+    measured: Mapping[tuple[str, str], NDArray[np.float64]],
+    outside: Mapping[str, NDArray[np.float64]],
+    near_km: float,
+) -> list[Odd]:
+    """What is near to the first split, the one that trains, and what is not in its country."""
+    first = next(iter(parts))
+    near = {second: km for (one, second), km in measured.items() if one == first}
+    chosen = [(name, "near", km, km <= near_km) for name, km in near.items()]  # NaN is not near
+    chosen += [(name, "country", km, km > BORDER_KM) for name, km in outside.items()]
+    return [
+        Odd(name, why, np.flatnonzero(wrong), parts[name].lonlat[wrong], km[wrong])
+        for name, why, km, wrong in chosen
+        if wrong.any()
+    ]
+
+
+def _numbers(data: LabelledImages) -> Split:
+    places = known_places(data)
+    return Split(
+        samples=len(data),
+        classes=len(np.unique(data.labels)),
+        domains=len(np.unique(data.domains[data.domains >= 0])),
+        known_places=len(places),
+        places=len(different_places(places)[0]),
+    )
+
+
+def look_at(name: str, data: LabelledImages) -> Iterator[Finding]:
+    """What is wrong with the columns of one split."""
+    if not len(data):
+        yield Finding("warning" if name == "held_out" else "fault", name, "has no samples")
+        return
+    for what, column, least, names in (
+        ("labels", data.labels, 0, data.classes),
+        ("domains", data.domains, -1, data.regions),
+    ):
+        wrong = (column < least) | (column >= len(names))
+        if wrong.any():
+            row = int(data.rows[wrong][0])
+            text = f"{int(wrong.sum())} {what} are outside {least} to {len(names) - 1}; row {row} has "
+            yield Finding("fault", name, f"{text}{int(column[wrong][0])}")
+    again = len(data) - len(np.unique(data.rows))
+    if again:
+        yield Finding("fault", name, f"{again} samples are in it twice")
+    yield from look_at_places(name, data)
+
+
+def _overlaps(pairs: list[Pair]) -> Iterator[Finding]:
+    for pair in pairs:
+        where = f"{pair.first}, {pair.second}"
+        if pair.shared_rows:
+            yield Finding("fault", where, f"{pair.shared_rows} samples are in both")
+        elif pair.same_place:
+            text = f"{pair.same_place} samples of {pair.second} are at a place where {pair.first} has one"
+            yield Finding("warning", where, text)
+
+
+def _counts(parts: Mapping[str, LabelledImages], expected: Mapping[str, int]) -> Iterator[Finding]:
+    found = {name: len(data) for name, data in parts.items()}
+    total = next(iter(parts.values())).total
+    found["all"] = total or len(np.unique(np.concatenate([data.rows for data in parts.values()])))
+    for name, count in expected.items():
+        if name in found and found[name] != count:
+            yield Finding("warning", name, f"has {found[name]:,} samples; the full data set has {count:,}")
+
+
+def _listed(counts: Mapping[str, int]) -> str:
+    return ", ".join(f"{count} of {name}" for name, count in counts.items())

@@ -1,0 +1,70 @@
+"""Where the splits of a data set lie on Earth, and which samples are too near to another split."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+
+from geomoe.checking.leakage import different_places, known_places
+from geomoe.earth.land import coastlines
+from geomoe.pages.palette import expert_colours
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from geomoe.checking.check import Check
+    from geomoe.datasets.base import LabelledImages
+
+MOST = 20_000  # points of a split that are drawn; of more, every n-th
+
+
+def draw_places(parts: Mapping[str, LabelledImages], found: Check, title: str) -> Figure | None:
+    """One map of all splits; None where no place is known.
+
+    Args:
+        parts: name -> split; the first is taken for the one that trains.
+        found: samples of the others that are near to a sample of the first are circled, those outside the
+            country of their code crossed.
+        title: above the map.
+    """
+    shown = {name: known_places(data) for name, data in parts.items() if name != "held_out"}
+    shown = {name: places for name, places in shown.items() if len(places)}
+    if not shown:
+        return None
+    figure = Figure(figsize=(13, 7.2), layout="constrained")
+    axes = figure.subplots()
+    for geometry in coastlines().values():
+        rings = [np.array(ring) for polygon in geometry["coordinates"] for ring in polygon]
+        axes.add_collection(LineCollection(rings, colors="#8a979e", linewidths=0.4), autolim=False)
+    for (name, places), colour in zip(shown.items(), expert_colours(len(shown)), strict=True):
+        unique, _ = different_places(places)
+        points = _some(unique)
+        label = f"{name}: {len(places):,} samples, {len(unique):,} places"
+        axes.scatter(points[:, 0], points[:, 1], s=7, color=colour, linewidths=0, label=label)
+    near, wrong = (_odd(found, why) for why in ("near", "country"))
+    if len(near):
+        lon, lat = _some(near).T
+        label = f"within {found.near_km:g} km of {next(iter(parts))}: {len(near):,} places"
+        axes.scatter(lon, lat, s=45, label=label, facecolors="none", edgecolors="black", linewidths=0.8)
+    if len(wrong):
+        lon, lat = _some(wrong).T
+        label = f"not in the country of their code: {len(wrong):,} places"
+        axes.scatter(lon, lat, s=45, label=label, marker="x", color="#c1121f", linewidths=1.3)
+    axes.set(xlim=(-180, 180), ylim=(-90, 90), aspect="equal", title=title.replace("$", r"\$"))
+    axes.legend(loc="lower left", fontsize=8, framealpha=0.9)
+    return figure
+
+
+def _odd(found: Check, why: str) -> NDArray[np.float64]:
+    """The different places of what is odd for one reason."""
+    places = [odd.lonlat for odd in found.odd if odd.why == why and odd.split != "held_out"]
+    return different_places(np.concatenate([np.empty((0, 2)), *places]))[0]
+
+
+def _some(points: NDArray[np.float64]) -> NDArray[np.float64]:
+    return points[:: -(-len(points) // MOST)]

@@ -1,0 +1,80 @@
+"""Opens every image of a data set once: their shapes, and those that cannot be read, which are listed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from geomoe.datasets.cache.make import Sources, gather
+from geomoe.datasets.cache.pixels import Unreadable
+from geomoe.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from numpy.typing import NDArray
+
+    from geomoe.datasets.base import LabelledImages
+
+CHUNK = 64  # images that one process looks at before it reports
+
+
+class _Looks(Dataset[Any]):
+    """Reading an item opens a chunk of images: their shapes, and what could not be read."""
+
+    def __init__(self, sources: Sources, chosen: NDArray[np.int64]) -> None:
+        self.sources, self.chosen = sources, chosen
+
+    def __getitem__(self, number: int) -> tuple[Counter[str], list[Unreadable]]:
+        shapes: Counter[str] = Counter()
+        bad: list[Unreadable] = []
+        for k in self.chosen[number * CHUNK : (number + 1) * CHUNK]:
+            data = self.sources.parts[self.sources.part[k]]
+            try:
+                image = data.load_image(int(self.sources.place[k]))
+            except DataError as error:
+                bad.append(Unreadable(int(self.sources.rows[k]), str(error)))
+                continue
+            kind = str(image.dtype).removeprefix("torch.")
+            shapes[" x ".join(map(str, image.shape)) + f" {kind}"] += 1
+        return shapes, bad
+
+
+def open_images(
+    parts: Mapping[str, LabelledImages],
+    images: int | None,
+    workers: int,
+    tell: Callable[[int, int], None],
+) -> tuple[int, dict[str, int], list[Unreadable]]:
+    """Open images, each once; how many, their shapes, and those that cannot be read.
+
+    Data sets whose images are in memory were read whole, and checked, when they were opened.
+    """
+    files = [data for data in parts.values() if data.cacheable]
+    if not files or images == 0:
+        return 0, {}, []
+    sources = gather(files)
+    count = len(sources.rows) if images is None else min(images, len(sources.rows))
+    chosen = np.unique(np.linspace(0, len(sources.rows) - 1, count).round().astype(np.int64))
+    numbers = list(range(-(-len(chosen) // CHUNK)))
+    loader = DataLoader(
+        _Looks(sources, chosen),
+        batch_size=None,
+        sampler=numbers,
+        num_workers=min(workers, len(numbers)),
+        collate_fn=_as_it_is,
+    )
+    shapes: Counter[str] = Counter()
+    unreadable: list[Unreadable] = []
+    for number, (some, bad) in enumerate(loader, start=1):
+        shapes += some
+        unreadable += bad
+        tell(min(number * CHUNK, len(chosen)), len(chosen))
+    return len(chosen), dict(shapes.most_common()), sorted(unreadable)
+
+
+def _as_it_is(result: Any) -> Any:  # noqa: ANN401 - whatever a chunk returns
+    return result

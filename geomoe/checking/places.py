@@ -1,0 +1,113 @@
+"""Places against the Earth: exchanged coordinates, regions that are somewhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from geomoe.coords import make_grid
+from geomoe.earth.land import SEA, earth_on
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from geomoe.datasets.base import LabelledImages
+
+REACH = 1.5  # degrees: a region's name fits a place if the region is that near (islands, coasts)
+SWAP = 0.25  # larger share on land with lon and lat exchanged: they are exchanged
+
+
+class Finding(NamedTuple):
+    """A ``fault`` makes results wrong, a ``warning`` may be meant, a ``note`` is good to know."""
+
+    severity: str
+    where: str
+    what: str
+
+
+class Odd(NamedTuple):
+    """Samples of one split whose place is to be looked at, for a map; arrays of n.
+
+    Attributes:
+        split: name.
+        why: ``near`` (to a sample of the first split) or ``country`` (outside the country of their code).
+        position: (n,) positions in the split.
+        lonlat: (n, 2) degrees.
+        km: (n,) to that sample, or to that country.
+    """
+
+    split: str
+    why: str
+    position: NDArray[np.int64]
+    lonlat: NDArray[np.float64]
+    km: NDArray[np.float64]
+
+
+def look_at_places(name: str, data: LabelledImages) -> Iterator[Finding]:
+    """What is odd about the places of one split."""
+    known = ~np.isnan(data.lonlat[:, 0])
+    lonlat = data.lonlat[known]
+    zero = int((lonlat == 0).all(axis=1).sum())
+    if zero:
+        where = "a place is" if zero == 1 else f"{zero} places are"
+        yield Finding("warning", name, f"{where} exactly 0, 0; leave the cells of an unknown place empty")
+    swapped = lonlat[:, ::-1][np.abs(lonlat[:, 0]) <= 90]
+    if len(swapped) > 20 and len(swapped) == len(lonlat):
+        here, there = (_region_at(places) != SEA for places in (lonlat, swapped))
+        if there.mean() > here.mean() + SWAP:
+            shares = f"{100 * here.mean():.0f} % on land, exchanged {100 * there.mean():.0f} %"
+            yield Finding("warning", name, f"lon and lat look exchanged: {shares}")
+    yield from _regions(name, data, known)
+
+
+def _regions(name: str, data: LabelledImages, known: NDArray[np.bool_]) -> Iterator[Finding]:
+    """Domains that are named like regions of the Earth, against the land that their samples are on."""
+    earth = earth_on(make_grid(0.5))
+    wrong: list[int] = []
+    for domain, region in enumerate(data.regions):
+        if region not in earth.regions:
+            continue
+        own = np.flatnonzero(known & (data.domains == domain))
+        # at sea the grid contradicts nobody: it has no islands smaller than half a degree
+        elsewhere = ~np.isin(_region_at(data.lonlat[own]), (SEA, earth.regions.index(region)))
+        far = elsewhere & ~_near_region(data.lonlat[own], earth.regions.index(region), earth.region)
+        wrong += own[far].tolist()
+    if wrong:
+        i = min(wrong)
+        lon, lat = data.lonlat[i]
+        text = (
+            f"{len(wrong)} samples are on land more than {REACH} degrees from the region that they name; row "
+        )
+        place = f"{data.rows[i]} says {data.regions[data.domains[i]]} and is at lon {lon:.3f}, lat {lat:.3f}"
+        yield Finding("warning", name, text + place)
+
+
+def _cells(
+    lonlat: NDArray[np.float64], shape: tuple[int, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    height, width = shape
+    row = np.floor((90 - lonlat[:, 1]) / 180 * height).clip(0, height - 1)
+    column = np.floor((lonlat[:, 0] + 180) / 360 * width).clip(0, width - 1)
+    return row.astype(np.int64), column.astype(np.int64)
+
+
+def _region_at(lonlat: NDArray[np.float64]) -> NDArray[np.uint8]:
+    region = earth_on(make_grid(0.5)).region
+    return region[_cells(lonlat, region.shape)]
+
+
+def _near_region(lonlat: NDArray[np.float64], number: int, region: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """Whether a cell of the region lies within REACH, in a window that is wide enough at every latitude."""
+    row, column = _cells(lonlat, region.shape)
+    steps = round(REACH * 2)  # cells of half a degree
+    cosine = np.cos(np.radians(np.abs(lonlat[:, 1]).clip(max=85)))
+    found = np.zeros(len(lonlat), dtype=bool)
+    for down in range(-steps, steps + 1):
+        for across in range(-steps, steps + 1):
+            there = column + np.rint(across / cosine).astype(np.int64)
+            at = (row + down).clip(0, region.shape[0] - 1), there % region.shape[1]
+            found |= region[at] == number
+    return found

@@ -1,0 +1,190 @@
+"""What the type of a configuration value cannot say: ranges, known names, combinations.
+
+Every fault is found before anything is reported, so that one run shows them all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from geomoe.catalogue import CATALOGUE, OPTIONAL_KEYS
+from geomoe.config.schema import DataConfig, RunConfig
+from geomoe.errors import ConfigError
+from geomoe.support.words import unknown
+
+#: Names that a run may ask for, known without importing torch. A test holds each against the table
+#: it mirrors: geomoe.encoders.ENCODERS.
+ENCODER_NAMES = ("cartesian3d", "domain", "geoclip", "satclip", "sh", "sh-siren", "wrap")
+LOGGERS = ("csv", "tensorboard", "wandb")
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true")
+
+_POSITIVE = (
+    "data.batch_size",
+    "data.num_environments",
+    "data.num_domains",
+    "data.budget",
+    "model.image_size",
+    "model.patch_size",
+    "model.num_experts",
+    "model.top_k",
+    "encoder.out_dim",
+    "encoder.hidden_dim",
+    "encoder.legendre_polys",
+    "loss.supcon_temperature",
+    "optimizer.lr",
+    "trainer.max_epochs",
+    "trainer.num_nodes",
+    "trainer.accumulate_grad_batches",
+)
+_NOT_NEGATIVE = (
+    "seed",
+    "data.split_seed",
+    "data.num_workers",
+    "data.groups_per_batch",
+    "data.batches_per_epoch",
+    "model.expert_noise",
+    "encoder.noise",
+    "loss.aux",
+    "loss.cka",
+    "loss.cka_tokens",
+    "loss.supcon",
+    "loss.shared_task",
+    "optimizer.weight_decay",
+    "trainer.gradient_clip",
+    "trainer.checkpoint_every_n_steps",
+    "trainer.threads",
+)
+_SHARES = ("model.gamma", "optimizer.warmup")
+_SHARES_BELOW_ONE = ("model.drop_path", "model.expert_dropout", "loss.label_smoothing")
+
+
+def check(config: RunConfig) -> None:
+    """Refuse a configuration that cannot run.
+
+    Raises:
+        ConfigError: with every fault, one a line.
+    """
+    refuse(find_faults(config))
+
+
+def refuse(faults: Iterable[str]) -> None:
+    """Raise one ConfigError for all faults; do nothing when there are none."""
+    faults = list(dict.fromkeys(faults))
+    if len(faults) == 1:
+        raise ConfigError(faults[0])
+    if faults:
+        raise ConfigError("\n  ".join([f"{len(faults)} faults in the configuration:", *faults]))
+
+
+def find_faults(config: RunConfig) -> list[str]:
+    """Every range, name and combination that is wrong, each as one line."""
+    return [*_ranges(config), *_names(config), *_combinations(config)]
+
+
+def _get(config: RunConfig, key: str) -> Any:  # noqa: ANN401 - any configuration value
+    value: Any = config
+    for part in key.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def _ranges(config: RunConfig) -> Iterator[str]:
+    rules = [
+        (_POSITIVE, lambda v: v > 0, "must be above 0"),
+        (_NOT_NEGATIVE, lambda v: v >= 0, "must not be negative"),
+        (_SHARES, lambda v: 0 <= v <= 1, "must be between 0 and 1"),
+        (_SHARES_BELOW_ONE, lambda v: 0 <= v < 1, "must be at least 0 and below 1"),
+    ]
+    for keys, holds, rule in rules:
+        for key in keys:
+            value = _get(config, key)
+            if value is not None and not holds(value):
+                yield f"{key}: {rule}; got {value}"
+    if isinstance(config.trainer.devices, int) and config.trainer.devices == 0:
+        yield "trainer.devices: must be a number of devices, -1 (all) or auto; got 0"
+
+
+def _names(config: RunConfig) -> Iterator[str]:
+    data, trainer = config.data, config.trainer
+    if data.name not in CATALOGUE:
+        yield unknown("data.name", "data set", data.name, list(CATALOGUE))
+    else:
+        yield from _data_keys(data)
+    if config.encoder.name not in ENCODER_NAMES:
+        yield unknown("encoder.name", "encoder", config.encoder.name, ENCODER_NAMES)
+    if trainer.precision not in PRECISIONS:
+        yield unknown("trainer.precision", "precision", trainer.precision, PRECISIONS)
+    for logger in trainer.loggers:
+        if logger not in LOGGERS:
+            yield unknown("trainer.loggers", "logger", logger, LOGGERS)
+    if config.run_name is not None and (config.run_name in {"", ".", ".."} or "/" in config.run_name):
+        yield f"run_name: must be the name of a folder, without '/'; got {config.run_name!r}"
+
+
+def _data_keys(data: DataConfig) -> Iterator[str]:
+    entry = CATALOGUE[data.name]
+    if data.held_out is not None and entry.domains and data.held_out not in entry.domains:
+        yield unknown("data.held_out", "region", data.held_out, entry.domains)
+    for key in OPTIONAL_KEYS:
+        value, default = getattr(data, key), getattr(DataConfig, key)
+        if key not in entry.keys and value != default:
+            users = ", ".join(name for name, other in CATALOGUE.items() if key in other.keys)
+            yield f"data.{key}: {data.name} has no such key (known to: {users or 'none'}); got {value!r}"
+
+
+def _combinations(config: RunConfig) -> Iterator[str]:
+    yield from _places(config)
+    yield from _grouping(config.data)
+    yield from _network(config)
+
+
+def _places(config: RunConfig) -> Iterator[str]:
+    entry = CATALOGUE.get(config.data.name)
+    if (
+        entry is not None
+        and not entry.places
+        and config.algorithm != "erm"
+        and config.encoder.name != "domain"
+    ):
+        yield (
+            f"algorithm: {config.algorithm} asks where an image was taken, and {config.data.name} has no "
+            f"places; use erm, or encoder.name domain"
+        )
+
+
+def _grouping(data: DataConfig) -> Iterator[str]:
+    groups = data.groups_per_batch
+    if groups > 0 and data.batch_size % groups:
+        yield (
+            f"data.batch_size: {data.batch_size} is no multiple of data.groups_per_batch {groups}; "
+            f"every domain of a batch has the same number of images"
+        )
+    if data.batches_per_epoch > 0 and groups == 0:
+        yield (
+            f"data.batches_per_epoch: {data.batches_per_epoch} without data.groups_per_batch; "
+            f"an epoch that is not grouped is one pass over the data"
+        )
+
+
+def _network(config: RunConfig) -> Iterator[str]:
+    model, encoder = config.model, config.encoder
+    if model.top_k > model.num_experts > 0:
+        yield (
+            f"model.top_k: a sample asks {model.top_k} experts and model.num_experts is {model.num_experts}; "
+            f"set top_k to at most {model.num_experts}"
+        )
+    if model.patch_size and model.patch_size > 0 and model.image_size % model.patch_size:
+        yield f"model.patch_size: {model.patch_size} does not divide model.image_size {model.image_size}"
+    if config.algorithm == "moge" and not model.moge_blocks:
+        yield "model.moge_blocks: algorithm moge needs at least one block; got none"
+    if len(set(model.moge_blocks)) != len(model.moge_blocks) or min(model.moge_blocks, default=0) < 0:
+        yield f"model.moge_blocks: must be different block numbers from 0; got {list(model.moge_blocks)}"
+    if set(encoder.capsules) - {0, 1, 2} or not encoder.capsules:
+        yield f"encoder.capsules: must be among 0, 1, 2; got {list(encoder.capsules)}"
+    if model.weights is not None and model.init_from is not None:
+        yield "model.weights, model.init_from: give one of them; both would fill the same backbone"
+    if encoder.name == "satclip" and encoder.weights is None:
+        yield "encoder.weights: satclip needs its weights: a checkpoint file, or hf:NAME for the hub"
+    if encoder.name != "satclip" and encoder.weights is not None:
+        yield f"encoder.weights: {encoder.name} reads no weights, only satclip does; got {encoder.weights!r}"

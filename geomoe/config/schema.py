@@ -1,0 +1,243 @@
+"""The typed configuration of a run: every key that a file, a flag or the environment can set.
+
+Plain frozen dataclasses, no torch: they are read by the command line in milliseconds. They stop at
+:mod:`geomoe.build`; classes behind it take plain arguments.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    pass
+
+Algorithm = Literal["erm", "erm_le", "moge"]
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which data, which protocol, how it is batched.
+
+    Args:
+        name: data set; see the table in geomoe.datasets.
+        root: folder of the data; default: GEOMOE_CACHE, else the system's cache folder.
+        held_out: region left out of training and of model selection, e.g. Asia; none: all train.
+        split_seed: which of the declared train/val/test splits.
+        batch_size: samples in a step, on each device.
+        num_workers: processes that load batches (0: the main process, best for cached data).
+        augment: what is done to training images; never to coordinates.
+        metadata: table of your own samples (folder): filename, label, and optional lon, lat, domain, split;
+            of the cameras' places (iwildcam), none: no places.
+        bands: which bands of a raster, counted from 1; none: all of them.
+        protocol: named split rule of the data set; none: its official one.
+        domain_by: what a domain is, where a data set can be grouped in several ways; none: its own choice.
+        groups_per_batch: domains in a batch, each with the same number of images; 0: shuffled, not grouped.
+        batches_per_epoch: batches between validations where they are grouped; 0: as many as the data fills.
+        num_environments: environments that a synthetic data set is cut into; none: its own number.
+        num_domains: source domains that train; none: all of them.
+        budget: training images altogether, shared among the source domains; none: all of them.
+    """
+
+    name: str = "bluemarble"
+    root: str | None = None
+    held_out: str | None = None
+    split_seed: int = 0
+    batch_size: int = 128
+    num_workers: int = 0
+    augment: Literal["none", "flips", "flips_rotations", "domainbed", "wilds_weak", "wilds_randaugment"] = (
+        "flips_rotations"
+    )
+    metadata: str | None = None
+    bands: tuple[int, ...] = ()
+    protocol: str | None = None
+    domain_by: str | None = None
+    groups_per_batch: int = 0
+    batches_per_epoch: int = 0
+    num_environments: int | None = None
+    num_domains: int | None = None
+    budget: int | None = None
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """The location encoder phi(lon, lat), for the router and for ERM+LE.
+
+    Args:
+        name: encoder; see the table in geomoe.encoders.
+        out_dim: width of the location embedding.
+        hidden_dim: width of the hidden layer of the trainable head.
+        legendre_polys: L of the spherical harmonics: degrees 0 to L-1, L*L features.
+        weights: pretrained weights: a local file, or hf:NAME to ask the hub.
+        capsules: which of GeoCLIP's frequency capsules (0: lowest frequency, 1, 2).
+        noise: standard deviation of Gaussian noise on the standardised features, in training.
+        freeze: keep pretrained weights fixed.
+    """
+
+    name: str = "sh"
+    out_dim: int = 64
+    hidden_dim: int = 128
+    legendre_polys: int = 10
+    weights: str | None = None
+    capsules: tuple[int, ...] = (0,)
+    noise: float = 0.0
+    freeze: bool = True
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The network.
+
+    Args:
+        backbone: vit_quick (4 blocks, convolutional stem), mnist_cnn or any timm network; moge: a timm ViT.
+        image_size: pixels on a side.
+        patch_size: pixels on a side of a patch; none: the backbone's own.
+        weights: pretrained backbone: none, timm (by name, downloads), torchgeo:NAME or a local file.
+        init_from: geomoe checkpoint to start the backbone from (upcycling).
+        drop_path: stochastic depth.
+        moge_blocks: blocks whose FFN becomes MoGE, counted from 0.
+        num_experts: specialists in each MoGE block; the shared expert is not counted.
+        top_k: specialists that answer for a sample.
+        router: cosine (codebook and temperature) or linear.
+        gamma: weight of the shared expert.
+        learn_gamma: learn gamma for each block, starting from the value above.
+        expert_noise: noise on the copied experts, relative to each weight's standard deviation.
+        expert_dropout: share of the samples that see the shared expert alone, in training.
+    """
+
+    backbone: str = "vit_quick"
+    image_size: int = 32
+    patch_size: int | None = None
+    weights: str | None = None
+    init_from: str | None = None
+    drop_path: float = 0.0
+    moge_blocks: tuple[int, ...] = (2, 3)
+    num_experts: int = 6
+    top_k: int = 3
+    router: Literal["cosine", "linear"] = "cosine"
+    gamma: float = 0.5
+    learn_gamma: bool = False
+    expert_noise: float = 0.02
+    expert_dropout: float = 0.0
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights and options of the loss terms; the last seven concern moge alone.
+
+    Args:
+        label_smoothing: of the cross-entropy.
+        aux: weight of the load-balancing term.
+        cka: weight of the diversity term.
+        cka_estimator: unbiased (HSIC without its bias) or biased (the poster's formula).
+        cka_tokens: tokens of each sample that the diversity term sees; 0: all of them.
+        supcon: weight of the supervised-contrastive term.
+        supcon_temperature: its temperature.
+        shared_task: weight of a second cross-entropy, on the shared expert alone.
+    """
+
+    label_smoothing: float = 0.0
+    aux: float = 0.01
+    cka: float = 0.1
+    cka_estimator: Literal["unbiased", "biased"] = "unbiased"
+    cka_tokens: int = 8
+    supcon: float = 0.1
+    supcon_temperature: float = 0.1
+    shared_task: float = 0.0
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """How weights are updated: AdamW (through timm's factory), warm-up, cosine.
+
+    Args:
+        name: any optimiser name of timm.optim.create_optimizer_v2.
+        lr: peak learning rate.
+        weight_decay: not applied to biases and norms.
+        warmup: share of the steps spent warming up.
+        schedule: what the learning rate does after that.
+    """
+
+    name: str = "adamw"
+    lr: float = 1e-3
+    weight_decay: float = 0.05
+    warmup: float = 0.05
+    schedule: Literal["cosine", "constant"] = "cosine"
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    """What Lightning is told.
+
+    Args:
+        max_epochs: passes over the training data.
+        precision: 32-true, bf16-mixed, 16-mixed, ...
+        accelerator: auto, cpu, gpu, ...
+        devices: how many, or auto.
+        num_nodes: machines.
+        strategy: auto, ddp, ...
+        accumulate_grad_batches: batches in an optimiser step.
+        gradient_clip: largest gradient norm; 0: no clipping.
+        checkpoint_every_n_steps: save last.ckpt also within an epoch; 0: at its end only.
+        select: validation metric whose best epoch is kept; source regions only.
+        threads: CPU threads for torch; 0: torch's own choice.
+        loggers: csv, tensorboard, wandb.
+        compile: torch.compile the network.
+    """
+
+    max_epochs: int = 12
+    precision: str = "32-true"
+    accelerator: str = "auto"
+    devices: int | str = "auto"
+    num_nodes: int = 1
+    strategy: str = "auto"
+    accumulate_grad_batches: int = 1
+    gradient_clip: float = 0.0
+    checkpoint_every_n_steps: int = 0
+    select: Literal["val_acc", "val_mean_region_acc", "val_worst_region_acc", "val_macro_f1", "val_loss"] = (
+        "val_acc"
+    )
+    threads: int = 0
+    loggers: tuple[str, ...] = ("csv", "tensorboard")
+    compile: bool = False
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run.
+
+    Args:
+        algorithm: erm, erm_le (features + location encoding) or moge.
+        seed: of weights, batches and augmentation.
+        output: folder that holds all runs.
+        run_name: name of this run; default: built from the held-out region and the seed.
+        data: which data, which protocol, how it is batched.
+        model: the network.
+        encoder: the location encoder.
+        loss: weights and options of the loss terms.
+        optimizer: how weights are updated.
+        trainer: what Lightning is told.
+    """
+
+    algorithm: Algorithm = "moge"
+    seed: int = 0
+    output: str = "runs"
+    run_name: str | None = None
+    data: DataConfig = field(default_factory=DataConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Nested plain dict (tuples become lists), as written to config.yaml and checkpoints."""
+        return _plain(asdict(self))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - any configuration value
+    if isinstance(value, dict):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,56 @@
+"""A configuration for people to read: as commented YAML, and as the help of the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import yaml
+
+from geomoe.config.load import argument_docs, keys
+from geomoe.config.schema import RunConfig
+
+if TYPE_CHECKING:
+    import jsonargparse
+
+_COMMENT_COLUMN = 36
+
+
+def to_yaml(config: RunConfig) -> str:
+    """Every key with its value and what it means; reading it back gives the same configuration."""
+    values, sections, lines = config.as_dict(), argument_docs(RunConfig), []
+    section = ""
+    for key in keys().values():
+        if key.section != section:
+            section = key.section
+            lines += ["", f"{section}:".ljust(_COMMENT_COLUMN) + f"# {_phrase(sections[section])}"]
+        holder = values[section] if section else values
+        name = key.name.rpartition(".")[2]
+        entry = f"{'  ' if section else ''}{name}: {_inline(holder[name])}"
+        lines.append(entry.ljust(_COMMENT_COLUMN - 1) + f" # {_phrase(key.doc)}")
+    return "\n".join(lines) + "\n"
+
+
+def _inline(value: object) -> str:
+    text = yaml.safe_dump(value, default_flow_style=True, width=10_000)
+    return text.removesuffix("\n").removesuffix("\n...")
+
+
+def _phrase(sentence: str) -> str:
+    return sentence if sentence.endswith("...") else sentence.removesuffix(".")
+
+
+def keys_parser() -> jsonargparse.ArgumentParser:
+    """A jsonargparse parser that knows every configuration key, its type, default and meaning."""
+    import argparse
+
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(usage=argparse.SUPPRESS, add_help=False, exit_on_error=False)
+    sections = argument_docs(RunConfig)
+    groups = {"": parser.add_argument_group("configuration keys")}
+    for key in keys().values():
+        if key.section not in groups:
+            title = f"{key.section}: {_phrase(sections[key.section])}"
+            groups[key.section] = parser.add_argument_group(title)
+        groups[key.section].add_argument(f"--{key.name}", type=key.hint, default=key.default, help=key.doc)
+    return parser

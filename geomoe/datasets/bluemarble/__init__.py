@@ -1,0 +1,1 @@
+"""The embedded data set: NASA Blue Marble imagery, MODIS land cover."""

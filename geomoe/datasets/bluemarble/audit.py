@@ -1,0 +1,153 @@
+"""Proof that no split of the embedded data set shares a pixel with another, and how far apart they lie.
+
+    python -m geomoe.datasets.bluemarble.audit [--json]
+
+It trusts nothing but the places of the samples: every footprint is painted into a mask of the whole
+image, and the masks are intersected. The rule that made the splits (blocks) is not used.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from geomoe.datasets.bluemarble.index import (
+    CROP,
+    IMAGE_SHAPE,
+    REGIONS,
+    SPLIT_SEEDS,
+    SPLIT_SHARES,
+    Index,
+    load_index,
+    select,
+)
+from geomoe.earth.nearest import nearest_km
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+REACH = 8  # pixels: how far the gap between footprints is looked for
+
+
+class Pair(NamedTuple):
+    """Two splits under one split seed.
+
+    Attributes:
+        split_seed: which declared split.
+        first: name of one split.
+        second: name of the other; distances are from each of its samples to the nearest of first.
+        shared_pixels: pixels of the image that both see; 0 is the point of it all.
+        gap_pixels: pixels between their nearest footprints (at most 8 are looked for).
+        min_km: smallest distance between centres.
+        median_km: median over the samples of second of the distance to the nearest centre of first.
+    """
+
+    split_seed: int
+    first: str
+    second: str
+    shared_pixels: int
+    gap_pixels: int
+    min_km: float
+    median_km: float
+
+
+def audit(index: Index | None = None, split_seeds: Sequence[int] | None = None) -> list[Pair]:
+    """Compare every pair of splits under the given split seeds (default: all that are declared)."""
+    index = load_index() if index is None else index
+    corners = index.corners()
+    pairs = []
+    for seed in SPLIT_SEEDS if split_seeds is None else split_seeds:
+        rows = {split: select(index, split, split_seed=seed) for split in SPLIT_SHARES}
+        masks = {split: paint(corners[chosen]) for split, chosen in rows.items()}
+        for first, second in itertools.combinations(SPLIT_SHARES, 2):
+            distance = nearest_km(index.lonlat[rows[second]], index.lonlat[rows[first]])
+            shared = int((masks[first] & masks[second]).sum())
+            gap = gap_pixels(masks[first], masks[second])
+            km = float(distance.min()), float(np.median(distance))
+            pairs.append(Pair(seed, first, second, shared, gap, *km))
+    return pairs
+
+
+def leaks(index: Index | None = None) -> list[str]:
+    """Held-out protocols whose train or val has a sample of the held-out region (none, it is hoped)."""
+    index = load_index() if index is None else index
+    found = []
+    for seed, (domain, region), split in itertools.product(SPLIT_SEEDS, enumerate(REGIONS), ("train", "val")):
+        rows = select(index, split, split_seed=seed, held_out=region)
+        if (index.region[rows] == domain).any() or not len(rows):
+            found.append(f"split seed {seed}, held out {region}: {split}")
+    return found
+
+
+def paint(corners: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Mask (2700, 5400) of every pixel under the footprints whose top-left corners are given."""
+    mask = np.zeros(IMAGE_SHAPE, dtype=bool)
+    for row, column in corners:
+        if not (0 <= row <= IMAGE_SHAPE[0] - CROP and 0 <= column <= IMAGE_SHAPE[1] - CROP):
+            msg = f"footprint at row {row}, column {column} leaves the image"
+            raise ValueError(msg)
+        mask[row : row + CROP, column : column + CROP] = True
+    return mask
+
+
+def gap_pixels(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> int:
+    """Pixels between two masks (larger of rows and columns), up to REACH; -1 where they overlap."""
+    grown = first
+    for gap in range(-1, REACH):
+        if (grown & second).any():
+            return gap
+        grown = _grow(grown)
+    return REACH
+
+
+def _grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    # One pixel in all eight directions, across the antimeridian but not across the poles.
+    tall = mask.copy()
+    tall[1:] |= mask[:-1]
+    tall[:-1] |= mask[1:]
+    wide = tall.copy()
+    wide[:, 1:] |= tall[:, :-1]
+    wide[:, :-1] |= tall[:, 1:]
+    wide[:, 0] |= tall[:, -1]
+    wide[:, -1] |= tall[:, 0]
+    return wide
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Print the audit; exit status 1 where a split leaks into another."""
+    parser = argparse.ArgumentParser(prog="python -m geomoe.datasets.bluemarble.audit", description=__doc__)
+    parser.add_argument("--json", action="store_true", help="for machines")
+    args = parser.parse_args(argv)
+    pairs, leaking = audit(), leaks()
+    print(json.dumps(_plain(pairs, leaking)) if args.json else _text(pairs, leaking))
+    return int(bool(leaking) or any(pair.shared_pixels for pair in pairs))
+
+
+def _plain(pairs: list[Pair], leaking: list[str]) -> dict[str, Any]:
+    return {"pairs": [pair._asdict() for pair in pairs], "leaks": leaking}
+
+
+def _text(pairs: list[Pair], leaking: list[str]) -> str:
+    lines = ["seed  splits        shared pixels  gap (pixels)  nearest km: min  median"]
+    for pair in pairs:
+        splits = f"{pair.first}-{pair.second}"
+        numbers = (
+            f"{pair.shared_pixels:13d}  {pair.gap_pixels:12d}  {pair.min_km:15.0f}  {pair.median_km:6.0f}"
+        )
+        lines.append(f"{pair.split_seed:4d}  {splits:12s}  {numbers}")
+    lines += [f"LEAK: {leak}" for leak in leaking]
+    shared = sum(pair.shared_pixels for pair in pairs)
+    clean = not shared and not leaking
+    lines.append("no split shares a pixel with another" if clean else f"NOT CLEAN: {shared} shared pixels")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Decoded and resized images in a memory map."""

@@ -1,0 +1,286 @@
+"""Makes an image cache: in parallel, taken up again where it was killed, shown when it is complete."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from torch.utils.data import DataLoader, Dataset
+
+from geomoe.datasets.cache.pixels import (
+    INDEX,
+    KINDS,
+    PIXELS,
+    ROWS,
+    ImageCache,
+    Unreadable,
+    as_kept,
+    digest,
+)
+from geomoe.errors import DataError, OutputError
+from geomoe.support.files import reason
+from geomoe.support.locks import lock, release
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from geomoe.datasets.base import LabelledImages
+
+CHUNK = 256  # images that are decoded, hashed and written together
+CHUNK_BYTES = 2**26  # or fewer: every worker holds a chunk in memory
+PLAN, DONE = "plan.json", "done.jsonl"
+ADVICE = "point GEOMOE_CACHE to a folder with room"
+
+
+class Sources(NamedTuple):
+    """Every image of a data set once, whatever splits it is in.
+
+    Attributes:
+        parts: the splits.
+        rows: (N,) int64 rows of the data set, ascending.
+        part: (N,) which of ``parts`` has it.
+        place: (N,) at which position in it.
+    """
+
+    parts: tuple[LabelledImages, ...]
+    rows: NDArray[np.int64]
+    part: NDArray[np.int64]
+    place: NDArray[np.int64]
+
+    def open(self, k: int) -> NDArray[Any]:
+        """The image at a position of ``rows``, resized: (bands, H, W), in the type that a cache keeps it in.
+
+        Raises:
+            DataError: it cannot be read.
+            ValueError: a cache has no such type.
+        """
+        data, index = self.parts[self.part[k]], int(self.place[k])
+        image = data.load_image(index)
+        kind = data.pixel_type or str(image.dtype).removeprefix("torch.")
+        if kind not in KINDS:
+            msg = f"row {self.rows[k]} has an image of {kind}; a cache keeps {', '.join(KINDS)}"
+            raise ValueError(msg)
+        return as_kept(data.sized(image), np.dtype(kind))
+
+
+def gather(parts: Sequence[LabelledImages]) -> Sources:
+    """Merge splits by row; splits may overlap."""
+    rows = np.concatenate([data.rows for data in parts])
+    part = np.repeat(np.arange(len(parts)), [len(data) for data in parts])
+    place = np.concatenate([np.arange(len(data)) for data in parts])
+    unique, first = np.unique(rows, return_index=True)
+    return Sources(tuple(parts), unique, part[first], place[first])
+
+
+class Chunks(Dataset[dict[str, Any]]):
+    """Reading an item of this data set decodes one chunk and writes it; the work of one process.
+
+    Args:
+        sources: the images.
+        path: the file of pixels.
+        size: images of a chunk.
+    """
+
+    def __init__(self, sources: Sources, path: Path, size: int) -> None:
+        self.sources, self.path, self.size = sources, path, size
+
+    def __getitem__(self, number: int) -> dict[str, Any]:
+        """Number, hash and unreadable images of a chunk; ``fault`` where the data set cannot be cached."""
+        pixels = np.lib.format.open_memmap(self.path, mode="r+")
+        begin = number * self.size
+        block = np.zeros_like(pixels[begin : begin + self.size], subok=False)
+        bad: list[Unreadable] = []
+        for k in range(len(block)):
+            row = int(self.sources.rows[begin + k])
+            try:
+                image = self.sources.open(begin + k)
+            except DataError as error:
+                bad.append(Unreadable(row, str(error)))
+                continue
+            except ValueError as error:
+                return {"fault": str(error)}
+            if image.shape != block.shape[1:]:
+                return {
+                    "fault": f"row {row} has an image {image.shape}, others have {block.shape[1:]}; {SIZE}"
+                }
+            if image.dtype != block.dtype:
+                return {"fault": f"row {row} has an image of {image.dtype}, others have {block.dtype}"}
+            block[k] = image
+        try:
+            pixels[begin : begin + self.size] = block
+            pixels.flush()
+        except OSError as error:
+            return {"fault": f"{self.path}: cannot be written: {reason(error)}; {ADVICE}"}
+        return {"chunk": number, "sha256": hashlib.sha256(block.data).hexdigest(), "unreadable": bad}
+
+
+SIZE = "give one size with --model.image_size"
+
+
+def make_cache(
+    path: Path,
+    parts: Sequence[LabelledImages],
+    *,
+    workers: int = 0,
+    tell: Callable[[int, int], None] = lambda done, total: None,
+) -> ImageCache:
+    """Decode every image of some splits into a cache; finish it if it was begun, verify it if it is there.
+
+    Args:
+        path: folder of the cache, from :func:`~geomoe.datasets.cache.use.cache_path`.
+        parts: the splits; images that are in several of them are decoded once.
+        workers: processes that decode; 0: this one.
+        tell: called with the number of images done and of all.
+
+    Raises:
+        DataError: images of several sizes or types, no readable image, or a finished cache whose pixels
+            have changed.
+        OutputError: the folder cannot be written, is full, or another process is at work in it.
+    """
+    sources = gather(parts)
+    if (path / INDEX).is_file():
+        cache = ImageCache(path)
+        if np.isin(sources.rows, cache.rows).all():
+            cache.verify()
+            return cache
+    partial = path.with_name(path.name + ".partial")
+    try:
+        partial.mkdir(parents=True, exist_ok=True)
+        with _alone(partial):
+            return _make(path, partial, sources, workers, tell)
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{partial}: cannot be written: {reason(error)}; {ADVICE}") from error
+
+
+def _make(
+    path: Path, partial: Path, sources: Sources, workers: int, tell: Callable[[int, int], None]
+) -> ImageCache:
+    total, first = len(sources.rows), _first(sources)
+    chunk = max(1, min(CHUNK, CHUNK_BYTES // first.nbytes))
+    plan = {
+        "images": total,
+        "rows_sha256": hashlib.sha256(np.ascontiguousarray(sources.rows).data).hexdigest(),
+        "shape": list(first.shape),
+        "dtype": first.dtype.name,
+        "image_size": sources.parts[0].image_size,
+        "image_key": sources.parts[0].image_key,
+        "chunk": chunk,
+    }
+    done = _begun(partial, plan)
+    if done is None:
+        done = _begin(partial, plan, sources)
+    tell(min(total, len(done) * chunk), total)
+    missing = [number for number in range(-(-total // chunk)) if number not in done]
+    with (partial / DONE).open("a", encoding="utf-8") as journal:
+        for result in _work(Chunks(sources, partial / PIXELS, chunk), missing, workers):
+            if "fault" in result:
+                raise DataError(f"{path.name}: {result['fault']}")
+            done[result["chunk"]] = result
+            journal.write(json.dumps(result) + "\n")
+            journal.flush()
+            os.fsync(journal.fileno())
+            tell(min(total, len(done) * chunk), total)
+    return _finish(path, partial, plan, done)
+
+
+def _work(chunks: Chunks, numbers: list[int], workers: int) -> Iterator[dict[str, Any]]:
+    loader = DataLoader(
+        chunks, batch_size=None, sampler=numbers, num_workers=min(workers, len(numbers)), collate_fn=_as_it_is
+    )
+    return iter(loader)
+
+
+def _as_it_is(result: Any) -> Any:  # noqa: ANN401 - whatever a chunk returns
+    return result
+
+
+def _first(sources: Sources) -> NDArray[Any]:
+    """The first image that can be read: it tells what all others must be like."""
+    problem = ""
+    for k in range(len(sources.rows)):
+        try:
+            return sources.open(k)
+        except DataError as error:
+            problem = problem or str(error)
+        except ValueError as error:
+            raise DataError(str(error)) from error
+    raise DataError(f"none of {len(sources.rows)} images can be read; the first: {problem or 'no images'}")
+
+
+def _begin(partial: Path, plan: dict[str, Any], sources: Sources) -> dict[int, dict[str, Any]]:
+    for old in (PLAN, DONE, PIXELS, ROWS):
+        (partial / old).unlink(missing_ok=True)
+    shape, kind = (len(sources.rows), *plan["shape"]), np.dtype(plan["dtype"])
+    needed, free = math.prod(shape) * kind.itemsize, shutil.disk_usage(partial).free
+    if needed > free:
+        raise OutputError(f"{partial}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} are free; {ADVICE}")
+    np.save(partial / ROWS, sources.rows)
+    np.lib.format.open_memmap(partial / PIXELS, mode="w+", dtype=kind, shape=shape).flush()
+    (partial / PLAN).write_text(json.dumps(plan), encoding="utf-8")  # last: what is begun has a plan
+    return {}
+
+
+def _begun(partial: Path, plan: dict[str, Any]) -> dict[int, dict[str, Any]] | None:
+    """Chunks that an earlier, killed process has written whole; None where it followed another plan."""
+    try:
+        if json.loads((partial / PLAN).read_text(encoding="utf-8")) != plan:
+            return None
+        pixels = np.load(partial / PIXELS, mmap_mode="r", allow_pickle=False)
+        lines = (partial / DONE).read_text(encoding="utf-8").splitlines() if (partial / DONE).exists() else []
+    except (OSError, ValueError, EOFError):
+        return None
+    done = {}
+    for line in lines:
+        with contextlib.suppress(ValueError, KeyError):  # the line that it was killed in
+            result = json.loads(line)
+            begin = result["chunk"] * plan["chunk"]
+            block = np.ascontiguousarray(pixels[begin : begin + plan["chunk"]])
+            if hashlib.sha256(block.data).hexdigest() == result["sha256"]:
+                done[result["chunk"]] = result
+    return done
+
+
+def _finish(path: Path, partial: Path, plan: dict[str, Any], done: dict[int, dict[str, Any]]) -> ImageCache:
+    ordered = [done[number] for number in sorted(done)]
+    bad = sorted(tuple(pair) for result in ordered for pair in result["unreadable"])
+    index = {**plan, "chunks_sha256": [result["sha256"] for result in ordered], "unreadable": bad}
+    index["sha256"] = digest({**index, "unreadable": [list(pair) for pair in bad]})
+    (partial / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
+    ImageCache(partial).verify()  # what is on disk now, not what was meant
+    if path.exists():  # a cache that lacked some of these images
+        old = path.with_name(path.name + ".old")
+        shutil.rmtree(old, ignore_errors=True)
+        path.rename(old)
+        partial.rename(path)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        partial.rename(path)
+    for extra in (PLAN, DONE):
+        (path / extra).unlink()
+    return ImageCache(path)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Keep a second process out of a folder; on Windows two would redo each other's chunks, alike."""
+    if os.name == "nt":
+        yield
+        return
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        lock(handle, folder, "making this cache")
+        yield
+    finally:
+        release(handle)
+        os.close(handle)

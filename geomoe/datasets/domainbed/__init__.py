@@ -1,0 +1,1 @@
+"""PACS, OfficeHome, TerraIncognita, DomainNet: folders by domain and class."""

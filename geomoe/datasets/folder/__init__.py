@@ -1,0 +1,1 @@
+"""Your own images: a table, or files that know where they are."""

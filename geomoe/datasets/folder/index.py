@@ -1,0 +1,215 @@
+"""The index of somebody's own images: what the table, the files and the split say, put together."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from geomoe.datasets.base import Columns
+from geomoe.datasets.cache.pixels import KINDS
+from geomoe.datasets.folder.doubts import doubts
+from geomoe.datasets.folder.scan import Scan, describe, places_of, scan
+from geomoe.datasets.folder.split import made_split, make_blocks, read_split, write_split
+from geomoe.errors import DataError
+from geomoe.reading.image_table import Skip, read_table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from geomoe.datasets.folder.side_files import SideFiles
+    from geomoe.reading.image_table import Table
+
+log = logging.getLogger(__name__)
+
+#: Other names of the splits that every data set has.
+SPLITS = {"training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"}
+ALL = "all"  # the one domain of a table that names none
+
+
+class Pixels(NamedTuple):
+    """What decides the pixels of all images, before those without data are filled.
+
+    Attributes:
+        key: of the files' names, sizes and times in the order of their rows, and of the choice of bands.
+        dtype: in which a cache keeps them.
+        gaps: whether some may be without data.
+    """
+
+    key: str
+    dtype: str
+    gaps: bool
+
+
+class Index(NamedTuple):
+    """Every image that can be used, under all splits; arrays of N.
+
+    Attributes:
+        filename: as in the table.
+        columns: places, class ids, domain ids, blocks, rows.
+        split: names.
+        side: pixels on the longer side.
+        timestamp: seconds since 1970 (UTC), or None.
+        country: positions in ``countries``, -1 where there is no code; None: the table has none.
+        countries: codes of countries.
+        classes, domains: names, by id.
+        bands: of an image.
+        data_hash: of names, sizes, labels, places, domains, splits and the choice of bands.
+        skipped: what was left out.
+        remarks: the same in words.
+        size: bytes of each file.
+        changed: time of each file's last change, nanoseconds since 1970.
+        pixels: what a cache of the images must know.
+    """
+
+    filename: NDArray[Any]
+    columns: Columns
+    split: NDArray[Any]
+    side: NDArray[np.int64]
+    timestamp: NDArray[np.float64] | None
+    country: NDArray[np.int64] | None
+    countries: tuple[str, ...]
+    classes: tuple[str, ...]
+    domains: tuple[str, ...]
+    bands: int
+    data_hash: str
+    skipped: list[Skip]
+    remarks: tuple[str, ...]
+    size: NDArray[np.int64]
+    changed: NDArray[np.int64]
+    pixels: Pixels
+
+
+def make_index(
+    folder: Path,
+    where: Path,
+    files: SideFiles,
+    bands: tuple[int, ...],
+    domain_by: str | None,
+    split_seed: int,
+) -> Index:
+    """Read the table, look at the files, and share the images out.
+
+    Args:
+        folder: that file names are relative to.
+        where: the table.
+        files: where headers and the split are kept.
+        bands: which are read, counted from 1; empty: all.
+        domain_by: column that names the domain; None: ``domain``.
+        split_seed: of a split that is made here.
+
+    Raises:
+        DataError: a table or images that cannot be used; see docs/datasets.md for what is skipped.
+    """
+    table = read_table(where, domain_by=domain_by)
+    found = scan(table, folder, files, bands, where)
+    table = found.table
+    if table.label is None:
+        raise DataError(f"{where}: no column label")
+    remarks = tuple(_skipped(table, files))
+    for remark in remarks:
+        log.warning("%s: %s", where, remark)
+    lonlat = places_of(found, where)
+    classes, label = _codes(table.label)
+    named = np.full(len(label), ALL, dtype=object) if table.domain is None else table.domain
+    domains, domain = _codes(named)
+    if table.split is None:
+        # each split is to have its share of every class in every domain
+        kind = np.array([f"{a} {b}" for a, b in zip(label, domain, strict=True)], dtype=object)
+        split, block = _kept_split(table.filename, lonlat, kind, split_seed, files)
+    else:
+        split, block = _given_split(table.split, where), make_blocks(lonlat, table.filename).name
+    for doubt in doubts(classes, label, split):
+        log.warning("%s: %s", where, doubt)
+    countries, country = ((), None) if table.country is None else _codes(table.country)
+    places = np.round(lonlat, 6)  # another version of PROJ may differ in the last digits
+    facts = [table.filename, table.label, domain, split, places, found.size, bands]
+    return Index(
+        table.filename,
+        Columns(lonlat, label, domain, _codes(block)[1], np.arange(len(label), dtype=np.int64)),
+        split,
+        found.side,
+        table.timestamp,
+        country,
+        countries,
+        classes,
+        domains,
+        len(bands) or int(found.bands.max()),
+        hash_of(facts),
+        table.skipped,
+        remarks,
+        found.size,
+        found.changed,
+        _pixels(found, bands),
+    )
+
+
+def _pixels(found: Scan, bands: tuple[int, ...]) -> Pixels:
+    # Grey pictures are repeated where most are colour ones: that is decided by all images together.
+    key = hash_of([found.table.filename, found.size, found.changed, bands, found.bands.max()])
+    common = np.result_type(*set(found.dtype.tolist())).name
+    return Pixels(key, common if common in KINDS else "float32", bool(found.gaps.any()))
+
+
+def _skipped(table: Table, files: SideFiles) -> Iterator[str]:
+    listed = files.write_skipped(table.skipped)
+    if table.skipped:
+        rows = f"{len(table.skipped)} of {table.total} rows are left out"
+        yield f"{rows}, listed in {listed}: {describe(table.skipped)}"
+
+
+def _given_split(given: NDArray[Any], where: Path) -> NDArray[Any]:
+    """The table's own split, under the usual names."""
+    split = np.array([SPLITS.get(name.lower(), name.lower()) for name in given], dtype=object)
+    absent = [name for name in ("train", "val", "test") if name not in set(split)]
+    if absent:
+        msg = f"{where}: column split: no row says {', '.join(absent)}"
+        raise DataError(f"{msg} (it has {', '.join(sorted(set(split)))}); leave it out to have one made")
+    return split
+
+
+def _kept_split(
+    filename: NDArray[Any],
+    lonlat: NDArray[np.float64],
+    kind: NDArray[Any],
+    seed: int,
+    files: SideFiles,
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Split and block of each image, in blocks of space: made once, kept, and followed by new images."""
+    name = f"split-{seed}.csv"
+    path = files.find(name)
+    earlier = {} if path is None else read_split(path)
+    split, blocks = made_split(filename, lonlat, kind, seed, earlier)
+    rows = zip(filename.tolist(), zip(split.tolist(), blocks.name.tolist(), strict=True), strict=True)
+    merged = {**earlier, **dict(rows)}
+    if merged != earlier:
+        path = files.write(name, lambda scratch: write_split(scratch, merged))
+        counts = ", ".join(f"{part} {int((split == part).sum())}" for part in ("train", "val", "test"))
+        text = "no column split: made one in %d blocks of space of %g degrees (%s), kept in %s"
+        log.info(text, len(set(blocks.name)), blocks.side, counts, path)
+    return split, blocks.name
+
+
+def _codes(names: NDArray[Any]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """Sorted names (numbers by value) and (N,) positions; -1 where the text is empty."""
+    found = sorted({str(name) for name in names if name != ""}, key=_order)
+    positions = {name: number for number, name in enumerate(found)}
+    return tuple(found), np.array([positions.get(str(name), -1) for name in names], dtype=np.int64)
+
+
+def _order(name: str) -> tuple[int, int, str]:
+    return (0, int(name), name) if name.isdecimal() else (1, 0, name)
+
+
+def hash_of(parts: list[Any]) -> str:
+    """One hash of columns and settings."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(repr(np.asarray(part).tolist()).encode())
+        digest.update(b"\0")
+    return digest.hexdigest()

@@ -1,0 +1,237 @@
+"""Somebody's own images and points: a folder, a table, and what can be read from the images themselves."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from geomoe.datasets.base import Columns, LabelledImages
+from geomoe.datasets.folder.index import Index, hash_of, make_index
+from geomoe.datasets.folder.side_files import SideFiles
+from geomoe.datasets.folder.statistics import Statistics, measure
+from geomoe.datasets.module import ImageDataModule
+from geomoe.errors import ConfigError, DataError, DatasetNotFoundError
+from geomoe.reading.raster import load_image
+from geomoe.support.files import whole_file
+from geomoe.support.words import unknown
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+
+class FolderImages(LabelledImages):
+    """One split of somebody's own images.
+
+    Args:
+        root: folder that file names are relative to.
+        index: every image.
+        chosen: (n,) rows of the index that belong to the split.
+        split: its name.
+        statistics: of the training images; where an image has no data it gets their mean.
+        bands: which, counted from 1; empty: all.
+        image_size: pixels on a side; None: as they are.
+        domain_unit: what a domain is, in a word.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        index: Index,
+        chosen: NDArray[np.int64],
+        *,
+        split: str,
+        statistics: Statistics,
+        bands: tuple[int, ...] = (),
+        image_size: int | None = None,
+        domain_unit: str = "domain",
+    ) -> None:
+        self.domain_unit = domain_unit
+        self.root, self.bands, self.statistics = root, bands, statistics
+        self.classes, self.regions = index.classes, index.domains
+        self.filenames = index.filename[chosen]
+        self.rgb = (0, 1, 2)
+        low, high = statistics.mean - 2 * statistics.std, statistics.mean + 2 * statistics.std
+        self.scale = (float(low[:3].min()), float(high[:3].max()))
+        self.fill, self.pixels = statistics.mean.astype(np.float32), index.pixels
+        self.pixel_type = index.pixels.dtype
+        self.countries, self.remarks = index.countries, index.remarks
+        columns = {"timestamp": index.timestamp, "country": index.country}
+        extra = {name: column[chosen] for name, column in columns.items() if column is not None}
+        super().__init__(
+            Columns(*(column[chosen] for column in index.columns)),  # type: ignore[arg-type]
+            split=split,
+            image_size=image_size,
+            extra=extra,
+            data_hash=index.data_hash,
+        )
+
+    def load_image(self, index: int) -> Tensor:
+        """(bands, H, W) float32 raw values; where there is no data, the training images' mean.
+
+        Raises:
+            DataError: the file is missing or unreadable.
+        """
+        return load_image(self.root / self.filenames[index], self.bands, self.fill)
+
+    @property
+    def image_key(self) -> str:
+        """What a cache goes by: the files, and what pixels without data are filled with, where there are any.
+
+        That is the mean of this run's training images, so runs with other ones (another domain held out,
+        another split) must not share such pixels; without them, all runs share one cache. To keep a mask
+        instead would not do: an image is filled before it is resized, so its edges mix both.
+        """
+        filled = self.fill.tobytes() if self.pixels.gaps else b""
+        return hashlib.sha256(self.pixels.key.encode() + filled).hexdigest()
+
+
+class FolderDataModule(ImageDataModule):
+    """Loaders over a folder of images and a table; see docs/datasets.md."""
+
+    name = "folder"
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """Bands that are read, counted from 1; empty: all."""
+        return tuple(self.options.get("bands") or ())
+
+    @cached_property
+    def folder(self) -> Path:
+        """The folder of images.
+
+        Raises:
+            DatasetNotFoundError: not given, or not there.
+        """
+        if self.root is None:
+            msg = "data.root: folder needs the folder of your images; give --data-root DIR --metadata FILE"
+            raise DatasetNotFoundError(msg)
+        folder = Path(self.root).expanduser()
+        if not folder.is_dir():
+            raise DatasetNotFoundError(f"data.root: no such folder of images: {folder}")
+        return folder
+
+    @cached_property
+    def metadata(self) -> Path:
+        """The table, looked for as it is given, then inside the folder of images.
+
+        Raises:
+            DatasetNotFoundError: not given, or not there.
+        """
+        given = self.options.get("metadata")
+        if given is None:
+            msg = "data.metadata: folder needs a table with filename and label; give --metadata points.csv"
+            raise DatasetNotFoundError(msg)
+        path = Path(given).expanduser()
+        for place in (path, self.folder / path, self.folder / path.name):
+            if place.is_file():
+                return place
+        raise DatasetNotFoundError(f"data.metadata: no such table: {path} (nor in {self.folder})")
+
+    @cached_property
+    def files(self) -> SideFiles:
+        """What is made once and kept beside the table."""
+        return SideFiles(self.metadata)
+
+    @cached_property
+    def index(self) -> Index:
+        """Every image that can be used; read once.
+
+        Raises:
+            DatasetNotFoundError: no folder or no table.
+            DataError: a table or images that cannot be used; see docs/datasets.md for what is skipped.
+        """
+        domain_by = self.options.get("domain_by")
+        return make_index(self.folder, self.metadata, self.files, self.bands, domain_by, self.split_seed)
+
+    def write_index(self, folder: Path) -> None:
+        """Write ``samples.csv``: which image is in which split and block, as this run used them."""
+        index = self.index
+        columns = {"filename": index.filename, "split": index.split, "block": index.columns.block}
+        places = {"lon": index.columns.lonlat[:, 0], "lat": index.columns.lonlat[:, 1]}
+        frame = pd.DataFrame({**columns, **places})
+        with whole_file(folder / "samples.csv") as scratch:
+            frame.to_csv(scratch, index=False)
+
+    def split_names(self) -> tuple[str, ...]:
+        """Every split, with those that the table names besides."""
+        return tuple(dict.fromkeys([*super().split_names(), *self.index.split.tolist()]))
+
+    def rows(self, split: str) -> NDArray[np.int64]:
+        """Rows of the index in a split, under the protocol.
+
+        Raises:
+            ConfigError: no such split or domain.
+            DataError: a split without images.
+        """
+        index, held_out = self.index, self.held_out
+        if held_out is not None and held_out not in index.domains:
+            raise ConfigError(unknown("data.held_out", "domain", held_out, index.domains))
+        names = list(dict.fromkeys(["train", "val", "test", *index.split.tolist()]))
+        if split == "held_out" and held_out is None:
+            raise ConfigError("split held_out: this run holds no domain out; give data.held_out")
+        if split not in (*names, "held_out"):
+            raise ConfigError(unknown("split", "split", split, names))
+        chosen = index.split == ("test" if split == "held_out" else split)
+        if held_out is not None:
+            outside = index.columns.domain == index.domains.index(held_out)
+            if split in ("train", "val"):
+                chosen &= ~outside
+            if split == "held_out":
+                chosen &= outside
+        if not chosen.any():
+            raise DataError(
+                f"{self.metadata}: no image is in split {split} (held out: {held_out or 'nothing'})"
+            )
+        return np.flatnonzero(chosen)
+
+    def open(self, split: str) -> FolderImages:
+        """Open train, val, test, held_out or any other split that the table names."""
+        chosen = self.rows(split)
+        return FolderImages(
+            self.folder,
+            self.index,
+            chosen,
+            split=split,
+            statistics=self.measured,
+            bands=self.bands,
+            image_size=self.image_size,
+            domain_unit=self.options.get("domain_by") or "domain",
+        )
+
+    @cached_property
+    def measured(self) -> Statistics:
+        """Mean and spread of each band over the training images, measured once and kept."""
+        index, chosen = self.index, self.rows("train")
+        names = index.filename[chosen]
+        key = hash_of([names, index.size[chosen], index.changed[chosen], self.bands])[:16]
+        return measure(self.folder, names, self.bands, index.bands, self.files, key)
+
+    def statistics(self) -> tuple[Tensor, Tensor]:
+        """(bands,) mean and standard deviation of the training images' raw values.
+
+        Raises:
+            DataError: some of them cannot be read: a run would stop there. Checks and caches list them all.
+        """
+        measured = self.measured
+        if measured.problems:
+            many = f"{len(measured.problems)} of the training images cannot be read"
+            raise DataError(f"{measured.problems[0]} ({many}; geomoe data check folder lists them)")
+        return torch.tensor(measured.mean).float(), torch.tensor(measured.std).float()
+
+    def info(self) -> dict[str, Any]:
+        """Plain facts; mean and std with every digit, as reflectances may be small."""
+        measured, chosen = self.measured, self.rows("train")
+        return {
+            **super().info(),
+            "mean": measured.mean.tolist(),
+            "std": measured.std.tolist(),
+            "source_pixels": int(np.median(self.index.side[chosen])),
+            "skipped": len(self.index.skipped),
+        }

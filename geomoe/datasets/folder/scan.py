@@ -1,0 +1,243 @@
+"""What the image files of a table say of themselves, looked at once and remembered."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from geomoe.errors import DataError, OutputError
+from geomoe.reading.image_table import Skip, Table, refuse_many
+from geomoe.reading.raster import Header, read_header
+from geomoe.reading.swapped import FAR_KM, refuse_swapped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from geomoe.datasets.folder.side_files import SideFiles
+
+log = logging.getLogger(__name__)
+
+FILE = "images.parquet"
+_TELL = 10.0  # seconds between messages
+_KEEP = 120.0  # seconds between two times that what was looked at is written
+
+
+class Scan(NamedTuple):
+    """Files that can be used, in the order of the table.
+
+    Attributes:
+        table: their rows.
+        size: (N,) bytes.
+        changed: (N,) time of the last change, nanoseconds since 1970.
+        bands: (N,) bands that are data; a grey picture among colour ones counts as 3.
+        side: (N,) pixels on the longer side.
+        dtype: (N,) name of the type that holds the values of every band.
+        gaps: (N,) whether the file may have pixels without data.
+        own: (N, 2) degrees of the centre by the file's own georeference; NaN where it has none.
+        unknown: (N,) why it has none; empty text where it has one.
+    """
+
+    table: Table
+    size: NDArray[np.int64]
+    changed: NDArray[np.int64]
+    bands: NDArray[np.int64]
+    side: NDArray[np.int64]
+    dtype: NDArray[Any]
+    gaps: NDArray[np.bool_]
+    own: NDArray[np.float64]
+    unknown: NDArray[Any]
+
+
+def scan(table: Table, root: Path, files: SideFiles, bands: tuple[int, ...], where: Path) -> Scan:
+    """Look at the header of every image; those of an earlier time are looked at again when they changed.
+
+    Stopped in the middle, even by a kill, it goes on about where it was.
+
+    Args:
+        table: the rows.
+        root: folder that file names are relative to.
+        files: where the headers are remembered.
+        bands: bands that are asked for, counted from 1; empty: all.
+        where: the table, for errors.
+
+    Raises:
+        DataError: too many images that are missing, unreadable or of another band count.
+    """
+    rows = _look_at_all(table.filename.tolist(), root, files)
+    frame = pd.DataFrame(rows, columns=list(_COLUMNS))
+    bad = (frame["error"] != "").to_numpy()
+    skipped = [Skip(int(table.row[i]), rows[i][0], rows[i][-1]) for i in np.flatnonzero(bad).tolist()]
+    kept = table.keep(~bad, skipped)
+    refuse_many(kept.skipped, kept.total, where)
+    return _same_bands(_scan(kept, frame[~bad]), frame[~bad], bands, where)
+
+
+def _look_at_all(names: list[str], root: Path, files: SideFiles) -> list[tuple[Any, ...]]:
+    """A row of _COLUMNS for each name; what was looked at is kept now and then, and when it is stopped."""
+    earlier = _earlier(files)
+    rows: list[tuple[Any, ...]] = []
+    new, begun = 0, time.monotonic()
+    told = kept = begun
+    try:
+        for name in names:
+            size, changed = _stat(root / name)
+            old = earlier.get(name)
+            if old is None or old[:2] != (size, changed):
+                new += 1
+                old = (size, changed, *_look(root / name))
+            rows.append((name, *old))
+            now = time.monotonic()
+            if now - told > _TELL:
+                told = now
+                left = (now - begun) / len(rows) * (len(names) - len(rows))
+                log.info("looking at images: %d of %d, %.0f s left", len(rows), len(names), left)
+            if now - kept > _KEEP:
+                _keep(files, rows, earlier)
+                kept = time.monotonic()
+    except BaseException:  # Ctrl-C above all: the next run goes on here
+        if new:
+            with contextlib.suppress(OutputError):  # what stopped it is the error to tell
+                _keep(files, rows, earlier)
+        raise
+    if new and time.monotonic() - begun > _TELL:
+        log.info("looked at %d images in %.0f s; the next run does not", new, time.monotonic() - begun)
+    if new:
+        _keep(files, rows, {})
+    return rows
+
+
+def _keep(files: SideFiles, rows: list[tuple[Any, ...]], earlier: dict[str, tuple[Any, ...]]) -> None:
+    """Write what is known by now: what was looked at, and what an earlier run knew of the others."""
+    seen = {row[0] for row in rows}
+    others = [(name, *row) for name, row in earlier.items() if name not in seen]
+    frame = pd.DataFrame([*rows, *others], columns=list(_COLUMNS))
+    files.write(FILE, lambda path: frame.to_parquet(path, index=False))
+
+
+_COLUMNS = (
+    "filename", "size", "changed", "bands", "side", "dtype", "picture", "alpha", "gaps", "lon", "lat",
+    "unknown", "error",
+)  # fmt: skip
+
+
+def _earlier(files: SideFiles) -> dict[str, tuple[Any, ...]]:
+    path = files.find(FILE)
+    if path is None:
+        return {}
+    try:
+        frame = pd.read_parquet(path)
+        return {row[0]: row[1:] for row in frame[list(_COLUMNS)].itertuples(index=False, name=None)}
+    except (ValueError, OSError, KeyError):
+        return {}  # damaged, or of another version: every image is looked at again
+
+
+def _stat(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
+
+
+def _look(path: Path) -> tuple[Any, ...]:
+    try:
+        head = read_header(path)
+    except DataError as error:
+        return 0, 0, "", False, False, False, np.nan, np.nan, "", _reason(str(error), path)
+    return (*_facts(head), "")
+
+
+def _facts(head: Header) -> tuple[Any, ...]:
+    side = max(head.height, head.width)
+    place = (head.lon, head.lat, head.unknown)
+    return head.bands, side, head.dtype, head.picture, head.alpha, head.gaps, *place
+
+
+def _reason(message: str, path: Path) -> str:
+    return message.removeprefix(f"{path}: ")
+
+
+def _scan(table: Table, frame: pd.DataFrame) -> Scan:
+    return Scan(
+        table,
+        frame["size"].to_numpy(np.int64),
+        frame["changed"].to_numpy(np.int64),
+        frame["bands"].to_numpy(np.int64),
+        frame["side"].to_numpy(np.int64),
+        frame["dtype"].to_numpy(dtype=object),
+        frame["gaps"].to_numpy(bool),
+        frame[["lon", "lat"]].to_numpy(np.float64),
+        frame["unknown"].to_numpy(dtype=object),
+    )
+
+
+def _same_bands(found: Scan, frame: pd.DataFrame, bands: tuple[int, ...], where: Path) -> Scan:
+    """Images of the common band count; grey pictures among colour ones stay.
+
+    Raises:
+        DataError: too many of another count, or a band that is asked for and not there.
+    """
+    if bands and min(bands) < 1:
+        raise DataError(f"data.bands: bands are counted from 1; got {min(bands)}")
+    numbers, counts = np.unique(found.bands, return_counts=True)
+    common = int(numbers[counts.argmax()])
+    if bands:
+        # marked masks are bands too when they are asked for by number
+        available = found.bands + frame["alpha"].to_numpy(np.int64)
+        wrong, reason = available < max(bands), f"data.bands asks for band {max(bands)}"
+    else:
+        grey = frame["picture"].to_numpy(bool) & (found.bands == 1)
+        if 3 in numbers and grey.any() and set(numbers.tolist()) == {1, 3} and grey[found.bands == 1].all():
+            common = 3
+        wrong = (found.bands != common) & ~(grey & (common == 3))
+        reason = f"most images have {common}; choose some with data.bands"
+        for dtype, count in frame["dtype"][~wrong].value_counts().items():
+            if count < (~wrong).sum():
+                log.warning("%s: %d of %d images hold %s", where, count, int((~wrong).sum()), dtype)
+    names = found.table.filename
+    skipped = [
+        Skip(int(found.table.row[i]), str(names[i]), f"has {found.bands[i]} bands: {reason}")
+        for i in np.flatnonzero(wrong).tolist()
+    ]
+    table = found.table.keep(~wrong, skipped)
+    refuse_many(table.skipped, table.total, where)
+    if not bands and frame["alpha"].to_numpy(bool)[~wrong].any():
+        log.info(
+            "%s: a band that is marked as transparency is no data; data.bands asks for it by number", where
+        )
+    return Scan(table, *(column[~wrong] for column in found[1:]))
+
+
+def places_of(found: Scan, where: Path) -> NDArray[np.float64]:
+    """(N, 2) places: the table's where it has such columns, else the images' own.
+
+    Raises:
+        DataError: the table's places are those of the images with lon and lat swapped.
+    """
+    given, own, count = found.table.lonlat, found.own, len(found.size)
+    if given is None:
+        for reason in ("no CRS", "off the Earth"):
+            wrong = int((found.unknown == reason).sum())
+            if wrong:
+                log.warning("%s: %d of %d images have a georeference, but %s", where, wrong, count, reason)
+        return own
+    far = refuse_swapped(given, own, found.table.filename, where)
+    if far.any():
+        text = "%s: %d of %d places lie more than %g km from the image's own georeference; first: %s"
+        log.warning(text, where, int(far.sum()), count, FAR_KM, found.table.filename[far][0])
+    return given
+
+
+def describe(skipped: Iterable[Skip], most: int = 3) -> str:
+    """The first few things left out, in one line."""
+    listed = list(skipped)
+    shown = "; ".join(f"{skip.filename or f'row {skip.row}'}: {skip.reason}" for skip in listed[:most])
+    return shown + (f"; and {len(listed) - most} more" if len(listed) > most else "")

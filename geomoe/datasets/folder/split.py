@@ -1,0 +1,164 @@
+"""A train/val/test split of somebody's own images in blocks of space, so that neighbours stay together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from geomoe.errors import DataError
+from geomoe.reading.sheets import read_frame
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
+#: Sides of blocks in degrees of latitude, from large to small; the first that gives enough blocks is taken.
+SIDES = (6.0, 3.0, 1.5, 1.0, 0.5, 0.25, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
+ENOUGH = 40
+COLUMNS = ("filename", "split", "block")
+
+
+class Blocks(NamedTuple):
+    """Which unit of space each sample lies in.
+
+    Attributes:
+        name: (N,) text: ``0.5_12_-34`` (side, row and column), or ``unknown_FILENAME`` without a place.
+        side: degrees of latitude on a side; 0 when no place is known.
+    """
+
+    name: NDArray[Any]
+    side: float
+
+
+def make_blocks(lonlat: NDArray[np.float64], filename: NDArray[Any], side: float | None = None) -> Blocks:
+    """Cut the Earth into blocks of about equal area; a sample without a place is a block of its own.
+
+    Args:
+        lonlat: (N, 2) degrees; NaN where unknown.
+        filename: (N,) names the blocks of samples without a place.
+        side: degrees; default: the largest of SIDES that gives at least 40 blocks, else the smallest.
+    """
+    known = ~np.isnan(lonlat[:, 0])
+    name = np.array([f"unknown_{item}" for item in filename], dtype=object)
+    if not known.any():
+        return Blocks(name, 0.0)
+    places = lonlat[known]
+    if side is None:
+        counts = ((size, len(np.unique(_cells(places, size), axis=0))) for size in SIDES)
+        side = next((size for size, count in counts if count >= ENOUGH), SIDES[-1])
+    name[known] = [f"{side:g}_{row}_{column}" for row, column in _cells(places, side)]
+    return Blocks(name, side)
+
+
+def _cells(places: NDArray[np.float64], side: float) -> NDArray[np.int64]:
+    # Rows of equal height; in each, as many columns as keep a block about as wide as it is high.
+    row = np.floor((places[:, 1] + 90) / side).astype(np.int64)
+    middle = np.radians((row + 0.5) * side - 90)
+    columns = np.maximum(np.round(360 * np.cos(middle) / side), 1)
+    column = np.floor(np.mod(places[:, 0] + 180, 360) / 360 * columns).astype(np.int64)
+    return np.stack([row, column], axis=1)
+
+
+def assign(
+    block: NDArray[Any], label: NDArray[Any], seed: int, split: NDArray[Any] | None = None
+) -> NDArray[Any]:
+    """Give every block to one split, so that each class is shared out as SHARES say, as far as blocks allow.
+
+    Blocks are taken in a random order, those with many samples first; each goes to the split that then
+    lacks most of its classes.
+
+    Args:
+        block: (N,) names.
+        label: (N,) classes.
+        seed: of the order.
+        split: (N,) what is decided already; empty text where it is not. A block that has a decided sample
+            follows it.
+
+    Returns:
+        (N,) train, val or test.
+
+    Raises:
+        DataError: fewer blocks than splits.
+    """
+    names, where = np.unique(block.astype(str), return_inverse=True)
+    classes, kind = np.unique(label.astype(str), return_inverse=True)
+    counts = np.zeros((len(names), len(classes)))
+    np.add.at(counts, (where, kind), 1)
+    chosen = np.full(len(names), -1)
+    if split is not None:
+        for number, part in enumerate(SHARES):
+            chosen[where[split == part]] = number
+    wanted = np.outer(list(SHARES.values()), counts.sum(axis=0))
+    have = np.stack([counts[chosen == number].sum(axis=0) for number in range(len(SHARES))])
+    order = np.random.default_rng(seed).permutation(len(names))
+    order = order[np.argsort(-counts[order].sum(axis=1), kind="stable")]
+    for number in order[chosen[order] < 0]:
+        lack = (wanted - have) / np.maximum(wanted.sum(axis=1, keepdims=True), 1)
+        best = int(np.argmax(lack @ counts[number]))
+        chosen[number] = best
+        have[best] += counts[number]
+    parts = np.array(list(SHARES), dtype=object)[chosen]
+    if len(set(parts)) < len(SHARES):
+        msg = f"the images lie in {len(names)} blocks of space, too few for train, val and test"
+        raise DataError(f"{msg}; give a column split")
+    return parts[where]
+
+
+def read_split(path: Path) -> dict[str, tuple[str, str]]:
+    """A split that was made before: filename -> split and block.
+
+    Raises:
+        DataError: not such a file, or other splits than train, val and test.
+    """
+    frame = read_frame(path)
+    if tuple(frame.columns) != COLUMNS:
+        msg = f"{path}: expected the columns {', '.join(COLUMNS)}; got {', '.join(map(str, frame.columns))}"
+        raise DataError(f"{msg}; delete it, and a new split is made")
+    wrong = frame[~frame["split"].isin(list(SHARES))]
+    if len(wrong):
+        msg = (
+            f"{path}: row {wrong.index[0] + 1}: expected {', '.join(SHARES)}; got {wrong['split'].iloc[0]!r}"
+        )
+        raise DataError(msg)
+    return dict(zip(frame["filename"], zip(frame["split"], frame["block"], strict=True), strict=True))
+
+
+def write_split(path: Path, rows: dict[str, tuple[str, str]]) -> None:
+    """Write what :func:`read_split` reads."""
+    frame = pd.DataFrame([(name, *rest) for name, rest in rows.items()], columns=list(COLUMNS))
+    frame.to_csv(path, index=False)
+
+
+def made_split(
+    filename: NDArray[Any],
+    lonlat: NDArray[np.float64],
+    label: NDArray[Any],
+    seed: int,
+    earlier: dict[str, tuple[str, str]],
+) -> tuple[NDArray[Any], Blocks]:
+    """The split of these images: what was decided earlier stays, new images follow their block.
+
+    Args:
+        filename: (N,) names.
+        lonlat: (N, 2) degrees; NaN where unknown.
+        label: (N,) classes.
+        seed: of the order in which blocks are given out.
+        earlier: from :func:`read_split`; empty the first time.
+
+    Raises:
+        DataError: fewer blocks than splits.
+    """
+    sides = [block.partition("_")[0] for _, block in earlier.values() if not block.startswith("unknown_")]
+    try:
+        side = float(sides[0]) if sides else None
+    except ValueError as error:
+        msg = f"block {sides[0]!r}: expected SIDE_ROW_COLUMN; delete the split, and a new one is made"
+        raise DataError(msg) from error
+    blocks = make_blocks(lonlat, filename, side)
+    decided = np.array([earlier.get(str(name), ("", ""))[0] for name in filename], dtype=object)
+    split = assign(blocks.name, label, seed, decided)
+    return np.where(decided == "", split, decided), blocks

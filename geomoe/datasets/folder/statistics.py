@@ -1,0 +1,125 @@
+"""Mean and spread of each band over the training images: measured once, kept beside the table."""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from geomoe.errors import DataError, InputError
+from geomoe.reading.raster import PICTURES, as_bands, open_raster, read_pixels
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from geomoe.datasets.folder.side_files import SideFiles
+
+log = logging.getLogger(__name__)
+
+FILE = "statistics.json"
+_TELL = 10.0  # seconds between messages
+MOST = 5000  # images that are read; of more, a random sample with a fixed seed
+
+
+class Statistics(NamedTuple):
+    """Of each band, over pixels that hold data.
+
+    Attributes:
+        mean: (bands,) float64 raw values.
+        std: (bands,) float64; 1 for a band that is constant.
+        images: how many were read.
+        problems: what is wrong with those that cannot be read; they are not in the numbers.
+    """
+
+    mean: NDArray[np.float64]
+    std: NDArray[np.float64]
+    images: int
+    problems: tuple[str, ...] = ()
+
+
+def measure(
+    root: Path,
+    filename: NDArray[Any],
+    bands: tuple[int, ...],
+    count: int,
+    files: SideFiles,
+    key: str,
+) -> Statistics:
+    """Statistics of these images, from the side file where it has them under ``key``.
+
+    Args:
+        root: folder that names are relative to.
+        filename: (N,) training images.
+        bands: which, counted from 1; empty: all.
+        count: bands of an image.
+        files: where the numbers are kept.
+        key: changes when the images do.
+
+    Raises:
+        DataError: no image can be read, or a band holds no data at all.
+    """
+    kept = files.read_json(FILE)
+    if key in kept:
+        try:
+            return Statistics(np.array(kept[key]["mean"]), np.array(kept[key]["std"]), kept[key]["images"])
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{files.find(FILE)}: damaged; delete it, and it is made anew") from error
+    chosen = np.arange(len(filename))
+    if len(chosen) > MOST:
+        chosen = np.sort(np.random.default_rng(0).choice(len(filename), MOST, replace=False))
+    try:
+        found = compute((root / filename[number] for number in chosen), bands, count)
+    except InputError as error:
+        raise DataError(f"{root}: {error}") from error
+    if found.problems:  # not kept: they are to be mended
+        text = "statistics: %d of %d training images cannot be read; the first: %s"
+        log.warning(text, len(found.problems), len(chosen), found.problems[0])
+        return found
+    entry = {"mean": found.mean.tolist(), "std": found.std.tolist(), "images": found.images}
+    path = files.write_json(FILE, {**kept, key: entry})
+    log.info("statistics of %d bands over %d training images, kept in %s", count, found.images, path)
+    return found
+
+
+def compute(paths: Any, bands: tuple[int, ...], count: int) -> Statistics:  # noqa: ANN401 - paths, one by one
+    """Mean and standard deviation over every pixel that holds data, in float64 and one pass.
+
+    Raises:
+        DataError: no image can be read.
+        InputError: a band holds no data at all.
+    """
+    number, mean, spread = np.zeros(count), np.zeros(count), np.zeros(count)
+    images, problems, told = 0, [], time.monotonic()
+    for path in paths:
+        if time.monotonic() - told > _TELL:
+            told = time.monotonic()
+            log.info("statistics of the bands: %d images by now", images)
+        try:
+            with open_raster(path) as source:
+                picture = source.driver in PICTURES
+                values = as_bands(read_pixels(source, bands), count, picture, str(path)).astype(np.float64)
+        except DataError as error:
+            problems.append(str(error))
+            continue
+        images += 1
+        for band, pixels in enumerate(values.reshape(count, -1)):
+            pixels = pixels[~np.isnan(pixels)]
+            if not len(pixels):
+                continue
+            # Chan's update: no large sums whose difference loses digits
+            total, shift = number[band] + len(pixels), pixels.mean() - mean[band]
+            spread[band] += ((pixels - pixels.mean()) ** 2).sum()
+            spread[band] += shift**2 * number[band] * len(pixels) / total
+            mean[band] += shift * len(pixels) / total
+            number[band] = total
+    if not images and problems:
+        raise DataError(problems[0])
+    if (number == 0).any():
+        empty = ", ".join(str(band + 1) for band in np.flatnonzero(number == 0))
+        raise InputError(f"band {empty} holds no data in any training image; leave it out with data.bands")
+    std = np.sqrt(spread / number)
+    return Statistics(mean, np.where(std > 0, std, 1.0), images, tuple(problems))

@@ -1,0 +1,1 @@
+"""iWildCam 2020, as in WILDS, with the cameras' places."""

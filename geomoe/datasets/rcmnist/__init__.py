@@ -1,0 +1,1 @@
+"""Rotated-Colored MNIST: as many environments as asked for."""

@@ -1,0 +1,1 @@
+"""Data sets of the wilds package as ours, and its own scores."""

@@ -1,0 +1,1 @@
+"""What the Earth looks like: land, countries, outlines, the Mercator frame, nearest places; no torch."""

@@ -1,0 +1,72 @@
+"""What is where on Earth: land, region and land cover in the cells of a grid, and coastlines.
+
+Both files ship with the package. Regions and coastlines come from Natural Earth (public domain),
+land cover from MODIS MCD12C1 (docs/maps.md says how they were made).
+"""
+
+from __future__ import annotations
+
+import json
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from geomoe.coords import Grid
+
+ASSETS = files("geomoe.earth") / "assets"
+SEA = 0  # number of the sea among the regions
+
+
+class Earth(NamedTuple):
+    """The Earth in the cells of a grid.
+
+    Attributes:
+        region: (H, W) number in ``regions``; 0 is the sea.
+        landcover: (H, W) number in ``covers``; 0 is water.
+        regions: names of the regions.
+        covers: names of the land covers.
+    """
+
+    region: NDArray[np.uint8]
+    landcover: NDArray[np.uint8]
+    regions: tuple[str, ...]
+    covers: tuple[str, ...]
+
+    @property
+    def land(self) -> NDArray[np.bool_]:
+        """(H, W) cells whose centre is on land, Antarctica included."""
+        return self.region != SEA
+
+
+@cache
+def _whole() -> Earth:
+    with (ASSETS / "earth.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
+        return Earth(
+            data["region"],
+            data["landcover"],
+            tuple(map(str, data["region_names"])),
+            tuple(map(str, data["class_names"])),
+        )
+
+
+def earth_on(grid: Grid) -> Earth:
+    """Region and land cover at the centre of every cell of a grid (from half-degree cells)."""
+    whole = _whole()
+    height, width = whole.region.shape
+    lon = np.concatenate([lon for _, lon in grid.sides()])
+    row = np.clip(np.floor((90 - grid.lat) / 180 * height), 0, height - 1).astype(int)
+    column = np.clip(np.floor((lon + 180) / 360 * width), 0, width - 1).astype(int)
+    take = np.ix_(row, column)
+    return whole._replace(region=whole.region[take], landcover=whole.landcover[take])
+
+
+@cache
+def coastlines() -> dict[str, dict[str, Any]]:
+    """GeoJSON MultiPolygon of the land of each region, by the region's name."""
+    shapes = json.loads((ASSETS / "land.geojson").read_text(encoding="utf-8"))
+    return {shape["properties"]["region"]: shape["geometry"] for shape in shapes["features"]}

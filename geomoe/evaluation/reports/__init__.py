@@ -1,0 +1,1 @@
+"""Finished evaluations: the report, its text, figures and pages, comparisons and summaries."""

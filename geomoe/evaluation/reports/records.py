@@ -1,0 +1,135 @@
+"""Reports of many runs as records: which method, which target, which seed, what came out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from geomoe.errors import DataError
+from geomoe.evaluation.reports.report import Report
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterable, Iterator
+
+FILE = "report.json"
+_SUFFIX = {"shared": "-SE"}  # MoGE-SE: the shared expert alone
+
+
+class Record(NamedTuple):
+    """One method of one run on one split.
+
+    Attributes:
+        data: name of the data set.
+        split: what was judged.
+        protocol: of the data set's options, all but ``num_domains``; as text.
+        method: algorithm, with -SE for its shared expert alone.
+        backbone: of the network.
+        held_out: the domain left out of training; None: none.
+        num_domains: how many source domains trained, where the protocol varies that.
+        seed: of training.
+        split_seed: of the split.
+        scores: name -> share: ``accuracy`` (of the held-out domain, where there is one), ``macro_f1``,
+            ``calibration_error``, ``worst`` (the lowest domain's accuracy), and the accuracy on each split
+            beside it, by its name.
+        unit: what a domain is.
+        domains: names of all domains.
+        data_hash: of what was judged.
+        file: the report.
+    """
+
+    data: str
+    split: str
+    protocol: str
+    method: str
+    backbone: str
+    held_out: str | None
+    num_domains: int | None
+    seed: int
+    split_seed: int
+    scores: dict[str, float]
+    unit: str
+    domains: tuple[str, ...]
+    data_hash: str
+    file: str
+
+    @property
+    def run(self) -> tuple[int, int]:
+        """What repeats under the same conditions: split seed and seed."""
+        return self.split_seed, self.seed
+
+
+def read_records(paths: Iterable[str | os.PathLike[str]]) -> list[Record]:
+    """Records of every report in some places.
+
+    Args:
+        paths: reports, their folders, or folders that are searched to the bottom.
+
+    Raises:
+        DataError: a place without a report, a report that cannot be read or was written by an older
+            geomoe, one run twice, or the same conditions on other data.
+    """
+    files = dict.fromkeys(file for path in paths for file in _files(Path(path)))
+    found = [record for file in files for record in _records(file)]
+    _check(found)
+    return found
+
+
+def _files(path: Path) -> list[Path]:
+    files = sorted(path.rglob(FILE)) if path.is_dir() else [path]
+    if not files:
+        raise DataError(f"{path}: no {FILE} in it; geomoe evaluate --output DIR writes one")
+    return files
+
+
+def _records(file: Path) -> Iterator[Record]:
+    data = Report.load(file).data
+    if "options" not in data:
+        raise DataError(f"{file}: was written by an older geomoe; judge its checkpoint again")
+    options = dict(data["options"])
+    num_domains = options.pop("num_domains", None)
+    protocol = ", ".join(f"{key} {value}" for key, value in options.items() if value is not None)
+    for choice, scores in data["scores"].items():
+        suffix = _SUFFIX.get(choice, "" if choice == "all" else f" expert {choice}")
+        yield Record(
+            data=data["data"],
+            split=data["split"],
+            protocol=protocol,
+            method=data["algorithm"] + suffix,
+            backbone=data["backbone"],
+            held_out=data["held_out"],
+            num_domains=num_domains,
+            seed=data["seed"],
+            split_seed=data["split_seed"],
+            scores=_scores(data, choice, scores),
+            unit=data["domain_unit"],
+            domains=tuple(data["regions"]),
+            data_hash=str(data["data_hash"]),
+            file=file.as_posix(),
+        )
+
+
+def _scores(data: dict[str, Any], choice: str, scores: dict[str, Any]) -> dict[str, float]:
+    main, worst = scores["overall"], scores["worst"]
+    if data["held_out"] is not None:
+        main, worst = scores["held_out"] or scores["overall"], None
+    found = {key: main[key] for key in ("accuracy", "macro_f1", "calibration_error")}
+    if worst is not None:
+        found["worst"] = scores["regions"][worst]["accuracy"]
+    return found | {name: parts[choice]["accuracy"] for name, parts in data["beside"].items()}
+
+
+def _check(records: list[Record]) -> None:
+    seen: dict[tuple[Any, ...], Record] = {}
+    judged: dict[tuple[Any, ...], Record] = {}
+    for one in records:
+        where = (one.data, one.split, one.protocol, one.held_out, one.num_domains, one.split_seed)
+        twin = seen.setdefault((*where, one.method, one.backbone, one.seed), one)
+        if twin is not one:
+            run = f"{one.method} run (seed {one.seed})"
+            msg = f"{one.file}: the same {run} as {twin.file}; leave one of them out"
+            raise DataError(msg)
+        other = judged.setdefault(where, one)
+        if other.data_hash != one.data_hash:
+            msg = f"{one.file}: was judged on other data than {other.file}; compare the same samples only"
+            raise DataError(msg)

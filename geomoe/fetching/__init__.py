@@ -1,0 +1,1 @@
+"""Downloads, when asked: what there is to fetch, the transfer, the hashes, the unpacking."""

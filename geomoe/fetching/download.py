@@ -1,0 +1,225 @@
+"""Fetching a data set when asked: checked by hash before it has its name, and never over existing data.
+
+Readers come here when they are given ``download=True`` or ``checksum=True``; ``geomoe data download`` shows
+the licence and asks before it does.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from geomoe.errors import DataError, DatasetNotFoundError, DownloadError, GeomoeError, OutputError
+from geomoe.fetching.digests import Digest
+from geomoe.fetching.facts import lacking, read_facts
+from geomoe.fetching.hub import find_on_hub
+from geomoe.fetching.partial import Partial
+from geomoe.fetching.plan import (
+    MISSING,
+    THERE,
+    Item,
+    Plan,
+    compare,
+    local,
+    make_plan,
+    target,
+    whole_archive,
+)
+from geomoe.fetching.transfer import Remote, receive
+from geomoe.fetching.unpack import unpacked
+from geomoe.support.files import reason, whole_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Tell = Callable[[str, int, int | None], None]
+
+log = logging.getLogger(__name__)
+
+FETCHED = "fetched"
+DEPTH = 3  # folders of an archive that the data set may lie under
+T = TypeVar("T")
+
+
+def carry_out(plan: Plan, tell: Tell = lambda what, done, total: None) -> tuple[Item, ...]:
+    """Fetch what is missing. Stopped at any time, the same call goes on where it was.
+
+    Args:
+        plan: from :func:`~geomoe.fetching.plan.make_plan`.
+        tell: called with what is done, and how many bytes of how many.
+
+    Returns:
+        Every item, with state FETCHED where it was missing.
+
+    Raises:
+        DownloadError: downloads are switched off, the source fails, or another file came than was asked for.
+        DataError: the archive is damaged, unsafe, or not of this data set.
+        OutputError: no room, or something is where the data set is to go.
+    """
+    plan.check()
+    done = []
+    for item in plan.items:
+        if item.state == MISSING and not item.file.archive and item.place.exists():
+            compare(item.place, item.file.digest)  # the archive before it has brought it along
+            done.append(item._replace(state=THERE))
+        elif item.state == MISSING:
+            (_fetch_archive if item.file.archive else _fetch_file)(plan, item, tell)
+            done.append(item._replace(state=FETCHED))
+        else:
+            done.append(item)
+    return tuple(done)
+
+
+def fetch(name: str, root: str | os.PathLike[str]) -> None:
+    """Fetch what a folder lacks of a data set, from its checked source; the caller has been asked.
+
+    Raises:
+        DownloadError, DataError, OutputError: as :func:`carry_out`.
+    """
+    plan = make_plan(name, root)
+    if plan.missing:
+        log.info("%s: fetched into %s; licence: %s", name, plan.root, plan.facts.licence)
+        carry_out(plan)
+
+
+def found_or_fetched(look: Callable[[], T], name: str, root: str | os.PathLike[str], *, download: bool) -> T:
+    """What a reader finds; where it finds nothing and was told to download, what it finds after that.
+
+    Args:
+        look: finds the data set, or raises DatasetNotFoundError.
+        name: of the data set.
+        root: folder that it is looked for in.
+        download: whether to fetch it.
+    """
+    try:
+        return look()
+    except DatasetNotFoundError:
+        if not download:
+            raise
+    fetch(name, root)
+    return look()
+
+
+def check_hashes(name: str, folder: Path) -> None:
+    """Compare every file whose hash is published with that hash.
+
+    Args:
+        name: of the data set.
+        folder: that has it.
+
+    Raises:
+        DataError: a file is another one, or was damaged.
+    """
+    facts = read_facts(name)
+    published = {file.name: file.digest for file in facts.files if not file.archive}
+    published |= {file: Digest("md5", value) for file, value in (facts.md5s or {}).items()}
+    paths = {place / file: digest for file, digest in published.items() for place in (folder, folder.parent)}
+    there = {path: digest for path, digest in paths.items() if path.is_file()}
+    if not there:
+        log.warning("%s: no hash is published for any file in %s; nothing was checked", name, folder)
+    for path, digest in there.items():
+        found = digest.of(path)
+        if found != digest:
+            raise DataError(
+                f"{path}: its {digest.algorithm} is {found.value}, published is {digest.value}; copy it again"
+            )
+
+
+def _fetch_file(plan: Plan, item: Item, tell: Tell) -> None:
+    path = local(item.file.url)
+    if path is not None:
+        _check_source(path, item)
+        with whole_file(item.place, "choose another --data-root") as scratch:
+            shutil.copyfile(path, scratch)
+        return
+    with Partial(item.place, item.file.digest) as partial:
+        _receive(item, partial, tell)
+        partial.finish()
+
+
+def _fetch_archive(plan: Plan, item: Item, tell: Tell) -> None:
+    path = local(item.file.url) or whole_archive(plan, item)
+    if path is not None:
+        _check_source(path, item)
+        with _folder(plan.root):
+            _unpack(plan, item, path, tell)
+        return
+    with Partial(target(plan, item), item.file.digest) as partial:
+        _receive(item, partial, tell)
+        try:
+            _unpack(plan, item, partial.path, tell)
+        except DataError as error:  # it has the hash that was asked for, and still will not do
+            raise DataError(f"{error}; it is kept apart as {partial.reject()}, delete it") from error
+        partial.discard()
+
+
+def _receive(item: Item, partial: Partial, tell: Tell) -> None:
+    file = item.file
+    remote = find_on_hub(file.hub, file.digest) if file.hub else Remote(file.url)
+    remote = remote._replace(size=file.size or remote.size)
+    receive(remote, partial, lambda done, total: tell(file.name, done, total))
+    log.info("%s: checking its %s", file.name, file.digest.algorithm)
+    partial.check()
+
+
+def _check_source(path: Path, item: Item) -> None:
+    digest = item.file.digest
+    log.info("%s: checking its %s", path, digest.algorithm)
+    found = digest.of(path)
+    if found != digest:
+        raise DownloadError(
+            f"{path}: its {digest.algorithm} is {found.value}, expected {digest.value}: not the file that "
+            "was asked for; nothing was done with it"
+        )
+
+
+@contextlib.contextmanager
+def _folder(path: Path) -> Iterator[None]:
+    """Make a folder; when the block leaves it empty, it is gone again."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as error:
+        if isinstance(error, GeomoeError):
+            raise
+        raise OutputError(
+            f"{path}: cannot be written: {reason(error)}; choose another --data-root"
+        ) from error
+    finally:
+        for folder in made:
+            with contextlib.suppress(OSError):  # not empty
+                folder.rmdir()
+
+
+def _unpack(plan: Plan, item: Item, archive: Path, tell: Tell) -> None:
+    def told(done: int, total: int | None) -> None:
+        tell(f"unpacking {item.file.name}", done, total)
+
+    with unpacked(archive, plan.root, item.place.name, told) as hidden:
+        folder = _find_inside(plan, hidden, archive)
+        with _folder(item.place.parent):
+            with contextlib.suppress(OSError):  # not there; or not empty, and then the next line refuses
+                item.place.rmdir()
+            try:
+                folder.rename(item.place)
+            except OSError as error:
+                msg = f"{item.place}: cannot be made: {reason(error)}; nothing is written over"
+                raise OutputError(msg) from error
+
+
+def _find_inside(plan: Plan, hidden: Path, archive: Path) -> Path:
+    """The folder of an unpacked archive that is the data set, whatever the archive calls it."""
+    level = [hidden]
+    for _ in range(DEPTH):
+        for folder in level:
+            if not lacking(plan.facts, folder):
+                return folder
+        level = [path for folder in level for path in sorted(folder.iterdir()) if path.is_dir()]
+    wanted = ", ".join(entry.replace("|", " or ") for entry in plan.facts.expect)
+    top = ", ".join(sorted(path.name for path in hidden.iterdir())[:5]) or "nothing"
+    raise DataError(f"{archive}: is not {plan.name}: no folder in it has {wanted}; it has {top}")

@@ -1,0 +1,158 @@
+"""Archives, unpacked with distrust: nothing outside the folder, no links to anywhere, no more than fits."""
+
+from __future__ import annotations
+
+import contextlib
+import lzma
+import re
+import shutil
+import stat
+import tarfile
+import zipfile
+import zlib
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from geomoe.errors import DataError, OutputError, one_line
+from geomoe.support.files import reason
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Tell = Callable[[int, int | None], None]
+
+RATIO, SLACK = 100, 1 << 30  # pictures hardly shrink: what grows beyond this is no archive of pictures
+SPARE = 64 << 20  # bytes of the disk that are left alone
+_DAMAGE = (
+    *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
+    *(RuntimeError, NotImplementedError, KeyError, ValueError),  # a password, a method, a link, a date
+)
+
+
+def check_python() -> None:
+    """Ask for a Python whose tarfile knows the filter "data", before anything is fetched.
+
+    Raises:
+        DataError: it is too old.
+    """
+    if not hasattr(tarfile, "data_filter"):
+        msg = "archives are unpacked safely from Python 3.11.4 on; this one is older: update it"
+        raise DataError(msg)
+
+
+def unpack(archive: Path, folder: Path, tell: Tell) -> None:
+    """Unpack a zip or tar archive (plain, gz, bz2 or xz) into a new folder.
+
+    Args:
+        archive: the file; told by its first bytes, not by its name.
+        folder: made here; when this fails, it is gone again.
+        tell: called with the bytes of the archive that are done, and all of them.
+
+    Raises:
+        DataError: truncated, damaged, no archive, or with members that have no business in a data set.
+        OutputError: it does not fit on the disk, or the folder cannot be written.
+    """
+    check_python()
+    try:
+        folder.mkdir(parents=True)
+        with archive.open("rb") as file:
+            zipped = file.read(4) in (b"PK\x03\x04", b"PK\x05\x06")
+        room = _Room(archive, folder)
+        (_unzip if zipped else _untar)(archive, folder, room, tell)
+    except BaseException as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        if isinstance(error, DataError | OutputError):
+            raise
+        if isinstance(error, OSError) and error.errno is not None:
+            raise OutputError(f"{folder}: cannot be written: {reason(error)}; make room") from error
+        if isinstance(error, (*_DAMAGE, OSError)):  # bz2 and gzip raise OSErrors without a number
+            found = f"{archive}: cannot be unpacked: truncated, damaged or no archive ({one_line(error)})"
+            raise DataError(found) from error
+        raise
+
+
+class _Room:
+    """Refuses members whose names lead out of the folder, and those for which there is no room."""
+
+    def __init__(self, archive: Path, folder: Path) -> None:
+        self.archive, self.folder = archive, folder
+        self.most = RATIO * archive.stat().st_size + SLACK
+        self.total = 0
+
+    def name(self, name: str) -> None:
+        path = PurePosixPath(name)
+        if path.is_absolute() or ".." in path.parts or re.search(r"\\|^[A-Za-z]:", name):
+            raise self.refusal(name, "leads out of the folder")
+
+    def take(self, name: str, size: int) -> None:
+        self.total += size
+        if self.total > self.most:
+            raise self.refusal(name, f"makes it {self.total:,} bytes, over {RATIO} times the archive's")
+        free = shutil.disk_usage(self.folder).free
+        if size > free - SPARE:
+            msg = f"{self.folder}: no room for {name} ({size:,} bytes, {free:,} are free); make room"
+            raise OutputError(msg)
+
+    def refusal(self, name: str, why: str) -> DataError:
+        return DataError(f"{self.archive}: refused: its member {name!r} {why}; nothing of it is kept")
+
+
+def _untar(archive: Path, folder: Path, room: _Room, tell: Tell) -> None:
+    total = archive.stat().st_size
+    with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*") as tar:
+        while (member := tar.next()) is not None:
+            room.name(member.name)
+            if member.issym() or not (member.isreg() or member.isdir() or member.islnk()):
+                raise room.refusal(member.name, "is a link or a device; pack it with tar --dereference")
+            room.take(member.name, member.size if member.isreg() else 0)
+            tar.extract(member, folder, filter="data")
+            tar.members = []  # type: ignore[attr-defined]  # half a million of them are hundreds of megabytes
+            tell(raw.tell(), total)
+        _check_end(tar)
+
+
+def _check_end(tar: tarfile.TarFile) -> None:
+    """The end of a tar archive is written in it; tarfile does not mind when it is missing, nor read on.
+
+    Raises:
+        EOFError: it was cut off between two members, or after the last one.
+    """
+    if tar.fileobj is None:
+        return
+    tar.fileobj.seek(tar.offset)
+    if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
+        msg = "it has no end"
+        raise EOFError(msg)
+    while tar.fileobj.read(1 << 20):  # to where the check sum of a compressed one is
+        pass
+
+
+def _unzip(archive: Path, folder: Path, room: _Room, tell: Tell) -> None:
+    with zipfile.ZipFile(archive) as zipped:
+        members = zipped.infolist()
+        room.take("all its members", sum(member.file_size for member in members))
+        done, total = 0, sum(member.compress_size for member in members)
+        for member in members:
+            room.name(member.filename)
+            kind = stat.S_IFMT(member.external_attr >> 16)
+            if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
+                raise room.refusal(member.filename, "is a link or a device")
+            zipped.extract(member, folder)
+            done += member.compress_size
+            tell(done, total)
+
+
+@contextlib.contextmanager
+def unpacked(archive: Path, root: Path, name: str, tell: Tell) -> Iterator[Path]:
+    """A hidden folder in ``root``, ``.NAME-unpacking``, with what is in an archive; gone when the block ends.
+
+    Raises:
+        DataError, OutputError: those of :func:`unpack`.
+    """
+    hidden = root / f".{name}-unpacking"
+    shutil.rmtree(hidden, ignore_errors=True)  # of a process that was killed
+    unpack(archive, hidden, tell)
+    try:
+        yield hidden
+    finally:
+        shutil.rmtree(hidden, ignore_errors=True)

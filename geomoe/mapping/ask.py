@@ -1,0 +1,72 @@
+"""A checkpoint's routers, asked on a grid."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+
+from geomoe.errors import CheckpointError, ConfigError
+from geomoe.inference import Predictor
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from geomoe.coords import Grid
+    from geomoe.models import MoGEViT
+
+
+_MOST_WEIGHTS = 1_000_000_000  # in one table: 4 GB
+
+
+def check_routes_by_place(predictor: Predictor, where: str) -> None:
+    """Refuse a checkpoint that has no expert map.
+
+    Raises:
+        CheckpointError: no experts, or routers that see a domain id instead of a place.
+    """
+    config = predictor.config
+    if not predictor.num_experts:
+        msg = (
+            f"{where}: {config.algorithm} has no experts, so there is no expert map; "
+            "give a checkpoint trained with --algorithm moge"
+        )
+        raise CheckpointError(msg)
+    if config.encoder.name == "domain":
+        msg = (
+            f"{where}: its routers see domain ids, not places (encoder.name=domain), so there is no map; "
+            "give a checkpoint whose encoder reads lon, lat"
+        )
+        raise CheckpointError(msg)
+
+
+@torch.inference_mode()
+def route_grid(model: MoGEViT, grid: Grid) -> NDArray[np.float32]:
+    """Ask the routers in every cell: gate weights (M, H * W, E), in bounded memory beside them.
+
+    The two sides of the antimeridian are asked apart: the answers are those of two grids that meet there.
+
+    Args:
+        model: a network with MoGE blocks, on any device.
+        grid: the cells.
+
+    Raises:
+        ConfigError: more cells than memory holds.
+    """
+    height, width = grid.shape
+    shape = (len(model.blocks), height * width, model.num_experts)
+    if np.prod(shape, dtype=float) > _MOST_WEIGHTS:
+        msg = (
+            f"step: {grid.step:g} degrees make {height * width:,} cells, too many for one table; "
+            "choose a larger step or a smaller bounding box"
+        )
+        raise ConfigError(msg)
+    weights = np.empty(shape, dtype=np.float32)
+    cells = weights.reshape(-1, height, width, model.num_experts)
+    for columns, lon in grid.sides():
+        for rows, embedding in model.encoder.embed_grid(lon, grid.lat):
+            for block, routing in enumerate(model.route(embedding)):
+                part = routing.weights.float().cpu().numpy()
+                cells[block, rows, columns] = part.reshape(-1, len(lon), model.num_experts)
+    return weights

@@ -1,0 +1,194 @@
+"""From a checkpoint alone to its expert map: ask the routers everywhere, write what they answer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from geomoe.coords import make_grid, whole_cells
+from geomoe.earth.land import earth_on
+from geomoe.earth.mercator import frame
+from geomoe.inference import Predictor, load, open_split, predict_dataset
+from geomoe.mapping.ask import check_routes_by_place, route_grid
+from geomoe.mapping.figure import write_figure
+from geomoe.mapping.page import render_page
+from geomoe.mapping.raster import write_raster
+from geomoe.mapping.table import BlockSummary, Points, RoutingTable, report_block, verdicts
+from geomoe.mapping.vector import write_vector
+from geomoe.metrics import mutual_information
+from geomoe.support.files import Workplace
+
+if TYPE_CHECKING:
+    from os import PathLike
+
+    from geomoe.coords import Grid
+
+WORLD = (-180.0, -90.0, 180.0, 90.0)
+
+
+class MapResult(NamedTuple):
+    """An expert map that was written.
+
+    Attributes:
+        folder: where its files are.
+        files: experts.html, .tif, .parquet, .png and .json.
+        table: what the routers answered.
+        report: what experts.json holds: shares of land, mutual information, verdicts in words.
+    """
+
+    folder: Path
+    files: tuple[Path, ...]
+    table: RoutingTable
+    report: dict[str, Any]
+
+
+def map_experts(
+    checkpoint: str | PathLike[str],
+    output: str | PathLike[str],
+    step: float = 0.5,
+    bounds: tuple[float, float, float, float] | None = None,
+    *,
+    points: bool = True,
+    data_root: str | None = None,
+    device: str = "auto",
+) -> MapResult:
+    """Draw where each expert of a checkpoint answers.
+
+    The routers that classify images are asked at the centre of every cell of a grid; no image is
+    needed for that. The files are written together at the end, or not at all.
+
+    Args:
+        checkpoint: a ``.ckpt`` file written by ``geomoe train --algorithm moge``.
+        output: folder for experts.html, .tif, .parquet, .png and .json; made if it is not there.
+        step: degrees on a side of a cell.
+        bounds: west, south, east, north in degrees, grown to whole cells where they cut some;
+            across the antimeridian east is below west or beyond 180: (170, -25, -170, 0) and
+            (170, -25, 190, 0) are the same box. Default: the whole Earth.
+        points: classify the training and test samples too and draw them; needs the data.
+        data_root: folder of the data; default: where the checkpoint's configuration says.
+        device: auto, cpu, cuda, ...
+
+    Raises:
+        CheckpointError: no such checkpoint, or one whose routing does not depend on the place.
+        CoordinateError: a step or bounds that make no grid, or one that a web map cannot show.
+        ConfigError: more cells than memory holds.
+        OutputError: the folder cannot be written.
+    """
+    grid = make_grid(step, WORLD if bounds is None else whole_cells(step, bounds))
+    frame(grid)  # refuses what no web map shows before any work is done
+    predictor = load(checkpoint, device)
+    check_routes_by_place(predictor, str(checkpoint))
+    with Workplace(Path(output), "the map") as place:
+        splits = [open_split(predictor, split, data_root) for split in ("train", "test")] if points else []
+        table = RoutingTable(
+            grid,
+            route_grid(predictor.model, grid),
+            tuple(f"block {number}" for number in predictor.blocks),
+            _facts(predictor, Path(checkpoint).name, grid),
+            _title(predictor),
+        )
+        drawn = _points(predictor, splits) if splits else None
+        summaries = summarise(table)
+        held_out = predictor.config.data.held_out
+        report = _report(table, summaries, drawn)
+        page = render_page(table, summaries, drawn, held_out)
+        text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+        place.write("experts.html", lambda path: path.write_text(page, encoding="utf-8"))
+        place.write("experts.tif", lambda path: write_raster(table, path))
+        place.write("experts.parquet", lambda path: write_vector(table, path))
+        place.write("experts.png", lambda path: write_figure(table, summaries, path, held_out))
+        place.write("experts.json", lambda path: path.write_text(text, encoding="utf-8"))
+        files = place.finish()
+    return MapResult(Path(output), files, table, report)
+
+
+def summarise(table: RoutingTable) -> tuple[BlockSummary, ...]:
+    """What each block does with geography: land cells only, weighted by their true area."""
+    earth = earth_on(table.grid)
+    land = earth.land.ravel()
+    area = table.grid.areas().ravel()[land]
+    kinds = {"land cover": earth.landcover.ravel()[land], "region": earth.region.ravel()[land]}
+    summaries = []
+    for block in range(table.num_blocks):
+        report = report_block(table, block, earth.land)
+        dominant = table.dominant(block).ravel()[land]
+        shared = []
+        for what, labels in kinds.items():
+            if len(labels):
+                found = mutual_information(dominant, labels, area)
+                shared.append((what, found.nats / np.log(2), found.normalized))
+        summaries.append(BlockSummary(report, tuple(verdicts(report)), tuple(shared)))
+    return tuple(summaries)
+
+
+def _points(predictor: Predictor, splits: list[Any]) -> Points:
+    """Training and test samples with a known place, and what the network says about them."""
+    parts = [predict_dataset(predictor, split) for split in splits]
+    lonlat = np.concatenate([part.lonlat for part in parts])
+    known = ~np.isnan(lonlat).any(axis=1)
+    test = np.repeat([False, True], [len(part.label) for part in parts])
+    return Points(
+        lonlat[known],
+        np.concatenate([part.domain for part in parts])[known],
+        np.concatenate([part.label for part in parts])[known],
+        np.concatenate([part.predicted for part in parts])[known],
+        test[known],
+        tuple(predictor.domains),
+        tuple(predictor.classes),
+        (int((~known & ~test).sum()), int((~known & test).sum())),
+    )
+
+
+def _title(predictor: Predictor) -> str:
+    data = predictor.config.data
+    held_out = f", {data.held_out} held out" if data.held_out else ""
+    return f"Expert map: MoGE on {data.name}{held_out}"
+
+
+def _facts(predictor: Predictor, name: str, grid: Grid) -> tuple[tuple[str, str], ...]:
+    config = predictor.config
+    data, model, encoder = config.data, config.model, config.encoder
+    height, width = grid.shape
+    detail = f", L = {encoder.legendre_polys}" if encoder.name in ("sh", "sh-siren", "satclip") else ""
+    return (  # the first three stand under the title
+        ("Checkpoint", name),
+        ("Held out", data.held_out or "nothing"),
+        ("Experts", f"{model.num_experts}, top {model.top_k}, {model.router} router"),
+        ("Trained on", f"{data.name}, split {data.split_seed}, seed {config.seed}"),
+        ("Backbone", f"{model.backbone}, {model.image_size} px"),
+        ("MoGE blocks", ", ".join(str(number) for number in predictor.blocks)),
+        ("Location encoder", f"{encoder.name}{detail}"),
+        ("Grid", f"{grid.step:g}°, {height * width:,} cells"),
+    )
+
+
+def _report(
+    table: RoutingTable, summaries: tuple[BlockSummary, ...], points: Points | None
+) -> dict[str, Any]:
+    """Plain JSON values; the keys are described in docs/maps.md."""
+    blocks = [
+        {
+            "name": name,
+            "share_of_land": summary.report.share.round(6).tolist(),
+            "mean_weight": summary.report.mean_weight.round(6).tolist(),
+            "mean_entropy": round(summary.report.entropy, 6),
+            "mutual_information": {
+                what: {"bits": round(float(bits), 6), "normalized": round(float(norm), 6)}
+                for what, bits, norm in summary.information
+            },
+            "verdicts": list(summary.words),
+        }
+        for name, summary in zip(table.blocks, summaries, strict=True)
+    ]
+    report: dict[str, Any] = {"title": table.title, "facts": dict(table.facts), "blocks": blocks}
+    if points is not None:
+        right = points.predicted == points.label
+        parts = (("train", ~points.test), ("test", points.test))
+        report["points"] = {
+            name: {"count": int(part.sum()), "correct": int(right[part].sum()), "unknown_place": unplaced}
+            for (name, part), unplaced in zip(parts, points.unplaced, strict=True)
+        }
+    return report

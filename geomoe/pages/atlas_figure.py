@@ -1,0 +1,99 @@
+"""Layers of marks as a figure for print: the same places and colours as on the page."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.cm import ScalarMappable
+from matplotlib.collections import PolyCollection
+from matplotlib.colors import LinearSegmentedColormap, Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+
+from geomoe.earth.land import coastlines
+from geomoe.pages.atlas import RAMP, start_box
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axes import Axes
+
+    from geomoe.pages.atlas import Layer, Mark
+
+LEAST = 20.0  # degrees: a map shows at least so much, so that one sees where on Earth it is
+INK = "#17232b"
+
+
+def draw_atlas(layers: Sequence[Layer], title: str) -> Figure:
+    """One panel for each layer, below one another."""
+    figure = Figure(figsize=(11, 0.6 + 5.6 * len(layers)), layout="constrained")
+    panels = figure.subplots(len(layers), 1, squeeze=False)[:, 0]
+    for axes, layer in zip(panels, layers, strict=True):
+        _land(axes)
+        for mark in layer.marks:
+            _draw(axes, mark)
+        _discs(axes, [mark for mark in layer.marks if mark.lonlat is not None])
+        west, south, east, north = _window(layer)
+        axes.set(xlim=(west, east), ylim=(south, north), aspect="equal", facecolor="#dfe8ed")
+        axes.set_title(_text(layer.title), fontsize=10)
+        _explain(figure, axes, layer)
+    figure.suptitle(_text(title))
+    return figure
+
+
+def _land(axes: Axes) -> None:
+    rings = [ring for region in coastlines() for ring in _rings(region)]
+    axes.add_collection(PolyCollection(rings, facecolors="#ffffff", edgecolors="#8a979e", linewidths=0.4))
+
+
+def _draw(axes: Axes, mark: Mark) -> None:
+    """A box or a region."""
+    if mark.box is not None:
+        west, south, east, north = mark.box
+        place = Rectangle((west, south), east - west, north - south, linewidth=0.3)
+        place.set(facecolor=_shade(mark), edgecolor=INK)
+        axes.add_patch(place)
+    elif mark.lonlat is None and mark.region in coastlines():
+        land = _rings(mark.region)
+        axes.add_collection(PolyCollection(land, facecolors=mark.colour, edgecolors=INK, linewidths=0.4))
+
+
+def _discs(axes: Axes, marks: list[Mark]) -> None:
+    if marks:
+        marks = sorted(marks, key=lambda mark: -mark.radius)  # small ones over large ones
+        lon, lat = np.array([mark.lonlat for mark in marks]).T
+        size, colours = [mark.radius**2 for mark in marks], [_shade(mark) for mark in marks]
+        axes.scatter(lon, lat, s=size, c=colours, edgecolors=INK, linewidths=0.4, zorder=3)
+
+
+def _shade(mark: Mark) -> str:
+    return mark.colour + ("66" if mark.faint else "f2")
+
+
+def _rings(region: str) -> list[np.ndarray]:
+    """Outer rings of a region's land."""
+    return [np.array(polygon[0]) for polygon in coastlines()[region]["coordinates"]]
+
+
+def _window(layer: Layer) -> tuple[float, float, float, float]:
+    box = start_box([layer])
+    if box is None:
+        return -180, -90, 180, 90
+    west, south, east, north = box
+    grow = max(0.0, LEAST - max(east - west, north - south)) / 2 + 2
+    return max(west - grow, -180), max(south - grow, -90), min(east + grow, 180), min(north + grow, 90)
+
+
+def _explain(figure: Figure, axes: Axes, layer: Layer) -> None:
+    if layer.ramp is not None:
+        colours = ScalarMappable(Normalize(0, 1), LinearSegmentedColormap.from_list("atlas", RAMP))
+        bar = figure.colorbar(colours, ax=axes, shrink=0.6, pad=0.01)
+        bar.set_ticks([0, 1], labels=[_text(text) for text in layer.ramp])
+    if layer.keys:
+        keys = [Patch(facecolor=colour, edgecolor=INK, label=_text(text)) for colour, text in layer.keys]
+        axes.legend(handles=keys, loc="lower left", fontsize=8, framealpha=0.9)
+
+
+def _text(text: str) -> str:
+    return text.replace("$", r"\$")  # matplotlib takes dollars for mathematics

@@ -1,0 +1,280 @@
+"""The table of somebody's own images: filename, label, place, domain, split; every row judged on its own."""
+
+from __future__ import annotations
+
+import difflib
+import posixpath
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import geopandas
+import numpy as np
+import pandas as pd
+
+from geomoe.coords import wrap_lon
+from geomoe.errors import DataError, one_line
+from geomoe.reading.sheets import lonlat_of_geometry, numbers_of, read_sheet, separator_hint, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from geomoe.reading.sheets import Sheet
+
+SUFFIXES = (".csv", ".parquet")
+#: Other names under which columns are found, in any case.
+ALIASES = {"lon": ("lon", "longitude", "lng"), "lat": ("lat", "latitude")}
+COUNTRY = ("country_code", "iso_a3", "iso_a2", "country")  # columns that may hold country codes, best first
+_OWN = frozenset(("filename", "label", "domain", "split", "timestamp", *COUNTRY))
+_PLACES = frozenset(alias for names in ALIASES.values() for alias in names)
+
+
+class Skip(NamedTuple):
+    """A row or image that is left out.
+
+    Attributes:
+        row: of the table, counted from 1 after the header, empty lines left out; 0: of no table.
+        filename: as given.
+        reason: in a few words.
+    """
+
+    row: int
+    filename: str
+    reason: str
+
+
+class Table(NamedTuple):
+    """The rows that can be used, in their order; arrays of N.
+
+    Attributes:
+        filename: (N,) text, as given; with ``/`` between folders, also where Windows wrote the table.
+        lonlat: (N, 2) float64 degrees, NaN where empty; None: the table has no such columns.
+        label, domain, split: (N,) text, empty where the cell is; None: no such column.
+        country: (N,) text, the same, from the first column of COUNTRY that is there.
+        timestamp: (N,) seconds since 1970 (UTC), NaN where empty; None: no such column.
+        row: (N,) number of the row, counted from 1 after the header.
+        skipped: rows left out, and why.
+        total: rows in the file.
+    """
+
+    filename: NDArray[Any]
+    lonlat: NDArray[np.float64] | None
+    label: NDArray[Any] | None
+    domain: NDArray[Any] | None
+    split: NDArray[Any] | None
+    country: NDArray[Any] | None
+    timestamp: NDArray[np.float64] | None
+    row: NDArray[np.int64]
+    skipped: list[Skip]
+    total: int
+
+    def keep(self, chosen: NDArray[np.bool_], skipped: Iterable[Skip] = ()) -> Table:
+        """These rows alone; ``skipped`` is added to what was left out before."""
+        kept = {
+            name: None if column is None else column[chosen]
+            for name, column in self._asdict().items()
+            if name not in ("skipped", "total")
+        }
+        return Table(**kept, skipped=[*self.skipped, *skipped], total=self.total)  # type: ignore[arg-type]
+
+
+def tolerance(total: int) -> int:
+    """Rows that may be skipped: 1 % and at least 5, but never more than a fifth."""
+    return min(max(5, total // 100), total // 5)
+
+
+def refuse_many(skipped: list[Skip], total: int, where: object) -> None:
+    """Refuse a table of which too many rows cannot be used: then the table is misunderstood.
+
+    Raises:
+        DataError: more than :func:`tolerance` rows.
+    """
+    if len(skipped) > tolerance(total):
+        kinds: dict[str, list[Skip]] = {}
+        for skip in skipped:
+            kinds.setdefault(skip.reason.partition(":")[0], []).append(skip)
+        found = max(kinds.values(), key=len)
+        first = found[0]
+        msg = (
+            f"{where}: {len(skipped)} of {total} rows cannot be used (up to {tolerance(total)} would be "
+            f"skipped and listed); {len(found)} like row {first.row} ({first.filename or 'no filename'}): "
+            f"{first.reason}"
+        )
+        raise DataError(msg)
+
+
+def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None) -> Table:
+    """Read a table of images.
+
+    Args:
+        path: .csv or .parquet, with or without geometry (points in any CRS are places too).
+        labels: whether there must be a column ``label``, and two classes.
+        domain_by: column that names the domain; default: ``domain``.
+
+    Raises:
+        DataError: no such file or column, a wrong type, the same image twice with different labels or
+            splits, or too many rows that cannot be used.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path}: expected a table that ends in {' or '.join(SUFFIXES)}")
+    sheet = read_sheet(path, lambda name: name in _OWN or name == domain_by or name.lower() in _PLACES)
+    reader = _Reader(sheet, path)
+    reader.need("filename")
+    if labels:
+        reader.need("label")
+    if domain_by is not None:
+        reader.need(domain_by)
+    filename, empty = text_of(reader.frame["filename"])
+    filename = _slashes(filename)
+    reader.fault(empty, "the cell filename is empty")
+    table = Table(
+        filename,
+        reader.places(),
+        reader.text("label", required=labels),
+        reader.text(domain_by or "domain"),
+        reader.text("split", required=True),
+        next((reader.text(name) for name in COUNTRY if name in reader.names), None),
+        reader.times(),
+        sheet.row,
+        [Skip(row, "", reason) for row, reason in sheet.broken],
+        len(sheet.row) + len(sheet.broken),
+    )
+    if not table.total:
+        raise DataError(f"{path}: has no rows under its header")
+    same = pd.Series(_normal(filename))
+    _refuse_contradictions(table, same, path)
+    reader.fault(same.duplicated().to_numpy(dtype=bool) & ~empty, "the image is listed twice")
+    table = reader.without_faults(table)
+    refuse_many(table.skipped, table.total, path)
+    if labels:
+        _check_labels(table, path)
+    return table
+
+
+def _slashes(filename: NDArray[Any]) -> NDArray[Any]:
+    """Names with ``/`` between folders, also where they come from Windows."""
+    return _each(filename, lambda name: "\\" in name, lambda name: name.replace("\\", "/"))
+
+
+def _normal(filename: NDArray[Any]) -> NDArray[Any]:
+    """One name for each file: ``a/../b.tif`` and ``./b.tif`` are ``b.tif``."""
+    return _each(filename, lambda name: "./" in name or "//" in name, posixpath.normpath)
+
+
+def _each(names: NDArray[Any], chosen: Callable[[str], bool], change: Callable[[str], str]) -> NDArray[Any]:
+    changed = names.copy()
+    for row in [row for row, name in enumerate(names) if chosen(name)]:
+        changed[row] = change(names[row])
+    return changed
+
+
+class _Reader:
+    """Columns of one frame; the first fault of each row is kept."""
+
+    def __init__(self, sheet: Sheet, path: Path) -> None:
+        self.frame, self.names, self.path = sheet.frame, sheet.names, path
+        self.reasons: dict[int, str] = {}
+
+    def need(self, name: str) -> None:
+        columns = self.names
+        if name in columns:
+            if columns.count(name) > 1 or f"{name}.1" in columns:  # pandas gives the second one a number
+                raise DataError(f"{self.path}: has several columns {name}; keep one")
+            return
+        lower = {column.lower(): column for column in columns}
+        near = difflib.get_close_matches(name, lower, n=1, cutoff=0.6)
+        hint = separator_hint(columns) or (f"; rename {lower[near[0]]}?" if near else "")
+        raise DataError(f"{self.path}: no column {name} (columns: {', '.join(columns)}){hint}")
+
+    def fault(self, wrong: NDArray[np.bool_], reason: str, values: Any = None) -> None:  # noqa: ANN401
+        for row in np.flatnonzero(wrong).tolist():
+            what = reason if values is None else f"{reason}: {one_line(ValueError(values[row]), 60)}"
+            self.reasons.setdefault(row, what)
+
+    def text(self, name: str, *, required: bool = False) -> NDArray[Any] | None:
+        if name not in self.names:
+            return None
+        self.need(name)
+        text, empty = text_of(self.frame[name])
+        if required:
+            self.fault(empty, f"the cell {name} is empty, nan or None")
+        return text
+
+    def _named(self, name: str) -> str | None:
+        found = [column for column in self.names if column.lower() in ALIASES[name]]
+        if len(found) > 1:
+            raise DataError(f"{self.path}: columns {' and '.join(found)} both name the {name}; keep one")
+        return found[0] if found else None
+
+    def places(self) -> NDArray[np.float64] | None:
+        names = [self._named("lon"), self._named("lat")]
+        if names[0] is None and names[1] is None:
+            if not isinstance(self.frame, geopandas.GeoDataFrame):
+                return None
+            lonlat = lonlat_of_geometry(self.frame, self.path)
+        else:
+            self.need("lon" if names[0] is None else names[0])
+            self.need("lat" if names[1] is None else names[1])
+            columns = [numbers_of(self.frame[name]) for name in names]
+            for name, (_, wrong) in zip(names, columns, strict=True):
+                self.fault(wrong, f"{name} is not a number of degrees", self.frame[name].to_numpy())
+            lonlat = np.stack([numbers for numbers, _ in columns], axis=1)
+            half = np.isnan(lonlat[:, 0]) != np.isnan(lonlat[:, 1])
+            self.fault(half, "exactly one of lon, lat is there; give both or neither")
+        with np.errstate(invalid="ignore"):
+            beyond = (np.abs(lonlat[:, 1]) > 90) | np.isinf(lonlat).any(axis=1)
+            swapped = bool((beyond & (np.abs(lonlat[:, 0]) <= 90)).any())
+            hint = " (are lon and lat swapped?)" if swapped else ""
+            self.fault(beyond, f"a latitude beyond 90 degrees{hint}", lonlat[:, 1])
+            self.fault(np.abs(lonlat[:, 0]) > 360, "a longitude beyond 360 degrees", lonlat[:, 0])
+        lonlat[:, 0] = wrap_lon(np.where(np.isinf(lonlat[:, 0]), np.nan, lonlat[:, 0]))
+        return lonlat
+
+    def times(self) -> NDArray[np.float64] | None:
+        if "timestamp" not in self.frame.columns:
+            return None
+        column = self.frame["timestamp"]
+        text, empty = text_of(column)
+        is_time = pd.api.types.is_datetime64_any_dtype(column)
+        known = column.reset_index(drop=True) if is_time else pd.Series(text).where(~empty)
+        stamps = pd.to_datetime(known, utc=True, errors="coerce", format="ISO8601")
+        self.fault(
+            stamps.isna().to_numpy() & ~empty, "timestamp is not ISO 8601 (2021-05-31T10:15:00Z)", text
+        )
+        whole = stamps.dt.tz_localize(None).to_numpy().astype("datetime64[us]")  # years beyond 2262 too
+        return np.where(np.isnat(whole), np.nan, whole.astype(np.int64) / 1e6)
+
+    def without_faults(self, table: Table) -> Table:
+        chosen = np.ones(len(table.filename), dtype=bool)
+        chosen[list(self.reasons)] = False
+        names, row = table.filename, table.row
+        skipped = [Skip(int(row[k]), str(names[k]), why) for k, why in sorted(self.reasons.items())]
+        return table.keep(chosen, skipped)
+
+
+def _refuse_contradictions(table: Table, names: pd.Series, path: Path) -> None:
+    twice = names.duplicated(keep=False) & (names != "")
+    if not twice.any():
+        return
+    for what, column in (("labels", table.label), ("splits", table.split)):
+        if column is None:
+            continue
+        several = pd.Series(column)[twice].groupby(names[twice]).unique()
+        for filename, values in several.items():
+            if len(values) > 1:
+                found = ", ".join(map(str, values))
+                msg = f"{path}: {filename} is listed several times, with the {what} {found}"
+                raise DataError(f"{msg}; keep the right row")
+
+
+def _check_labels(table: Table, path: Path) -> None:
+    found = pd.unique(table.label)  # type: ignore[arg-type]
+    if len(found) < 2:
+        raise DataError(
+            f"{path}: column label: expected at least 2 classes; got {', '.join(found) or 'none'}"
+        )
+    numbers, wrong = numbers_of(pd.Series(found))
+    if not wrong.any() and (numbers % 1 != 0).all() and len(found) > len(table.filename) / 2:
+        msg = f"{path}: column label: expected names of classes; got measurements such as {found[0]}"
+        raise DataError(msg)

@@ -1,0 +1,244 @@
+"""Images from files through GDAL: pictures and rasters of any band count, type and CRS; nodata; places."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import torch
+from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.errors import RasterioError
+from rasterio.transform import from_gcps
+from rasterio.warp import transform as to_crs
+from rasterio.windows import Window
+
+from geomoe.coords import wrap_lon
+from geomoe.errors import DataError
+from geomoe.reading.opening import open_raster
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+#: What files in a folder are taken for images.
+SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".webp", ".gif", ".bmp", ".vrt", ".img")
+MOST_PIXELS = 2**26  # in one image that is read whole: 8192 x 8192
+PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
+
+
+class Header(NamedTuple):
+    """What a file says of itself, without its pixels.
+
+    Attributes:
+        bands: that are data (a mask of transparency is none; a palette is three).
+        height, width: pixels.
+        dtype: that holds the values of every band.
+        picture: whether it is a picture (PNG, JPEG, ...), whose single grey band may stand for three.
+        lon, lat: degrees of the centre, from its own georeference; NaN where it has none.
+        unknown: why it has none: ``no georeference``, ``no CRS``, ``off the Earth``; else empty.
+        alpha: whether a band is marked as a mask of transparency, and therefore is no data.
+        gaps: whether it may have pixels without data; False only where the header rules them out.
+    """
+
+    bands: int
+    height: int
+    width: int
+    dtype: str
+    picture: bool
+    lon: float
+    lat: float
+    unknown: str
+    alpha: bool
+    gaps: bool
+
+
+def read_header(path: str | os.PathLike[str]) -> Header:
+    """Look at one file.
+
+    Raises:
+        DataError: unreadable, no bands, or complex numbers.
+    """
+    with open_raster(path) as source:
+        if source.count == 0:
+            raise DataError(f"{path}: holds no image of its own, but sub-data sets; extract one of them")
+        unreal = [kind for kind in source.dtypes if "complex" in kind]
+        if unreal:
+            raise DataError(f"{path}: complex values ({unreal[0]}); give intensities")
+        if source.driver == "GTiff":  # the last pixel lies in the part that a half-copied file lacks
+            source.read(source.count, window=Window(source.width - 1, source.height - 1, 1, 1))
+        data = data_bands(source)
+        lonlat, unknown = place_of(source, source.width / 2, source.height / 2)
+        picture, palette = source.driver in PICTURES, _palette(source)
+        bands = 3 if palette else len(data)
+        size, dtype = (source.height, source.width), np.result_type(*source.dtypes)
+        more = {"alpha": ColorInterp.alpha in source.colorinterp, "gaps": _may_have_gaps(source, dtype)}
+        return Header(bands, *size, dtype.name, picture, *lonlat, unknown, **more)
+
+
+def _may_have_gaps(source: Any, dtype: np.dtype[Any]) -> bool:  # noqa: ANN401 - an open rasterio data set
+    """Whether :func:`read_pixels` may find pixels without data: by a mask, a missing colour, or NaN."""
+    masked = any(MaskFlags.all_valid not in flags for flags in source.mask_flag_enums)
+    colourless = _palette(source) and len(source.colormap(1)) < 256
+    return masked or colourless or dtype.kind not in "iu"
+
+
+def data_bands(source: Any) -> list[int]:  # noqa: ANN401 - an open rasterio data set
+    """Numbers of the bands that are not a mask of transparency, counted from 1; of a film its first frame."""
+    numbers = range(1, source.count + 1)
+    if source.driver == "GIF":
+        return [1]
+    return [
+        number for number, kind in zip(numbers, source.colorinterp, strict=True) if kind != ColorInterp.alpha
+    ]
+
+
+def georeference(source: Any) -> tuple[Any, Any]:  # noqa: ANN401
+    """Transform of an open raster, by its control points where it has no other, and CRS; None without one."""
+    if source.transform.is_identity and source.gcps[0]:
+        return from_gcps(source.gcps[0]), source.gcps[1]
+    return source.transform, source.crs
+
+
+def place_of(source: Any, column: float, row: float) -> tuple[tuple[float, float], str]:  # noqa: ANN401
+    """Degrees (lon, lat) of a point of an open raster, from its own CRS; or NaN, NaN and why not.
+
+    Args:
+        source: an open rasterio data set.
+        column: pixels from its left edge.
+        row: pixels from its upper edge.
+    """
+    nowhere = (float("nan"), float("nan"))
+    transform, crs = georeference(source)
+    if transform.is_identity:
+        return nowhere, "no georeference"
+    if crs is None:
+        return nowhere, "no CRS"
+    x = transform.a * column + transform.b * row + transform.c
+    y = transform.d * column + transform.e * row + transform.f
+    try:
+        lon, lat = to_crs(crs, "EPSG:4326", [x], [y])
+    except RasterioError:
+        return nowhere, "off the Earth"
+    if not (np.isfinite([lon[0], lat[0]]).all() and abs(lat[0]) <= 90 and abs(lon[0]) <= 360):
+        return nowhere, "off the Earth"
+    return (float(wrap_lon(lon[0])), float(lat[0])), ""
+
+
+def read_pixels(
+    source: Any,  # noqa: ANN401 - an open rasterio data set
+    bands: Sequence[int] = (),
+    window: tuple[int, int, int, int] | None = None,
+) -> NDArray[np.float32]:
+    """(bands, H, W) float32 raw values; NaN where there is no data (nodata, masks, transparency, NaN).
+
+    Args:
+        source: an open rasterio data set.
+        bands: which, counted from 1; empty: all that are data. A band that is asked for by number is
+            data even if the file marks it as a mask.
+        window: left column, upper row, width, height; may reach beyond the raster, where there is no data.
+
+    Raises:
+        DataError: a band that is not there, or more pixels than an image may have.
+    """
+    if bands and max(bands) > source.count:
+        raise DataError(f"{source.name}: has {source.count} bands; data.bands asks for {max(bands)}")
+    left, top, width, height = window or (0, 0, source.width, source.height)
+    if width * height > MOST_PIXELS:
+        msg = f"{source.name}: {width} x {height} pixels are too many for one image"
+        raise DataError(f"{msg}; a scene is cut into tiles (geomoe predict --tile)")
+    chosen = list(bands) or data_bands(source)
+    inner = Window(
+        max(left, 0),
+        max(top, 0),
+        min(left + width, source.width) - max(left, 0),
+        min(top + height, source.height) - max(top, 0),
+    )
+    values = source.read(chosen, window=inner).astype(np.float32)
+    masked = _masked(source, chosen, inner)
+    if not bands and _palette(source):
+        values, masked = _colours(source, values[0]), np.repeat(masked, 3, axis=0)
+    values *= _brightness(source)
+    values[masked | ~np.isfinite(values)] = np.nan
+    if values.shape[1:] != (height, width):
+        whole = np.full((len(values), height, width), np.nan, dtype=np.float32)
+        row, column = max(-top, 0), max(-left, 0)
+        whole[:, row : row + values.shape[1], column : column + values.shape[2]] = values
+        values = whole
+    return values
+
+
+def _masked(source: Any, chosen: list[int], window: Window) -> NDArray[np.bool_]:  # noqa: ANN401
+    # An alpha band that was asked for as data (near infrared, marked by a writer's default) masks nothing.
+    as_data = any(source.colorinterp[number - 1] == ColorInterp.alpha for number in chosen)
+    masked = np.zeros((len(chosen), int(window.height), int(window.width)), dtype=bool)
+    for position, number in enumerate(chosen):
+        flags = source.mask_flag_enums[number - 1]
+        if MaskFlags.all_valid in flags or (MaskFlags.alpha in flags and as_data):
+            continue
+        masked[position] = source.read_masks(number, window=window) == 0
+    return masked
+
+
+def _palette(source: Any) -> bool:  # noqa: ANN401
+    return source.colorinterp[0] == ColorInterp.palette and (source.count == 1 or source.driver == "GIF")
+
+
+def _colours(source: Any, numbers: NDArray[np.float32]) -> NDArray[np.float32]:  # noqa: ANN401
+    table = np.full((65536 if source.dtypes[0] == "uint16" else 256, 4), np.nan, dtype=np.float32)
+    for number, colour in source.colormap(1).items():
+        table[number] = colour
+    return table[numbers.astype(np.int64), :3].transpose(2, 0, 1).copy()
+
+
+def _brightness(source: Any) -> float:  # noqa: ANN401
+    """What brings a grey picture of 1, 2 or 4 bits to 0..255, as every viewer shows it."""
+    bits = int(source.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
+    scaled = source.driver in PICTURES and bits < 8 and not _palette(source)
+    return 255 / (2**bits - 1) if scaled else 1.0
+
+
+def as_bands(values: NDArray[np.float32], count: int, picture: bool, where: str) -> NDArray[np.float32]:
+    """Bring an image to the band count of its data set: a grey picture among colour ones is repeated.
+
+    Raises:
+        DataError: another number of bands.
+    """
+    if len(values) == 1 and count == 3 and picture:
+        return np.repeat(values, 3, axis=0)
+    if len(values) != count:
+        raise DataError(f"{where}: has {len(values)} bands, expected {count}; choose some with data.bands")
+    return values
+
+
+def load_image(
+    path: str | os.PathLike[str],
+    bands: Sequence[int],
+    fill: NDArray[np.float32],
+    window: tuple[int, int, int, int] | None = None,
+) -> torch.Tensor:
+    """(bands, H, W) float32 raw values of one file; where there is no data, the value of ``fill``.
+
+    Args:
+        path: the file.
+        bands: which, counted from 1; empty: all that are data.
+        fill: (bands,) for pixels without data: the training images' mean, which the network sees as 0.
+        window: left column, upper row, width, height.
+
+    Raises:
+        DataError: unreadable, or another number of bands than ``fill``.
+    """
+    with open_raster(path) as source:
+        picture = source.driver in PICTURES
+        values = as_bands(read_pixels(source, bands, window), len(fill), picture, str(path))
+    return torch.from_numpy(np.where(np.isnan(values), fill[:, None, None], values).astype(np.float32))
+
+
+def sized(image: torch.Tensor, size: int | None) -> torch.Tensor:
+    """(bands, size, size): the whole image resized, as everywhere in training and prediction."""
+    if size is None or image.shape[-2:] == (size, size):
+        return image
+    from torchvision.transforms.v2.functional import resize
+
+    return resize(image, [size, size], antialias=True)

@@ -1,0 +1,187 @@
+"""Output that is whole or not there: made out of sight, and put in its place in one step."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from geomoe.errors import OutputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from types import TracebackType
+
+
+@contextlib.contextmanager
+def whole_file(path: str | os.PathLike[str], advice: str = "choose another output") -> Iterator[Path]:
+    """A scratch file that becomes ``path`` when the block ends well, and vanishes when it does not.
+
+    So do folders that were made for it.
+
+    Args:
+        path: the file; its folder is made if it is not there.
+        advice: what the error tells the reader to do.
+
+    Raises:
+        OutputError: the folder cannot be made or written, or is full.
+    """
+    path = Path(path)
+    scratch = None
+    made = [folder for folder in path.parents if not folder.exists()]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+        os.close(handle)
+        scratch = Path(name)
+        yield scratch
+        scratch.chmod(0o666 & ~_umask())
+        os.replace(scratch, path)
+        made = []
+    except OSError as error:
+        if isinstance(error, OutputError):
+            raise
+        raise OutputError(f"{path}: cannot be written: {reason(error)}; {advice}") from error
+    finally:
+        if scratch is not None:
+            scratch.unlink(missing_ok=True)
+        for folder in made:
+            with contextlib.suppress(OSError):  # not there, or somebody has put something in it
+                folder.rmdir()
+
+
+def reason(error: OSError) -> str:
+    """Why something could not be written, in a few words."""
+    return (error.strerror or str(error)).splitlines()[0]
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+class Workplace:
+    """A folder that is filled out of sight and shown when it is complete.
+
+    Files are made in a hidden folder inside the output folder (so that the final step is a rename on
+    one file system) and moved by :meth:`finish`. If anything fails before, the output folder is as
+    it was: its old files untouched, the folder itself gone if it was not there.
+
+    Args:
+        folder: the output folder; tried at once, so that hours of work are not lost to a typing error.
+        what: what is written, for errors.
+
+    Raises:
+        OutputError: on entering: the folder cannot be made or written.
+    """
+
+    def __init__(self, folder: Path, what: str) -> None:
+        self.folder, self.what = folder, what
+        self._made: list[Path] = []
+        self._hidden: Path | None = None
+        self._names: list[str] = []
+
+    def __enter__(self) -> Self:
+        missing = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
+        try:
+            for path in reversed(missing):
+                path.mkdir()
+                self._made.append(path)
+            self._hidden = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
+        except OSError as error:
+            self._undo()
+            raise self._refusal(error) from error
+        return self
+
+    def write(self, name: str, writer: Callable[[Path], object]) -> None:
+        """Let ``writer`` make a file of this name; :meth:`finish` moves it to the output folder.
+
+        Raises:
+            OutputError: it could not be written.
+        """
+        if self._hidden is None:
+            msg = "the workplace is not open"
+            raise RuntimeError(msg)
+        try:
+            writer(self._hidden / name)
+        except OSError as error:
+            raise self._refusal(error) from error
+        self._names.append(name)
+
+    def finish(self) -> tuple[Path, ...]:
+        """Move every file into the output folder, over older ones of the same name.
+
+        Raises:
+            OutputError: the folder has changed meanwhile and cannot be written any more.
+        """
+        try:
+            for name in self._names:
+                os.replace(self._hidden / name, self.folder / name)  # type: ignore[operator]
+        except OSError as error:
+            raise self._refusal(error) from error
+        self._made.clear()
+        return tuple(self.folder / name for name in self._names)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._undo()
+
+    def _undo(self) -> None:
+        if self._hidden is not None:
+            shutil.rmtree(self._hidden, ignore_errors=True)
+        for path in reversed(self._made):
+            if path.is_dir() and not any(path.iterdir()):
+                path.rmdir()
+
+    def _refusal(self, error: OSError) -> OutputError:
+        found = f"{self.folder}: cannot write {self.what}: {reason(error)}"
+        return OutputError(f"{found}; choose another --output")
+
+
+def cache_folder(root: str | os.PathLike[str] | None = None) -> Path:
+    """Where the crops lie: ``root``, else GEOMOE_CACHE, else the system's cache folder for geomoe."""
+    if root is not None:
+        return Path(root).expanduser()
+    from platformdirs import user_cache_dir
+
+    return Path(os.environ.get("GEOMOE_CACHE") or user_cache_dir("geomoe", appauthor=False)).expanduser()
+
+
+def check_folder(folder: str | os.PathLike[str]) -> Path:
+    """Check, before any work, that a folder can be made and written; nothing is left behind.
+
+    Raises:
+        OutputError: it is a file, lies under one, or cannot be written.
+    """
+    path = Path(folder)
+    nearest = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
+    if not nearest.is_dir():
+        msg = f"{path}: cannot be a folder, {nearest} is a file; choose another output"
+        raise OutputError(msg)
+    try:
+        with tempfile.TemporaryFile(dir=nearest) as probe:
+            probe.write(b"geomoe")
+            probe.flush()
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be written: {reason(error)}; choose another output") from error
+    return path
+
+
+@contextlib.contextmanager
+def no_empty_folders(folder: str | os.PathLike[str]) -> Iterator[None]:
+    """When the block fails, remove the folders that it made and in which it left no file."""
+    path = Path(folder).absolute()
+    new = [place for place in (path, *path.parents) if not place.exists()]
+    try:
+        yield
+    except BaseException:
+        inside = sorted(path.rglob("*"), reverse=True) if new and path.is_dir() else []
+        for place in [*inside, *new]:
+            with contextlib.suppress(OSError):  # not a folder, or not empty
+                place.rmdir()
+        raise

@@ -1,0 +1,137 @@
+"""Each range, name and combination is refused in one line; names mirror the tables of their rooms."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+
+from geomoe.catalogue import CATALOGUE, OPTIONAL_KEYS
+from geomoe.config import DataConfig, RunConfig
+from geomoe.config import rules as config_checks
+from geomoe.config.load import keys
+from geomoe.config.rules import find_faults
+from geomoe.support.words import nearest, unknown
+
+
+def changed(**values):
+    """A configuration with some keys (dots written as __) set to other values."""
+    config = RunConfig()
+    for name, value in values.items():
+        section, _, key = name.rpartition("__")
+        if section:
+            part = dataclasses.replace(getattr(config, section), **{key: value})
+            config = dataclasses.replace(config, **{section: part})
+        else:
+            config = dataclasses.replace(config, **{key: value})
+    return config
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"seed": -1}, "seed: must not be negative; got -1"),
+        ({"run_name": "a/b"}, "run_name: must be the name of a folder, without '/'; got 'a/b'"),
+        ({"run_name": ".."}, "run_name: must be the name of a folder, without '/'; got '..'"),
+        ({"data__name": "bluemarbel"}, "data.name: no data set 'bluemarbel'; did you mean bluemarble?"),
+        ({"data__held_out": "asia"}, "data.held_out: no region 'asia'; did you mean Asia?"),
+        ({"data__held_out": "Atlantis"}, "data.held_out: no region 'Atlantis' (known: Africa, "),
+        ({"data__batch_size": 0}, "data.batch_size: must be above 0; got 0"),
+        ({"data__num_workers": -2}, "data.num_workers: must not be negative; got -2"),
+        ({"model__top_k": 7}, "model.top_k: a sample asks 7 experts and model.num_experts is 6"),
+        ({"model__gamma": 1.01}, "model.gamma: must be between 0 and 1; got 1.01"),
+        ({"model__gamma": float("nan")}, "model.gamma: must be between 0 and 1; got nan"),
+        ({"model__expert_dropout": 1.0}, "model.expert_dropout: must be at least 0 and below 1; got 1.0"),
+        ({"model__patch_size": 0}, "model.patch_size: must be above 0; got 0"),
+        ({"model__patch_size": 5}, "model.patch_size: 5 does not divide model.image_size 32"),
+        ({"model__moge_blocks": ()}, "model.moge_blocks: algorithm moge needs at least one block; got none"),
+        ({"model__moge_blocks": (2, 2)}, "model.moge_blocks: must be different block numbers from 0"),
+        ({"model__moge_blocks": (-1,)}, "model.moge_blocks: must be different block numbers from 0"),
+        (
+            {"model__weights": "timm", "model__init_from": "a.ckpt"},
+            "model.weights, model.init_from: give one",
+        ),
+        ({"encoder__name": "satclp"}, "encoder.name: no encoder 'satclp'; did you mean satclip?"),
+        ({"encoder__name": "satclip"}, "encoder.weights: satclip needs its weights"),
+        (
+            {"encoder__weights": "a.ckpt"},
+            "encoder.weights: sh reads no weights, only satclip does; got 'a.ckpt'",
+        ),
+        ({"encoder__capsules": (3,)}, "encoder.capsules: must be among 0, 1, 2; got [3]"),
+        ({"loss__supcon_temperature": 0.0}, "loss.supcon_temperature: must be above 0; got 0.0"),
+        ({"optimizer__warmup": 2.0}, "optimizer.warmup: must be between 0 and 1; got 2.0"),
+        ({"trainer__devices": 0}, "trainer.devices: must be a number of devices, -1 (all) or auto; got 0"),
+        ({"trainer__precision": "32"}, "trainer.precision: no precision '32'"),
+        ({"trainer__loggers": ("csv", "wanb")}, "trainer.loggers: no logger 'wanb'; did you mean wandb?"),
+    ],
+)
+def test_one_fault_one_line(values, message):
+    (fault,) = find_faults(changed(**values))
+    assert fault.startswith(message)
+    assert "\n" not in fault
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"data__held_out": "Asia"},
+        {"model__top_k": 6},
+        {"model__gamma": 0.0},
+        {"model__gamma": 1.0},
+        {"model__moge_blocks": (), "algorithm": "erm"},
+        {"trainer__devices": -1},
+        {"encoder__name": "satclip", "encoder__weights": "file.ckpt"},
+    ],
+)
+def test_the_edges_of_what_is_allowed(values):
+    assert find_faults(changed(**values)) == []
+
+
+def test_every_number_has_a_range():
+    ruled = {*config_checks._POSITIVE, *config_checks._NOT_NEGATIVE}
+    ruled |= {*config_checks._SHARES, *config_checks._SHARES_BELOW_ONE, "trainer.devices"}
+    numbers = {key.name for key in keys().values() if key.hint in (int, float, int | None, int | str)}
+    assert numbers == ruled
+
+
+def test_nearest_ignores_case_and_stays_silent_when_nothing_is_near():
+    assert nearest("EUROPE", ["Asia", "Europe"]) == "; did you mean Europe?"
+    assert nearest("zzz", ["Asia", "Europe"]) == ""
+    assert unknown("k", "thing", "zzz", ["a", "b"]) == "k: no thing 'zzz' (known: a, b)"
+
+
+def test_names_mirror_the_tables():
+    from geomoe.datasets import BlueMarble
+    from geomoe.encoders import ENCODERS
+
+    assert set(config_checks.ENCODER_NAMES) == set(ENCODERS)
+    assert set(CATALOGUE["bluemarble"].domains) == set(BlueMarble.regions)
+
+
+def test_every_data_set_of_the_catalogue_has_a_data_module_of_that_name():
+    from geomoe.datasets import DATASETS
+
+    for name in CATALOGUE:
+        assert DATASETS[name].name == name
+        assert set(CATALOGUE[name].keys) <= set(OPTIONAL_KEYS)
+
+
+def test_a_key_of_another_data_set_is_refused():
+    config = RunConfig(data=DataConfig(name="bluemarble", budget=2, bands=(1,)))
+    faults = find_faults(config)
+    assert [fault.split(":")[0] for fault in faults] == ["data.bands", "data.budget"]
+    assert "bluemarble has no such key" in faults[0]
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"groups_per_batch": 5}, "data.batch_size: 128 is no multiple of data.groups_per_batch 5; every"),
+        ({"batches_per_epoch": 9}, "data.batches_per_epoch: 9 without data.groups_per_batch; an epoch that"),
+        ({"groups_per_batch": -1}, "data.groups_per_batch: must not be negative; got -1"),
+    ],
+)
+def test_grouped_batches_that_cannot_be(values, message):
+    faults = find_faults(RunConfig(data=DataConfig(**values)))
+    assert [fault for fault in faults if fault.startswith(message)]
+    assert not find_faults(RunConfig(data=DataConfig()))

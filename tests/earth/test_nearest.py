@@ -1,0 +1,96 @@
+"""The nearest place on the sphere, against every distance by brute force in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from geomoe.checking.leakage import different_places
+from geomoe.coords import great_circle_km
+from geomoe.earth import nearest as module
+from geomoe.earth.nearest import nearest, nearest_km
+
+
+def brute(points, others):
+    return np.array([great_circle_km(np.broadcast_to(one, others.shape), others).min() for one in points])
+
+
+def everywhere(generator, count):
+    lat = np.degrees(np.arcsin(generator.uniform(-1, 1, count)))
+    return np.stack([generator.uniform(-180, 180, count), lat], axis=1)
+
+
+def clustered(generator, count):
+    sites = everywhere(generator, 12)[generator.integers(0, 12, count)]
+    return np.clip(sites + generator.normal(0, 0.01, (count, 2)), [-180, -90], [180, 90])
+
+
+def about_the_antimeridian(generator, count):
+    side = generator.choice([-1, 1], count)
+    return np.stack(
+        [side * (180 - generator.exponential(0.5, count)), generator.uniform(-5, 5, count)], axis=1
+    )
+
+
+def about_the_poles(generator, count):
+    side = generator.choice([-1, 1], count)
+    lat = side * (90 - generator.exponential(0.2, count))
+    return np.stack([generator.uniform(-180, 180, count), lat], axis=1)
+
+
+def in_europe(generator, count):
+    return np.stack([generator.uniform(0, 20, count), generator.uniform(40, 60, count)], axis=1)
+
+
+PATTERNS = (everywhere, clustered, about_the_antimeridian, about_the_poles, in_europe)
+
+
+@pytest.mark.parametrize("of", PATTERNS)
+@pytest.mark.parametrize("to", PATTERNS)
+def test_against_every_distance(of, to):
+    generator = np.random.default_rng(PATTERNS.index(of) * 10 + PATTERNS.index(to))
+    points, others = of(generator, 500), to(generator, 1500)
+    np.testing.assert_allclose(nearest_km(points, others), brute(points, others), rtol=1e-12, atol=1e-9)
+
+
+@pytest.mark.parametrize("ball", [1, 2, 7])
+@pytest.mark.parametrize("at_once", [1, 3])
+def test_small_balls_leave_nothing_out(monkeypatch, ball, at_once):
+    monkeypatch.setattr(module, "BALL", ball)
+    monkeypatch.setattr(module, "AT_ONCE", at_once)
+    generator = np.random.default_rng(ball)
+    points, others = everywhere(generator, 80), everywhere(generator, 200)
+    np.testing.assert_allclose(nearest_km(points, others), brute(points, others), rtol=1e-12)
+
+
+def test_places_that_are_the_same_and_centimetres_apart():
+    generator = np.random.default_rng(0)
+    others = np.repeat(everywhere(generator, 5), 200, axis=0)  # far more alike than fit into a ball
+    shift = np.array([[0, 0], [0, 1e-7], [1e-7, 0], [0, 1e-9]])
+    points = np.concatenate([others[::200] + one for one in shift])
+    km = nearest_km(points, others)
+    assert (km[:5] == 0).all()
+    np.testing.assert_allclose(km, brute(points, others), rtol=1e-6, atol=1e-15)
+    assert km[5:10] == pytest.approx(1e-7 * 111.195, rel=1e-4)  # a centimetre
+
+
+def test_the_pole_is_one_place_and_the_antimeridian_no_border():
+    others = np.array([[10.0, 90.0], [-179.95, 0.0], [0.0, -60.0]])
+    points = np.array([[-120.0, 90.0], [179.95, 0.0], [180.0, 0.0], [0.0, -90.0]])
+    assert nearest(points, others).tolist() == [0, 1, 1, 2]
+    assert nearest_km(points, others) == pytest.approx(np.array([0, 0.1, 0.05, 30]) * 111.195, abs=0.01)
+
+
+def test_one_and_none():
+    assert nearest_km(np.array([[0.0, 0.0]]), np.array([[0.0, 1.0]])) == pytest.approx([111.195], abs=1e-3)
+    assert nearest_km(np.empty((0, 2)), np.array([[0.0, 1.0]])).shape == (0,)
+
+
+def test_different_places():
+    lonlat = np.array([[3.0, 4.0], [-0.0, 1.0], [3.0, 4.0], [3.0, -4.0], [0.0, 1.0], [3.0, 4.0]])
+    places, which = different_places(lonlat)
+    rows, of_rows = np.unique(lonlat, axis=0, return_inverse=True)
+    np.testing.assert_array_equal(places, rows)
+    np.testing.assert_array_equal(which, of_rows.ravel())
+    np.testing.assert_array_equal(places[which], lonlat)
+    assert different_places(np.empty((0, 2)))[0].shape == (0, 2)
