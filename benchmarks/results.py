@@ -63,7 +63,8 @@ class Run(NamedTuple):
 
     def configuration(self, output: str):
         """Its checked configuration."""
-        from geomoe.config.load import Setting, load
+        from geomoe.config.keys import Setting
+        from geomoe.config.load import load
 
         flags = {**self.flags(), "output": output}
         return load(
@@ -218,7 +219,7 @@ def data_hashes(arguments: argparse.Namespace) -> dict[str, str]:
 
 def known_runs(arguments: argparse.Namespace) -> list[Run]:
     """Every run that the page may show: of each shipped bluemarble configuration, in table order."""
-    from geomoe.config.load import shipped
+    from geomoe.config.shipped import shipped
 
     configs = sorted(
         (name for name in shipped() if name.startswith("bluemarble")), key=lambda name: (name != QUICK, name)

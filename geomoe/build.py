@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from geomoe.algorithms import ALGORITHMS
-from geomoe.catalogue import CATALOGUE, same_samples
+from geomoe.algorithms import method_class
+from geomoe.catalogue import ALGORITHMS, CATALOGUE, METHODS, same_samples
 from geomoe.checkpoint import load_checkpoint
 from geomoe.encoders import create_encoder
 from geomoe.errors import CheckpointError, ConfigError
-from geomoe.models import LocationViT, PlainViT, add_moge, create_backbone, create_network, load_network
+from geomoe.models import create_backbone, create_network, load_network
+from geomoe.models.table import NETWORKS, Parts
 from geomoe.support.words import unknown
 
 if TYPE_CHECKING:
@@ -17,9 +20,10 @@ if TYPE_CHECKING:
 
     from torch import nn
 
-    from geomoe.algorithms import Algorithm
+    from geomoe.algorithms import Facts, Method
     from geomoe.config import RunConfig
     from geomoe.encoders.base import LocationEncoder
+    from geomoe.models import Network
 
 
 def build_encoder(config: RunConfig, info: Mapping[str, Any], *, pretrained: bool = False) -> LocationEncoder:
@@ -53,8 +57,8 @@ def _trained_domains(info: Mapping[str, Any]) -> list[int]:
     return info.get("train_domains", sources)
 
 
-def build_algorithm(config: RunConfig, info: Mapping[str, Any], *, pretrained: bool = False) -> Algorithm:
-    """The training method of a run, with its network.
+def build_network(config: RunConfig, info: Mapping[str, Any], *, pretrained: bool = False) -> Network:
+    """The network of a run, with new weights.
 
     Args:
         config: the run's configuration.
@@ -67,16 +71,11 @@ def build_algorithm(config: RunConfig, info: Mapping[str, Any], *, pretrained: b
         ConfigError: no such algorithm, backbone or encoder, or an impossible combination.
         CheckpointError: weights that are missing, foreign or of another network.
     """
-    kind = ALGORITHMS.get(config.algorithm)
-    if kind is None:
-        raise ConfigError(unknown("algorithm", "algorithm", config.algorithm, list(ALGORITHMS)))
-    model = _build_model(config, info, pretrained)
-    return kind(model, **{name: getattr(config.loss, name) for name in kind.options})
-
-
-def _build_model(config: RunConfig, info: Mapping[str, Any], pretrained: bool) -> nn.Module:
-    options = config.model
-    create = create_backbone if config.algorithm == "moge" else create_network  # experts stand in ViT blocks
+    entry = METHODS.get(config.algorithm)
+    if entry is None or entry.wrapper:
+        raise ConfigError(unknown("algorithm", "algorithm", config.algorithm, ALGORITHMS))
+    kind, options = NETWORKS[entry.network], config.model
+    create = create_backbone if kind.vit else create_network
     backbone: nn.Module = create(
         options.backbone,
         num_classes=len(info["classes"]),
@@ -88,23 +87,33 @@ def _build_model(config: RunConfig, info: Mapping[str, Any], pretrained: bool) -
     )
     if options.init_from and pretrained:
         _start_from(backbone, config, options.init_from)
-    if config.algorithm == "erm":
-        return PlainViT(backbone)
-    encoder = build_encoder(config, info, pretrained=pretrained)
-    if config.algorithm == "erm_le":
-        return LocationViT(backbone, encoder, len(info["classes"]))
-    return add_moge(
-        backbone,
-        encoder,
-        blocks=options.moge_blocks,
-        num_experts=options.num_experts,
-        top_k=options.top_k,
-        router=options.router,
-        gamma=options.gamma,
-        learn_gamma=options.learn_gamma,
-        expert_noise=options.expert_noise,
-        expert_dropout=options.expert_dropout,
-    )
+    encoder = partial(build_encoder, config, info, pretrained=pretrained)
+    return kind.make(Parts(backbone, encoder, len(info["classes"]), asdict(options)))
+
+
+def build_method(
+    config: RunConfig, info: Mapping[str, Any], facts: Facts, *, pretrained: bool = False
+) -> Method:
+    """The training method of a run, with its network and what goes around it.
+
+    Args:
+        config: the run's configuration.
+        info: as for :func:`build_network`.
+        facts: what the method may know of its task.
+        pretrained: as for :func:`build_network`.
+
+    Raises:
+        ConfigError: as there, or a method that cannot be used on this data.
+        CheckpointError: as there.
+    """
+    make_network = partial(build_network, config, info, pretrained=pretrained)
+    method: Any = None
+    for name in config.methods:
+        kind = method_class(name)
+        given = kind.Options(**config.options[name])
+        around = () if method is None else (method,)
+        method = kind(given, make_network, facts, *around)
+    return method
 
 
 def _start_from(backbone: nn.Module, config: RunConfig, path: str) -> None:
@@ -126,11 +135,9 @@ def _start_from(backbone: nn.Module, config: RunConfig, path: str) -> None:
             f"it has seen what this run ({protocol(own)}) tests on"
         )
         raise CheckpointError(msg)
-    prefix = "model.backbone."
+    prefix = "backbone."
     weights = {
-        name.removeprefix(prefix): value
-        for name, value in earlier.state_dict.items()
-        if name.startswith(prefix)
+        name.removeprefix(prefix): value for name, value in earlier.network.items() if name.startswith(prefix)
     }
     load_network(backbone, weights, where=f"model.init_from: {path}")
 

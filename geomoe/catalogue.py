@@ -1,8 +1,9 @@
-"""Which data sets there are, known without importing torch: names, domains, keys, where the reader is.
+"""Which data sets and training methods there are, known without importing torch.
 
-The command line checks a configuration against this table in milliseconds, and the reader of a data set is
-imported when the data set is used. A new data set is one entry here, one reader in ``geomoe/datasets``, one
-file in ``configs/`` and one entry in the contract test of the family.
+The command line checks a configuration against these tables in milliseconds. The reader of a data set and
+the class of a method are imported when they are used. A new data set is one entry here, one folder in
+``geomoe/datasets`` and one file in ``configs/``; a new method is one line here and one file in
+``geomoe/algorithms`` (docs/architecture.md has the recipes).
 """
 
 from __future__ import annotations
@@ -110,3 +111,44 @@ def source_of(name: str) -> str:
 def same_samples(one: str, other: str) -> bool:
     """Whether two data sets are made of the same samples, under whatever protocol."""
     return source_of(one) == source_of(other)
+
+
+class MethodEntry(NamedTuple):
+    """One training method.
+
+    Attributes:
+        target: ``package.module:Class``, a subclass of geomoe.algorithms.Method.
+        title: what tables and messages call it.
+        network: name of its network in geomoe.models.NETWORKS.
+        places: whether its network asks where an image was taken.
+        experts: whether its network has MoGE blocks (``model.moge_blocks``).
+        domains: fewest training domains that it can use; 1: it does not look at domains.
+        wrapper: whether it goes around another method (``around``) instead of being one.
+        quickstart: whether ``geomoe quickstart`` trains it.
+    """
+
+    target: str
+    title: str
+    network: str = "plain"
+    places: bool = False
+    experts: bool = False
+    domains: int = 1
+    wrapper: bool = False
+    quickstart: bool = False
+
+
+_HOME = "geomoe.algorithms"
+METHODS: dict[str, MethodEntry] = {
+    "erm": MethodEntry(f"{_HOME}.erm:ERM", "ERM", quickstart=True),
+    "erm_le": MethodEntry(
+        f"{_HOME}.erm_le:ERMLE", "ERM + location encoding", "location", places=True, quickstart=True
+    ),
+    "moge": MethodEntry(f"{_HOME}.moge:MoGE", "MoGE", "experts", places=True, experts=True, quickstart=True),
+    "groupdro": MethodEntry(f"{_HOME}.groupdro:GroupDRO", "GroupDRO", domains=2),
+    "dann": MethodEntry(f"{_HOME}.dann:DANN", "DANN", domains=2),
+    "fish": MethodEntry(f"{_HOME}.fish:Fish", "Fish", domains=2),
+    "swad": MethodEntry(f"{_HOME}.swad:SWAD", "SWAD", wrapper=True),
+}
+DEFAULT_METHOD = "moge"  # of a configuration that names none
+ALGORITHMS = tuple(name for name, entry in METHODS.items() if not entry.wrapper)
+WRAPPERS = tuple(name for name, entry in METHODS.items() if entry.wrapper)

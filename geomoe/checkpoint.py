@@ -2,10 +2,11 @@
 
 A checkpoint is a Lightning checkpoint with one more key, ``geomoe``, which holds plain types only::
 
-    {"format": 1, "config": {...}, "info": {"classes": [...], "domains": [...], "mean": [...], ...}}
+    {"format": 1, "config": {...}, "info": {"classes": [...], "domains": [...], "mean": [...], ...},
+     "network": "model."}
 
-The algorithm's weights are under ``state_dict`` with the prefix ``algorithm.``. The format is
-described in docs/formats.md.
+The training method's weights are under ``state_dict`` with the prefix ``algorithm.``; after it, ``network``
+is the prefix of the network for use. The format is described in docs/formats.md.
 """
 
 from __future__ import annotations
@@ -39,24 +40,45 @@ class Checkpoint(NamedTuple):
     Attributes:
         config: the run's configuration.
         info: plain facts about the data: classes, domains, bands, mean, std, data_hash, held_out, ...
-        state_dict: the algorithm's weights, on the CPU.
+        state_dict: the training method's weights and buffers, on the CPU.
         path: the file they were read from.
+        prefix: of the network for use among the names of ``state_dict``.
     """
 
     config: RunConfig
     info: dict[str, Any]
     state_dict: dict[str, Tensor]
     path: Path
+    prefix: str = "model."
+
+    @property
+    def network(self) -> dict[str, Tensor]:
+        """Weights of the network for use, by its own names."""
+        return {
+            name.removeprefix(self.prefix): value
+            for name, value in self.state_dict.items()
+            if name.startswith(self.prefix)
+        }
 
 
-def payload(config: RunConfig, info: Mapping[str, Any]) -> dict[str, Any]:
+def payload(config: RunConfig, info: Mapping[str, Any], network: str) -> dict[str, Any]:
     """What stands under the key ``geomoe``: plain types only.
+
+    Args:
+        config: of the run.
+        info: facts on the data.
+        network: prefix of the network for use among the names of the training method.
 
     Raises:
         TypeError: a value in ``info`` is not a plain type; it could not be read back safely.
     """
     _check_plain(dict(info), "info")
-    return {"format": FORMAT, "config": config.as_dict(), "info": dict(info)}
+    return {"format": FORMAT, "config": config.as_dict(), "info": dict(info), "network": network}
+
+
+def prefix_of(method: nn.Module, network: nn.Module) -> str:
+    """Where a network stands in a training method, as the prefix of its names."""
+    return next(f"{name}." for name, module in method.named_modules() if module is network)
 
 
 def _check_plain(value: Any, where: str) -> None:  # noqa: ANN401 - any value is looked at
@@ -75,17 +97,18 @@ def _check_plain(value: Any, where: str) -> None:  # noqa: ANN401 - any value is
 
 
 def save_checkpoint(
-    path: str | os.PathLike[str], algorithm: nn.Module, config: RunConfig, info: Mapping[str, Any]
+    path: str | os.PathLike[str], network: nn.Module, config: RunConfig, info: Mapping[str, Any]
 ) -> Path:
-    """Write an algorithm's weights alone, without optimiser and trainer; for release and tests.
+    """Write a network's weights alone, without optimiser and trainer; for release and tests.
 
     The file is there whole or not at all.
 
     Raises:
         OutputError: the file cannot be written.
     """
-    weights = {PREFIX + name: value.detach().cpu() for name, value in algorithm.state_dict().items()}
-    return write_atomically({"state_dict": weights, KEY: payload(config, info)}, path)
+    state = network.state_dict()
+    weights = {f"{PREFIX}model.{name}": value.detach().cpu() for name, value in state.items()}
+    return write_atomically({"state_dict": weights, KEY: payload(config, info, "model.")}, path)
 
 
 def write_atomically(content: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
@@ -167,7 +190,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         for name, value in content["state_dict"].items()
         if name.startswith(PREFIX)
     }
-    return Checkpoint(config, content[KEY]["info"], weights, Path(path))
+    prefix = content[KEY].get("network", "model.")  # geomoe 0.1 did not write it
+    return Checkpoint(config, content[KEY]["info"], weights, Path(path), prefix)
 
 
 def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], where: str | os.PathLike[str]) -> None:

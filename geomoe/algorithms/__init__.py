@@ -1,11 +1,38 @@
-"""Training methods: which network, which losses. A new method is one file and one line in the table."""
+"""Training methods: one file each, on the contract of :mod:`geomoe.algorithms.contract`.
 
-from geomoe.algorithms.contract import Algorithm
-from geomoe.algorithms.erm import ERM
-from geomoe.algorithms.erm_le import ERMLE
-from geomoe.algorithms.moge import MoGE
+The table of all methods is :data:`geomoe.catalogue.METHODS`; a class is imported when it is used.
+"""
 
-#: Name in configurations -> class.
-ALGORITHMS: dict[str, type[Algorithm]] = {"erm": ERM, "erm_le": ERMLE, "moge": MoGE}
+from __future__ import annotations
 
-__all__ = ["ALGORITHMS", "ERM", "ERMLE", "Algorithm", "MoGE"]
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from geomoe.catalogue import METHODS
+
+if TYPE_CHECKING:
+    from geomoe.algorithms.contract import Answer, Facts, Method, Now
+
+_PUBLIC = dict.fromkeys(("Answer", "Facts", "Method", "Now"), "geomoe.algorithms.contract") | {
+    entry.target.partition(":")[2]: entry.target.partition(":")[0] for entry in METHODS.values()
+}
+
+__all__ = ["Answer", "Facts", "Method", "Now", "method_class"]
+
+
+def method_class(name: str) -> type[Method]:
+    """The class of a method of the catalogue.
+
+    Raises:
+        KeyError: no such method.
+    """
+    module, _, kind = METHODS[name].target.partition(":")
+    return getattr(importlib.import_module(module), kind)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is that of the name asked for
+    """Import a public name when it is first used."""
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    msg = f"module 'geomoe.algorithms' has no attribute {name!r}"
+    raise AttributeError(msg)

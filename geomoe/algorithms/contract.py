@@ -1,71 +1,215 @@
-"""What every training method is: a network and the loss that it is trained with."""
+"""The contract of a training method: its options, its network, its losses, and an update where it needs one.
+
+A method is one file with one class. It must not keep state outside parameters, buffers and submodules, and it
+counts nothing for itself: every anneal is a function of ``now``. Then a killed run resumes to the same bits.
+"""
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
 from torch import Tensor, nn
 from torch.nn import functional
 
 from geomoe.errors import ConfigError
-from geomoe.types import Batch, BlockExperts, LossTerms, ModelOutput
+from geomoe.support.options import check_options
+from geomoe.types import Batch, BlockExperts, ModelOutput
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from geomoe.models import Network
+
+MAIN = "main"  # name of the learner of a method that has one
 
 
-class Algorithm(nn.Module):
-    """A network and its training loss.
-
-    Subclasses override :meth:`terms`; ``total`` is always the sum of the named terms.
-
-    Args:
-        model: the network; it takes (image, lonlat, has_location, domain) and the keywords
-            location_features, experts and cka_tokens, and returns a ModelOutput.
-        label_smoothing: of the cross-entropy, 0 to below 1.
+class Now(NamedTuple):
+    """Where training stands.
 
     Attributes:
-        uses_location: whether answers depend on where an image was taken.
-        options: the keyword arguments of the class, which are keys of ``loss`` in configurations.
-
-    Raises:
-        ConfigError: an option out of its range, or a network that does not fit: with a location
-            encoder (its attribute ``encoder``) where places are not used, or the other way round.
+        step: updates that are done, over all epochs.
+        steps: updates of the whole run.
+        epoch: passes that are done.
     """
 
-    uses_location: ClassVar[bool] = False
-    options: ClassVar[tuple[str, ...]] = ("label_smoothing",)
+    step: int
+    steps: int
+    epoch: int
 
-    def __init__(self, model: nn.Module, *, label_smoothing: float = 0.0) -> None:
+
+class Facts(NamedTuple):
+    """What a method may know of its task.
+
+    Attributes:
+        classes: C.
+        domains: ids of the domains that training has samples of, ascending; never the held-out one.
+        samples: training samples of each of these domains.
+        num_domains: how many domain ids the data set has, trained or not.
+        label_smoothing: of the cross-entropy, 0 to below 1.
+    """
+
+    classes: int
+    domains: tuple[int, ...]
+    samples: tuple[int, ...] = ()
+    num_domains: int = 0
+    label_smoothing: float = 0.0
+
+
+class Answer(NamedTuple):
+    """What a method says of one batch.
+
+    Attributes:
+        output: of its network, for the sums of routings.
+        terms: name -> () weighted loss term; the training loss is their sum.
+        notes: name -> () further numbers to log; they are no part of the loss.
+    """
+
+    output: ModelOutput
+    terms: dict[str, Tensor]
+    notes: Mapping[str, Tensor] = {}
+
+    @property
+    def total(self) -> Tensor:
+        """() the sum of the terms."""
+        return sum(self.terms.values(), start=self.output.logits.new_zeros(()))
+
+    def detached(self) -> Answer:
+        """The same numbers without their graph, for logging."""
+        terms = {name: value.detach() for name, value in self.terms.items()}
+        return Answer(self.output, terms, {name: value.detach() for name, value in self.notes.items()})
+
+
+class Stepper(Protocol):
+    """What changes weights. It alone knows optimisers, precision, clipping, accumulation and ranks."""
+
+    def gradients(self, loss: Tensor, learner: str = MAIN, *, samples: int | None = None) -> None:
+        """Add the gradients of a loss to a learner's parameters, and to no other's.
+
+        Args:
+            loss: () a mean over samples of this process.
+            learner: whose.
+            samples: how many samples of this process the mean is over, where processes may differ in
+                that (0: none; the gradients of the others count alone). None: as many in each process.
+        """
+
+    def apply(self, learner: str = MAIN) -> None:
+        """Let a learner's optimiser take one step, and forget its gradients."""
+
+    def reset(self, learner: str = MAIN) -> None:
+        """Forget what a learner's optimiser has gathered (moments)."""
+
+    def replay(self) -> AbstractContextManager[None]:
+        """Draw the same random numbers (dropout) in every such block of the step."""
+
+
+class Method(nn.Module):
+    """A network and how it is trained. Subclasses declare their options and override what they need.
+
+    Args:
+        options: an instance of the class's ``Options``.
+        make_network: makes a network as configured, with new weights at each call.
+        facts: on the task.
+
+    Attributes:
+        model: the network that is trained.
+        accumulates: whether several batches may make one update.
+
+    Raises:
+        ConfigError: an option out of its range.
+    """
+
+    accumulates: ClassVar[bool] = True
+
+    @dataclass(frozen=True)
+    class Options:
+        """Options of this method; see :mod:`geomoe.support.options`."""
+
+    def __init__(
+        self,
+        options: Any,  # noqa: ANN401 - the Options of each method
+        make_network: Callable[[], Network],
+        facts: Facts,
+    ) -> None:
         super().__init__()
-        if not 0 <= label_smoothing < 1:
-            raise ConfigError(f"label_smoothing: expected 0 to below 1; got {label_smoothing}")
-        if (getattr(model, "encoder", None) is not None) != self.uses_location:
-            which = "with" if self.uses_location else "without"
-            found = type(model).__name__
-            raise ConfigError(
-                f"{type(self).__name__}: needs a network {which} a location encoder; got {found}"
-            )
-        self.model = model
-        self.label_smoothing = label_smoothing
+        check_options(options)
+        self.options, self.facts = options, facts
+        self.model = make_network()
+
+    # --- what a method may say ------------------------------------------------------------------
+
+    def learners(self) -> dict[str, nn.Module]:
+        """Name -> module: each has an optimiser and a schedule of its own."""
+        return {MAIN: self}
+
+    def losses(self, batch: Batch, now: Now) -> Answer:
+        """The network's answer and the weighted loss terms; a function of its arguments and buffers.
+
+        Buffers may be updated here, from detached values.
+        """
+        output = self.ask(batch)
+        return Answer(output, {"task": self.cross_entropy(output.logits, batch.label)})
+
+    def update(self, batch: Batch, now: Now, stepper: Stepper) -> Answer:
+        """Change the weights by one batch: the gradients of the total loss, then one step.
+
+        A method that does not override this, and has one learner, is trained by Lightning's own automatic
+        optimisation, which does the same.
+        """
+        answer = self.losses(batch, now)
+        stepper.gradients(answer.total)
+        stepper.apply()
+        return answer.detached()
+
+    def stepped(self, now: Now) -> None:
+        """The weights have changed; ``now.step`` counts this update."""
+
+    def validated(self, scores: Mapping[str, float], now: Now) -> None:
+        """Validation has ended, with these scores (loss, acc, ...) on the source domains."""
+
+    def finished(self, batches: Iterable[Batch]) -> None:
+        """Training has ended; once, before the final network is judged. For networks that are made then."""
+
+    def answering(self) -> Network:
+        """The network that is saved for use; a submodule of this method."""
+        return self.model
+
+    @property
+    def makes_network(self) -> bool:
+        """Whether :meth:`finished` makes the network for use, instead of the best epoch having it."""
+        return type(self).finished is not Method.finished
+
+    @property
+    def automatic(self) -> bool:
+        """Whether the default update with one learner is all that this method needs."""
+        return type(self).update is Method.update and list(self.learners()) == [MAIN]
+
+    # --- what methods share ---------------------------------------------------------------------
 
     def forward(self, batch: Batch, experts: BlockExperts = "all") -> ModelOutput:
         """Answer for a batch, with all experts, the shared one alone or one specialist."""
         return self.ask(batch, experts)
 
-    def ask(self, batch: Batch, experts: BlockExperts = "all", **keywords: object) -> ModelOutput:
+    def ask(self, batch: Batch, experts: BlockExperts = "all", **keywords: Any) -> ModelOutput:  # noqa: ANN401
         """Run the network on a batch; ``keywords`` go to it as they are."""
-        places = {"location_features": batch.location_features, "experts": experts, **keywords}
-        return self.model(batch.image, batch.lonlat, batch.has_location, batch.domain, **places)
+        return self.model(batch.image, batch.place, experts=experts, **keywords)
 
-    def training_loss(self, batch: Batch) -> tuple[ModelOutput, LossTerms]:
-        """The loss on a batch: its terms, already weighted, and their sum."""
-        output, named = self.terms(batch)
-        return output, LossTerms(sum(named.values(), start=output.logits.new_zeros(())), named)
-
-    def terms(self, batch: Batch) -> tuple[ModelOutput, dict[str, Tensor]]:
-        """What the network answered and the weighted loss terms, by name."""
-        output = self.ask(batch)
-        return output, {"task": self.cross_entropy(output.logits, batch.label)}
-
-    def cross_entropy(self, logits: Tensor, label: Tensor) -> Tensor:
-        """Mean cross-entropy over the batch, in float32 or better."""
+    def cross_entropy(self, logits: Tensor, label: Tensor, reduction: str = "mean") -> Tensor:
+        """Cross-entropy over the batch, in float32 or better; () or, with reduction "none", (B,)."""
         logits = logits if logits.dtype.itemsize > 4 else logits.float()
-        return functional.cross_entropy(logits, label, label_smoothing=self.label_smoothing)
+        smoothing = self.facts.label_smoothing
+        return functional.cross_entropy(logits, label, reduction=reduction, label_smoothing=smoothing)
+
+
+def need_domains(facts: Facts, method: str, fewest: int = 2) -> None:
+    """Refuse data without enough training domains.
+
+    Raises:
+        ConfigError: fewer.
+    """
+    if len(facts.domains) < fewest:
+        raise ConfigError(
+            f"algorithm: {method} compares domains and needs {fewest} to train on; the data has "
+            f"{len(facts.domains)}; use another method, or hold nothing out"
+        )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from geomoe.algorithms.contract import Algorithm
+from geomoe.algorithms.contract import Method
 
 
-class ERM(Algorithm):
+class ERM(Method):
     """Empirical risk minimisation: mean cross-entropy over the batch, whatever the region."""

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
-from geomoe.algorithms.contract import Algorithm
+from geomoe.algorithms.contract import Method
 
 
-class ERMLE(Algorithm):
+class ERMLE(Method):
     """ERM with the location as an input (ERM+LE on the MoGE poster), trained by cross-entropy alone.
 
-    The poster only names the method. Here the network is a
-    :class:`~geomoe.models.LocationViT` with the same location encoder as MoGE.
+    The poster only names the method. Here the network is a :class:`~geomoe.models.LocationNetwork` with the
+    same location encoder as MoGE.
     """
-
-    uses_location: ClassVar[bool] = True

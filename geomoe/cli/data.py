@@ -14,7 +14,9 @@ from geomoe.cli.data_download import download
 from geomoe.cli.data_info import info
 from geomoe.cli.data_parser import parser
 from geomoe.cli.data_text import check_text
-from geomoe.config.load import Setting, load, shipped
+from geomoe.config.keys import Setting
+from geomoe.config.load import load
+from geomoe.config.shipped import shipped
 from geomoe.support.files import check_folder, no_empty_folders
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import Any
 
 from geomoe.cli.console import Result, rows
 from geomoe.cli.data_text import info_text
-from geomoe.config.load import shipped
+from geomoe.config.shipped import shipped
 
 
 def info(args: Namespace) -> Result:

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from geomoe.cli.parsing import Parser, UsageError, positive_int
 from geomoe.cli.train import ALIASES
-from geomoe.config.load import Setting, keys, nearest_key
+from geomoe.config.keys import Setting, keys, nearest_key
 
 ACTIONS = ("info", "download", "check", "cache", "sample")
 

@@ -74,7 +74,8 @@ def _run(args: Namespace, output: Path) -> Result:
 
 def configuration(method: str, epochs: int, output: Path) -> RunConfig:
     """One method's configuration; a folder of its own for each budget, so that budgets do not mix."""
-    from geomoe.config.load import Setting, load
+    from geomoe.config.keys import Setting
+    from geomoe.config.load import load
 
     settings = {
         "algorithm": method,

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from geomoe.cli.console import Result, rows
 from geomoe.cli.parsing import Parser
-from geomoe.config.load import Setting, keys, load, nearest_key, shipped
+from geomoe.config.keys import Setting, find_key, nearest_key, takes
+from geomoe.config.load import load
+from geomoe.config.shipped import shipped
 from geomoe.support.files import no_empty_folders
 from geomoe.support.words import nearest
 
@@ -85,9 +87,10 @@ def split(argv: list[str]) -> tuple[list[Setting], list[str], list[str]]:
             rest.append(own + equals + value)
         elif own == "--config":
             rest += [own + equals + value, *([] if equals else _take(words))]
-        elif key in keys():
+        elif takes(key):
             given = [value] if equals else _take(words)
-            if not given and keys()[key].hint is bool:
+            known = find_key(key)
+            if not given and known is not None and known.hint is bool:
                 given = ["true"]
             if given:
                 settings.append(Setting(key, given[0], flag))

@@ -1,7 +1,6 @@
 """The typed configuration of a run: its keys, its rules, where its values come from."""
 
 from geomoe.config.schema import (
-    Algorithm,
     DataConfig,
     EncoderConfig,
     LossConfig,
@@ -12,7 +11,6 @@ from geomoe.config.schema import (
 )
 
 __all__ = [
-    "Algorithm",
     "DataConfig",
     "EncoderConfig",
     "LossConfig",

@@ -1,91 +1,43 @@
 """From defaults, environment, files and flags to one checked :class:`~geomoe.config.schema.RunConfig`.
 
-Precedence: defaults < environment < file < flags. jsonargparse turns each value into the type that
-the classes declare. All faults of all sources are collected and reported together.
+Precedence: defaults < environment < file < flags. :mod:`geomoe.config.values` turns each value into the type
+that the classes declare. All faults of all sources are collected and reported together.
+
+Options of a training method stand in a section of its name (``moge.aux``), or in ``method`` for the method in
+use (``method.aux``). A file may have sections for several methods: it then serves each of them.
 """
 
 from __future__ import annotations
 
-import inspect
-import math
 import os
-import re
 import typing
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, fields, is_dataclass
-from functools import cache
+from dataclasses import fields, is_dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import yaml
 
-from geomoe.catalogue import CATALOGUE
+from geomoe.catalogue import CATALOGUE, METHODS
+from geomoe.config.keys import (
+    PREFIX,
+    RESERVED,
+    Key,
+    Setting,
+    find_key,
+    keys,
+    nearest_key,
+    takes,
+    type_name,
+    variable_of,
+)
 from geomoe.config.rules import find_faults, refuse
 from geomoe.config.schema import RunConfig
+from geomoe.config.sections import in_sections
+from geomoe.config.shipped import shipped
+from geomoe.config.values import read_value
 from geomoe.errors import ConfigError
 from geomoe.support.words import nearest, unknown
-
-PREFIX = "GEOMOE_"
-#: Variables of this prefix that are not configuration keys; see docs/cli.md.
-RESERVED = ("GEOMOE_CACHE", "GEOMOE_OFFLINE", "GEOMOE_REQUIRE_BROWSER")
-
-
-class Key(NamedTuple):
-    """One configuration key: where it belongs, what it may hold, what it means."""
-
-    name: str
-    section: str
-    hint: Any
-    default: Any
-    doc: str
-
-
-class Setting(NamedTuple):
-    """One value, as it came, and where it came from (named in errors)."""
-
-    key: str
-    value: Any
-    source: str
-
-
-@cache
-def keys() -> dict[str, Key]:
-    """Every key of :class:`RunConfig` by its dotted name, in the order of the classes."""
-    return {key.name: key for key in _keys_of(RunConfig, "")}
-
-
-def _keys_of(cls: type, section: str) -> Iterator[Key]:
-    hints, docs = typing.get_type_hints(cls), argument_docs(cls)
-    for item in fields(cls):
-        hint, name = hints[item.name], f"{section}.{item.name}" if section else item.name
-        if is_dataclass(hint):
-            yield from _keys_of(typing.cast(type, hint), name)
-            continue
-        default = item.default if item.default is not MISSING else None
-        yield Key(name, section, hint, default, docs[item.name])
-
-
-def argument_docs(cls: type) -> dict[str, str]:
-    """Argument name -> text, from the ``Args:`` part of a Google docstring."""
-    text = inspect.cleandoc(cls.__doc__ or "").partition("Args:\n")[2]
-    found = re.findall(r"^ {4}(\w+): (.+(?:\n {8,}\S.*)*)", text, flags=re.MULTILINE)
-    return {name: " ".join(doc.split()) for name, doc in found}
-
-
-def config_folder() -> Path:
-    """The folder of shipped configurations: in the installed package, else in the checkout."""
-    package = Path(__file__).parents[1]
-    inside = package / "configs"
-    return inside if inside.is_dir() else package.parent / "configs"
-
-
-def shipped() -> dict[str, Path]:
-    """Shipped configurations: name -> file."""
-    return {path.stem: path for path in sorted(config_folder().glob("*.yaml"), key=_stem)}
-
-
-def _stem(path: Path) -> str:
-    return path.stem
 
 
 def load(
@@ -141,7 +93,7 @@ def read_config(values: Any) -> RunConfig:  # noqa: ANN401 - whatever a file hol
 def _build(settings: Iterable[Setting], faults: list[str], *, check: bool = True) -> RunConfig:
     values: dict[str, Any] = {}
     wrong: set[str] = set()
-    for setting in settings:
+    for setting in in_sections(list(settings), faults, tell=check):
         try:
             values[setting.key] = convert(setting)
             wrong.discard(setting.key)
@@ -157,14 +109,25 @@ def _build(settings: Iterable[Setting], faults: list[str], *, check: bool = True
 
 def _construct(cls: Any, section: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
     hints = typing.get_type_hints(cls)
-    arguments = {}
+    arguments: dict[str, Any] = {}
     for item in fields(cls):
         name = f"{section}.{item.name}" if section else item.name
         if is_dataclass(hints[item.name]):
             arguments[item.name] = _construct(hints[item.name], name, values)
+        elif item.name == "options":
+            arguments[item.name] = _options(values)
         elif name in values:
             arguments[item.name] = values[name]
     return cls(**arguments)
+
+
+def _options(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for name, value in values.items():
+        section, _, option = name.partition(".")
+        if section in METHODS:
+            found.setdefault(section, {})[option] = value
+    return found
 
 
 def convert(setting: Setting) -> Any:  # noqa: ANN401 - the type is that of the key
@@ -173,24 +136,14 @@ def convert(setting: Setting) -> Any:  # noqa: ANN401 - the type is that of the 
     Raises:
         ConfigError: unknown key, or a value that is not of its type.
     """
-    from jsonargparse import ArgumentError, ArgumentParser
-
-    if setting.key not in keys():
+    key = find_key(setting.key)
+    if key is None:
         msg = f"{setting.key}: unknown key ({setting.source}){nearest_key(setting.key)}"
         raise ConfigError(msg)
-    key, value = keys()[setting.key], setting.value
-    if typing.get_origin(key.hint) is tuple and isinstance(value, str) and not value.startswith("["):
-        value = f"[{value}]"  # --model.moge_blocks 2,3
-    parser = ArgumentParser(exit_on_error=False, add_help=False)
-    parser.add_argument("--value", type=key.hint)
     try:
-        result = parser.parse_object({"value": value}).value
-    except ArgumentError as error:
+        return read_value(key.hint, setting.value, text=setting.text)
+    except ValueError as error:
         raise ConfigError(_wrong_type(key, setting)) from error
-    empty = result is None and type(None) not in typing.get_args(key.hint)  # which jsonargparse lets pass
-    if empty or (isinstance(result, float) and not math.isfinite(result)):
-        raise ConfigError(_wrong_type(key, setting))
-    return result
 
 
 def _wrong_type(key: Key, setting: Setting) -> str:
@@ -198,27 +151,6 @@ def _wrong_type(key: Key, setting: Setting) -> str:
     if typing.get_origin(key.hint) is Literal and isinstance(setting.value, str):
         hint = nearest(setting.value, typing.get_args(key.hint))
     return f"{key.name}: expected {type_name(key.hint)}; got {setting.value!r} ({setting.source}){hint}"
-
-
-def type_name(hint: Any) -> str:  # noqa: ANN401 - any type
-    """A type in words: ``a whole number``, ``one of cosine, linear``."""
-    words = {int: "a whole number", float: "a number", str: "text", bool: "true or false", type(None): "null"}
-    arguments = typing.get_args(hint)
-    if typing.get_origin(hint) is Literal:
-        return f"one of {', '.join(map(str, arguments))}"
-    if typing.get_origin(hint) is tuple:
-        return {int: "a list of whole numbers", str: "a list of texts"}[arguments[0]]
-    return words[hint] if hint in words else " or ".join(type_name(part) for part in arguments)
-
-
-def nearest_key(key: str) -> str:
-    """The valid key nearest to a wrong one: by its whole name, else by its last part."""
-    found = nearest(key, keys())
-    if not found:
-        by_last = {name.rpartition(".")[2]: name for name in keys()}
-        last = nearest(key.rpartition(".")[2], by_last)
-        found = last and f"; did you mean {by_last[last.removeprefix('; did you mean ')[:-1]]}?"
-    return found
 
 
 def _files(name: str | None, file: str | os.PathLike[str] | None, faults: list[str]) -> Iterator[Path]:
@@ -273,13 +205,13 @@ def _flatten(data: Any, source: str, faults: list[str], section: str = "") -> li
         faults.append(f"{what}: expected keys with values; got {data!r} ({source})")
         return []
     settings = []
-    sections = {key.section for key in keys().values()}
+    sections = {*(key.section for key in keys().values()), *METHODS, "method"}
     for key, value in data.items():
         name = f"{section}.{key}" if section else str(key)
         if name in sections or (name not in keys() and isinstance(value, Mapping)):
             settings += _flatten(value, source, faults, name)
         else:
-            settings.append(Setting(name, value, source))
+            settings.append(Setting(name, value, source, text=False))
     return settings
 
 
@@ -289,17 +221,12 @@ def _from_environment(environment: Mapping[str, str], faults: list[str]) -> list
         if not variable.startswith(PREFIX) or variable in RESERVED:
             continue
         key = variable.removeprefix(PREFIX).lower().replace("__", ".")
-        if key in keys():
+        if takes(key):
             settings.append(Setting(key, environment[variable], f"{variable} in the environment"))
         else:
             near = nearest(variable, [*RESERVED, *map(variable_of, keys())])
             faults.append(f"{variable}: unknown variable in the environment{near}")
     return settings
-
-
-def variable_of(key: str) -> str:
-    """The environment variable of a key: ``trainer.max_epochs`` is GEOMOE_TRAINER__MAX_EPOCHS."""
-    return PREFIX + key.replace(".", "__").upper()
 
 
 def data_set_of(name: str) -> str:

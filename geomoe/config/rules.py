@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from geomoe.catalogue import CATALOGUE, OPTIONAL_KEYS
+from geomoe.catalogue import ALGORITHMS, CATALOGUE, METHODS, OPTIONAL_KEYS, WRAPPERS
+from geomoe.config.methods import options_of
 from geomoe.config.schema import DataConfig, RunConfig
 from geomoe.errors import ConfigError
 from geomoe.support.words import unknown
@@ -31,7 +32,6 @@ _POSITIVE = (
     "encoder.out_dim",
     "encoder.hidden_dim",
     "encoder.legendre_polys",
-    "loss.supcon_temperature",
     "optimizer.lr",
     "trainer.max_epochs",
     "trainer.num_nodes",
@@ -45,11 +45,6 @@ _NOT_NEGATIVE = (
     "data.batches_per_epoch",
     "model.expert_noise",
     "encoder.noise",
-    "loss.aux",
-    "loss.cka",
-    "loss.cka_tokens",
-    "loss.supcon",
-    "loss.shared_task",
     "optimizer.weight_decay",
     "trainer.gradient_clip",
     "trainer.checkpoint_every_n_steps",
@@ -101,12 +96,23 @@ def _ranges(config: RunConfig) -> Iterator[str]:
             value = _get(config, key)
             if value is not None and not holds(value):
                 yield f"{key}: {rule}; got {value}"
+    for method, options in config.options.items():
+        for name, value in options.items():
+            if value not in options_of(method)[name].range:
+                yield f"{method}.{name}: {options_of(method)[name].range}; got {value}"
     if isinstance(config.trainer.devices, int) and config.trainer.devices == 0:
         yield "trainer.devices: must be a number of devices, -1 (all) or auto; got 0"
 
 
 def _names(config: RunConfig) -> Iterator[str]:
     data, trainer = config.data, config.trainer
+    if config.algorithm not in ALGORITHMS:
+        yield unknown("algorithm", "algorithm", config.algorithm, ALGORITHMS)
+    for wrapper in config.around:
+        if wrapper not in WRAPPERS:
+            yield unknown("around", "method that goes around another", wrapper, WRAPPERS)
+    if len(set(config.around)) < len(config.around):
+        yield f"around: each method at most once; got {list(config.around)}"
     if data.name not in CATALOGUE:
         yield unknown("data.name", "data set", data.name, list(CATALOGUE))
     else:
@@ -140,16 +146,14 @@ def _combinations(config: RunConfig) -> Iterator[str]:
 
 
 def _places(config: RunConfig) -> Iterator[str]:
-    entry = CATALOGUE.get(config.data.name)
-    if (
-        entry is not None
-        and not entry.places
-        and config.algorithm != "erm"
-        and config.encoder.name != "domain"
-    ):
+    data, method = CATALOGUE.get(config.data.name), METHODS.get(config.algorithm)
+    if data is None or method is None or data.places or not method.places:
+        return
+    if config.encoder.name != "domain":
+        others = [name for name in ALGORITHMS if not METHODS[name].places]
         yield (
             f"algorithm: {config.algorithm} asks where an image was taken, and {config.data.name} has no "
-            f"places; use erm, or encoder.name domain"
+            f"places; use {others[0]}, or encoder.name domain"
         )
 
 
@@ -176,8 +180,9 @@ def _network(config: RunConfig) -> Iterator[str]:
         )
     if model.patch_size and model.patch_size > 0 and model.image_size % model.patch_size:
         yield f"model.patch_size: {model.patch_size} does not divide model.image_size {model.image_size}"
-    if config.algorithm == "moge" and not model.moge_blocks:
-        yield "model.moge_blocks: algorithm moge needs at least one block; got none"
+    method = METHODS.get(config.algorithm)
+    if method is not None and method.experts and not model.moge_blocks:
+        yield f"model.moge_blocks: algorithm {config.algorithm} needs at least one block; got none"
     if len(set(model.moge_blocks)) != len(model.moge_blocks) or min(model.moge_blocks, default=0) < 0:
         yield f"model.moge_blocks: must be different block numbers from 0; got {list(model.moge_blocks)}"
     if set(encoder.capsules) - {0, 1, 2} or not encoder.capsules:

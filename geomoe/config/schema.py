@@ -6,13 +6,12 @@ Plain frozen dataclasses, no torch: they are read by the command line in millise
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    pass
-
-Algorithm = Literal["erm", "erm_le", "moge"]
+from geomoe.catalogue import DEFAULT_METHOD
+from geomoe.config.methods import resolved
 
 
 @dataclass(frozen=True)
@@ -123,27 +122,13 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights and options of the loss terms; the last seven concern moge alone.
+    """What the loss of every method shares; a method's own options stand in a section of its name.
 
     Args:
         label_smoothing: of the cross-entropy.
-        aux: weight of the load-balancing term.
-        cka: weight of the diversity term.
-        cka_estimator: unbiased (HSIC without its bias) or biased (the poster's formula).
-        cka_tokens: tokens of each sample that the diversity term sees; 0: all of them.
-        supcon: weight of the supervised-contrastive term.
-        supcon_temperature: its temperature.
-        shared_task: weight of a second cross-entropy, on the shared expert alone.
     """
 
     label_smoothing: float = 0.0
-    aux: float = 0.01
-    cka: float = 0.1
-    cka_estimator: Literal["unbiased", "biased"] = "unbiased"
-    cka_tokens: int = 8
-    supcon: float = 0.1
-    supcon_temperature: float = 0.1
-    shared_task: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -207,19 +192,22 @@ class RunConfig:
     """One training run.
 
     Args:
-        algorithm: erm, erm_le (features + location encoding) or moge.
+        algorithm: training method; see the table in docs/methods.md.
+        around: methods that go around it, the outermost last (swad).
         seed: of weights, batches and augmentation.
         output: folder that holds all runs.
         run_name: name of this run; default: built from the held-out region and the seed.
         data: which data, which protocol, how it is batched.
         model: the network.
         encoder: the location encoder.
-        loss: weights and options of the loss terms.
+        loss: what the loss of every method shares.
         optimizer: how weights are updated.
         trainer: what Lightning is told.
+        options: the options of the methods in use, by method; in files each is a section of its name.
     """
 
-    algorithm: Algorithm = "moge"
+    algorithm: str = DEFAULT_METHOD
+    around: tuple[str, ...] = ()
     seed: int = 0
     output: str = "runs"
     run_name: str | None = None
@@ -229,10 +217,22 @@ class RunConfig:
     loss: LossConfig = field(default_factory=LossConfig)
     optimizer: OptimizerConfig = field(default_factory=OptimizerConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Complete the options of the methods in use by their defaults."""
+        object.__setattr__(self, "options", resolved(self.methods, self.options))
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """The methods in use: the algorithm, then what goes around it."""
+        return (self.algorithm, *self.around)
 
     def as_dict(self) -> dict[str, Any]:
         """Nested plain dict (tuples become lists), as written to config.yaml and checkpoints."""
-        return _plain(asdict(self))
+        plain = _plain(asdict(self))
+        options = plain.pop("options")
+        return {**plain, **{method: given for method, given in options.items() if given}}
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - any configuration value

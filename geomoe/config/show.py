@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 import yaml
 
-from geomoe.config.load import argument_docs, keys
+from geomoe.catalogue import METHODS
+from geomoe.config.keys import argument_docs, keys, method_keys
 from geomoe.config.schema import RunConfig
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     import jsonargparse
 
 _COMMENT_COLUMN = 36
@@ -17,9 +20,9 @@ _COMMENT_COLUMN = 36
 
 def to_yaml(config: RunConfig) -> str:
     """Every key with its value and what it means; reading it back gives the same configuration."""
-    values, sections, lines = config.as_dict(), argument_docs(RunConfig), []
+    values, sections, lines = config.as_dict(), {**argument_docs(RunConfig), **_titles(config.options)}, []
     section = ""
-    for key in keys().values():
+    for key in [*keys().values(), *(key for name in config.options for key in method_keys(name).values())]:
         if key.section != section:
             section = key.section
             lines += ["", f"{section}:".ljust(_COMMENT_COLUMN) + f"# {_phrase(sections[section])}"]
@@ -28,6 +31,10 @@ def to_yaml(config: RunConfig) -> str:
         entry = f"{'  ' if section else ''}{name}: {_inline(holder[name])}"
         lines.append(entry.ljust(_COMMENT_COLUMN - 1) + f" # {_phrase(key.doc)}")
     return "\n".join(lines) + "\n"
+
+
+def _titles(methods: Iterable[str]) -> dict[str, str]:
+    return {name: f"options of {METHODS[name].title}" for name in methods}
 
 
 def _inline(value: object) -> str:
@@ -46,9 +53,9 @@ def keys_parser() -> jsonargparse.ArgumentParser:
     from jsonargparse import ArgumentParser
 
     parser = ArgumentParser(usage=argparse.SUPPRESS, add_help=False, exit_on_error=False)
-    sections = argument_docs(RunConfig)
+    sections = {**argument_docs(RunConfig), **_titles(METHODS)}
     groups = {"": parser.add_argument_group("configuration keys")}
-    for key in keys().values():
+    for key in [*keys().values(), *(key for name in METHODS for key in method_keys(name).values())]:
         if key.section not in groups:
             title = f"{key.section}: {_phrase(sections[key.section])}"
             groups[key.section] = parser.add_argument_group(title)

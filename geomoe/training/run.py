@@ -16,10 +16,13 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from geomoe.build import build_algorithm, build_datamodule
+from geomoe.algorithms import Facts
+from geomoe.build import build_datamodule, build_method
 from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights, read
 from geomoe.config.rules import check
 from geomoe.errors import CheckpointError, ConfigError, DataError
+from geomoe.models import Network
+from geomoe.training.finish import make_network
 from geomoe.training.loggers import check_loggers, create_loggers
 from geomoe.training.progress import TrainingProgress
 from geomoe.training.resumable import ResumableData
@@ -151,15 +154,31 @@ def _build(config: RunConfig, earlier: Checkpoint | None) -> tuple[TrainingTask,
         msg = f"{earlier.path}: the data has changed since this run began; bring it back, or train anew"
         raise DataError(msg)
     # A run that goes on has its weights in the checkpoint: the files it started from may be gone.
-    algorithm = build_algorithm(config, earlier.info if earlier else info, pretrained=earlier is None)
+    found = earlier.info if earlier else info
+    method = build_method(config, found, facts_of(config, data), pretrained=earlier is None)
     if earlier is not None:
-        load_weights(algorithm, earlier.state_dict, earlier.path)
-    encoder = getattr(algorithm.model, "encoder", None)
+        load_weights(method, earlier.state_dict, earlier.path)
+    encoder = method.answering().encoder
     if encoder is not None and encoder.architecture:
         info["encoder"] = encoder.architecture
     if config.trainer.compile:
-        algorithm.model.compile()
-    return TrainingTask(algorithm, config, info), ResumableData(data, config.seed)
+        for network in method.children():
+            if isinstance(network, Network):
+                network.compile()
+    return TrainingTask(method, config, info), ResumableData(data, config.seed)
+
+
+def facts_of(config: RunConfig, data: Any) -> Facts:  # noqa: ANN401 - a data module, after its setup
+    """What a training method may know of its task."""
+    train = data.train_dataset
+    domains, samples = np.unique(train.domains[train.domains >= 0], return_counts=True)
+    return Facts(
+        classes=len(train.classes),
+        domains=tuple(domains.tolist()),
+        samples=tuple(samples.tolist()),
+        num_domains=len(train.regions),
+        label_smoothing=config.loss.label_smoothing,
+    )
 
 
 def _run(
@@ -176,8 +195,11 @@ def _run(
     saving = Saving(folder, options.select, options.checkpoint_every_n_steps, "csv" in options.loggers, stop)
     shown = [] if quiet else [TrainingProgress()]
     first_step = _steps_done(folder.last) if going_on else 0
+    loop = options
+    if not task.automatic_optimization:  # the stepper does it
+        loop = replace(options, accumulate_grad_batches=1, gradient_clip=0.0)
     trainer = _trainer(
-        options,
+        loop,
         limit_train_batches=limit_batches,
         limit_val_batches=limit_batches,
         callbacks=[saving, *shown, *callbacks],
@@ -196,6 +218,8 @@ def _run(
     except (Stopped, SystemExit) as error:  # Lightning turns a KeyboardInterrupt into SystemExit
         raise KeyboardInterrupt from error
     saving.write_table(trainer)
+    if task.algorithm.makes_network:
+        make_network(trainer, task, data, saving)
     return saving
 
 

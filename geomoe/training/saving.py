@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
 
     from geomoe.training.runfolder import RunFolder
+    from geomoe.training.task import TrainingTask
 
 log = logging.getLogger(__name__)
 
@@ -124,28 +125,28 @@ class Saving(Checkpoint):
     def on_train_batch_end(
         self,
         trainer: Trainer,
-        pl_module: LightningModule,
+        pl_module: TrainingTask,  # type: ignore[override]
         outputs: object,
         batch: object,
         batch_idx: int,
     ) -> None:
         """Within an epoch, save after every n optimiser steps, and when asked to stop."""
-        loop = trainer.fit_loop.epoch_loop
-        if loop._should_accumulate() or loop._num_ready_batches_reached():
+        ended = trainer.fit_loop.epoch_loop._num_ready_batches_reached()
+        if ended or not pl_module.ends_update(batch_idx):
             return  # gradients under way are not part of a checkpoint; the end of an epoch saves itself
-        stop = self._asked_to_stop(trainer)
-        if stop or (self.every_n_steps and trainer.global_step % self.every_n_steps == 0):
+        stop, done = self._asked_to_stop(trainer), pl_module.now(batch_idx).step + 1
+        if stop or (self.every_n_steps and done % self.every_n_steps == 0):
             trainer.save_checkpoint(self.folder.last)
         if stop:
             raise Stopped
 
-    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: TrainingTask) -> None:  # type: ignore[override]
         """Note the epoch's metrics, keep it if it is the best, save the state."""
         values = {
             name: float(trainer.callback_metrics[name])
             for name in sorted(trainer.callback_metrics, key=_place)
         }
-        row = {"epoch": trainer.current_epoch, "step": trainer.global_step, **values}
+        row = {"epoch": trainer.current_epoch, "step": pl_module.updates_done(), **values}
         self.rows.append(row)
         better = self._is_better(row)
         if better:

@@ -1,4 +1,4 @@
-"""The Lightning task: hands batches to an algorithm, sums what is reported, builds the optimiser."""
+"""The Lightning task: hands batches to a training method, sums what is reported, builds the optimisers."""
 
 from __future__ import annotations
 
@@ -12,16 +12,19 @@ from timm.optim import create_optimizer_v2, param_groups_weight_decay
 from torch.optim.lr_scheduler import LambdaLR
 
 from geomoe import checkpoint
+from geomoe.algorithms.contract import Now
 from geomoe.errors import ConfigError
+from geomoe.training.stepper import LightningStepper
 from geomoe.training.sums import EpochSums, dead_experts
 from geomoe.training.validation import RegionMetrics
+from geomoe.types import LossTerms
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from torch import Tensor, nn
 
-    from geomoe.algorithms import Algorithm
+    from geomoe.algorithms import Method
     from geomoe.config import OptimizerConfig, RunConfig
     from geomoe.training.resumable import ResumableData
     from geomoe.types import Batch
@@ -33,25 +36,33 @@ FUSED = ("adam", "adamw")
 
 
 class TrainingTask(LightningModule):
-    """Trains one algorithm.
+    """Trains one method.
+
+    Methods with losses alone are trained by Lightning's automatic optimisation; those with an update of their
+    own, or with several learners, by a :class:`~geomoe.training.stepper.LightningStepper`.
 
     Args:
-        algorithm: what is trained; the optimiser sees its parameters.
+        algorithm: the method; the optimisers see the parameters of its learners.
         config: the run's configuration, stored in checkpoints.
         info: plain facts on the data, stored in checkpoints; ``domains`` names the regions.
     """
 
-    def __init__(self, algorithm: Algorithm, config: RunConfig, info: Mapping[str, Any]) -> None:
+    def __init__(self, algorithm: Method, config: RunConfig, info: Mapping[str, Any]) -> None:
         super().__init__()
         self.algorithm = algorithm
+        self.automatic_optimization = algorithm.automatic
+        if config.trainer.accumulate_grad_batches > 1 and not algorithm.accumulates:
+            what = f"trainer.accumulate_grad_batches: {config.algorithm} makes an update of every batch"
+            raise ConfigError(f"{what}; set it to 1; got {config.trainer.accumulate_grad_batches}")
         self.config = config
         self.info = dict(info)
         self.val_metrics = RegionMetrics(
             self.info["domains"], self.info.get("uncounted", ()), num_classes=len(self.info["classes"])
         )
         self.sums = EpochSums()
-        self.blocks = sorted(config.model.moge_blocks) if config.algorithm == "moge" else []
+        self.blocks = sorted(algorithm.answering().blocks)
         self._places: dict[str, Tensor] = {}
+        self._counted: int | None = None
         self._warned: set[tuple[int, int]] = set()
 
     # --- location features, once for each data set ----------------------------------------------
@@ -70,33 +81,69 @@ class TrainingTask(LightningModule):
     def _data(self) -> ResumableData:
         return self.trainer.datamodule  # type: ignore[attr-defined]
 
-    def _with_places(self, batch: Batch, split: str) -> Batch:
+    def with_places(self, batch: Batch, split: str) -> Batch:
+        """A batch with the fixed location features of its samples."""
         table = self._places.get(split)
         return batch if table is None else batch._replace(location_features=table[batch.index])
 
     # --- steps ----------------------------------------------------------------------------------
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The algorithm's loss; its parts are added up on the device."""
-        output, terms = self.algorithm.training_loss(self._with_places(batch, "train"))
-        self.sums.update(terms, output.routings, len(batch.label))
-        return terms.total
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
+        """The method's loss, or its own update; the parts of the loss are added up on the device."""
+        batch, now = self.with_places(batch, "train"), self.now(batch_idx)
+        if self.automatic_optimization:
+            answer = self.algorithm.losses(batch, now)
+        else:
+            self.stepper.begin(now, last=self.ends_update(batch_idx))
+            answer = self.algorithm.update(batch, now, self.stepper)
+        total = answer.total
+        named = {**answer.terms, **answer.notes}
+        self.sums.update(LossTerms(total, named), answer.output.routings, len(batch.label))
+        if self.automatic_optimization:
+            return total
+        if self.ends_update(batch_idx):
+            self.algorithm.stepped(now._replace(step=now.step + 1))
+        return None
+
+    def optimizer_step(self, epoch: int, batch_idx: int, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
+        """Lightning's own step; then the method knows that its weights have changed."""
+        super().optimizer_step(epoch, batch_idx, *args, **kwargs)
+        now = self.now(batch_idx)
+        self.algorithm.stepped(now._replace(step=now.step + 1))
+
+    def now(self, batch_idx: int) -> Now:
+        """Where training stands at a batch of this epoch."""
+        done = self.current_epoch * self._updates_per_epoch() + batch_idx // self._accumulated
+        return Now(done, self._total_steps(), self.current_epoch)
+
+    def updates_done(self) -> int:
+        """Updates so far, at the end of an epoch."""
+        return (self.current_epoch + 1) * self._updates_per_epoch()
+
+    def ends_update(self, batch_idx: int) -> bool:
+        """Whether a batch is the last one of its update."""
+        return (batch_idx + 1) % self._accumulated == 0 or batch_idx + 1 == self._batches()
+
+    @property
+    def _accumulated(self) -> int:
+        return self.config.trainer.accumulate_grad_batches
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch of the source regions' validation part."""
-        output = self.algorithm(self._with_places(batch, "val"))
+        output = self.algorithm(self.with_places(batch, "val"))
         self.val_metrics.update(output.logits, batch.label, batch.domain)
 
     def on_validation_epoch_end(self) -> None:
         """Report the validation metrics, by region."""
-        metrics = {f"val_{name}": value for name, value in self.val_metrics.compute().items()}
+        scores = self.val_metrics.compute()
         self.val_metrics.reset()
-        self._report(metrics)
+        self.algorithm.validated(scores, self.now(self._batches()))
+        self._report({f"val_{name}": value for name, value in scores.items()})
 
     def on_train_epoch_end(self) -> None:
         """Report the mean loss terms and the experts' loads; warn when experts are dead."""
         means = self.sums.results(self._added_up(), self.blocks)
-        means["lr"] = self.optimizers().param_groups[0]["lr"]  # type: ignore[union-attr]
+        means["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.sums.reset()
         self._report(means)
         if self.trainer.is_global_zero:
@@ -126,24 +173,42 @@ class TrainingTask(LightningModule):
             if new:
                 log.warning(
                     "block %d: expert %s gets less than 5%% of a fair share of the samples (epoch %d); "
-                    "raise --loss.aux if it stays so",
+                    "raise the weight of the load-balancing term if it stays so",
                     block, ", ".join(map(str, new)), self.current_epoch,
                 )  # fmt: skip
 
     # --- optimiser ------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning has eight types for it
-        """An optimiser of timm by name, without weight decay on biases and norms; one schedule a step."""
+        """An optimiser of timm by name for each learner; one schedule a step."""
+        factor = LearningRate(self.config.optimizer, self._total_steps())
+        made = [self._optimizer(module) for module in self.algorithm.learners().values()]
+        if self.automatic_optimization:
+            (optimizer,) = made
+            schedule = LambdaLR(optimizer, factor)
+            return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+        for optimizer in made:
+            for group in optimizer.param_groups:
+                group["initial_lr"] = group["lr"]
+                group["lr"] *= factor(0)
+        return made
+
+    def on_train_start(self) -> None:
+        """Methods with an update of their own get their stepper."""
+        if not self.automatic_optimization:
+            factor = LearningRate(self.config.optimizer, self._total_steps())
+            self.stepper = LightningStepper(self, self.config.trainer, factor)
+
+    def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
+        """An optimiser without weight decay on biases and norms."""
         options = self.config.optimizer
-        groups = parameter_groups(self.algorithm, options.weight_decay)
+        groups = parameter_groups(module, options.weight_decay)
         extra: dict[str, Any] = {"fused": True} if self._can_fuse() else {}
         try:
-            optimizer = create_optimizer_v2(groups, opt=options.name, lr=options.lr, **extra)
+            return create_optimizer_v2(groups, opt=options.name, lr=options.lr, **extra)
         except ValueError as error:
             msg = f"optimizer.name: timm cannot make an optimiser {options.name!r}: {error}"
             raise ConfigError(msg) from error
-        schedule = LambdaLR(optimizer, LearningRate(options, self._total_steps()))
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _can_fuse(self) -> bool:
         """Whether torch's one-kernel Adam can be used: 2 to 3 times the plain one's speed, also on a CPU."""
@@ -157,17 +222,25 @@ class TrainingTask(LightningModule):
         Not ``trainer.estimated_stepping_batches``: that starts the loaders before a resumed run
         knows its epoch.
         """
-        trainer = self.trainer
-        batches, limit = self._data.batches_per_epoch(), trainer.limit_train_batches
-        if isinstance(limit, int):
-            batches = min(batches, limit)
-        return math.ceil(batches / trainer.accumulate_grad_batches) * int(trainer.max_epochs or 1)
+        return self._updates_per_epoch() * int(self.trainer.max_epochs or 1)
+
+    def _updates_per_epoch(self) -> int:
+        return math.ceil(self._batches() / self._accumulated)
+
+    def _batches(self) -> int:
+        """Batches of an epoch; counted once, since it makes a loader."""
+        if self._counted is None:
+            limit = self.trainer.limit_train_batches
+            whole = self._data.batches_per_epoch()
+            self._counted = min(whole, limit) if isinstance(limit, int) else whole
+        return self._counted
 
     # --- checkpoints ----------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint_: dict[str, Any]) -> None:
         """Add what the model needs to be rebuilt alone, and this epoch's sums so far."""
-        checkpoint_[checkpoint.KEY] = checkpoint.payload(self.config, self.info)
+        network = checkpoint.prefix_of(self.algorithm, self.algorithm.answering())
+        checkpoint_[checkpoint.KEY] = checkpoint.payload(self.config, self.info, network)
         checkpoint_["epoch_sums"] = self.sums.state(self._added_up())
 
     def on_load_checkpoint(self, checkpoint_: dict[str, Any]) -> None:

@@ -12,7 +12,8 @@ from PIL import Image
 
 from geomoe.catalogue import CATALOGUE
 from geomoe.cli import main
-from geomoe.config.load import data_set_of, shipped
+from geomoe.config.load import data_set_of
+from geomoe.config.shipped import shipped
 from geomoe.datasets.cache import make as make_cache
 from geomoe.datasets.samples import mnist
 from geomoe.datasets.samples.write import write_sample
@@ -221,7 +222,8 @@ def test_cache_of_pictures(capsys, tmp_path, monkeypatch):
     assert {path: path.stat().st_mtime_ns for path in Path(made["cache"]).iterdir()} == before
     monkeypatch.chdir(tmp_path)
     from geomoe.build import build_datamodule
-    from geomoe.config.load import Setting, load
+    from geomoe.config.keys import Setting
+    from geomoe.config.load import load
 
     flags = [Setting("data.root", "small", ""), Setting("model.image_size", 32, "")]
     data = build_datamodule(load("iwildcam", flags=flags, environment={})).dataset("test")

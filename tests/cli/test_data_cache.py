@@ -19,7 +19,8 @@ import torch
 
 from geomoe.build import build_datamodule
 from geomoe.cli import main
-from geomoe.config.load import Setting, load
+from geomoe.config.keys import Setting
+from geomoe.config.load import load
 from geomoe.datasets.cache import make as make_cache
 from geomoe.datasets.samples.write import write_sample
 from geomoe.errors import DataError

@@ -10,7 +10,7 @@ import pytest
 
 from geomoe.cli import VERBS, main
 from geomoe.config import RunConfig
-from geomoe.config.load import RESERVED
+from geomoe.config.keys import RESERVED
 from geomoe.config.show import to_yaml
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"

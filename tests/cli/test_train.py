@@ -12,7 +12,8 @@ from geomoe import training
 from geomoe.cli import main
 from geomoe.cli.train import split
 from geomoe.config import RunConfig
-from geomoe.config.load import load, shipped
+from geomoe.config.load import load
+from geomoe.config.shipped import shipped
 from geomoe.errors import ConfigError
 
 

@@ -9,7 +9,7 @@ import pytest
 from geomoe.catalogue import CATALOGUE, OPTIONAL_KEYS
 from geomoe.config import DataConfig, RunConfig
 from geomoe.config import rules as config_checks
-from geomoe.config.load import keys
+from geomoe.config.keys import keys
 from geomoe.config.rules import find_faults
 from geomoe.support.words import nearest, unknown
 
@@ -58,7 +58,11 @@ def changed(**values):
             "encoder.weights: sh reads no weights, only satclip does; got 'a.ckpt'",
         ),
         ({"encoder__capsules": (3,)}, "encoder.capsules: must be among 0, 1, 2; got [3]"),
-        ({"loss__supcon_temperature": 0.0}, "loss.supcon_temperature: must be above 0; got 0.0"),
+        (
+            {"options": {"moge": {"supcon_temperature": 0.0}}},
+            "moge.supcon_temperature: must be above 0; got 0",
+        ),
+        ({"algorithm": "mog"}, "algorithm: no algorithm 'mog'; did you mean moge? (known: erm, erm_le, moge"),
         ({"optimizer__warmup": 2.0}, "optimizer.warmup: must be between 0 and 1; got 2.0"),
         ({"trainer__devices": 0}, "trainer.devices: must be a number of devices, -1 (all) or auto; got 0"),
         ({"trainer__precision": "32"}, "trainer.precision: no precision '32'"),

@@ -8,7 +8,8 @@ import json
 import pytest
 
 from geomoe.config import DataConfig, ModelConfig, RunConfig
-from geomoe.config.load import keys, read_config
+from geomoe.config.keys import keys
+from geomoe.config.load import read_config
 from geomoe.config.rules import check, find_faults
 from geomoe.errors import ConfigError
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from geomoe.catalogue import CATALOGUE
-from geomoe.config.load import data_set_of, load, shipped
+from geomoe.config.load import data_set_of, load
+from geomoe.config.shipped import shipped
 from geomoe.datasets.samples.write import write_sample
 from geomoe.errors import ConfigError
 from geomoe.fetching import facts

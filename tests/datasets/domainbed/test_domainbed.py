@@ -16,7 +16,8 @@ from torchvision.transforms.v2 import functional
 
 from geomoe.catalogue import CATALOGUE
 from geomoe.cli import main
-from geomoe.config.load import Setting, load
+from geomoe.config.keys import Setting
+from geomoe.config.load import load
 from geomoe.datasets import DATASETS
 from geomoe.datasets.domainbed.folders import scan
 from geomoe.datasets.domainbed.reader import LAYOUTS, PACS, DomainNet, OfficeHome, TerraIncognita

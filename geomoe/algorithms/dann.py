@@ -1,0 +1,114 @@
+"""DANN: features from which a discriminator cannot tell the domain."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from geomoe.algorithms.contract import Answer, Facts, Method, Now, Stepper, need_domains
+from geomoe.algorithms.domains import Slots
+from geomoe.support.options import option
+from geomoe.types import Batch
+
+if TYPE_CHECKING:
+    from geomoe.models import Network
+
+
+class DANN(Method):
+    """Domain-adversarial training (Ganin et al., JMLR 2016), in DomainBed's alternating form.
+
+    A discriminator, an MLP on the pooled features, learns the domain by cross-entropy. Of every
+    ``steps + 1`` updates, ``steps`` are the discriminator's; in the other one the network minimises
+    CE(class) - weight * CE(domain). Whose turn it is follows from the number of the update. The discriminator
+    can pay for the norm of its input gradient (``penalty``). Samples of no known training domain are left
+    out of the domain terms.
+
+    With alternation only every ``steps + 1``-th update trains the classifier: give it as many more.
+
+    Raises:
+        ConfigError: fewer than two training domains, or an option out of its range.
+    """
+
+    @dataclass(frozen=True)
+    class Options(Method.Options):
+        """The game between the network and the discriminator."""
+
+        weight: float = option(1.0, "weight of the network's domain term", at_least=0)
+        steps: int = option(1, "updates of the discriminator for each of the network", at_least=1)
+        width: int = option(256, "width of the discriminator's hidden layers", above=0)
+        depth: int = option(3, "linear layers of the discriminator", at_least=1)
+        dropout: float = option(0.0, "dropout in the discriminator", at_least=0, below=1)
+        penalty: float = option(0.0, "weight of the discriminator's squared input gradient", at_least=0)
+
+    domains: Tensor
+
+    def __init__(self, options: Options, make_network: Callable[[], Network], facts: Facts) -> None:
+        super().__init__(options, make_network, facts)
+        need_domains(facts, "dann")
+        self.register_buffer("domains", torch.tensor(facts.domains))
+        self.discriminator = _mlp(self.model.feature_dim, len(facts.domains), options)
+
+    def learners(self) -> dict[str, nn.Module]:
+        """The network, and the discriminator."""
+        return {"network": self.model, "discriminator": self.discriminator}
+
+    def losses(self, batch: Batch, now: Now) -> Answer:
+        """The network's terms: cross-entropy on the class, minus that on the domain."""
+        output = self.ask(batch)
+        found = self._domain_loss(output.features, batch).mean()
+        terms = {
+            "task": self.cross_entropy(output.logits, batch.label),
+            "domain": -self.options.weight * found,
+        }
+        return Answer(output, terms, {"discriminator": found})
+
+    def update(self, batch: Batch, now: Now, stepper: Stepper) -> Answer:
+        """One step of the discriminator or of the network."""
+        if now.step % (self.options.steps + 1) < self.options.steps:
+            answer, loss = self._discriminate(batch)
+            stepper.gradients(loss, "discriminator")
+            stepper.apply("discriminator")
+        else:
+            answer = self.losses(batch, now)
+            stepper.gradients(answer.total, "network")
+            stepper.apply("network")
+        return answer.detached()
+
+    def _discriminate(self, batch: Batch) -> tuple[Answer, Tensor]:
+        """The discriminator's loss; what is logged is the same whoever's turn it is."""
+        with torch.no_grad():
+            output = self.ask(batch)
+        features = output.features.detach().requires_grad_(self.options.penalty > 0)
+        each = self._domain_loss(features, batch)
+        found = each.mean()
+        whole = found
+        if self.options.penalty:
+            (slope,) = torch.autograd.grad(each.sum(), features, create_graph=True)
+            whole = found + self.options.penalty * slope.square().sum(dim=1).mean()
+        terms = {
+            "task": self.cross_entropy(output.logits, batch.label),
+            "domain": -self.options.weight * found.detach(),
+        }
+        return Answer(output, terms, {"discriminator": found}), whole
+
+    def _domain_loss(self, features: Tensor, batch: Batch) -> Tensor:
+        """(B,) cross-entropy of the discriminator, scaled so that its mean is that of the known domains."""
+        slot, known = Slots(self.domains).of(batch.domain)
+        each = functional.cross_entropy(self.discriminator(features).float(), slot, reduction="none")
+        return torch.where(known, each, 0) * (len(known) / known.sum().clamp(min=1))
+
+
+def _mlp(inputs: int, outputs: int, options: DANN.Options) -> nn.Sequential:
+    widths = [inputs, *[options.width] * (options.depth - 1), outputs]
+    layers: list[nn.Module] = []
+    for number, (before, after) in enumerate(pairwise(widths)):
+        if number:
+            layers += [nn.ReLU(), nn.Dropout(options.dropout)]
+        layers.append(nn.Linear(before, after))
+    return nn.Sequential(*layers)

@@ -1,0 +1,68 @@
+"""The networks of geomoe by name: what stands around a backbone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from torch import nn
+
+from geomoe.models.location import LocationViT
+from geomoe.models.moge import add_moge
+from geomoe.models.plain import PlainViT
+
+if TYPE_CHECKING:
+    from geomoe.encoders.base import LocationEncoder
+
+
+class Parts(NamedTuple):
+    """What a network is made of.
+
+    Attributes:
+        backbone: a timm network with its classifier.
+        encoder: makes the location encoder, where the network wants one.
+        num_classes: C.
+        options: plain values, those of ``model`` in configurations.
+    """
+
+    backbone: nn.Module
+    encoder: Callable[[], LocationEncoder]
+    num_classes: int
+    options: Mapping[str, Any]
+
+
+class NetworkKind(NamedTuple):
+    """One kind of network.
+
+    Attributes:
+        make: from its parts.
+        vit: whether the backbone has to be a plain vision transformer.
+    """
+
+    make: Callable[[Parts], nn.Module]
+    vit: bool = False
+
+
+def _plain(parts: Parts) -> nn.Module:
+    return PlainViT(parts.backbone)
+
+
+def _location(parts: Parts) -> nn.Module:
+    return LocationViT(parts.backbone, parts.encoder(), parts.num_classes)
+
+
+def _experts(parts: Parts) -> nn.Module:
+    names = (
+        *("num_experts", "top_k", "router", "gamma", "learn_gamma"),
+        *("expert_noise", "expert_dropout"),
+    )
+    options = {name: parts.options[name] for name in names}
+    return add_moge(parts.backbone, parts.encoder(), blocks=parts.options["moge_blocks"], **options)
+
+
+#: Name in geomoe.catalogue.METHODS -> kind.
+NETWORKS = {
+    "plain": NetworkKind(_plain),
+    "location": NetworkKind(_location),
+    "experts": NetworkKind(_experts, vit=True),
+}

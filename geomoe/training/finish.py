@@ -1,0 +1,45 @@
+"""The end of a run whose method makes its network for use after the last update (SWAD)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+
+from geomoe.training.resumable import step_seed
+from geomoe.training.validation import RegionMetrics
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lightning.pytorch import Trainer
+
+    from geomoe.training.resumable import ResumableData
+    from geomoe.training.saving import Saving
+    from geomoe.training.task import TrainingTask
+    from geomoe.types import Batch
+
+
+def make_network(trainer: Trainer, task: TrainingTask, data: ResumableData, saving: Saving) -> None:
+    """Let the method make its network, judge it on the validation part, and save it as the run's best."""
+    task.to(trainer.strategy.root_device)
+    torch.manual_seed(step_seed(task.config.seed, task.config.trainer.max_epochs, 0, trainer.global_rank))
+    task.algorithm.finished(_batches(task, data, train=True))
+    with torch.no_grad():
+        network = task.algorithm.answering().eval()
+        metrics = RegionMetrics(
+            task.info["domains"], task.info.get("uncounted", ()), num_classes=len(task.info["classes"])
+        ).to(task.device)
+        for batch in _batches(task, data, train=False):
+            metrics.update(network(batch.image, batch.place).logits, batch.label, batch.domain)
+    saving.best = saving.rows[-1] | {f"val_{name}": value for name, value in metrics.compute().items()}
+    trainer.save_checkpoint(saving.folder.best)
+
+
+def _batches(task: TrainingTask, data: ResumableData, *, train: bool) -> Iterator[Batch]:
+    """Training batches, augmented, or those of the validation part; on the device."""
+    loader = data.inner.train_dataloader() if train else data.inner.val_dataloader()
+    split = "train" if train else "val"
+    for sample in loader:
+        moved = task.transfer_batch_to_device(sample, task.device, 0)
+        yield task.with_places(data.inner.to_batch(moved, train=train), split)
