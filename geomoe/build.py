@@ -9,7 +9,14 @@ from geomoe.catalogue import CATALOGUE, same_samples
 from geomoe.checkpoint import load_checkpoint
 from geomoe.encoders import create_encoder
 from geomoe.errors import CheckpointError, ConfigError
-from geomoe.models import LocationViT, PlainViT, add_moge, create_backbone, create_network, load_network
+from geomoe.models import (
+    LocationNetwork,
+    PlainNetwork,
+    add_moge,
+    create_backbone,
+    create_network,
+    load_network,
+)
 from geomoe.support.words import unknown
 
 if TYPE_CHECKING:
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
     from geomoe.algorithms import Algorithm
     from geomoe.config import RunConfig
     from geomoe.encoders.base import LocationEncoder
+    from geomoe.models import Network
 
 
 def build_encoder(config: RunConfig, info: Mapping[str, Any], *, pretrained: bool = False) -> LocationEncoder:
@@ -74,7 +82,7 @@ def build_algorithm(config: RunConfig, info: Mapping[str, Any], *, pretrained: b
     return kind(model, **{name: getattr(config.loss, name) for name in kind.options})
 
 
-def _build_model(config: RunConfig, info: Mapping[str, Any], pretrained: bool) -> nn.Module:
+def _build_model(config: RunConfig, info: Mapping[str, Any], pretrained: bool) -> Network:
     options = config.model
     create = create_backbone if config.algorithm == "moge" else create_network  # experts stand in ViT blocks
     backbone: nn.Module = create(
@@ -89,10 +97,10 @@ def _build_model(config: RunConfig, info: Mapping[str, Any], pretrained: bool) -
     if options.init_from and pretrained:
         _start_from(backbone, config, options.init_from)
     if config.algorithm == "erm":
-        return PlainViT(backbone)
+        return PlainNetwork(backbone)
     encoder = build_encoder(config, info, pretrained=pretrained)
     if config.algorithm == "erm_le":
-        return LocationViT(backbone, encoder, len(info["classes"]))
+        return LocationNetwork(backbone, encoder, len(info["classes"]))
     return add_moge(
         backbone,
         encoder,

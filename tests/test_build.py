@@ -10,8 +10,8 @@ from geomoe.build import build_algorithm, build_datamodule, build_encoder
 from geomoe.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from geomoe.config import RunConfig
 from geomoe.errors import CheckpointError, ConfigError
-from geomoe.models import LocationViT, MoGEViT, PlainViT
-from geomoe.types import Batch
+from geomoe.models import LocationNetwork, MoGEViT, PlainNetwork
+from geomoe.types import Batch, Place
 
 INFO = {
     "classes": list("abcdefg"),
@@ -21,7 +21,7 @@ INFO = {
     "std": [1.0] * 3,
     "held_out": None,
 }
-NETWORKS = {"erm": PlainViT, "erm_le": LocationViT, "moge": MoGEViT}
+NETWORKS = {"erm": PlainNetwork, "erm_le": LocationNetwork, "moge": MoGEViT}
 
 
 def _with(config, **sections):
@@ -31,9 +31,9 @@ def _with(config, **sections):
 
 def _batch(bands=3, size=32):
     lonlat = torch.tensor([[10.0, 50.0], [float("nan")] * 2], dtype=torch.float64)
-    known = torch.tensor([True, False])
     image = torch.randn(2, bands, size, size)
-    return Batch(image, torch.tensor([0, 6]), lonlat, known, torch.tensor([0, -1]), torch.arange(2))
+    place = Place.of(lonlat, torch.tensor([0, -1]))
+    return Batch(image, torch.tensor([0, 6]), place, torch.arange(2))
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -61,7 +61,7 @@ def test_every_algorithm_is_built_as_configured(name):
 @pytest.mark.parametrize("name", ["sh", "sh-siren", "wrap", "cartesian3d", "domain"])
 def test_every_encoder_is_built(name):
     encoder = build_encoder(_with(RunConfig(), encoder={"name": name, "out_dim": 8}), INFO)
-    assert encoder(_batch().lonlat, domain=_batch().domain).shape == (2, 8)
+    assert encoder(_batch().place).shape == (2, 8)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geomoe.errors import ConfigError
+from geomoe.models.network import Network
 from geomoe.types import Batch, BlockExperts, LossTerms, ModelOutput
 
 
@@ -17,8 +18,7 @@ class Algorithm(nn.Module):
     Subclasses override :meth:`terms`; ``total`` is always the sum of the named terms.
 
     Args:
-        model: the network; it takes (image, lonlat, has_location, domain) and the keywords
-            location_features, experts and cka_tokens, and returns a ModelOutput.
+        model: the network.
         label_smoothing: of the cross-entropy, 0 to below 1.
 
     Attributes:
@@ -27,17 +27,20 @@ class Algorithm(nn.Module):
 
     Raises:
         ConfigError: an option out of its range, or a network that does not fit: with a location
-            encoder (its attribute ``encoder``) where places are not used, or the other way round.
+            encoder where places are not used, or the other way round.
     """
 
     uses_location: ClassVar[bool] = False
     options: ClassVar[tuple[str, ...]] = ("label_smoothing",)
 
-    def __init__(self, model: nn.Module, *, label_smoothing: float = 0.0) -> None:
+    def __init__(self, model: Network, *, label_smoothing: float = 0.0) -> None:
         super().__init__()
         if not 0 <= label_smoothing < 1:
             raise ConfigError(f"label_smoothing: expected 0 to below 1; got {label_smoothing}")
-        if (getattr(model, "encoder", None) is not None) != self.uses_location:
+        if not isinstance(model, Network):
+            found = type(model).__name__
+            raise ConfigError(f"model: expected a Network of geomoe.models, not {found}")
+        if (model.encoder is not None) != self.uses_location:
             which = "with" if self.uses_location else "without"
             found = type(model).__name__
             raise ConfigError(
@@ -52,8 +55,7 @@ class Algorithm(nn.Module):
 
     def ask(self, batch: Batch, experts: BlockExperts = "all", **keywords: object) -> ModelOutput:
         """Run the network on a batch; ``keywords`` go to it as they are."""
-        places = {"location_features": batch.location_features, "experts": experts, **keywords}
-        return self.model(batch.image, batch.lonlat, batch.has_location, batch.domain, **places)
+        return self.model(batch.image, batch.place, experts=experts, **keywords)
 
     def training_loss(self, batch: Batch) -> tuple[ModelOutput, LossTerms]:
         """The loss on a batch: its terms, already weighted, and their sum."""

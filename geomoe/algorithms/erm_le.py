@@ -11,7 +11,7 @@ class ERMLE(Algorithm):
     """ERM with the location as an input (ERM+LE on the MoGE poster), trained by cross-entropy alone.
 
     The poster only names the method. Here the network is a
-    :class:`~geomoe.models.LocationViT` with the same location encoder as MoGE.
+    :class:`~geomoe.models.LocationNetwork` with the same location encoder as MoGE.
     """
 
     uses_location: ClassVar[bool] = True

@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from geomoe.algorithms.contract import Algorithm
 from geomoe.errors import ConfigError
 from geomoe.losses import cka_diversity, load_balance, supcon
+from geomoe.models.network import Network
 from geomoe.types import Batch, ModelOutput
 
 
@@ -46,7 +47,7 @@ class MoGE(Algorithm):
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Network,
         *,
         label_smoothing: float = 0.0,
         aux: float = 0.01,
@@ -58,7 +59,7 @@ class MoGE(Algorithm):
         shared_task: float = 0.0,
     ) -> None:
         super().__init__(model, label_smoothing=label_smoothing)
-        if not hasattr(model, "route"):
+        if not model.num_experts:
             found = type(model).__name__
             raise ConfigError(f"MoGE: needs a network with MoGE blocks (geomoe.models.add_moge); got {found}")
         weights = {"aux": aux, "cka": cka, "supcon": supcon, "shared_task": shared_task}

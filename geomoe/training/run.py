@@ -154,7 +154,7 @@ def _build(config: RunConfig, earlier: Checkpoint | None) -> tuple[TrainingTask,
     algorithm = build_algorithm(config, earlier.info if earlier else info, pretrained=earlier is None)
     if earlier is not None:
         load_weights(algorithm, earlier.state_dict, earlier.path)
-    encoder = getattr(algorithm.model, "encoder", None)
+    encoder = algorithm.model.encoder
     if encoder is not None and encoder.architecture:
         info["encoder"] = encoder.architecture
     if config.trainer.compile:

@@ -3,8 +3,8 @@ import torch
 
 from geomoe.algorithms import ALGORITHMS
 from geomoe.encoders import create_encoder
-from geomoe.models import LocationViT, PlainViT, add_moge, create_backbone
-from geomoe.types import Batch
+from geomoe.models import LocationNetwork, PlainNetwork, add_moge, create_backbone
+from geomoe.types import Batch, Place
 
 CLASSES = 5
 
@@ -12,10 +12,10 @@ CLASSES = 5
 def small_model(name, **options):
     backbone = create_backbone("vit_quick", num_classes=CLASSES, image_size=16)
     if name == "erm":
-        return PlainViT(backbone)
+        return PlainNetwork(backbone)
     encoder = create_encoder("sh", out_dim=16, hidden_dim=16, legendre_polys=4)
     if name == "erm_le":
-        return LocationViT(backbone, encoder, CLASSES)
+        return LocationNetwork(backbone, encoder, CLASSES)
     return add_moge(backbone, encoder, **{"blocks": (2, 3), "num_experts": 4, "top_k": 2} | options)
 
 
@@ -44,9 +44,7 @@ def make_batch():
         return Batch(
             image=torch.randn(size, 3, 16, 16),
             label=torch.randint(CLASSES, (size,)) if labels is None else torch.as_tensor(labels),
-            lonlat=lonlat,
-            has_location=~lonlat.isnan().any(dim=1),
-            domain=torch.randint(-1, 4, (size,)),
+            place=Place.of(lonlat, torch.randint(-1, 4, (size,))),
             index=torch.arange(size),
         )
 

@@ -12,11 +12,11 @@ def test_there_are_no_experts_to_choose(name, experts, make, make_batch):
 
 
 MISFITS = [
-    (ERM, "erm_le", "ERM: needs a network without a location encoder; got LocationViT"),
+    (ERM, "erm_le", "ERM: needs a network without a location encoder; got LocationNetwork"),
     (ERM, "moge", "ERM: needs a network without a location encoder; got MoGEViT"),
-    (ERMLE, "erm", "ERMLE: needs a network with a location encoder; got PlainViT"),
-    (MoGE, "erm", "MoGE: needs a network with a location encoder; got PlainViT"),
-    (MoGE, "erm_le", "MoGE: needs a network with MoGE blocks .*; got LocationViT"),
+    (ERMLE, "erm", "ERMLE: needs a network with a location encoder; got PlainNetwork"),
+    (MoGE, "erm", "MoGE: needs a network with a location encoder; got PlainNetwork"),
+    (MoGE, "erm_le", "MoGE: needs a network with MoGE blocks .*; got LocationNetwork"),
 ]
 
 

@@ -95,7 +95,7 @@ def test_a_few_steps_lower_the_loss(name, make, make_batch):
 def test_answers_depend_on_places_exactly_where_it_says_so(name, make, make_batch):
     algorithm = make(name).eval()
     here = make_batch(16, unknown=0)
-    there = here._replace(lonlat=here.lonlat.flip(0))
+    there = here._replace(place=here.place._replace(lonlat=here.lonlat.flip(0)))
     with torch.no_grad():
         same = torch.equal(algorithm(here).logits, algorithm(there).logits)
     assert same != algorithm.uses_location
@@ -105,10 +105,9 @@ def test_answers_depend_on_places_exactly_where_it_says_so(name, make, make_batc
 def test_features_computed_before_give_the_same_answer(placed, make, make_batch):
     algorithm, batch = make(placed).eval(), make_batch(8)
     table = algorithm.model.encoder.features(batch.lonlat, batch.domain)
+    told = batch._replace(place=batch.place._replace(features=table))
     with torch.no_grad():
-        torch.testing.assert_close(
-            algorithm(batch._replace(location_features=table)).logits, algorithm(batch).logits
-        )
+        torch.testing.assert_close(algorithm(told).logits, algorithm(batch).logits)
 
 
 def test_the_loss_can_be_asked_for_in_evaluation_mode(name, make, make_batch):

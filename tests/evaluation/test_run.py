@@ -122,7 +122,7 @@ def test_forced_expert_matrix(report, bare):
         choices = [tuple(column if n == number else "all" for n in range(2)) for column in range(3)]
         hits = [right(network, image, lonlat, data, choice) for choice in choices]
         assert one["block"] == network.blocks[number]
-        top1 = network.route_lonlat(lonlat)[number].logits.argmax(dim=1).numpy()
+        top1 = network.route_places(lonlat)[number].logits.argmax(dim=1).numpy()
         for row in range(3):
             rows = top1 == row
             assert one["counts"][row] == rows.sum()
@@ -139,7 +139,7 @@ def test_routing_and_cka(report, bare):
     rows = np.unique(np.linspace(0, len(data) - 1, 512).round().astype(int))
     outputs = network(image[rows], lonlat[rows], cka_tokens=0).expert_outputs
     for number, block in enumerate(network.blocks):
-        gates = network.route_lonlat(lonlat)[number].weights.double()
+        gates = network.route_places(lonlat)[number].weights.double()
         routing = report.data["experts_report"]["routing"][number]
         assert routing["load"] == pytest.approx(gates.mean(dim=0).tolist(), abs=1e-5)
         entropy = torch.special.entr(gates).sum(dim=1).mean().item()

@@ -26,9 +26,7 @@ def test_predict_is_the_bare_network_on_normalised_images(checkpoints, images, n
     places = LONLAT.copy()
     places[3, 0] -= 360
     with torch.no_grad():
-        output = predictor.algorithm.model(
-            normal, torch.from_numpy(places), torch.tensor([True, True, False, True]), torch.full((4,), -1)
-        )
+        output = predictor.algorithm.model(normal, torch.from_numpy(places))
     expected = torch.exp(output.logits.double())
     expected = expected / expected.sum(dim=1, keepdim=True)
     torch.testing.assert_close(found.probabilities.double(), expected, rtol=0, atol=1e-6)
