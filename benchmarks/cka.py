@@ -22,7 +22,7 @@ from geomoe.algorithms import MoGE
 from geomoe.encoders import create_encoder
 from geomoe.losses import cka_diversity, linear_cka
 from geomoe.models import add_moge
-from geomoe.types import Batch
+from geomoe.types import Batch, Place
 
 EXPERTS, WIDTH, CLASSES = 6, 192, 62
 GRAM_BAR, PAIRS_BAR, STEP_BAR, NOISE_BAR = 10.0, 5.0, 1.05, 0.02
@@ -110,7 +110,7 @@ def step_share(batch: int, tokens: tuple[int, ...], rounds: int) -> dict[int, fl
     model = add_moge(vit, create_encoder("sh", out_dim=64))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)
     data = _batch(batch)
-    data = data._replace(location_features=model.encoder.features(data.lonlat))
+    data = data._replace(place=data.place._replace(features=model.encoder.features(data.lonlat)))
 
     def stepper(algorithm: MoGE) -> Callable[[], None]:
         algorithm.train()
@@ -142,9 +142,8 @@ def _flops(case: Callable[[], object]) -> float:
 
 def _batch(size: int) -> Batch:
     lonlat = (torch.rand(size, 2, dtype=torch.float64) - 0.5) * torch.tensor([360.0, 180.0])
-    known, label = torch.ones(size, dtype=torch.bool), torch.arange(size) % 8
-    nowhere = torch.full((size,), -1)
-    return Batch(torch.randn(size, 3, 224, 224), label, lonlat, known, nowhere, torch.arange(size))
+    label = torch.arange(size) % 8
+    return Batch(torch.randn(size, 3, 224, 224), label, Place.of(lonlat), torch.arange(size))
 
 
 def main() -> None:

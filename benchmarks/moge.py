@@ -23,7 +23,7 @@ from benchmarks.side_by_side import interleave, verdict
 from geomoe.encoders import create_encoder
 from geomoe.losses import cka_diversity, load_balance, supcon
 from geomoe.models import MoGEViT, add_moge
-from geomoe.types import ModelOutput
+from geomoe.types import ModelOutput, Place
 
 CLASSES, TOKENS = 62, 8
 INFERENCE_BAR, TRAIN_BAR, LOOP_BAR, DIFFERENCE_BAR = 1.35, 1.45, 1.15, 1e-5
@@ -112,18 +112,19 @@ def main() -> None:
     print(
         f"{platform.processor() or platform.machine()}; medians of {arguments.repeats} interleaved rounds\n"
     )
-    inference(dense, model, image, features, arguments.repeats)
-    training(dense, model, image, features, label, arguments.repeats)
+    place = Place.of(lonlat, features=features)
+    inference(dense, model, image, place, arguments.repeats)
+    training(dense, model, image, place, label, arguments.repeats)
 
 
-def inference(dense: nn.Module, model: MoGEViT, image: Tensor, features: Tensor, repeats: int) -> None:
+def inference(dense: nn.Module, model: MoGEViT, image: Tensor, place: Place, repeats: int) -> None:
     """Forward passes without gradients."""
     dense.eval()
     model.eval()
-    embedding = model.encoder.embed(features)
+    embedding = model.embed_places(place)
     cases: dict[str, Callable[[], object]] = {
         "dense": lambda: dense(image),
-        "moge": lambda: model(image, location_features=features),
+        "moge": lambda: model(image, place),
         "loop": lambda: loop_forward(model, image, embedding),
         "shared": lambda: model(image, experts="shared"),
     }
@@ -139,16 +140,16 @@ def inference(dense: nn.Module, model: MoGEViT, image: Tensor, features: Tensor,
 
 
 def training(
-    dense: nn.Module, model: MoGEViT, image: Tensor, features: Tensor, label: Tensor, repeats: int
+    dense: nn.Module, model: MoGEViT, image: Tensor, place: Place, label: Tensor, repeats: int
 ) -> None:
     """Whole steps: forward, losses, backward, AdamW."""
     dense.train()
     model.train()
     losses: dict[str, Callable[[], Tensor]] = {
         "dense": lambda: functional.cross_entropy(dense(image), label),
-        "moge, CE alone": lambda: all_losses(model(image, location_features=features), label, "ce"),
+        "moge, CE alone": lambda: all_losses(model(image, place), label, "ce"),
         f"moge, all, {TOKENS} tokens": lambda: all_losses(
-            model(image, location_features=features, cka_tokens=TOKENS), label, "all"
+            model(image, place, cka_tokens=TOKENS), label, "all"
         ),
     }
     cases = {name: stepper(dense if name == "dense" else model, loss) for name, loss in losses.items()}

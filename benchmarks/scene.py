@@ -25,7 +25,7 @@ import torch
 from rasterio.transform import from_origin
 
 from benchmarks.side_by_side import interleave, verdict
-from geomoe.build import build_algorithm
+from geomoe.build import build_network
 from geomoe.checkpoint import save_checkpoint
 from geomoe.config import DataConfig, ModelConfig, RunConfig
 from geomoe.inference.tiles import Item, Tiles, make_tiling
@@ -60,7 +60,7 @@ def write_checkpoint(path: Path, tile: int) -> None:
         "data_hash": "none", "places": {"lon": [9.0], "lat": [50.0], "within_km": 0.0}, "source_pixels": tile,
     }  # fmt: skip
     torch.manual_seed(0)
-    save_checkpoint(path, build_algorithm(config, info), config, info)
+    save_checkpoint(path, build_network(config, info), config, info)
 
 
 def read_all(tiles: Tiles, opened: object) -> float:

@@ -21,9 +21,15 @@ as it is.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
+from geomoe.errors import CoordinateError, InputError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    import torch
     from torch import Tensor
 
 #: Which experts answer: all (MoGE), the shared one alone (MoGE-SE), or one specialist by number.
@@ -36,27 +42,128 @@ BlockExperts = Experts | tuple[Experts, ...]
 UNKNOWN_DOMAIN = -1
 
 
+class Place(NamedTuple):
+    """Where samples are: the one value that stands for places, from the data set to the encoder.
+
+    A place is unknown where its lonlat is (NaN, NaN), and nowhere else: there is no second mask. Features of
+    such a row are not read (but by encoders of domain ids, whose feature is the id).
+
+    Attributes:
+        lonlat: (B, 2) float64 degrees, longitude first; NaN, NaN where the place is unknown.
+        domain: (B,) int64 domain ids; -1 where the domain is unknown.
+        features: (B, F) fixed location features computed once for the data set, or None when the network has
+            no location encoder or is to compute them itself.
+    """
+
+    lonlat: Tensor
+    domain: Tensor
+    features: Tensor | None = None
+
+    @classmethod
+    def of(cls, lonlat: Tensor, domain: Tensor | None = None, features: Tensor | None = None) -> Place:
+        """Places of tensors on one device; shapes are checked here, degrees where they are encoded.
+
+        Args:
+            lonlat: (B, 2) floating degrees, longitude first; NaN, NaN where the place is unknown.
+            domain: (B,) whole numbers, -1 where unknown; default: unknown everywhere.
+            features: (B, F) fixed location features of an encoder; default: not computed yet.
+
+        Raises:
+            CoordinateError: lonlat of another shape or type.
+            InputError: domains or features that are not one row for each place.
+        """
+        if lonlat.ndim != 2 or lonlat.shape[1] != 2 or not lonlat.is_floating_point():
+            msg = f"lonlat: expected floating (B, 2) degrees; got {tuple(lonlat.shape)} {lonlat.dtype}"
+            raise CoordinateError(msg)
+        count = len(lonlat)
+        if domain is None:
+            domain = lonlat.new_full((count,), UNKNOWN_DOMAIN).long()
+        elif tuple(domain.shape) != (count,) or domain.is_floating_point():
+            msg = f"domain: expected ({count},) whole numbers; got {tuple(domain.shape)} {domain.dtype}"
+            raise InputError(msg)
+        if features is not None and (features.ndim != 2 or len(features) != count):
+            msg = f"features: expected ({count}, F), a row for each place; got {tuple(features.shape)}"
+            raise InputError(msg)
+        return cls(lonlat.double(), domain.long(), features)
+
+    @classmethod
+    def unknown(cls, count: int, device: torch.device | str | None = None) -> Place:
+        """``count`` places of which nothing is known."""
+        import torch
+
+        return cls.of(torch.full((count, 2), math.nan, dtype=torch.float64, device=device))
+
+    @property
+    def known(self) -> Tensor:
+        """(B,) bool: where lonlat is not NaN."""
+        return ~self.lonlat.isnan().any(dim=1)
+
+    def take(self, rows: Tensor | slice) -> Place:
+        """Some of the places: numbers of rows in any order, a (B,) bool mask, or a slice."""
+        features = None if self.features is None else self.features[rows]
+        return Place(self.lonlat[rows], self.domain[rows], features)
+
+    def to(self, device: torch.device | str) -> Place:
+        """The same places on another device."""
+        features = None if self.features is None else self.features.to(device)
+        return Place(self.lonlat.to(device), self.domain.to(device), features)
+
+
+def as_place(place: Place | Tensor | None) -> Place | None:
+    """A Place of what a network was given: one already, lonlat (B, 2) alone, or nothing.
+
+    Raises:
+        CoordinateError: a tensor that is not floating (B, 2).
+    """
+    return place if place is None or isinstance(place, Place) else Place.of(place)
+
+
 class Batch(NamedTuple):
     """One batch, on one device, normalised and augmented: what a model and an algorithm see.
 
     Attributes:
         image: (B, bands, height, width) float32.
         label: (B,) int64 class ids.
-        lonlat: (B, 2) float64 degrees, longitude first; NaN, NaN where the place is unknown.
-        has_location: (B,) bool.
-        domain: (B,) int64 domain ids; -1 where the domain is unknown.
+        place: where the images were taken, and in which domain.
         index: (B,) int64 row of each sample in its data set.
-        location_features: (B, F) fixed location features computed once for the data set, or None
-            when the model has no location encoder or is to compute them itself.
     """
 
     image: Tensor
     label: Tensor
-    lonlat: Tensor
-    has_location: Tensor
-    domain: Tensor
+    place: Place
     index: Tensor  # type: ignore[assignment]  # the field's name; nobody calls tuple.index here
-    location_features: Tensor | None = None
+
+    @property
+    def lonlat(self) -> Tensor:
+        """(B, 2) float64 degrees, longitude first; NaN, NaN where the place is unknown."""
+        return self.place.lonlat
+
+    @property
+    def domain(self) -> Tensor:
+        """(B,) int64 domain ids; -1 where the domain is unknown."""
+        return self.place.domain
+
+    def take(self, rows: Tensor | slice) -> Batch:
+        """Some of the samples: numbers of rows in any order, a (B,) bool mask, or a slice."""
+        return Batch(self.image[rows], self.label[rows], self.place.take(rows), self.index[rows])
+
+    def parts(self, *, unknown: bool = False) -> Iterator[tuple[int, Batch]]:
+        """The batch by domain, ascending; each part has its samples in the order of the batch.
+
+        The host waits for the device no more often with more domains; a batch of one domain is not copied.
+
+        Args:
+            unknown: also give the samples of unknown domain, first, as domain -1; else they are in no part.
+
+        Yields:
+            The id of a domain that occurs, and its samples.
+        """
+        ids, counts = self.domain.unique(return_counts=True)
+        found = list(zip(ids.tolist(), counts.tolist(), strict=True))
+        order = self.domain.argsort(stable=True).split([count for _, count in found])
+        for (domain, _), rows in zip(found, order, strict=True):
+            if domain != UNKNOWN_DOMAIN or unknown:
+                yield domain, self if len(found) == 1 else self.take(rows)
 
 
 class Routing(NamedTuple):

@@ -6,12 +6,12 @@ import pytest
 import torch
 
 from geomoe.algorithms import ALGORITHMS
-from geomoe.build import build_algorithm, build_datamodule, build_encoder
+from geomoe.build import build_datamodule, build_encoder, build_network
 from geomoe.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from geomoe.config import RunConfig
 from geomoe.errors import CheckpointError, ConfigError
-from geomoe.models import LocationViT, MoGEViT, PlainViT
-from geomoe.types import Batch
+from geomoe.models import LocationNetwork, MoGEViT, PlainNetwork
+from geomoe.types import Batch, Place
 
 INFO = {
     "classes": list("abcdefg"),
@@ -21,7 +21,7 @@ INFO = {
     "std": [1.0] * 3,
     "held_out": None,
 }
-NETWORKS = {"erm": PlainViT, "erm_le": LocationViT, "moge": MoGEViT}
+NETWORKS = {"erm": PlainNetwork, "erm_le": LocationNetwork, "moge": MoGEViT}
 
 
 def _with(config, **sections):
@@ -31,9 +31,9 @@ def _with(config, **sections):
 
 def _batch(bands=3, size=32):
     lonlat = torch.tensor([[10.0, 50.0], [float("nan")] * 2], dtype=torch.float64)
-    known = torch.tensor([True, False])
     image = torch.randn(2, bands, size, size)
-    return Batch(image, torch.tensor([0, 6]), lonlat, known, torch.tensor([0, -1]), torch.arange(2))
+    place = Place.of(lonlat, torch.tensor([0, -1]))
+    return Batch(image, torch.tensor([0, 6]), place, torch.arange(2))
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
@@ -44,7 +44,7 @@ def test_every_algorithm_is_built_as_configured(name):
         loss={"label_smoothing": 0.2, "cka": 0.3, "supcon_temperature": 0.7},
         encoder={"out_dim": 24},
     )
-    algorithm = build_algorithm(config, {**INFO, "bands": 5})
+    algorithm = build_network(config, {**INFO, "bands": 5})
     assert type(algorithm) is ALGORITHMS[name]
     assert type(algorithm.model) is NETWORKS[name]
     assert algorithm.label_smoothing == 0.2
@@ -61,19 +61,19 @@ def test_every_algorithm_is_built_as_configured(name):
 @pytest.mark.parametrize("name", ["sh", "sh-siren", "wrap", "cartesian3d", "domain"])
 def test_every_encoder_is_built(name):
     encoder = build_encoder(_with(RunConfig(), encoder={"name": name, "out_dim": 8}), INFO)
-    assert encoder(_batch().lonlat, domain=_batch().domain).shape == (2, 8)
+    assert encoder(_batch().place).shape == (2, 8)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_a_network_comes_back_from_its_checkpoint_alone(tmp_path, name):
     config = replace(RunConfig(), algorithm=name)
-    algorithm = build_algorithm(config, INFO).eval()
+    algorithm = build_network(config, INFO).eval()
     path = save_checkpoint(tmp_path / "a.ckpt", algorithm, config, INFO)
     found = load_checkpoint(path)
-    again = build_algorithm(found.config, found.info).eval()
+    again = build_network(found.config, found.info).eval()
     load_weights(again, found.state_dict, path)
     assert torch.equal(again(_batch_of(0)).logits, algorithm(_batch_of(0)).logits)
-    other = build_algorithm(config, {**INFO, "classes": list("ab")})
+    other = build_network(config, {**INFO, "classes": list("ab")})
     with pytest.raises(CheckpointError, match=r"misshaped: .*head\.weight"):
         load_weights(other, found.state_dict, path)
 
@@ -87,18 +87,18 @@ def test_weights_to_start_from_are_read_only_where_a_run_starts(tmp_path):
     config = _with(
         RunConfig(), model={"weights": str(tmp_path / "gone.pth"), "init_from": str(tmp_path / "gone.ckpt")}
     )
-    build_algorithm(config, INFO)
+    build_network(config, INFO)
     with pytest.raises(CheckpointError, match=r"gone\.pth"):
-        build_algorithm(config, INFO, pretrained=True)
+        build_network(config, INFO, pretrained=True)
 
 
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_init_from_takes_the_backbone(tmp_path, name):
     source = replace(RunConfig(), algorithm="erm")
-    earlier = build_algorithm(source, INFO)
+    earlier = build_network(source, INFO)
     path = save_checkpoint(tmp_path / "erm.ckpt", earlier, source, INFO)
     config = _with(replace(source, algorithm=name), model={"init_from": str(path), "expert_noise": 0.0})
-    model = build_algorithm(config, INFO, pretrained=True).model
+    model = build_network(config, INFO, pretrained=True).model
     for key, value in earlier.model.backbone.state_dict().items():
         if not (name == "erm_le" and key.startswith("head.")):  # ERM+LE has a classifier of its own
             assert torch.equal(model.backbone.state_dict()[key], value), key
@@ -121,23 +121,23 @@ def test_init_from_takes_the_backbone(tmp_path, name):
 )
 def test_init_from_may_not_have_seen_what_is_tested(tmp_path, source, target, refused):
     earlier = _with(replace(RunConfig(), algorithm="erm"), data=source)
-    path = save_checkpoint(tmp_path / "erm.ckpt", build_algorithm(earlier, INFO), earlier, INFO)
+    path = save_checkpoint(tmp_path / "erm.ckpt", build_network(earlier, INFO), earlier, INFO)
     config = _with(RunConfig(), data=target, model={"init_from": str(path)})
     if refused:
         with pytest.raises(CheckpointError, match="it has seen what this run"):
-            build_algorithm(config, INFO, pretrained=True)
+            build_network(config, INFO, pretrained=True)
     else:
-        build_algorithm(config, INFO, pretrained=True)
+        build_network(config, INFO, pretrained=True)
 
 
 def test_init_from_another_network_is_refused(tmp_path):
     source = _with(
         replace(RunConfig(), algorithm="erm"), model={"backbone": "vit_tiny_patch16_224", "patch_size": 8}
     )
-    path = save_checkpoint(tmp_path / "erm.ckpt", build_algorithm(source, INFO), source, INFO)
+    path = save_checkpoint(tmp_path / "erm.ckpt", build_network(source, INFO), source, INFO)
     config = _with(RunConfig(), model={"init_from": str(path)})
     with pytest.raises(CheckpointError, match=r"model\.init_from: .*erm\.ckpt") as caught:
-        build_algorithm(config, INFO, pretrained=True)
+        build_network(config, INFO, pretrained=True)
     assert "\n" not in str(caught.value)
 
 
@@ -168,7 +168,7 @@ def test_the_data_module_is_as_configured():
 )
 def test_what_cannot_be_built_is_one_line(config, message):
     with pytest.raises(ConfigError, match=message) as caught:
-        build_algorithm(config, INFO)
+        build_network(config, INFO)
     assert "\n" not in str(caught.value)
 
 

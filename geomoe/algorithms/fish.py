@@ -13,7 +13,7 @@ from geomoe.algorithms.contract import Answer, Facts, Method, Now, Stepper, need
 from geomoe.algorithms.domains import Slots
 from geomoe.algorithms.ranks import total
 from geomoe.support.options import option
-from geomoe.types import Batch
+from geomoe.types import Batch, ModelOutput
 
 if TYPE_CHECKING:
     from geomoe.models import Network
@@ -63,7 +63,8 @@ class Fish(Method):
         here = torch.bincount(slot[known], minlength=len(self.domains))
         present = total(here).nonzero().flatten().cpu()  # the same in every process
         here = here.cpu()
-        added = torch.zeros((), device=batch.image.device)
+        added = batch.image.new_zeros(())
+        output = ModelOutput(batch.image.new_zeros(0, self.facts.classes), batch.image.new_zeros(0, 0))
         for number in present[torch.randperm(len(present))].tolist():
             # a process without samples of this domain has to come along: one row, that counts for nothing
             rows = ((slot == number) & known).nonzero().flatten() if here[number] else slot.new_zeros(1)

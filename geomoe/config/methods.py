@@ -90,9 +90,8 @@ def _home_of(module: str, name: str) -> str | None:
     for node in _parsed(module).body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return module
-        imported = isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names)
-        if imported and (node.module or "").startswith("geomoe.algorithms"):  # type: ignore[union-attr]
-            return node.module  # type: ignore[union-attr]
+        if isinstance(node, ast.ImportFrom) and any(alias.name == name for alias in node.names):
+            return node.module if (node.module or "").startswith("geomoe.algorithms") else None
     return None
 
 

@@ -10,6 +10,7 @@ from torchgeo.datasets import NonGeoDataset
 
 from geomoe.coords import check_lonlat
 from geomoe.datasets.collate import Samples
+from geomoe.types import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -71,6 +72,7 @@ class LabelledImages(NonGeoDataset):
         classes: class names; a label is a position.
         regions: domain names (regions, cameras, years, styles); a domain is a position.
         lonlat, labels, domains, blocks, rows: the columns; see :class:`Columns`.
+        place: lonlat and domains as one :class:`~geomoe.types.Place`.
         domain_unit: what a domain is, in a word, for reports (region, year, camera, style).
         block_unit: what the blocks of intervals are, in a word.
         beside: further splits that a report on this one scores beside it.
@@ -150,6 +152,11 @@ class LabelledImages(NonGeoDataset):
     def image_key(self) -> str:
         """What a cache of the images goes by: the same where rows and pixels are, whatever the protocol."""
         return self.data_hash
+
+    @property
+    def place(self) -> Place:
+        """Where all samples are, as tensors that share the memory of the columns."""
+        return Place.of(torch.from_numpy(self.lonlat), torch.from_numpy(self.domains))
 
     def groupings(self) -> dict[str, Grouping]:
         """Further groups that a report scores, by what they are (year, camera); here none."""

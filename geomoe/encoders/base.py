@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from geomoe.coords import check_lonlat
 from geomoe.errors import ConfigError, CoordinateError
-from geomoe.types import UNKNOWN_DOMAIN
+from geomoe.types import Place
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,10 +43,14 @@ class LocationEncoder(nn.Module):
         out_dim: L.
         frozen_features: features are the same at every step, so they can be computed once.
         unknown: (L,) embedding of an unknown place.
+        trained: (number of domains,) bool, which domain ids training had samples of; None for encoders that
+            read places, whatever the domain.
 
     Raises:
         ConfigError: a width below 1 or a noise that is negative or not finite.
     """
+
+    trained: Tensor | None
 
     def __init__(
         self, feature_dim: int, out_dim: int, head: nn.Module, *, noise: float = 0.0, freeze: bool = True
@@ -62,6 +66,7 @@ class LocationEncoder(nn.Module):
         self.frozen_features = freeze
         self.head = head
         self.unknown = nn.Parameter(torch.randn(out_dim))  # the scale of a LayerNorm's output
+        self.register_buffer("trained", None, persistent=False)
 
     @property
     def architecture(self) -> dict[str, Any]:
@@ -90,12 +95,12 @@ class LocationEncoder(nn.Module):
             return torch.where(known, features, 0).contiguous()
 
     @torch.no_grad()
-    def feature_table(self, lonlat: Tensor, domain: Tensor | None = None) -> Tensor:
+    def feature_table(self, place: Place | Tensor) -> Tensor:
         """Fixed features of every place of a data set, in bounded memory beside them.
 
         Args:
-            lonlat: (N, 2) float64 degrees on any device; NaN, NaN where the place is unknown.
-            domain: (N,) int64 domain ids; default: unknown.
+            place: N places on any device, or their lonlat (N, 2) degrees alone, longitude first; NaN, NaN
+                where unknown.
 
         Returns:
             (N, F) float32 on the encoder's device.
@@ -103,18 +108,17 @@ class LocationEncoder(nn.Module):
         Raises:
             CoordinateError: as in :meth:`features`.
         """
-        if domain is None:
-            domain = torch.full((len(lonlat),), UNKNOWN_DOMAIN)
+        lonlat, domain, _ = place if isinstance(place, Place) else Place.of(place)
         device = self.unknown.device
         parts = zip(lonlat.split(GRID_CELLS), domain.split(GRID_CELLS), strict=True)
         return torch.cat([self.features(places.to(device), ids.to(device)) for places, ids in parts])
 
-    def embed(self, features: Tensor, has_location: Tensor | None = None) -> Tensor:
+    def embed(self, features: Tensor, known: Tensor | None = None) -> Tensor:
         """Embeddings of places from their features; noise is added in training.
 
         Args:
             features: (B, F) float32.
-            has_location: (B,) bool; none: every place is known.
+            known: (B,) bool; none: every place is known.
 
         Returns:
             (B, L) float32.
@@ -122,32 +126,35 @@ class LocationEncoder(nn.Module):
         if features.ndim != 2 or features.shape[1] != self.feature_dim:
             msg = f"features: expected (B, {self.feature_dim}); got {tuple(features.shape)}"
             raise ConfigError(msg)
-        if has_location is None:
-            has_location = torch.ones(len(features), dtype=torch.bool, device=features.device)
+        if known is None:
+            known = torch.ones(len(features), dtype=torch.bool, device=features.device)
         # In float32 even under autocast: rounding a place to bfloat16 moves it by tens of kilometres.
         with torch.autocast(features.device.type, enabled=False):
             if self.training and self.noise > 0:
                 features = features + self.noise * torch.randn_like(features)
             # `unknown` is always in the graph, so that data-parallel training finds its gradient.
-            return torch.where(has_location[:, None], self.head(features), self.unknown)
+            return torch.where(known[:, None], self.head(features), self.unknown)
 
-    def forward(
-        self, lonlat: Tensor, has_location: Tensor | None = None, domain: Tensor | None = None
-    ) -> Tensor:
-        """Embeddings of places.
+    def forward(self, place: Place | Tensor, *, domain: Tensor | None = None) -> Tensor:
+        """Embeddings of places, from their fixed features where they are at hand.
 
         Args:
-            lonlat: (B, 2) float64 degrees, longitude first; NaN, NaN where the place is unknown.
-            has_location: (B,) bool: places to treat as known; those that are NaN never are.
-            domain: (B,) int64 domain ids, for encoders of domains.
+            place: a Place, or lonlat (B, 2) degrees alone, longitude first; NaN, NaN where unknown.
+            domain: (B,) int64 domain ids beside lonlat alone, for encoders of domains.
 
         Returns:
             (B, L) float32.
+
+        Raises:
+            CoordinateError: an impossible place, where its features are not given.
+            ConfigError: features of another encoder, or domains beside a Place, which has its own.
         """
-        known = ~torch.isnan(lonlat[:, 0])
-        if has_location is not None:
-            known = known & has_location
-        return self.embed(self.features(lonlat, domain), known)
+        if not isinstance(place, Place):
+            place = Place.of(place, domain)
+        elif domain is not None:
+            raise ConfigError("domain: a Place has its own domains; leave this out")
+        features = self.features(place.lonlat, place.domain) if place.features is None else place.features
+        return self.embed(features, place.known)
 
     def embed_grid(self, lon: ArrayLike, lat: ArrayLike) -> Iterator[tuple[slice, Tensor]]:
         """Embeddings of a grid, band after band of rows, in bounded memory and without noise.

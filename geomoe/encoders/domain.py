@@ -21,7 +21,7 @@ class DomainEmbedding(LocationEncoder):
     """``domain``: one learned vector for each domain id, and one for "unknown" (id -1).
 
     Its single feature is the id itself. Coordinates play no part: a sample of a known domain is known
-    even where its place is not, so ``has_location`` is not read. The vector of a domain that training
+    even where its place is not, so ``known`` is not read. The vector of a domain that training
     never saw would be whatever it was drawn as, so such a domain counts as unknown.
 
     Args:
@@ -82,14 +82,14 @@ class DomainEmbedding(LocationEncoder):
         known = (domain >= 0) & self.trained.to(domain.device)[domain.clamp(min=0)]
         return torch.where(known, domain, UNKNOWN_DOMAIN).to(torch.float32)[:, None]
 
-    def embed(self, features: Tensor, has_location: Tensor | None = None) -> Tensor:
+    def embed(self, features: Tensor, known: Tensor | None = None) -> Tensor:
         """Vectors of the ids in (B, 1) ``features``: (B, L) float32."""
         if features.ndim != 2 or features.shape[1] != 1:
             msg = f"features: expected (B, 1) domain ids; got {tuple(features.shape)}"
             raise ConfigError(msg)
         ids = features[:, 0].long()
-        known = (ids >= 0)[:, None]
-        embedding = torch.where(known, self.head(ids.clamp(min=0)), self.unknown)
+        told = (ids >= 0)[:, None]
+        embedding = torch.where(told, self.head(ids.clamp(min=0)), self.unknown)
         if self.training and self.noise > 0:
             embedding = embedding + self.noise * torch.randn_like(embedding)
         return embedding

@@ -13,6 +13,7 @@ from geomoe.inference.sweep import batches
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from geomoe.datasets.base import LabelledImages
     from geomoe.inference import Predictions, Predictor
     from geomoe.types import BlockExperts, Experts
 
@@ -104,7 +105,7 @@ def routing_stats(
 
 def cka_matrices(
     predictor: Predictor,
-    dataset: Any,  # noqa: ANN401 - any data set
+    dataset: LabelledImages,
     *,
     images: int = 512,
     tokens: int = 8,
@@ -123,10 +124,10 @@ def cka_matrices(
     parts: list[tuple[torch.Tensor, ...]] = []
     with torch.random.fork_rng(devices=[] if predictor.device.type == "cpu" else [predictor.device]):
         torch.manual_seed(0)
+        place = dataset.place
         for index, image in batches(dataset, rows=rows):
-            lonlat = torch.from_numpy(np.asarray(dataset.lonlat, dtype=np.float64)[index])
-            domain = torch.from_numpy(np.asarray(dataset.domains, dtype=np.int64)[index])
-            parts.append(predictor.forward(image, lonlat, domain, cka_tokens=tokens).expert_outputs)
+            here = place.take(torch.from_numpy(index))
+            parts.append(predictor.forward(image, here, cka_tokens=tokens).expert_outputs)
     out = []
     for number, block in enumerate(predictor.blocks):
         outputs = torch.cat([part[number] for part in parts], dim=1)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
+    from geomoe.datasets.base import LabelledImages
     from geomoe.inference import Predictions
     from geomoe.types import BlockExperts, Experts
 
@@ -79,7 +80,7 @@ def evaluate(
     held_out = predictor.config.data.held_out
     wanted = [choice for choice in choices if choice in (experts, "shared")]
     uncounted = predictor.info.get("uncounted", [])
-    groupings = dataset.groupings() if hasattr(dataset, "groupings") else {}
+    groupings = dataset.groupings()
     drawn: dict[str, Any] = {"bootstrap": bootstrap, "confidence": confidence}
     scores = {
         str(choice): score(
@@ -99,12 +100,11 @@ def evaluate(
             "cka": cka_matrices(predictor, dataset),
         }
     judged = {str(choice): predictions[choice] for choice in wanted}
-    unit = getattr(dataset, "block_unit", "spatial block")
     return Report(
         {
             **_facts(predictor, checkpoint, split, experts),
-            "domain_unit": getattr(dataset, "domain_unit", "domain"),
-            "bootstrap": {"samples": bootstrap, "confidence": confidence, "unit": unit},
+            "domain_unit": dataset.domain_unit,
+            "bootstrap": {"samples": bootstrap, "confidence": confidence, "unit": dataset.block_unit},
             "scores": scores,
             "notes": _notes(predictor, dataset),
             "beside": {
@@ -122,14 +122,14 @@ def evaluate(
 
 def _beside(
     predictor: Predictor,
-    dataset: Any,  # noqa: ANN401 - a data set
+    dataset: LabelledImages,
     judged: dict[str, Predictions],
     root: str | None,
     batch_size: int,
 ) -> dict[str, dict[str, Predictions]]:
     """Predictions on the splits that stand beside this one; its own where it has the samples already."""
     found = {}
-    for name in getattr(dataset, "beside", ()):
+    for name in dataset.beside:
         other = open_split(predictor, name, root=root)
         inside = np.isin(dataset.rows, other.rows)
         if inside.sum() == len(other):
@@ -148,16 +148,16 @@ def _choices(predictor: Predictor, experts: Experts, inside: bool) -> Sequence[B
     return ["all", "shared", *forced]
 
 
-def _notes(predictor: Predictor, dataset: Any) -> list[str]:  # noqa: ANN401 - a data set
+def _notes(predictor: Predictor, dataset: LabelledImages) -> list[str]:
     """What a reader of the scores must know."""
-    trained = getattr(predictor.encoder, "trained", None)  # of the encoder of domain ids
-    if trained is None or not hasattr(dataset, "domains"):
+    trained = None if predictor.encoder is None else predictor.encoder.trained  # of that of domain ids
+    if trained is None:
         return []
     known = np.append(trained.cpu().numpy(), False)[dataset.domains]  # -1, an unknown domain: the last
     if known.all():
         return []
     count = f"{int((~known).sum()):,} of {len(known):,} samples"
-    what = getattr(dataset, "domain_unit", "domain")
+    what = dataset.domain_unit
     return [
         f"{count} are of a {what} that training did not have: the location encoder knows {what} ids alone, "
         "and gives all of these one vector that it never learned; read the shared expert's scores"

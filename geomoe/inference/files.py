@@ -21,6 +21,7 @@ from geomoe.inference.tiles import Item, Tiles, make_tiling
 from geomoe.reading.image_table import Skip
 from geomoe.reading.raster import MOST_PIXELS
 from geomoe.support.files import whole_file
+from geomoe.types import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -142,7 +143,7 @@ def _source_pixels(predictor: Predictor) -> int:
 
 def _key(predictor: Predictor, items: Sequence[Item], parts: int) -> str:
     digest = hashlib.sha256(repr((predictor.config.as_dict(), parts)).encode())
-    for name, value in predictor.algorithm.state_dict().items():
+    for name, value in predictor.model.state_dict().items():
         digest.update(name.encode())
         digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
     whole = [items.item] if isinstance(items, Tiles) else items
@@ -204,9 +205,9 @@ def _ask(predictor: Predictor, batch: list[Loaded]) -> Iterator[dict[str, Any]]:
     if not read:
         return
     lonlat = torch.tensor([loaded.lonlat for loaded in read], dtype=torch.float64)
-    domain = torch.tensor([loaded.domain for loaded in read])
+    place = Place.of(lonlat, torch.tensor([loaded.domain for loaded in read]))
     image = torch.stack([loaded.image for loaded in read if loaded.image is not None])
-    output = predictor.forward(image, lonlat, domain)
+    output = predictor.forward(image, place)
     shares = output.logits.double().softmax(dim=1).cpu().numpy()
     weights = [routing.weights.double().cpu().numpy() for routing in output.routings]
     for row, loaded in enumerate(read):

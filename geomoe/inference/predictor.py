@@ -7,20 +7,22 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from geomoe.build import build_algorithm
+from geomoe.build import build_network
 from geomoe.checkpoint import load_checkpoint, load_weights
 from geomoe.coords import check_lonlat
 from geomoe.errors import ConfigError, CoordinateError, InputError, one_line
-from geomoe.types import UNKNOWN_DOMAIN, Batch, BlockExperts, ModelOutput, Routing
+from geomoe.types import UNKNOWN_DOMAIN, Batch, BlockExperts, ModelOutput, Place, Routing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from os import PathLike
 
     from numpy.typing import ArrayLike
-    from torch import Tensor, nn
+    from torch import Tensor
 
     from geomoe.config import RunConfig
+    from geomoe.encoders.base import LocationEncoder
+    from geomoe.models import Network
 
 
 class Prediction(NamedTuple):
@@ -47,27 +49,22 @@ class Predictor:
     Attributes:
         config: the run's configuration.
         info: plain facts stored with the weights: classes, domains, bands, mean, std, ...
-        algorithm: the trained method; its ``model`` is the network.
+        model: the network.
         device: where it runs.
     """
 
-    def __init__(self, algorithm: nn.Module, config: RunConfig, info: dict[str, Any], device: str) -> None:
+    def __init__(self, model: Network, config: RunConfig, info: dict[str, Any], device: str) -> None:
         self.config, self.info = config, info
         self.device = _device(device)
-        self.algorithm: Any = algorithm.to(self.device).eval().requires_grad_(False)
+        self.model = model.to(self.device).eval().requires_grad_(False)
         shape = (1, -1, 1, 1)
         self._mean = torch.tensor(info["mean"], dtype=torch.float32, device=self.device).reshape(shape)
         self._std = torch.tensor(info["std"], dtype=torch.float32, device=self.device).reshape(shape)
 
     @property
-    def model(self) -> Any:  # noqa: ANN401 - any of the networks in geomoe.models
-        """The network alone."""
-        return self.algorithm.model
-
-    @property
-    def encoder(self) -> Any | None:  # noqa: ANN401 - a LocationEncoder
+    def encoder(self) -> LocationEncoder | None:
         """The location encoder, or None when the network ignores places."""
-        return getattr(self.model, "encoder", None)
+        return self.model.encoder
 
     @property
     def classes(self) -> list[str]:
@@ -82,12 +79,12 @@ class Predictor:
     @property
     def num_experts(self) -> int:
         """Specialists in each MoGE block; 0 for a network without experts."""
-        return getattr(self.model, "num_experts", 0)
+        return self.model.num_experts
 
     @property
     def blocks(self) -> tuple[int, ...]:
         """Numbers of the MoGE blocks, counted from 0; empty for a network without experts."""
-        return tuple(getattr(self.model, "blocks", ()))
+        return self.model.blocks
 
     def check_experts(self, experts: BlockExperts) -> BlockExperts:
         """Return ``experts`` if this network can answer with them.
@@ -145,8 +142,8 @@ class Predictor:
         """
         pixels = self._check_image(image)
         places = self._check_places(lonlat, len(pixels))
-        domains = self._check_domain(domain, len(pixels))
-        output = self.forward(pixels, torch.from_numpy(places), domains, experts=experts)
+        place = Place.of(torch.from_numpy(places), self._check_domain(domain, len(pixels)))
+        output = self.forward(pixels, place, experts=experts)
         probabilities = output.logits.float().softmax(dim=1)
         labels = probabilities.argmax(dim=1)
         names = [self.classes[label] for label in labels.tolist()]
@@ -156,63 +153,46 @@ class Predictor:
     def forward(
         self,
         image: Tensor,
-        lonlat: Tensor,
-        domain: Tensor,
+        place: Place,
         *,
         experts: BlockExperts = "all",
-        features: Tensor | None = None,
         cka_tokens: int | None = None,
     ) -> ModelOutput:
         """Run the network on checked input; everything is moved to the predictor's device.
 
         Args:
             image: (B, bands, height, width) raw values.
-            lonlat: (B, 2) float64 degrees, longitude first; NaN, NaN where unknown.
-            domain: (B,) int64 domain ids, -1 where unknown.
+            place: where they were taken, with or without fixed features (:meth:`with_features`).
             experts: "all", "shared" or the number of one specialist.
-            features: (B, F) fixed location features, when they were computed before.
             cka_tokens: also return every expert's output on this many tokens of each image.
         """
         self.check_experts(experts)
-        batch = self._batch(image, lonlat, domain, features)
-        return self.algorithm.ask(batch, experts, cka_tokens=cka_tokens)
+        batch = self._batch(image, place)
+        return self.model(batch.image, batch.place, experts=experts, cka_tokens=cka_tokens)
 
     @torch.inference_mode()
     def forward_many(
-        self,
-        image: Tensor,
-        lonlat: Tensor,
-        domain: Tensor,
-        choices: Sequence[BlockExperts],
-        *,
-        features: Tensor | None = None,
+        self, image: Tensor, place: Place, choices: Sequence[BlockExperts]
     ) -> dict[BlockExperts, ModelOutput]:
         """Like :meth:`forward`, for several choices of experts; what they share is computed once."""
         choices = [self.check_experts(choice) for choice in choices]
-        if not self.num_experts:
-            return {choice: self.forward(image, lonlat, domain, features=features) for choice in choices}
-        batch = self._batch(image, lonlat, domain, features)
-        places = (batch.lonlat, batch.has_location, batch.domain)
-        return self.model.forward_many(
-            batch.image, choices, *places, location_features=batch.location_features
-        )
+        batch = self._batch(image, place)
+        return self.model.forward_many(batch.image, choices, batch.place)
 
-    def _batch(self, image: Tensor, lonlat: Tensor, domain: Tensor, features: Tensor | None) -> Batch:
+    def _batch(self, image: Tensor, place: Place) -> Batch:
         """Raw images and places on the predictor's device, as the network takes them; no labels."""
         image = self.normalise(image)
-        lonlat, domain = lonlat.to(self.device), domain.to(self.device)
         index = torch.arange(len(image), device=self.device)
-        known = ~lonlat.isnan().any(dim=1)
-        features = None if features is None else features.to(self.device)
-        return Batch(image, torch.full_like(index, -1), lonlat, known, domain, index, features)
+        return Batch(image, torch.full_like(index, -1), place.to(self.device), index)
 
     def normalise(self, image: Tensor) -> Tensor:
         """(B, bands, height, width) raw values to what the network was trained on, on its device."""
         return (image.to(self.device, torch.float32) - self._mean) / self._std
 
-    def location_features(self, lonlat: Tensor, domain: Tensor | None = None) -> Tensor | None:
-        """Fixed location features (N, F) of (N, 2) places; None for a network that ignores places."""
-        return None if self.encoder is None else self.encoder.feature_table(lonlat, domain)
+    def with_features(self, place: Place) -> Place:
+        """The same places on the predictor's device, with the fixed features of its encoder if it has one."""
+        place = place.to(self.device)
+        return place if self.encoder is None else place._replace(features=self.encoder.feature_table(place))
 
     def _check_image(self, image: ArrayLike | Tensor) -> Tensor:
         pixels = _as_tensor(image, "image")
@@ -275,9 +255,9 @@ def load(path: str | PathLike[str], device: str = "auto") -> Predictor:
     checkpoint = load_checkpoint(path)
     _device(device)  # refuse a wrong device before the network is built
     with torch.random.fork_rng(devices=[]):  # the first weights are drawn, only to be replaced
-        algorithm = build_algorithm(checkpoint.config, checkpoint.info)
-    load_weights(algorithm, checkpoint.state_dict, path)
-    return Predictor(algorithm, checkpoint.config, checkpoint.info, device)
+        model = build_network(checkpoint.config, checkpoint.info)
+    load_weights(model, checkpoint.network, path)
+    return Predictor(model, checkpoint.config, checkpoint.info, device)
 
 
 def _device(name: str) -> torch.device:

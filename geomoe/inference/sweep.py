@@ -4,23 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 
 from geomoe.build import build_datamodule
-from geomoe.coords import check_lonlat
 from geomoe.datasets.collate import collate
-from geomoe.errors import DataError, InputError
+from geomoe.errors import DataError
+from geomoe.inference.tables import part_of, table_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
+    from geomoe.datasets.base import LabelledImages
     from geomoe.inference.predictor import Predictor
+    from geomoe.inference.tables import DataModule
     from geomoe.types import BlockExperts, ModelOutput
 
 
@@ -86,7 +88,7 @@ class Predictions:
 
 def predict_dataset(
     predictor: Predictor,
-    dataset: Dataset | Any,  # noqa: ANN401 - a data set or a data module
+    dataset: Dataset | DataModule,
     split: str | None = None,
     experts: BlockExperts = "all",
     *,
@@ -116,7 +118,7 @@ def predict_dataset(
 
 def predict_many(
     predictor: Predictor,
-    dataset: Dataset | Any,  # noqa: ANN401 - a data set or a data module
+    dataset: Dataset | DataModule,
     choices: Sequence[BlockExperts],
     *,
     split: str | None = None,
@@ -125,22 +127,20 @@ def predict_many(
 ) -> dict[BlockExperts, Predictions]:
     """Like :func:`predict_dataset`, for several choices of experts in one pass over the images."""
     choices = [predictor.check_experts(choice) for choice in choices]
-    data = _part(dataset, split)
-    lonlat, label, domain = _table(data)
-    features = predictor.location_features(torch.from_numpy(lonlat), torch.from_numpy(domain))
+    data = part_of(dataset, split)
+    table = table_of(data)
+    place = predictor.with_features(table.place)
     logits: dict[BlockExperts, list[torch.Tensor]] = {choice: [] for choice in choices}
     weights: dict[BlockExperts, list[torch.Tensor]] = {choice: [] for choice in choices}
     for rows, image in batches(data, batch_size, num_workers):
-        place, kind = torch.from_numpy(lonlat[rows]), torch.from_numpy(domain[rows])
-        local = None if features is None else features[rows]
-        for choice, output in predictor.forward_many(image, place, kind, choices, features=local).items():
+        here = place.take(torch.from_numpy(rows))
+        for choice, output in predictor.forward_many(image, here, choices).items():
             logits[choice].append(output.logits.float().cpu())
             weights[choice].append(_gates(output).cpu())
-    index = np.arange(len(data))
-    block = np.asarray(getattr(data, "blocks", index), dtype=np.int64)
+    lonlat, domain = table.place.lonlat.numpy(), table.place.domain.numpy()
     return {
         choice: Predictions(
-            index, lonlat, domain, block, label,
+            np.arange(len(table.label)), lonlat, domain, table.block, table.label,
             torch.cat(logits[choice]).numpy(), torch.cat(weights[choice], dim=1).numpy(),
         )
         for choice in choices
@@ -181,7 +181,7 @@ def _gates(output: ModelOutput) -> torch.Tensor:
     return torch.stack([routing.weights.float() for routing in output.routings])
 
 
-def open_split(predictor: Predictor, split: str, root: str | None = None) -> Any:  # noqa: ANN401 - a data set
+def open_split(predictor: Predictor, split: str, root: str | None = None) -> LabelledImages:
     """Open a split of the data that a checkpoint was trained on, under the protocol of its run.
 
     Args:
@@ -197,7 +197,7 @@ def open_split(predictor: Predictor, split: str, root: str | None = None) -> Any
     config = predictor.config
     where = replace(config.data, root=root or config.data.root)
     data = build_datamodule(replace(config, data=where)).dataset(split)
-    trained, found = predictor.info.get("data_hash"), getattr(data, "data_hash", None)
+    trained, found = predictor.info.get("data_hash"), data.data_hash
     if trained != found:
         msg = (
             f"{config.data.name}: the checkpoint was trained on data {str(trained)[:12]}, here is "
@@ -211,28 +211,3 @@ def open_split(predictor: Predictor, split: str, root: str | None = None) -> Any
         )
         raise DataError(msg)
     return data
-
-
-def _part(dataset: Any, split: str | None) -> Any:  # noqa: ANN401 - a data set or a data module
-    if hasattr(dataset, "__getitem__"):
-        if split is not None:
-            msg = f"split: {type(dataset).__name__} is one split already; leave it out, got {split!r}"
-            raise InputError(msg)
-        return dataset
-    if split is None:
-        msg = f"split: {type(dataset).__name__} has several; choose train, val, test or held_out"
-        raise InputError(msg)
-    return dataset.dataset(split)
-
-
-def _table(data: Any) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.int64]]:  # noqa: ANN401
-    """Checked lonlat (N, 2), label (N,) and domain (N,) of a data set, without reading an image."""
-    missing = [name for name in ("lonlat", "labels", "domains") if not hasattr(data, name)]
-    if missing:
-        msg = f"{type(data).__name__}: has no {', '.join(missing)}; these arrays have one row for each sample"
-        raise InputError(msg)
-    if len(data) == 0:
-        msg = f"{type(data).__name__}: has no samples to predict"
-        raise InputError(msg)
-    lonlat = check_lonlat(data.lonlat, where=f"{type(data).__name__}.lonlat").lonlat
-    return lonlat, np.asarray(data.labels, dtype=np.int64), np.asarray(data.domains, dtype=np.int64)

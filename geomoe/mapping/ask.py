@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geomoe.coords import Grid
-    from geomoe.models import MoGEViT
+    from geomoe.models import Network
 
 
 _MOST_WEIGHTS = 1_000_000_000  # in one table: 4 GB
@@ -42,7 +42,7 @@ def check_routes_by_place(predictor: Predictor, where: str) -> None:
 
 
 @torch.inference_mode()
-def route_grid(model: MoGEViT, grid: Grid) -> NDArray[np.float32]:
+def route_grid(model: Network, grid: Grid) -> NDArray[np.float32]:
     """Ask the routers in every cell: gate weights (M, H * W, E), in bounded memory beside them.
 
     The two sides of the antimeridian are asked apart: the answers are those of two grids that meet there.
@@ -52,8 +52,12 @@ def route_grid(model: MoGEViT, grid: Grid) -> NDArray[np.float32]:
         grid: the cells.
 
     Raises:
-        ConfigError: more cells than memory holds.
+        ConfigError: a network without experts, or more cells than memory holds.
     """
+    encoder = model.encoder
+    if encoder is None or not model.num_experts:
+        msg = f"model: {type(model).__name__} has no experts, so there is no expert map"
+        raise ConfigError(msg)
     height, width = grid.shape
     shape = (len(model.blocks), height * width, model.num_experts)
     if np.prod(shape, dtype=float) > _MOST_WEIGHTS:
@@ -65,7 +69,7 @@ def route_grid(model: MoGEViT, grid: Grid) -> NDArray[np.float32]:
     weights = np.empty(shape, dtype=np.float32)
     cells = weights.reshape(-1, height, width, model.num_experts)
     for columns, lon in grid.sides():
-        for rows, embedding in model.encoder.embed_grid(lon, grid.lat):
+        for rows, embedding in encoder.embed_grid(lon, grid.lat):
             for block, routing in enumerate(model.route(embedding)):
                 part = routing.weights.float().cpu().numpy()
                 cells[block, rows, columns] = part.reshape(-1, len(lon), model.num_experts)

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from geomoe.models.backbones import create_backbone
-from geomoe.models.location import LocationViT
+from geomoe.models.location import LocationNetwork
 from geomoe.models.moge import MoGEViT, add_moge
+from geomoe.models.network import Network
 from geomoe.models.network_weights import load_network
 from geomoe.models.networks import create_network
-from geomoe.models.plain import PlainViT
+from geomoe.models.plain import PlainNetwork
 from geomoe.models.weights import load_backbone
 
+LocationViT, PlainViT = LocationNetwork, PlainNetwork  # their names of old
+
 __all__ = [
+    "LocationNetwork",
     "LocationViT",
     "MoGEViT",
+    "Network",
+    "PlainNetwork",
     "PlainViT",
     "add_moge",
     "create_backbone",

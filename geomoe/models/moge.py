@@ -10,7 +10,7 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
-from geomoe.models.location import embed_places
+from geomoe.models.network import Network, check_rows
 from geomoe.models.vit import (
     attend,
     check_block,
@@ -21,13 +21,13 @@ from geomoe.models.vit import (
     run_block,
 )
 from geomoe.moe import MoGELayer, Plan, check_experts, copy_experts, create_router
-from geomoe.types import BlockExperts, Experts, ModelOutput, Routing
+from geomoe.types import BlockExperts, Experts, ModelOutput, Place, Routing, as_place
 
 if TYPE_CHECKING:
     from geomoe.encoders.base import LocationEncoder
 
 
-class MoGEViT(nn.Module):
+class MoGEViT(Network):
     """A vision transformer some of whose FFNs share the work with specialists for places.
 
     The backbone stays as it is, object, structure and weights: the FFN of a MoGE block is its shared
@@ -44,6 +44,9 @@ class MoGEViT(nn.Module):
         ConfigError: a backbone or block that cannot be used, a share outside [0, 1).
     """
 
+    backbone: VisionTransformer
+    encoder: LocationEncoder
+
     def __init__(
         self,
         backbone: nn.Module,
@@ -51,12 +54,11 @@ class MoGEViT(nn.Module):
         layers: dict[int, MoGELayer],
         expert_dropout: float = 0.0,
     ) -> None:
-        super().__init__()
         vit = check_vit(backbone)
         if not 0 <= expert_dropout < 1:
             raise ConfigError(f"expert_dropout: expected a share from 0 to below 1; got {expert_dropout}")
         _check_blocks(vit, tuple(layers))
-        self.backbone, self.encoder = vit, encoder
+        super().__init__(vit, encoder)
         self.layers = nn.ModuleDict({str(index): layers[index] for index in sorted(layers)})
         self.expert_dropout = expert_dropout
 
@@ -70,14 +72,16 @@ class MoGEViT(nn.Module):
         """E, the shared expert not counted."""
         return self._banks()[0].num_experts
 
+    @property
+    def top_k(self) -> int:
+        """K, specialists that answer for a sample."""
+        return self._banks()[0].router.top_k
+
     def forward(
         self,
         image: Tensor,
-        lonlat: Tensor | None = None,
-        has_location: Tensor | None = None,
-        domain: Tensor | None = None,
+        place: Place | Tensor | None = None,
         *,
-        location_features: Tensor | None = None,
         experts: BlockExperts = "all",
         cka_tokens: int | None = None,
         shared_features: bool | None = None,
@@ -86,10 +90,8 @@ class MoGEViT(nn.Module):
 
         Args:
             image: (B, bands, H, W).
-            lonlat: (B, 2) float64 degrees, longitude first; NaN, NaN where the place is unknown.
-            has_location: (B,) bool; default: where lonlat is not NaN.
-            domain: (B,) domain ids, for encoders that use them.
-            location_features: (B, F) fixed features computed before; then lonlat is not encoded again.
+            place: a Place, or lonlat (B, 2) degrees alone, longitude first; NaN, NaN where unknown. Fixed
+                features in it are not computed again.
             experts: "all" (MoGE), "shared" (MoGE-SE, needs no place) or the number of one specialist
                 that answers, beside f_0, for every sample; a tuple: one choice for each MoGE block.
             cka_tokens: random tokens of each sample on which every expert is run for the diversity
@@ -102,9 +104,11 @@ class MoGEViT(nn.Module):
 
         Raises:
             ConfigError: no such expert, or no places for experts that need them.
-            InputError: images of another size or number of bands.
+            InputError: images of another size or number of bands, or not one place for each.
         """
-        plans = self._plans(len(image), lonlat, has_location, domain, location_features, experts)
+        place = as_place(place)
+        check_rows(image, place)
+        plans = self._plans(len(image), place, experts)
         wanted = self.training if shared_features is None else shared_features
         tokens = embed_tokens(self.backbone, image)
         features, outputs = [], []
@@ -129,14 +133,7 @@ class MoGEViT(nn.Module):
         )
 
     def forward_many(
-        self,
-        image: Tensor,
-        choices: Iterable[BlockExperts],
-        lonlat: Tensor | None = None,
-        has_location: Tensor | None = None,
-        domain: Tensor | None = None,
-        *,
-        location_features: Tensor | None = None,
+        self, image: Tensor, choices: Iterable[BlockExperts], place: Place | Tensor | None = None
     ) -> dict[BlockExperts, ModelOutput]:
         """Classify images once for each choice of experts; what choices share is computed once.
 
@@ -144,8 +141,9 @@ class MoGEViT(nn.Module):
         a third of what as many calls would cost. Arguments, results and errors as in :meth:`forward`,
         without what the losses need.
         """
-        places = (lonlat, has_location, domain, location_features)
-        plans = {choice: self._plans(len(image), *places, choice) for choice in choices}
+        place = as_place(place)
+        check_rows(image, place)
+        plans = {choice: self._plans(len(image), place, choice) for choice in choices}
         return dict(self._walk(embed_tokens(self.backbone, image), 0, plans))
 
     def _walk(
@@ -178,17 +176,6 @@ class MoGEViT(nn.Module):
         """Ask the routers, without images: embeddings (B, L) to one Routing for each MoGE block."""
         return tuple(layer.router(embedding) for layer in self._banks())
 
-    def route_lonlat(
-        self,
-        lonlat: Tensor | None = None,
-        has_location: Tensor | None = None,
-        domain: Tensor | None = None,
-        *,
-        location_features: Tensor | None = None,
-    ) -> tuple[Routing, ...]:
-        """Ask the routers about places (arguments as in :meth:`forward`)."""
-        return self.route(embed_places(self.encoder, lonlat, has_location, domain, location_features))
-
     def remove(self) -> VisionTransformer:
         """Give back the transformer that the experts were added to: the same object, all FFNs its own."""
         return self.backbone
@@ -196,20 +183,12 @@ class MoGEViT(nn.Module):
     def _banks(self) -> list[MoGELayer]:
         return [cast("MoGELayer", layer) for layer in self.layers.values()]
 
-    def _plans(
-        self,
-        batch: int,
-        lonlat: Tensor | None,
-        has_location: Tensor | None,
-        domain: Tensor | None,
-        location_features: Tensor | None,
-        experts: BlockExperts,
-    ) -> dict[int, Plan]:
+    def _plans(self, batch: int, place: Place | None, experts: BlockExperts) -> dict[int, Plan]:
         """All blocks' plans: they depend on places alone, so they are made before the image is seen."""
         choices = self._choices(experts)
         embedding = None
-        if "all" in choices or lonlat is not None or location_features is not None:
-            embedding = embed_places(self.encoder, lonlat, has_location, domain, location_features)
+        if "all" in choices or place is not None:
+            embedding = self.embed_places(place)
         drop = None
         if "all" in choices and self.training and self.expert_dropout > 0:
             drop = torch.rand(batch, device=self._banks()[0].shared_weight.device) < self.expert_dropout

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 
-from geomoe.models.location import LocationViT
+from geomoe.models.location import LocationNetwork
 from geomoe.models.moge import add_moge
-from geomoe.models.plain import PlainViT
+from geomoe.models.network import Network
+from geomoe.models.plain import PlainNetwork
 
 if TYPE_CHECKING:
     from geomoe.encoders.base import LocationEncoder
@@ -39,19 +40,19 @@ class NetworkKind(NamedTuple):
         vit: whether the backbone has to be a plain vision transformer.
     """
 
-    make: Callable[[Parts], nn.Module]
+    make: Callable[[Parts], Network]
     vit: bool = False
 
 
-def _plain(parts: Parts) -> nn.Module:
-    return PlainViT(parts.backbone)
+def _plain(parts: Parts) -> Network:
+    return PlainNetwork(parts.backbone)
 
 
-def _location(parts: Parts) -> nn.Module:
-    return LocationViT(parts.backbone, parts.encoder(), parts.num_classes)
+def _location(parts: Parts) -> Network:
+    return LocationNetwork(parts.backbone, parts.encoder(), parts.num_classes)
 
 
-def _experts(parts: Parts) -> nn.Module:
+def _experts(parts: Parts) -> Network:
     names = (
         *("num_experts", "top_k", "router", "gamma", "learn_gamma"),
         *("expert_noise", "expert_dropout"),

@@ -69,13 +69,12 @@ class TrainingTask(LightningModule):
 
     def on_fit_start(self) -> None:
         """Compute the fixed location features of every training and validation sample."""
-        encoder = getattr(self.algorithm.model, "encoder", None)
+        encoder = self.algorithm.answering().encoder
         if encoder is None or not encoder.frozen_features:
             return
         data = self._data
         for split, dataset in (("train", data.train_dataset), ("val", data.val_dataset)):
-            places, domains = torch.as_tensor(dataset.lonlat), torch.as_tensor(dataset.domains)
-            self._places[split] = encoder.feature_table(places, domains)
+            self._places[split] = encoder.feature_table(dataset.place)
 
     @property
     def _data(self) -> ResumableData:
@@ -84,7 +83,9 @@ class TrainingTask(LightningModule):
     def with_places(self, batch: Batch, split: str) -> Batch:
         """A batch with the fixed location features of its samples."""
         table = self._places.get(split)
-        return batch if table is None else batch._replace(location_features=table[batch.index])
+        if table is None:
+            return batch
+        return batch._replace(place=batch.place._replace(features=table[batch.index]))
 
     # --- steps ----------------------------------------------------------------------------------
 

@@ -1,53 +1,99 @@
 import pytest
 import torch
 
-from geomoe.algorithms import ALGORITHMS
+from geomoe.algorithms import Facts, Now, method_class
+from geomoe.catalogue import ALGORITHMS, METHODS
 from geomoe.encoders import create_encoder
-from geomoe.models import LocationViT, PlainViT, add_moge, create_backbone
-from geomoe.types import Batch
+from geomoe.models import LocationNetwork, PlainNetwork, add_moge, create_backbone
+from geomoe.types import Batch, LossTerms, Place
 
 CLASSES = 5
+FACTS = Facts(classes=CLASSES, domains=(0, 1, 2, 3), samples=(40, 30, 20, 10), num_domains=4)
+NOW = Now(step=0, steps=100, epoch=0)
 
 
-def small_model(name, **options):
+def small_network(kind, **options):
     backbone = create_backbone("vit_quick", num_classes=CLASSES, image_size=16)
-    if name == "erm":
-        return PlainViT(backbone)
+    if kind == "plain":
+        return PlainNetwork(backbone)
     encoder = create_encoder("sh", out_dim=16, hidden_dim=16, legendre_polys=4)
-    if name == "erm_le":
-        return LocationViT(backbone, encoder, CLASSES)
+    if kind == "location":
+        return LocationNetwork(backbone, encoder, CLASSES)
     return add_moge(backbone, encoder, **{"blocks": (2, 3), "num_experts": 4, "top_k": 2} | options)
 
 
-@pytest.fixture
-def make_model():
-    return small_model
+def build(name, model_options=None, facts=FACTS, network=None, **options):
+    """A method on a small real network; a wrapper goes around ERM."""
+    kind, entry = method_class(name), METHODS[name]
+
+    def make_network():
+        return small_network(network or entry.network, **model_options or {})
+
+    if entry.wrapper:
+        return kind(kind.Options(**options), make_network, facts, build(ALGORITHMS[0], facts=facts))
+    return kind(kind.Options(**options), make_network, facts)
 
 
 @pytest.fixture
 def make():
-    """Build an algorithm on a small real network: make("moge", cka=0.5)."""
-
-    def build(name, model_options=None, **options):
-        return ALGORITHMS[name](small_model(name, **model_options or {}), **options)
-
+    """Build a method on a small real network: make("moge", cka=0.5)."""
     return build
+
+
+@pytest.fixture
+def loss_of():
+    """What a method says of a batch: its network's output, and its loss terms."""
+
+    def ask(method, batch, now=NOW):
+        answer = method.losses(batch, now)
+        return answer.output, LossTerms(answer.total, answer.terms)
+
+    return ask
 
 
 @pytest.fixture
 def make_batch():
     """A batch of noise: make_batch(32, unknown=4) has 4 unknown places."""
 
-    def build(size=32, unknown=4, labels=None):
+    def build_batch(size=32, unknown=4, labels=None, domains=None):
         lonlat = (torch.rand(size, 2, dtype=torch.float64) - 0.5) * torch.tensor([360.0, 180.0])
         lonlat[:unknown] = torch.nan
+        domain = torch.randint(-1, 4, (size,)) if domains is None else torch.as_tensor(domains)
         return Batch(
             image=torch.randn(size, 3, 16, 16),
             label=torch.randint(CLASSES, (size,)) if labels is None else torch.as_tensor(labels),
-            lonlat=lonlat,
-            has_location=~lonlat.isnan().any(dim=1),
-            domain=torch.randint(-1, 4, (size,)),
+            place=Place.of(lonlat, domain),
             index=torch.arange(size),
         )
 
-    return build
+    return build_batch
+
+
+class BareStepper:
+    """The plainest stepper: torch optimisers, one process, no schedule."""
+
+    def __init__(self, method, kind=torch.optim.SGD, **options):
+        modules = method.learners()
+        self.parameters = {
+            name: [value for value in module.parameters() if value.requires_grad]
+            for name, module in modules.items()
+        }
+        self.optimizers = {name: kind(found, **options) for name, found in self.parameters.items()}
+        self.applied = []
+
+    def gradients(self, loss, learner="main", *, samples=None):
+        (loss * (0 if samples == 0 else 1)).backward(inputs=self.parameters[learner])
+
+    def apply(self, learner="main"):
+        self.optimizers[learner].step()
+        self.optimizers[learner].zero_grad()
+        self.applied.append(learner)
+
+    def reset(self, learner="main"):
+        self.optimizers[learner].state.clear()
+
+
+@pytest.fixture
+def stepper():
+    """Make a stepper for a method: stepper(method, lr=0.1)."""
+    return lambda method, **options: BareStepper(method, **{"lr": 0.1} | options)

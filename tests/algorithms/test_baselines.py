@@ -1,6 +1,5 @@
 import pytest
 
-from geomoe.algorithms import ERM, ERMLE, MoGE
 from geomoe.errors import ConfigError
 
 
@@ -11,16 +10,7 @@ def test_there_are_no_experts_to_choose(name, experts, make, make_batch):
         make(name).eval()(make_batch(2), experts)
 
 
-MISFITS = [
-    (ERM, "erm_le", "ERM: needs a network without a location encoder; got LocationViT"),
-    (ERM, "moge", "ERM: needs a network without a location encoder; got MoGEViT"),
-    (ERMLE, "erm", "ERMLE: needs a network with a location encoder; got PlainViT"),
-    (MoGE, "erm", "MoGE: needs a network with a location encoder; got PlainViT"),
-    (MoGE, "erm_le", "MoGE: needs a network with MoGE blocks .*; got LocationViT"),
-]
-
-
-@pytest.mark.parametrize(("kind", "name", "message"), MISFITS)
-def test_networks_that_do_not_fit(kind, name, message, make_model):
-    with pytest.raises(ConfigError, match=message):
-        kind(make_model(name))
+@pytest.mark.parametrize("network", ["plain", "location"])
+def test_moge_needs_blocks_of_experts(network, make):
+    with pytest.raises(ConfigError, match="MoGE: needs a network with MoGE blocks"):
+        make("moge", network=network)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from geomoe.build import build_algorithm, build_datamodule
+from geomoe.build import build_datamodule, build_network
 from geomoe.checkpoint import save_checkpoint
 from geomoe.cli import main
 from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig
@@ -40,7 +40,7 @@ def make_checkpoint(info):
         config = RunConfig(algorithm=algorithm, encoder=EncoderConfig(legendre_polys=4, out_dim=16))
         config = replace(config, model=ModelConfig(**model), data=DataConfig(held_out=held_out))
         known = {**info, "held_out": held_out, **(facts or {})}
-        return save_checkpoint(path, build_algorithm(config, known), config, known)
+        return save_checkpoint(path, build_network(config, known), config, known)
 
     return write
 

@@ -21,7 +21,7 @@ from PIL import Image
 from rasterio.control import GroundControlPoint
 from rasterio.transform import from_origin
 
-from geomoe.build import build_algorithm, build_datamodule
+from geomoe.build import build_datamodule, build_network
 from geomoe.checkpoint import save_checkpoint
 from geomoe.cli import main
 from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig
@@ -45,7 +45,7 @@ def checkpoint(data, tmp_path_factory):
     config = replace(config, data=table, model=ModelConfig(image_size=16))
     info = build_datamodule(config).info()
     path = tmp_path_factory.mktemp("checkpoint") / "a.ckpt"
-    return save_checkpoint(path, build_algorithm(config, info), config, info)
+    return save_checkpoint(path, build_network(config, info), config, info)
 
 
 @pytest.fixture

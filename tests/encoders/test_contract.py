@@ -13,6 +13,7 @@ import torch
 from geomoe.coords import make_grid
 from geomoe.encoders import ENCODERS, LocationEncoder, create_encoder
 from geomoe.errors import ConfigError, CoordinateError
+from geomoe.types import Place
 
 OF_PLACES = [name for name in ENCODERS if name != "domain"]
 # GeoCLIP's projection cuts the Earth at the antimeridian.
@@ -65,7 +66,7 @@ class TestContract:
         encoder = make(name).eval()
         whole = encoder.features(places, domains(places))
         monkeypatch.setattr("geomoe.encoders.base.GRID_CELLS", 3)
-        table = encoder.feature_table(places, domains(places))
+        table = encoder.feature_table(Place.of(places, domains(places)))
         torch.testing.assert_close(table, whole)
         unknown = encoder.features(places, torch.full((len(places),), -1))
         torch.testing.assert_close(encoder.feature_table(places), unknown)
@@ -208,11 +209,15 @@ class TestContractOfPlaces:
         for _ in make(name).embed_grid([0.0, 1.0], [5.0, 4.0]):
             assert torch.is_grad_enabled()
 
-    def test_has_location_can_hide_but_not_invent(self, make, name):
+    def test_an_unknown_place_is_unknown_whatever_features_it_has(self, make, name):
         encoder = make(name).eval()
-        lonlat = torch.tensor([[10.0, 20.0], [math.nan, math.nan]], dtype=torch.float64)
-        embedding = encoder(lonlat, torch.tensor([False, True]))
-        assert torch.equal(embedding, encoder.unknown.expand(2, -1))
+        lonlat = torch.tensor([[10.0, 20.0], [-30.0, 40.0]], dtype=torch.float64)
+        place = Place.of(lonlat, features=encoder.features(lonlat))
+        assert torch.equal(encoder(place), encoder(lonlat))
+        lonlat[0] = math.nan
+        embedding = encoder(place._replace(lonlat=lonlat))
+        assert torch.equal(embedding[0], encoder.unknown)
+        assert torch.equal(embedding[1], encoder(place)[1])
 
     def test_a_full_turn_of_longitude_is_the_same_place(self, make, name):
         encoder = make(name).eval()

@@ -7,6 +7,7 @@ import torch
 
 from geomoe.encoders import DomainEmbedding
 from geomoe.errors import ConfigError
+from geomoe.types import Place
 
 
 def test_each_domain_has_its_vector_and_unknown_its_own():
@@ -25,7 +26,7 @@ def test_a_domain_that_was_never_trained_is_unknown():
     out = encoder(nowhere, domain=ids)
     assert torch.equal(out[[0, 3]], encoder.head.weight[[0, 3]])
     assert all(torch.equal(out[row], encoder.unknown) for row in (1, 2, 4))
-    assert encoder.feature_table(nowhere, ids)[:, 0].tolist() == [0, -1, -1, 3, -1]
+    assert encoder.feature_table(Place.of(nowhere, ids))[:, 0].tolist() == [0, -1, -1, 3, -1]
     assert set(encoder.state_dict()) == {"head.weight", "unknown"}  # checkpoints stay as they are
     with pytest.raises(ConfigError, match=r"trained: expected domain ids from 0 to 3; got \[1, 4\]"):
         DomainEmbedding(4, trained=[4, 1])

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from geomoe.build import build_algorithm, build_datamodule
+from geomoe.build import build_datamodule, build_network
 from geomoe.checkpoint import save_checkpoint
 from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig
 from geomoe.config.load import read_config
@@ -25,7 +25,7 @@ def train(config: RunConfig, path, steps: int):
     torch.manual_seed(0)
     data = build_datamodule(config)
     info, samples = data.info(), data.dataset("train")
-    algorithm = build_algorithm(config, info)
+    algorithm = build_network(config, info)
     optimizer = torch.optim.AdamW(algorithm.parameters(), lr=2e-3)
     for _ in range(steps):
         rows = torch.randint(len(samples), (64,)).tolist()
@@ -69,7 +69,7 @@ def bare(checkpoints):
     """The network alone, and a split of the data: images normalised by hand, places, the data set."""
     content = torch.load(checkpoints["moge"], weights_only=True)
     config, info = read_config(content["geomoe"]["config"]), content["geomoe"]["info"]
-    algorithm = build_algorithm(config, info)
+    algorithm = build_network(config, info)
     weights = {name.removeprefix("algorithm."): value for name, value in content["state_dict"].items()}
     algorithm.load_state_dict(weights)
     mean, std = (torch.tensor(info[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
@@ -122,7 +122,7 @@ def test_forced_expert_matrix(report, bare):
         choices = [tuple(column if n == number else "all" for n in range(2)) for column in range(3)]
         hits = [right(network, image, lonlat, data, choice) for choice in choices]
         assert one["block"] == network.blocks[number]
-        top1 = network.route_lonlat(lonlat)[number].logits.argmax(dim=1).numpy()
+        top1 = network.route_places(lonlat)[number].logits.argmax(dim=1).numpy()
         for row in range(3):
             rows = top1 == row
             assert one["counts"][row] == rows.sum()
@@ -139,7 +139,7 @@ def test_routing_and_cka(report, bare):
     rows = np.unique(np.linspace(0, len(data) - 1, 512).round().astype(int))
     outputs = network(image[rows], lonlat[rows], cka_tokens=0).expert_outputs
     for number, block in enumerate(network.blocks):
-        gates = network.route_lonlat(lonlat)[number].weights.double()
+        gates = network.route_places(lonlat)[number].weights.double()
         routing = report.data["experts_report"]["routing"][number]
         assert routing["load"] == pytest.approx(gates.mean(dim=0).tolist(), abs=1e-5)
         entropy = torch.special.entr(gates).sum(dim=1).mean().item()

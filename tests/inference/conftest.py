@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from geomoe.build import build_algorithm
+from geomoe.build import build_network
 from geomoe.checkpoint import save_checkpoint
 from geomoe.config import EncoderConfig, ModelConfig, RunConfig
 
@@ -38,5 +38,5 @@ def checkpoints(tmp_path_factory):
     for name in ("erm", "erm_le", "moge"):
         torch.manual_seed(3)
         config = small_config(name)
-        files[name] = save_checkpoint(folder / f"{name}.ckpt", build_algorithm(config, INFO), config, INFO)
+        files[name] = save_checkpoint(folder / f"{name}.ckpt", build_network(config, INFO), config, INFO)
     return files

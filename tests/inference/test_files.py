@@ -18,7 +18,7 @@ import rasterio
 import torch
 from rasterio.transform import from_origin
 
-from geomoe.build import build_algorithm, build_datamodule
+from geomoe.build import build_datamodule, build_network
 from geomoe.checkpoint import save_checkpoint
 from geomoe.cli import main
 from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig
@@ -53,7 +53,7 @@ def make(data, tmp_path_factory):
         config = RunConfig(algorithm=algorithm, encoder=EncoderConfig(legendre_polys=4, out_dim=16))
         config = replace(config, data=table, model=ModelConfig(image_size=16))
         info = {**build_datamodule(config).info(), **(facts or {})}
-        built = build_algorithm(config, info)
+        built = build_network(config, info)
         path = folder / f"{algorithm}{len(list(folder.iterdir()))}.ckpt"
         head = built.model.backbone.head
         with torch.no_grad():  # an untrained classifier knows no classes: make every one the best somewhere

@@ -26,9 +26,7 @@ def test_predict_is_the_bare_network_on_normalised_images(checkpoints, images, n
     places = LONLAT.copy()
     places[3, 0] -= 360
     with torch.no_grad():
-        output = predictor.algorithm.model(
-            normal, torch.from_numpy(places), torch.tensor([True, True, False, True]), torch.full((4,), -1)
-        )
+        output = predictor.model(normal, torch.from_numpy(places))
     expected = torch.exp(output.logits.double())
     expected = expected / expected.sum(dim=1, keepdim=True)
     torch.testing.assert_close(found.probabilities.double(), expected, rtol=0, atol=1e-6)
@@ -62,7 +60,7 @@ def test_input_types_do_not_matter(checkpoints, images):
 def test_shared_expert_is_the_plain_backbone(checkpoints, images):
     predictor = geomoe.load(checkpoints["moge"], device="cpu")
     found = predictor.predict(images, LONLAT, experts="shared").probabilities
-    backbone = predictor.algorithm.model.remove()
+    backbone = predictor.model.remove()
     with torch.no_grad():
         plain = backbone(predictor.normalise(torch.from_numpy(images))).softmax(dim=1)
     torch.testing.assert_close(found, plain, rtol=0, atol=1e-6)
@@ -78,7 +76,7 @@ def test_forced_experts_differ(checkpoints, images):
 
 def test_evaluation_mode_and_no_gradients(checkpoints, images):
     predictor = geomoe.load(checkpoints["moge"], device="cpu")
-    assert not any(module.training for module in predictor.algorithm.modules())
+    assert not any(module.training for module in predictor.model.modules())
     first, second = (predictor.predict(images, LONLAT).probabilities for _ in range(2))
     assert torch.equal(first, second)
     assert not first.requires_grad
@@ -89,7 +87,7 @@ def test_facts(checkpoints):
     assert predictor.classes == ["forest", "desert", "sea", "ice"]
     assert predictor.domains == ["Asia", "Europe", "Africa"]
     assert (predictor.num_experts, predictor.blocks) == (5, (2, 3))
-    assert predictor.encoder is predictor.algorithm.model.encoder
+    assert predictor.encoder is predictor.model.encoder
     plain = geomoe.load(checkpoints["erm"], device="cpu")
     assert (plain.num_experts, plain.blocks, plain.encoder) == (0, (), None)
 

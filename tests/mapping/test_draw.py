@@ -11,7 +11,7 @@ import pytest
 import rasterio
 import torch
 
-from geomoe.build import build_algorithm
+from geomoe.build import build_network
 from geomoe.checkpoint import save_checkpoint
 from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig
 from geomoe.coords import make_grid
@@ -64,7 +64,7 @@ def write_checkpoint(tmp_path_factory):
             model=ModelConfig(num_experts=4, top_k=2, expert_noise=1.0),
             encoder=EncoderConfig(encoder, legendre_polys=4, out_dim=16, hidden_dim=32),
         )
-        return save_checkpoint(folder / name, build_algorithm(config, INFO), config, INFO)
+        return save_checkpoint(folder / name, build_network(config, INFO), config, INFO)
 
     return write
 

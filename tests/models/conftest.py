@@ -6,6 +6,8 @@ import pytest
 import torch
 from torch import nn
 
+from geomoe.types import as_place
+
 
 class TinyEncoder(nn.Module):
     """The contract of a location encoder in twelve lines."""
@@ -22,13 +24,13 @@ class TinyEncoder(nn.Module):
         self.encoded += 1
         return torch.nan_to_num(lonlat).float() / 90
 
-    def embed(self, features, has_location=None):
-        known = torch.ones(len(features), dtype=torch.bool) if has_location is None else has_location
+    def embed(self, features, known):
         return torch.where(known[:, None], self.linear(features), self.unknown)
 
-    def forward(self, lonlat, has_location=None, domain=None):
-        known = ~lonlat.isnan().any(1) if has_location is None else has_location
-        return self.embed(self.features(lonlat, domain), known)
+    def forward(self, place):
+        place = as_place(place)
+        features = self.features(place.lonlat, place.domain) if place.features is None else place.features
+        return self.embed(features, place.known)
 
 
 @pytest.fixture

@@ -20,8 +20,8 @@ class Direct(nn.Module):
 
     out_dim = 2
 
-    def forward(self, lonlat, has_location=None, domain=None):
-        return (lonlat / torch.tensor([180.0, 90.0])).float()
+    def forward(self, place):
+        return (place.lonlat / torch.tensor([180.0, 90.0])).float()
 
 
 def build():

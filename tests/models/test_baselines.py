@@ -7,7 +7,8 @@ import torch
 from torch.nn import functional
 
 from geomoe.errors import ConfigError, InputError
-from geomoe.models import LocationViT, PlainViT, add_moge, create_backbone
+from geomoe.models import LocationNetwork, PlainNetwork, add_moge, create_backbone
+from geomoe.types import Place
 
 IMAGE = torch.randn(8, 3, 32, 32)
 
@@ -18,7 +19,7 @@ def quick(**options):
 
 def test_plain_is_the_backbone_wherever_it_is_asked(lonlat):
     vit = quick().eval()
-    output = PlainViT(vit)(IMAGE, lonlat, experts="all", cka_tokens=4)
+    output = PlainNetwork(vit)(IMAGE, lonlat, experts="all", cka_tokens=4)
     assert torch.equal(output.logits, vit(IMAGE))
     assert output.features.shape == (8, 64)
     assert torch.equal(vit.head(output.features), output.logits)
@@ -27,7 +28,7 @@ def test_plain_is_the_backbone_wherever_it_is_asked(lonlat):
 
 def test_location_equals_the_formula(encoder, lonlat):
     vit = quick().eval()
-    model = LocationViT(vit, encoder, num_classes=7).eval()
+    model = LocationNetwork(vit, encoder, num_classes=7).eval()
     for norm in (model.norm_image, model.norm_location):
         torch.nn.init.normal_(norm.weight)
         torch.nn.init.normal_(norm.bias)
@@ -39,11 +40,12 @@ def test_location_equals_the_formula(encoder, lonlat):
     expected = z @ weight[:, :64].T + phi @ weight[:, 64:].T + bias
     assert torch.allclose(output.logits, expected, atol=1e-5)
     assert output.logits.shape == (8, 7)
-    assert torch.equal(model(IMAGE, location_features=encoder.features(lonlat)).logits, output.logits)
+    place = Place.of(lonlat, features=encoder.features(lonlat))
+    assert torch.equal(model(IMAGE, place).logits, output.logits)
 
 
 def test_location_takes_the_backbones_classes_and_leaves_nothing_unused(encoder, lonlat):
-    model = LocationViT(quick(num_classes=9), encoder)
+    model = LocationNetwork(quick(num_classes=9), encoder)
     output = model(IMAGE, lonlat)
     assert output.logits.shape == (8, 9)
     output.logits.square().sum().backward()
@@ -51,17 +53,18 @@ def test_location_takes_the_backbones_classes_and_leaves_nothing_unused(encoder,
 
 
 def test_location_without_a_place_uses_the_unknown(encoder, lonlat):
-    model = LocationViT(quick(), encoder).eval()
+    model = LocationNetwork(quick(), encoder).eval()
     known = model(IMAGE, lonlat).logits
     nowhere = model(IMAGE, lonlat * float("nan")).logits
     assert nowhere.isfinite().all()
     assert not torch.allclose(known, nowhere)
-    assert torch.equal(nowhere, model(IMAGE, lonlat, has_location=torch.zeros(8, dtype=torch.bool)).logits)
+    hidden = Place.unknown(8)._replace(features=encoder.features(lonlat))
+    assert torch.equal(nowhere, model(IMAGE, hidden).logits)
 
 
 @pytest.mark.parametrize("experts", ["shared", 0])
 def test_there_are_no_experts_to_choose(experts, encoder, lonlat):
-    for model in (PlainViT(quick()), LocationViT(quick(), encoder)):
+    for model in (PlainNetwork(quick()), LocationNetwork(quick(), encoder)):
         with pytest.raises(
             ConfigError, match=f"experts: .* has no experts to choose from; .* got {experts!r}"
         ):
@@ -72,17 +75,17 @@ def test_there_are_no_experts_to_choose(experts, encoder, lonlat):
 @pytest.mark.parametrize("shape", [(3, 32, 32), (8, 4, 32, 32), (8, 3, 64, 32), (8, 3, 32, 48), (8, 3)])
 def test_refuses_images_of_another_size(name, shape, encoder):
     vit = create_backbone(name, num_classes=2, image_size=32)
-    for model in (PlainViT(vit), add_moge(vit, encoder, blocks=(1,)), LocationViT(vit, encoder)):
+    for model in (PlainNetwork(vit), add_moge(vit, encoder, blocks=(1,)), LocationNetwork(vit, encoder)):
         with pytest.raises(InputError, match=r"image: the network reads \(B, 3, 32, 32\); got"):
             model(torch.zeros(shape), torch.zeros(len(torch.zeros(shape)), 2, dtype=torch.float64))
 
 
 def test_refusals(encoder):
     with pytest.raises(ConfigError, match="lonlat: this network needs places"):
-        LocationViT(quick(), encoder)(IMAGE)
+        LocationNetwork(quick(), encoder)(IMAGE)
     with pytest.raises(ConfigError, match="num_classes: expected at least 1; got 0"):
-        LocationViT(quick(), encoder, num_classes=0)
-    for network in (PlainViT, lambda vit: LocationViT(vit, encoder)):
+        LocationNetwork(quick(), encoder, num_classes=0)
+    for network in (PlainNetwork, lambda vit: LocationNetwork(vit, encoder)):
         with pytest.raises(
             ConfigError, match=r"expected a timm network, such as .*; Linear has no forward_features"
         ):

@@ -14,6 +14,7 @@ from geomoe.encoders import create_encoder
 from geomoe.errors import ConfigError
 from geomoe.losses import cka_diversity, load_balance, supcon
 from geomoe.models import MoGEViT, add_moge, create_backbone
+from geomoe.types import Place
 
 IMAGE = torch.randn(8, 3, 32, 32)
 
@@ -165,9 +166,9 @@ def test_routing_alone_is_the_routing_of_the_forward_pass(encoder, lonlat):
     features = encoder.features(lonlat)
     for other in (
         model.route(encoder(lonlat)),
-        model.route_lonlat(lonlat),
-        model.route_lonlat(location_features=features),
-        model(IMAGE, location_features=features).routings,
+        model.route_places(lonlat),
+        model.route_places(Place.of(lonlat, features=features)),
+        model(IMAGE, Place.of(lonlat, features=features)).routings,
     ):
         assert len(other) == 2
         assert all(torch.equal(a.weights, b.weights) for a, b in zip(routings, other, strict=True))
@@ -179,7 +180,7 @@ def test_fixed_features_are_not_computed_again(encoder, lonlat):
     model = small(encoder)
     features = encoder.features(lonlat)
     encoder.encoded = 0
-    model(IMAGE, lonlat, location_features=features)
+    model(IMAGE, Place.of(lonlat, features=features))
     assert encoder.encoded == 0
 
 
@@ -189,13 +190,10 @@ def test_unknown_places_all_get_the_same_route(encoder, lonlat):
     lonlat[3:] = float("nan")
     for routing in (
         model(IMAGE, lonlat).routings[0],
-        model(IMAGE, lonlat, location_features=features).routings[0],
+        model(IMAGE, Place.of(lonlat, features=features)).routings[0],
     ):
         assert (routing.weights[3:] == routing.weights[3]).all()
         assert not torch.equal(routing.logits[0], routing.logits[3])
-    known = torch.arange(8) < 3
-    other = model(IMAGE, location_features=features, has_location=known).routings[0]
-    assert torch.equal(other.weights, routing.weights)
 
 
 def test_what_comes_along_and_when(encoder, lonlat):
@@ -253,7 +251,7 @@ def test_every_parameter_gets_a_gradient_from_the_real_encoder_and_losses(dropou
     model = small(create_encoder("sh", out_dim=16, noise=0.1), expert_dropout=dropout)
     label = torch.arange(8) % 3
     features = model.encoder.features(lonlat)
-    output = model(IMAGE, lonlat, location_features=features, cka_tokens=4)
+    output = model(IMAGE, Place.of(lonlat, features=features), cka_tokens=4)
     loss = functional.cross_entropy(output.logits, label)
     parts = zip(output.routings, output.shared_features, output.expert_outputs, strict=True)
     for routing, feature, outputs in parts:

@@ -9,7 +9,14 @@ from safetensors.torch import save_file
 from torch.nn import functional
 
 from geomoe.errors import CheckpointError, ConfigError, InputError
-from geomoe.models import LocationViT, PlainViT, add_moge, create_backbone, create_network, load_network
+from geomoe.models import (
+    LocationNetwork,
+    PlainNetwork,
+    add_moge,
+    create_backbone,
+    create_network,
+    load_network,
+)
 from geomoe.models.networks import check_network, classify, pooled_features, width
 
 #: Families that differ in how they pool and where their classifier is; the smallest of each.
@@ -26,12 +33,12 @@ def test_features_and_scores_are_the_networks_own(name, encoder, lonlat):
     network = small(name, bands=4).eval()
     image = torch.randn(3, 4, 64, 64)
     expected = network(image)
-    output = PlainViT(network)(image, lonlat)
+    output = PlainNetwork(network)(image, lonlat)
     torch.testing.assert_close(output.logits, expected)
     assert output.features.shape == (3, width(network))
     torch.testing.assert_close(classify(network, output.features), output.logits)
 
-    located = LocationViT(network, encoder).eval()
+    located = LocationNetwork(network, encoder).eval()
     found = located(image, lonlat[:3])
     torch.testing.assert_close(found.features, output.features)
     assert found.logits.shape == (3, 5)
@@ -45,13 +52,13 @@ def test_features_and_scores_are_the_networks_own(name, encoder, lonlat):
 def test_the_papers_networks(name):
     network = small(name)
     image = torch.randn(2, 3, 64, 64)
-    output = PlainViT(network.eval())(image)
+    output = PlainNetwork(network.eval())(image)
     torch.testing.assert_close(output.logits, network(image))
     assert output.features.shape == (2, {"resnet50": 2048, "densenet121": 1024}[name])
 
 
 def test_every_weight_gets_a_gradient(encoder, lonlat):
-    for model in (PlainViT(small()), LocationViT(small(), encoder)):
+    for model in (PlainNetwork(small()), LocationNetwork(small(), encoder)):
         model(torch.randn(8, 3, 64, 64), lonlat).logits.square().sum().backward()
         assert [name for name, p in model.named_parameters() if p.grad is None] == []
 
@@ -70,14 +77,14 @@ def test_a_vision_transformer_is_the_one_of_create_backbone(name):
 
 def test_networks_of_a_fixed_size_are_built_for_the_images():
     network = small("swin_tiny_patch4_window7_224", image_size=112)
-    assert PlainViT(network)(torch.randn(1, 3, 112, 112)).features.shape == (1, 768)
+    assert PlainNetwork(network)(torch.randn(1, 3, 112, 112)).features.shape == (1, 768)
 
 
 def test_domainbeds_network_for_digits(encoder, lonlat):
     network = create_network("mnist_cnn", num_classes=2, image_size=28, bands=2)
     image = torch.randn(8, 2, 28, 28)
-    assert torch.equal(PlainViT(network)(image).logits, network(image))
-    assert LocationViT(network, encoder)(image, lonlat).features.shape == (8, 128)
+    assert torch.equal(PlainNetwork(network)(image).logits, network(image))
+    assert LocationNetwork(network, encoder)(image, lonlat).features.shape == (8, 128)
 
 
 def test_stochastic_depth_reaches_the_network():

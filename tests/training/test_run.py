@@ -355,7 +355,7 @@ def test_compiled_training_is_stored_under_plain_names(tiny, monkeypatch):
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(type(self).__name__))
     result = fit(tiny("erm", max_epochs=1, compile=True), quiet=True, limit_batches=1)
-    assert compiled == ["PlainViT"]
+    assert compiled == ["PlainNetwork"]
     assert "model.backbone.head.weight" in load_checkpoint(result.best).state_dict
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from geomoe.types import Batch
+from geomoe.types import Batch, Place
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,8 +27,6 @@ def to_batch(sample: dict[str, Any], mean: Tensor, std: Tensor) -> Batch:
     return Batch(
         image=torch.addcmul(shift, image.float(), scale),
         label=sample["label"],
-        lonlat=lonlat,
-        has_location=~lonlat.isnan().any(dim=1),
-        domain=sample["domain"],
+        place=Place(lonlat, sample["domain"]),
         index=sample["index"],
     )

@@ -201,11 +201,11 @@ def test_a_batch_is_normalised_and_keeps_its_places():
     assert batch.image.dtype == torch.float32
     assert batch.lonlat.dtype == torch.float64
     assert torch.equal(batch.lonlat, torch.stack([sample["lon"], sample["lat"]], 1))
-    assert batch.has_location.all()
+    assert batch.place.known.all()
     assert torch.equal(batch.index, sample["index"])
-    assert batch.location_features is None
+    assert batch.place.features is None
     unknown = {**sample, "lon": sample["lon"] * torch.nan, "lat": sample["lat"] * torch.nan}
-    assert not dm.to_batch(unknown).has_location.any()
+    assert not dm.to_batch(unknown).place.known.any()
 
 
 def test_only_training_batches_are_augmented_and_the_seed_decides():

@@ -114,7 +114,7 @@ def test_batches_reach_the_network_from_0_to_1(root):
     assert batch.image.shape == (16, 2, 28, 28)
     assert batch.image.min() == 0
     assert 0.7 < batch.image.max() <= 1
-    assert not batch.has_location.any()
+    assert not batch.place.known.any()
 
 
 @pytest.mark.parametrize("count", [3, 5, 7, 9, 11, 13, 15, 17])

@@ -1,0 +1,85 @@
+"""The door for data sets: geomoe's own and anybody's become one table of what a sweep must know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
+
+import numpy as np
+import torch
+
+from geomoe.coords import check_lonlat
+from geomoe.errors import InputError
+from geomoe.types import Place
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch.utils.data import Dataset
+
+
+class DataModule(Protocol):
+    """A data module, as far as a sweep asks it."""
+
+    def dataset(self, split: str) -> Dataset[Any]:
+        """One split."""
+
+
+class Table(NamedTuple):
+    """What a sweep knows of N samples without opening an image.
+
+    Attributes:
+        place: where they are, checked.
+        label: (N,) true class ids.
+        block: (N,) ids of spatial blocks; a data set that declares none gives each sample its own.
+    """
+
+    place: Place
+    label: NDArray[np.int64]
+    block: NDArray[np.int64]
+
+
+def part_of(dataset: Dataset[Any] | DataModule, split: str | None) -> Dataset[Any]:
+    """The data set that is meant: the one that was given, or a split of a data module.
+
+    Raises:
+        InputError: a split of a data set, or a data module without one.
+    """
+    name = type(dataset).__name__
+    if hasattr(dataset, "__getitem__"):
+        if split is not None:
+            msg = f"split: {name} is one split already; leave it out, got {split!r}"
+            raise InputError(msg)
+        return cast("Dataset[Any]", dataset)
+    if split is None:
+        msg = f"split: {name} has several; choose train, val, test or held_out"
+        raise InputError(msg)
+    return cast("DataModule", dataset).dataset(split)
+
+
+def table_of(data: Any) -> Table:  # noqa: ANN401 - a data set of anybody's
+    """Read the columns ``lonlat``, ``labels``, ``domains`` and, where there are some, ``blocks``.
+
+    Raises:
+        InputError: no samples, or a column that is missing or has another length.
+        CoordinateError: an impossible place.
+    """
+    name = type(data).__name__
+    missing = [column for column in ("lonlat", "labels", "domains") if not hasattr(data, column)]
+    if missing:
+        msg = f"{name}: has no {', '.join(missing)}; these arrays have one row for each sample"
+        raise InputError(msg)
+    count = len(data)
+    if count == 0:
+        msg = f"{name}: has no samples to predict"
+        raise InputError(msg)
+    lonlat = check_lonlat(data.lonlat, where=f"{name}.lonlat").lonlat
+    columns = {
+        "labels": data.labels,
+        "domains": data.domains,
+        "blocks": getattr(data, "blocks", np.arange(count)),
+    }
+    label, domain, block = (np.asarray(column, dtype=np.int64) for column in columns.values())
+    for column, found in zip(("lonlat", *columns), (lonlat, label, domain, block), strict=True):
+        if len(found) != count:
+            msg = f"{name}.{column}: expected a row for each of the {count} samples; got {len(found)}"
+            raise InputError(msg)
+    return Table(Place.of(torch.from_numpy(lonlat), torch.from_numpy(domain)), label, block)

@@ -1,0 +1,135 @@
+"""What every network of geomoe is: images and places in, a ModelOutput out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from geomoe.errors import ConfigError, InputError
+from geomoe.models.networks import width
+from geomoe.types import BlockExperts, ModelOutput, Place, Routing, as_place
+
+if TYPE_CHECKING:
+    from geomoe.encoders.base import LocationEncoder
+
+
+class Network(nn.Module):
+    """A backbone, and what may stand beside it: a location encoder, experts.
+
+    What a network has is asked of its attributes, never of its type. A network without experts has the
+    attributes of this class; one with experts overrides them, :meth:`forward_many` and :meth:`route`.
+
+    Args:
+        backbone: the timm network.
+        encoder: the location encoder phi; none: places are ignored.
+
+    Attributes:
+        backbone: the timm network.
+        encoder: the location encoder, or None.
+    """
+
+    backbone: nn.Module
+    encoder: LocationEncoder | None
+
+    def __init__(self, backbone: nn.Module, encoder: LocationEncoder | None = None) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.encoder = encoder
+
+    @property
+    def feature_dim(self) -> int:
+        """D, width of the pooled features."""
+        return width(self.backbone)
+
+    @property
+    def blocks(self) -> tuple[int, ...]:
+        """Numbers of the MoGE blocks, counted from 0, ascending; none without experts."""
+        return ()
+
+    @property
+    def num_experts(self) -> int:
+        """E, specialists in each MoGE block, the shared expert not counted; 0 without experts."""
+        return 0
+
+    @property
+    def top_k(self) -> int:
+        """K, specialists that answer for a sample; 0 without experts."""
+        return 0
+
+    def forward(
+        self,
+        image: Tensor,
+        place: Place | Tensor | None = None,
+        *,
+        experts: BlockExperts = "all",
+        cka_tokens: int | None = None,
+        shared_features: bool | None = None,
+    ) -> ModelOutput:
+        """Classify images.
+
+        Args:
+            image: (B, bands, H, W).
+            place: where they were taken: a Place, or its lonlat (B, 2) alone: degrees, longitude first,
+                NaN, NaN where unknown; may be left out where no place is needed.
+            experts: "all", "shared", the number of one specialist, or a tuple of these, one for each block.
+            cka_tokens: tokens of each sample on which every expert is run for the diversity loss.
+            shared_features: whether to return the shared experts' token means.
+
+        Raises:
+            ConfigError: experts that the network does not have, or no places where it needs them.
+            InputError: images of another size or number of bands.
+        """
+        raise NotImplementedError
+
+    def forward_many(
+        self, image: Tensor, choices: Iterable[BlockExperts], place: Place | Tensor | None = None
+    ) -> dict[BlockExperts, ModelOutput]:
+        """Classify images once for each choice of experts; arguments and errors as in :meth:`forward`."""
+        place = as_place(place)
+        return {choice: self(image, place, experts=choice) for choice in choices}
+
+    def route(self, embedding: Tensor) -> tuple[Routing, ...]:
+        """Ask the routers, without images: embeddings (B, L) to one Routing for each MoGE block."""
+        return ()
+
+    def route_places(self, place: Place | Tensor) -> tuple[Routing, ...]:
+        """Ask the routers about places, given as in :meth:`forward`."""
+        return self.route(self.embed_places(place)) if self.blocks else ()
+
+    def embed_places(self, place: Place | Tensor | None) -> Tensor:
+        """Location embeddings (B, L) of places, from their fixed features where they are at hand.
+
+        Raises:
+            ConfigError: no places, or a network without a location encoder.
+        """
+        if self.encoder is None:
+            raise ConfigError(f"encoder: {type(self).__name__} has no location encoder")
+        if place is None:
+            raise ConfigError(
+                "lonlat: this network needs places; give lon, lat degrees, NaN, NaN where unknown"
+            )
+        return self.encoder(place)
+
+
+def check_rows(image: Tensor, place: Place | None) -> None:
+    """Refuse places that are not one for each image.
+
+    Raises:
+        InputError: another number of places.
+    """
+    if place is not None and len(place.lonlat) != len(image):
+        raise InputError(f"place: expected one for each of the {len(image)} images; got {len(place.lonlat)}")
+
+
+def refuse_choice(experts: BlockExperts, network: str) -> None:
+    """Refuse a choice of experts in a network that has none.
+
+    Raises:
+        ConfigError: experts other than "all".
+    """
+    if experts != "all":
+        raise ConfigError(
+            f"experts: {network} has no experts to choose from; leave it at all; got {experts!r}"
+        )
