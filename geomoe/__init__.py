@@ -15,6 +15,7 @@ _PUBLIC = {
     "Batch": "geomoe.types",
     "GeomoeError": "geomoe.errors",
     "ModelOutput": "geomoe.types",
+    "Place": "geomoe.types",
     "Routing": "geomoe.types",
     "add_moge": "geomoe.models",
     "check_lonlat": "geomoe.coords",

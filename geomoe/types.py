@@ -100,6 +100,7 @@ class Place(NamedTuple):
 
     def take(self, rows: Tensor | slice) -> Place:
         """Some of the places: numbers of rows in any order, a (B,) bool mask, or a slice."""
+        rows = _numbers(rows)
         features = None if self.features is None else self.features[rows]
         return Place(self.lonlat[rows], self.domain[rows], features)
 
@@ -116,6 +117,14 @@ def as_place(place: Place | Tensor | None) -> Place | None:
         CoordinateError: a tensor that is not floating (B, 2).
     """
     return place if place is None or isinstance(place, Place) else Place.of(place)
+
+
+def _numbers(rows: Tensor | slice) -> Tensor | slice:
+    """A mask as numbers of rows, so that a GPU waits for the host once and not for each tensor."""
+    import torch
+
+    masked = not isinstance(rows, slice) and rows.dtype == torch.bool
+    return rows.nonzero().squeeze(1) if masked else rows  # type: ignore[union-attr]
 
 
 class Batch(NamedTuple):
@@ -145,6 +154,7 @@ class Batch(NamedTuple):
 
     def take(self, rows: Tensor | slice) -> Batch:
         """Some of the samples: numbers of rows in any order, a (B,) bool mask, or a slice."""
+        rows = _numbers(rows)
         return Batch(self.image[rows], self.label[rows], self.place.take(rows), self.index[rows])
 
     def parts(self, *, unknown: bool = False) -> Iterator[tuple[int, Batch]]:

@@ -133,7 +133,7 @@ def predict_many(
     logits: dict[BlockExperts, list[torch.Tensor]] = {choice: [] for choice in choices}
     weights: dict[BlockExperts, list[torch.Tensor]] = {choice: [] for choice in choices}
     for rows, image in batches(data, batch_size, num_workers):
-        here = place.take(torch.from_numpy(rows))
+        here = place.take(torch.from_numpy(rows).to(predictor.device))
         for choice, output in predictor.forward_many(image, here, choices).items():
             logits[choice].append(output.logits.float().cpu())
             weights[choice].append(_gates(output).cpu())

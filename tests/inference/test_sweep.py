@@ -10,6 +10,7 @@ from torch.utils.data import Dataset
 import geomoe
 from geomoe.errors import ConfigError, CoordinateError, InputError
 from geomoe.inference import predict_dataset, predict_many
+from geomoe.types import Place
 
 
 class Samples(Dataset):
@@ -109,3 +110,35 @@ def test_refusals(checkpoints):
     lost.lonlat[0] = [0, 100]
     with pytest.raises(CoordinateError, match=r"Samples\.lonlat: latitude beyond 90"):
         predict_dataset(predictor, lost)
+    short = Samples()
+    short.domains = short.domains[:49]
+    with pytest.raises(
+        InputError, match=r"Samples\.domains: expected a row for each of the 50 samples; got 49"
+    ):
+        predict_dataset(predictor, short)
+
+
+class Splits:
+    """A data module that is not geomoe's."""
+
+    def dataset(self, split):
+        return {"val": Samples(7)}[split]
+
+
+def test_a_split_of_anybodys_data_module(checkpoints):
+    predictor = geomoe.load(checkpoints["moge"], device="cpu")
+    found = predict_dataset(predictor, Splits(), "val")
+    assert np.array_equal(found.logits, predict_dataset(predictor, Samples(7)).logits)
+    with pytest.raises(InputError, match="split: Splits has several; choose"):
+        predict_dataset(predictor, Splits())
+    with pytest.raises(InputError, match="split: Samples is one split already; leave it out, got 'val'"):
+        predict_dataset(predictor, Samples(), "val")
+
+
+def test_places_with_features_are_the_encoders(checkpoints):
+    predictor, data = geomoe.load(checkpoints["moge"], device="cpu"), Samples()
+    place = Place.of(torch.from_numpy(data.lonlat), torch.from_numpy(data.domains))
+    told = predictor.with_features(place)
+    assert torch.equal(told.features, predictor.encoder.features(place.lonlat))
+    assert torch.equal(told.domain, place.domain)
+    assert geomoe.load(checkpoints["erm"], device="cpu").with_features(place).features is None
