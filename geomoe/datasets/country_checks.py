@@ -58,8 +58,7 @@ class Countries(NamedTuple):
 
 
 def read_outlines(path: str | os.PathLike[str]) -> dict[str, shapely.Geometry]:
-    """Outlines of countries by ISO 3166-1 alpha-3 code, in degrees, from a file of
-    :func:`geomoe.datasets.outlines.read_shapes`.
+    """Outlines of countries by ISO 3166-1 alpha-3 code, in degrees; a file of a kind that outlines.py reads.
 
     Raises:
         DataError: it cannot be read, has no CRS, or no column of such codes.
