@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import json
 import os
 import sqlite3
@@ -20,6 +21,7 @@ from geomoe.config_load import load
 from geomoe.datasets.country_checks import read_outlines
 from geomoe.datasets.images import read_rgb
 from geomoe.datasets.tables import read_sheet
+from geomoe.datasets.unpack import gunzip
 from geomoe.errors import CheckpointError, ConfigError, DataError, GeomoeError, InputError
 from geomoe.evaluation.report import Report
 from geomoe.files import open_regular, refuse_special
@@ -211,3 +213,13 @@ def test_checkpoints_run_nothing(tmp_path):
     with pytest.raises(CheckpointError, match="would run code"):
         read_state(tmp_path / "a.ckpt")
     assert not (tmp_path / "made").exists()
+
+
+def test_a_gzipped_file_does_not_grow_without_end(tmp_path):
+    content = gzip.compress(bytes(5000))
+    assert gunzip(content, tmp_path / "a.gz") == bytes(5000)
+    assert gunzip(content, tmp_path / "a.gz", 5000) == bytes(5000)
+    with pytest.raises(DataError, match="refused: it grows beyond 4,999 bytes"):
+        gunzip(content, tmp_path / "a.gz", 4999)
+    with pytest.raises(EOFError):
+        gunzip(content[:-9], tmp_path / "a.gz")
