@@ -21,6 +21,7 @@ OPTIONAL_KEYS = (
     "num_environments",
     "num_domains",
     "budget",
+    "allow_vrt",
 )
 
 
@@ -69,7 +70,7 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "folder": Entry(
         "geomoe.datasets.folder.reader:FolderDataModule",
-        keys=("metadata", "bands", "domain_by", *_GROUPED),
+        keys=("metadata", "bands", "domain_by", "allow_vrt", *_GROUPED),
     ),
     "rcmnist": Entry(
         "geomoe.datasets.rcmnist.reader:RCMNISTDataModule",

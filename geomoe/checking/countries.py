@@ -9,7 +9,7 @@ import shapely
 
 from geomoe.checking.places import Finding
 from geomoe.earth.nearest import nearest_km
-from geomoe.errors import DataError, one_line
+from geomoe.errors import DataError
 
 if TYPE_CHECKING:
     import os
@@ -58,17 +58,14 @@ class Countries(NamedTuple):
 
 
 def read_outlines(path: str | os.PathLike[str]) -> dict[str, shapely.Geometry]:
-    """Outlines of countries by ISO 3166-1 alpha-3 code, in degrees; any file that geopandas reads.
+    """Outlines of countries by ISO 3166-1 alpha-3 code, in degrees; a file of a kind that outlines.py reads.
 
     Raises:
         DataError: it cannot be read, has no CRS, or no column of such codes.
     """
-    import geopandas
+    from geomoe.reading.vectors import read_shapes
 
-    try:
-        frame = geopandas.read_file(path)
-    except Exception as error:  # whatever the driver of the format raises
-        raise DataError(f"{path}: cannot be read as outlines of countries ({one_line(error)})") from error
+    frame = read_shapes(path)
     columns = {str(column).lower(): column for column in frame.columns}
     code = next((columns[name] for name in CODES if name in columns), None)
     if code is None or frame.crs is None:

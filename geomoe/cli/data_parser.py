@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from geomoe.cli.parsing import Parser, UsageError, positive_int
-from geomoe.cli.train import ALIASES
+from geomoe.cli.train import ALIASES, SWITCH
 from geomoe.config.keys import Setting, keys, nearest_key
 
 ACTIONS = ("info", "download", "check", "cache", "sample")
@@ -66,6 +66,7 @@ def parser() -> DataParser:
     made.add_argument("--data-root", metavar="DIR", help="folder of the data, the same as --data.root")
     made.add_argument("--held-out", metavar="DOMAIN", help="the same as --data.held_out")
     made.add_argument("--metadata", metavar="FILE", help="the same as --data.metadata (folder)")
+    made.add_argument(SWITCH, action="store_true", help="read .vrt files too: --data.allow_vrt true (folder)")
     made.add_argument(
         "--url",
         metavar="URL",
@@ -116,6 +117,9 @@ def split(argv: list[str]) -> tuple[list[Setting], list[str]]:
         key = ALIASES.get(key, key)
         if not flag.startswith("--") or key not in keys() or key in {"seed", "output"}:
             rest.append(word)
+            continue
+        if flag == SWITCH:
+            settings.append(Setting(key, value or "true", flag))
             continue
         if not equals and not words:
             raise UsageError(f"{flag} needs a value; see geomoe data --help")

@@ -49,6 +49,7 @@ def parser() -> Parser:
     made.add_argument(
         "--data-root", metavar="DIR", help="folder of the data (default: where the run found it)"
     )
+    made.add_argument("--allow-vrt", action="store_true", help="read .vrt files, which name other files")
     made.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     return made
 
@@ -66,6 +67,7 @@ def run(args: argparse.Namespace) -> Result:
         beside=not args.no_beside,
         data_root=args.data_root,
         device=args.device,
+        allow_vrt=args.allow_vrt,
     )
     if args.output:
         report.save(args.output)

@@ -40,6 +40,7 @@ def parser() -> Parser:
     made.add_argument(
         "--data-root", metavar="DIR", help="folder of the data (default: where the run found it)"
     )
+    made.add_argument("--allow-vrt", action="store_true", help="read .vrt files, which name other files")
     made.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
     return made
 
@@ -58,6 +59,7 @@ def run(args: Namespace) -> Result:
         points=not args.no_points,
         data_root=args.data_root,
         device=args.device,
+        allow_vrt=args.allow_vrt,
     )
     return Result({"files": drawn.files, **drawn.report}, text_of(drawn))
 

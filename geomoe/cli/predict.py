@@ -43,6 +43,9 @@ def parser() -> Parser:
         default=0.5,
         help="share of a tile's side that its neighbour also sees: 0, 0.5 or 0.75 (default: 0.5)",
     )
+    made.add_argument(
+        "--allow-vrt", action="store_true", help="read .vrt files; what they name has to lie in their folder"
+    )
     made.add_argument("--probabilities", action="store_true", help="a column for each class's probability")
     made.add_argument("--resume", action="store_true", help="go on with an interrupted prediction")
     made.add_argument("--batch-size", type=positive_int, metavar="N", default=64, help="images at once")
@@ -76,6 +79,7 @@ def run(args: Namespace) -> Result:
             num_workers=args.num_workers,
             probabilities=args.probabilities,
             resume=args.resume,
+            allow_vrt=args.allow_vrt,
             progress=progress,
         )
     facts: dict[str, Any] = {"output": output, "predicted": summary.predicted}

@@ -16,7 +16,13 @@ from geomoe.support.words import nearest
 
 _SWITCHES = ("--resume", "--dry-run", "--print-config", "--json", "--quiet", "--debug", "--help", "-h")
 #: Short flags -> configuration keys, of every verb that takes such keys.
-ALIASES = {"held_out": "data.held_out", "data_root": "data.root", "metadata": "data.metadata"}
+ALIASES = {
+    "held_out": "data.held_out",
+    "data_root": "data.root",
+    "metadata": "data.metadata",
+    "allow_vrt": "data.allow_vrt",
+}
+SWITCH = "--allow-vrt"  # of these the one that takes no value
 
 _DESCRIPTION = """\
 Train one method; geomoe evaluate judges it afterwards. NAME is a shipped configuration; --config lays a
@@ -67,6 +73,7 @@ def parser() -> TrainParser:
     made.add_argument("--held-out", metavar="REGION", help="the same as --data.held_out")
     made.add_argument("--data-root", metavar="DIR", help="folder of the data, the same as --data.root")
     made.add_argument("--metadata", metavar="FILE", help="table of your own images: --data.metadata")
+    made.add_argument(SWITCH, action="store_true", help="read .vrt files too: --data.allow_vrt true (folder)")
     return made
 
 
@@ -87,6 +94,8 @@ def split(argv: list[str]) -> tuple[list[Setting], list[str], list[str]]:
             rest.append(own + equals + value)
         elif own == "--config":
             rest += [own + equals + value, *([] if equals else _take(words))]
+        elif own == SWITCH:
+            settings.append(Setting(key, value or "true", flag))
         elif takes(key):
             given = [value] if equals else _take(words)
             known = find_key(key)
@@ -109,7 +118,7 @@ def _take(words: list[str]) -> list[str]:
 
 
 def _nearest_flag(flag: str, key: str) -> str:
-    own = ["--held-out", "--data-root", "--metadata", "--config", *_SWITCHES]
+    own = ["--held-out", "--data-root", "--metadata", SWITCH, "--config", *_SWITCHES]
     found = nearest(flag, own) or nearest_key(key)
     return found.replace("mean ", "mean --", 1) if "mean --" not in found else found
 
@@ -136,16 +145,16 @@ def run(args: Namespace) -> Result:
     facts = {"run": result.folder, "best": result.best, "last": result.last}
     metrics = dict(result.metrics)
     if args.dry_run:
-        metrics["test_acc"] = _test(result.best)
+        metrics["test_acc"] = _test(result.best, allow_vrt=config.data.allow_vrt)
     shown = {name: value for name, value in metrics.items() if name.startswith(("val", "test"))}
     return Result({**facts, "metrics": metrics}, rows({**facts, **shown}))
 
 
-def _test(checkpoint: Path) -> float:
+def _test(checkpoint: Path, *, allow_vrt: bool) -> float:
     """Load a checkpoint anew and judge it on the test split."""
     from geomoe.evaluation import evaluate
 
-    report = evaluate(checkpoint, split="test", bootstrap=0, diagnostics=False)
+    report = evaluate(checkpoint, split="test", bootstrap=0, diagnostics=False, allow_vrt=allow_vrt)
     return report.scores()["overall"]["accuracy"]
 
 

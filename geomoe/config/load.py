@@ -37,6 +37,7 @@ from geomoe.config.sections import in_sections
 from geomoe.config.shipped import shipped
 from geomoe.config.values import read_value
 from geomoe.errors import ConfigError
+from geomoe.support.files import read_text
 from geomoe.support.words import nearest, unknown
 
 
@@ -167,7 +168,10 @@ def _files(name: str | None, file: str | os.PathLike[str] | None, faults: list[s
 
 def _from_file(path: Path, faults: list[str]) -> list[Setting]:
     try:
-        data = yaml.load(path.read_text(encoding="utf-8"), Loader=_OnceLoader)
+        data = yaml.load(read_text(path, ConfigError), Loader=_OnceLoader)
+    except ConfigError as error:
+        faults.append(str(error))
+        return []
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "not a text file"
         faults.append(f"{path}: cannot be read as a configuration: {reason}")
@@ -185,7 +189,18 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 
 
 class _OnceLoader(yaml.SafeLoader):
-    """A SafeLoader that refuses a key given twice, where YAML would silently keep the last."""
+    """A SafeLoader that refuses a key given twice, where YAML would silently keep the last.
+
+    It refuses aliases too: a few lines of them stand for more values than memory holds.
+    """
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Build one node, unless it is an alias."""
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()
+            problem = f"aliases (*{event.anchor}) are not read; write the value again"
+            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         """Build one mapping, after looking for keys given twice."""

@@ -36,6 +36,7 @@ def evaluate(
     beside: bool = True,
     batch_size: int = 256,
     device: str = "auto",
+    allow_vrt: bool = False,
 ) -> Report:
     """Judge a checkpoint on one split of the data set that it was trained on.
 
@@ -61,6 +62,7 @@ def evaluate(
         beside: also score the splits that the protocol wants beside this one.
         batch_size: images in a forward pass.
         device: auto, cpu, cuda, ...
+        allow_vrt: read VRTs too, whose sources have to lie in the folder of the data.
 
     Raises:
         CheckpointError: the file is missing, foreign, corrupt or of another model.
@@ -73,7 +75,7 @@ def evaluate(
         raise InputError(msg)
     predictor = load(checkpoint, device)
     predictor.check_experts(experts)
-    dataset = open_split(predictor, split, root=data_root)
+    dataset = open_split(predictor, split, root=data_root, allow_vrt=allow_vrt)
     inside = diagnostics and experts == "all" and predictor.num_experts > 0
     choices = _choices(predictor, experts, inside)
     predictions = predict_many(predictor, dataset, choices, batch_size=batch_size)

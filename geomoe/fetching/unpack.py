@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
+import io
 import lzma
 import re
 import shutil
@@ -27,6 +29,20 @@ _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
     *(RuntimeError, NotImplementedError, KeyError, ValueError),  # a password, a method, a link, a date
 )
+
+
+def gunzip(content: bytes, where: Path, most: int = SLACK) -> bytes:
+    """What is in a gzipped file, up to ``most`` bytes: a few of them may stand for more than memory holds.
+
+    Raises:
+        DataError: it holds more.
+        OSError, EOFError, zlib.error: damaged or truncated, as from :func:`gzip.decompress`.
+    """
+    with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
+        found = file.read(most + 1)
+    if len(found) > most:
+        raise DataError(f"{where}: refused: it grows beyond {most:,} bytes when it is unpacked")
+    return found
 
 
 def check_python() -> None:

@@ -66,6 +66,7 @@ def predict_files(
     num_workers: int = 0,
     probabilities: bool = False,
     resume: bool = False,
+    allow_vrt: bool = False,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> Summary:
     """Predict images, folders, tables of images, or one large scene.
@@ -82,6 +83,7 @@ def predict_files(
         num_workers: processes that read images; 0: this one.
         probabilities: also write every class's probability.
         resume: go on with what an interrupted prediction left.
+        allow_vrt: read VRTs too; their sources have to lie in the folder that was given, or beside them.
         progress: called with images done, images altogether, images skipped.
 
     Raises:
@@ -95,14 +97,16 @@ def predict_files(
         raise InputError(
             f"tile: {tile} x {tile} pixels are too many at once; give up to {MOST_PIXELS**0.5:.0f}"
         )
-    scene = open_scene(inputs) if as_scene else None
+    beside = inputs[0].parent if allow_vrt and as_scene else None
+    scene = open_scene(inputs, beside) if as_scene else None
     tiling = make_tiling(tile or _source_pixels(predictor), overlap) if tile or as_scene else None
     items: Sequence[Item]
     skipped: list[Skip]
     if scene is not None and tiling is not None:
-        items, skipped = Tiles(Item(scene.path.as_posix(), scene.path), tiling, scene.width, scene.height), []
+        whole = Item(scene.path.as_posix(), scene.path, vrt_root=beside)
+        items, skipped = Tiles(whole, tiling, scene.width, scene.height), []
     else:
-        items, skipped = collect(inputs, data_root, tiling)
+        items, skipped = collect(inputs, data_root, tiling, allow_vrt=allow_vrt)
     parts = tiling.size // tiling.step if tiling and as_scene else 1
     with Journal(output, _key(predictor, items, parts), resume=resume) as journal:
         resumed = len(journal.done)
@@ -151,7 +155,7 @@ def _key(predictor: Predictor, items: Sequence[Item], parts: int) -> str:
         digest.update(repr((items.tiling, items.columns, items.rows)).encode())
     states = {path: _state(path) for path in {item.path for item in whole}}
     for item in whole:
-        digest.update(repr((*item[2:], str(item.path.absolute()), states[item.path])).encode())
+        digest.update(repr((*item[2:5], str(item.path.absolute()), states[item.path])).encode())
     return digest.hexdigest()
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -35,7 +37,7 @@ _JUNK = ("__MACOSX",)  # and everything whose name begins with a dot
 
 
 def collect(
-    inputs: Sequence[Path], root: Path | None = None, tiling: Tiling | None = None
+    inputs: Sequence[Path], root: Path | None = None, tiling: Tiling | None = None, *, allow_vrt: bool = False
 ) -> tuple[list[Item], list[Skip]]:
     """List everything that the inputs name, in order, each image once; no pixel is read.
 
@@ -43,6 +45,8 @@ def collect(
         inputs: image files, folders, and tables with ``filename`` and optional lon, lat and domain.
         root: folder that the file names of tables are relative to; default: the table's own.
         tiling: cut every image into tiles.
+        allow_vrt: read VRTs too; their sources have to lie in the folder that was given (of a table:
+            ``root``), those of a file given alone beside it.
 
     Returns:
         The items, and rows or images that cannot be used.
@@ -54,8 +58,9 @@ def collect(
     items: dict[Path, Item] = {}
     skipped: list[Skip] = []
     for given in inputs:
-        for item in _items(given, root, skipped):
-            items.setdefault(item.path.absolute(), item)
+        within = _within(given, root) if allow_vrt else None
+        for item in _items(given, root, skipped, within):
+            items.setdefault(item.path.absolute(), item._replace(vrt_root=within))
     if not items and not skipped:
         names = ", ".join(map(str, inputs))
         raise InputError(f"{names}: no image found (they end in {', '.join(raster.SUFFIXES)})")
@@ -64,20 +69,34 @@ def collect(
     return [tile for item in items.values() for tile in cut(item, tiling, skipped)], skipped
 
 
-def _items(given: Path, root: Path | None, skipped: list[Skip]) -> Iterator[Item]:
+def _within(given: Path, root: Path | None) -> Path:
+    """The folder that what an input names has to lie in."""
     if given.is_dir():
+        return given
+    is_table = given.suffix.lower() in folder_table.SUFFIXES
+    return root if is_table and root is not None else given.parent
+
+
+def _items(given: Path, root: Path | None, skipped: list[Skip], vrt_root: Path | None) -> Iterator[Item]:
+    if given.is_dir():
+        real = os.path.realpath(given)
         for path in sorted(given.rglob("*")):
             inner = path.relative_to(given).parts
             junk = any(part.startswith(".") or part in _JUNK for part in inner)
             if path.suffix.lower() in raster.SUFFIXES and path.is_file() and not junk:
-                if _is_utf8(path.as_posix()):
-                    yield Item(path.as_posix(), path)
-                else:
+                if not _is_utf8(path.as_posix()):
                     skipped.append(Skip(0, ascii(path.as_posix()), "the name is not in UTF-8; rename it"))
+                elif path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real):
+                    reason = f"a link that leads out of {given}; give its file by name"
+                    skipped.append(Skip(0, path.as_posix(), reason))
+                else:
+                    yield Item(path.as_posix(), path)
     elif not given.exists():
-        raise InputError(f"{given}: no such file or folder")
+        remote = re.match(r"[A-Za-z][\w+.-]+:/|/vsi", str(given))
+        hint = "; only files of this machine are read: fetch it first" if remote else ""
+        raise InputError(f"{given}: no such file or folder{hint}")
     elif given.suffix.lower() in folder_table.SUFFIXES:
-        yield from _rows(given, root or given.parent, skipped)
+        yield from _rows(given, root or given.parent, skipped, vrt_root)
     elif given.suffix.lower() in raster.SUFFIXES:
         yield Item(given.as_posix(), given)
     else:
@@ -93,12 +112,12 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _rows(path: Path, root: Path, skipped: list[Skip]) -> Iterator[Item]:
+def _rows(path: Path, root: Path, skipped: list[Skip], vrt_root: Path | None) -> Iterator[Item]:
     if not root.is_dir():
         raise InputError(f"{root}: no such folder of images; --data-root is what the table's names lie in")
     table = read_table(path, labels=False)
     skipped.extend(table.skipped)
-    _look_for_swapped(table, root, path)
+    _look_for_swapped(table, root, path, vrt_root)
     for number, name in enumerate(table.filename.tolist()):
         lonlat = None
         if table.lonlat is not None:
@@ -107,7 +126,7 @@ def _rows(path: Path, root: Path, skipped: list[Skip]) -> Iterator[Item]:
         yield Item(name, root / name, lonlat=lonlat, domain=domain)
 
 
-def _look_for_swapped(table: Table, root: Path, where: Path) -> None:
+def _look_for_swapped(table: Table, root: Path, where: Path, vrt_root: Path | None) -> None:
     """Compare the places of some rows with what their images say, before hours of work at wrong places."""
     if table.lonlat is None:
         return
@@ -115,7 +134,7 @@ def _look_for_swapped(table: Table, root: Path, where: Path) -> None:
     own = np.full((len(rows), 2), np.nan)
     for number, row in enumerate(rows.tolist()):
         with contextlib.suppress(DataError):  # told when it is read
-            head = raster.read_header(root / table.filename[row])
+            head = raster.read_header(root / table.filename[row], vrt_root)
             own[number] = head.lon, head.lat
     far = refuse_swapped(table.lonlat[rows], own, table.filename[rows], where)
     if far.any():
@@ -194,7 +213,7 @@ class Images(Dataset[Loaded]):
         return Loaded(number, image, lonlat, domain, valid)
 
     def _read(self, item: Item) -> tuple[Any, tuple[float, float]]:
-        with self._files.open(item.path) as source:
+        with self._files.open(item.path, item.vrt_root) as source:
             picture = source.driver in raster.PICTURES
             values = raster.read_pixels(source, self.bands, item.window)
             values = raster.as_bands(values, len(self.fill), picture, str(item.path))

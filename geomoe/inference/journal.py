@@ -11,7 +11,7 @@ from typing import IO, TYPE_CHECKING, Any, Self
 import numpy as np
 
 from geomoe.errors import InputError, OutputError
-from geomoe.support.files import reason
+from geomoe.support.files import reason, refuse_special
 from geomoe.support.locks import lock, release
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class Journal:
             raise
 
     def _open(self) -> IO[str]:
+        refuse_special(self.path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             file = self.path.open("a", encoding="utf-8")

@@ -58,8 +58,12 @@ class Averages(NamedTuple):
     empty: NDArray[np.bool_]
 
 
-def open_scene(inputs: Sequence[Path]) -> Scene:
+def open_scene(inputs: Sequence[Path], vrt_root: Path | None = None) -> Scene:
     """The one raster that is to be classified.
+
+    Args:
+        inputs: what was given.
+        vrt_root: folder that the sources of a VRT have to lie in; None: VRTs are refused.
 
     Raises:
         InputError: several inputs, or none that is a raster.
@@ -68,7 +72,7 @@ def open_scene(inputs: Sequence[Path]) -> Scene:
     if len(inputs) != 1 or inputs[0].suffix.lower() not in raster.SUFFIXES:
         names = ", ".join(map(str, inputs))
         raise InputError(f"{names}: a classified raster (--output .tif) is made of exactly one raster")
-    with raster.open_raster(inputs[0]) as source:
+    with raster.open_raster(inputs[0], vrt_root) as source:
         transform, crs = raster.georeference(source)
         return Scene(inputs[0], source.width, source.height, crs, transform)
 

@@ -181,13 +181,16 @@ def _gates(output: ModelOutput) -> torch.Tensor:
     return torch.stack([routing.weights.float() for routing in output.routings])
 
 
-def open_split(predictor: Predictor, split: str, root: str | None = None) -> LabelledImages:
+def open_split(
+    predictor: Predictor, split: str, root: str | None = None, *, allow_vrt: bool = False
+) -> LabelledImages:
     """Open a split of the data that a checkpoint was trained on, under the protocol of its run.
 
     Args:
         predictor: from :func:`geomoe.load`.
         split: train, val, test, held_out, or another split of the data set.
         root: folder of the data; default: that of the run.
+        allow_vrt: read VRTs too; the checkpoint's own word does not count, it may come from anybody.
 
     Raises:
         ConfigError: no such split, or split held_out of a run that held nothing out.
@@ -195,7 +198,7 @@ def open_split(predictor: Predictor, split: str, root: str | None = None) -> Lab
         DataError: other data than the checkpoint was trained on: its splits may not be the same.
     """
     config = predictor.config
-    where = replace(config.data, root=root or config.data.root)
+    where = replace(config.data, root=root or config.data.root, allow_vrt=allow_vrt)
     data = build_datamodule(replace(config, data=where)).dataset(split)
     trained, found = predictor.info.get("data_hash"), data.data_hash
     if trained != found:

@@ -23,6 +23,7 @@ class Item(NamedTuple):
         window: left column, upper row, width, height in pixels; None: the whole image.
         lonlat: degrees; None: what the file's own georeference says.
         domain: name of the domain, empty where it is not known.
+        vrt_root: folder that the sources of a VRT have to lie in; None: VRTs are refused.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Item(NamedTuple):
     window: tuple[int, int, int, int] | None = None
     lonlat: tuple[float, float] | None = None
     domain: str = ""
+    vrt_root: Path | None = None
 
 
 class Tiling(NamedTuple):
@@ -92,7 +94,7 @@ class Tiles(Sequence[Item]):
 def cut(item: Item, tiling: Tiling, skipped: list[Skip]) -> Iterator[Item]:
     """The tiles of one image; an unreadable one is skipped."""
     try:
-        head = raster.read_header(item.path)
+        head = raster.read_header(item.path, item.vrt_root)
     except DataError as error:
         skipped.append(Skip(0, item.name, str(error)))
         return

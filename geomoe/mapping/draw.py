@@ -54,6 +54,7 @@ def map_experts(
     points: bool = True,
     data_root: str | None = None,
     device: str = "auto",
+    allow_vrt: bool = False,
 ) -> MapResult:
     """Draw where each expert of a checkpoint answers.
 
@@ -70,6 +71,7 @@ def map_experts(
         points: classify the training and test samples too and draw them; needs the data.
         data_root: folder of the data; default: where the checkpoint's configuration says.
         device: auto, cpu, cuda, ...
+        allow_vrt: read VRTs too, whose sources have to lie in the folder of the data.
 
     Raises:
         CheckpointError: no such checkpoint, or one whose routing does not depend on the place.
@@ -82,7 +84,8 @@ def map_experts(
     predictor = load(checkpoint, device)
     check_routes_by_place(predictor, str(checkpoint))
     with Workplace(Path(output), "the map") as place:
-        splits = [open_split(predictor, split, data_root) for split in ("train", "test")] if points else []
+        names = ("train", "test") if points else ()
+        splits = [open_split(predictor, name, data_root, allow_vrt=allow_vrt) for name in names]
         table = RoutingTable(
             grid,
             route_grid(predictor.model, grid),

@@ -128,6 +128,7 @@ def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None)
     filename, empty = text_of(reader.frame["filename"])
     filename = _slashes(filename)
     reader.fault(empty, "the cell filename is empty")
+    reader.fault(_leads_away(filename), "the filename leads out of the folder of images, or to a server")
     table = Table(
         filename,
         reader.places(),
@@ -160,6 +161,17 @@ def _slashes(filename: NDArray[Any]) -> NDArray[Any]:
 def _normal(filename: NDArray[Any]) -> NDArray[Any]:
     """One name for each file: ``a/../b.tif`` and ``./b.tif`` are ``b.tif``."""
     return _each(filename, lambda name: "./" in name or "//" in name, posixpath.normpath)
+
+
+def _leads_away(filename: NDArray[Any]) -> NDArray[np.bool_]:
+    """(N,) which names go up beyond the folder they are relative to, or are none of a file."""
+    return np.fromiter((_is_away(name) for name in filename), dtype=bool, count=len(filename))
+
+
+def _is_away(name: str) -> bool:
+    if name.startswith("/vsi") or "://" in name:
+        return True
+    return ".." in name and (posixpath.normpath(name) + "/").startswith("../")
 
 
 def _each(names: NDArray[Any], chosen: Callable[[str], bool], change: Callable[[str], str]) -> NDArray[Any]:

@@ -1,17 +1,21 @@
-"""Opening image files through GDAL: every fault is one clear error that names the file."""
+"""The one door for image files: a file's first bytes fix the driver; every fault is one clear error."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import rasterio
 from rasterio.errors import NotGeoreferencedWarning, RasterioError
 
 from geomoe.errors import DataError, one_line
+from geomoe.reading.beside import look_beside, options, refuse_grids, refuse_overviews
+from geomoe.reading.kinds import VRT, Kind, look
+from geomoe.reading.vrt import rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,14 +23,31 @@ if TYPE_CHECKING:
 _ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}  # what a whole file ends with, give or take a trailer
 
 
+class _Checked(NamedTuple):
+    """A file that was looked at: what GDAL is given, by which driver, and whether files beside it count."""
+
+    target: Path | str
+    kind: Kind
+    beside: bool
+
+
 @contextlib.contextmanager
-def open_raster(path: str | os.PathLike[str]) -> Iterator[Any]:
+def open_raster(path: str | os.PathLike[str], vrt_root: Path | None = None) -> Iterator[Any]:
     """Open one file for reading; also what happens while it is open is told as one clear error.
 
+    Nothing else is opened through it but files beside it that were looked at, nor is a server asked.
+
+    Args:
+        path: a file.
+        vrt_root: folder that the sources of a VRT have to lie in; None: VRTs are refused.
+
     Raises:
-        DataError: missing, empty, truncated or no image; the message names the file.
+        DataError: missing, no file, empty, truncated, no image of a kind that is read, or one that leads
+            elsewhere; the message names the file.
     """
-    with _reading(Path(path)), _open(Path(path)) as source:
+    path = Path(path)
+    checked = _check(path, vrt_root)
+    with _reading(path, checked.beside), _open(path, checked) as source:
         yield source
 
 
@@ -39,18 +60,23 @@ class KeptOpen:
     def __init__(self) -> None:
         self._path: Path | None = None
         self._source: Any = None
+        self._beside = False
 
     @contextlib.contextmanager
-    def open(self, path: Path) -> Iterator[Any]:
+    def open(self, path: Path, vrt_root: Path | None = None) -> Iterator[Any]:
         """The file, open; as :func:`open_raster`, but it stays so.
 
         Raises:
             DataError: as there.
         """
-        with _reading(path):
-            if path != self._path:
-                self.close()
-                self._source, self._path = _open(path), path
+        checked = None
+        if path != self._path:
+            self.close()
+            checked = _check(path, vrt_root)
+            self._beside = checked.beside
+        with _reading(path, self._beside):
+            if checked is not None:
+                self._source, self._path = _open(path, checked), path
             try:
                 yield self._source
             except BaseException:
@@ -64,44 +90,60 @@ class KeptOpen:
         self._path = self._source = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_path": None, "_source": None}
+        return {"_path": None, "_source": None, "_beside": False}
+
+
+def name_of(source: Any) -> str:  # noqa: ANN401 - an open rasterio data set
+    """The name of an open image, for errors; of a VRT no more than that, as GDAL has its text for a name."""
+    return "VRT" if source.driver == VRT else str(source.name)
+
+
+def _check(path: Path, vrt_root: Path | None) -> _Checked:
+    """Look at a file, and at what lies beside it or is named by it, before GDAL does."""
+    kind = look(path)
+    if kind.driver == VRT:
+        if vrt_root is None:
+            text = "unreadable image: a VRT, which names other files; --allow-vrt (data.allow_vrt) allows it"
+            raise DataError(f"{path}: {text}")
+        made = rebuild(path, vrt_root)
+        return _Checked(made.xml, kind, made.beside)
+    name = os.fspath(path)
+    if name.startswith("/vsi"):  # GDAL would take it for a name of its own, whatever lies there
+        raise DataError(f"{path}: unreadable image: names that begin with /vsi are not read")
+    if ":" in name:  # so that it begins with no name of a driver or protocol
+        name = os.path.abspath(name)
+    return _Checked(Path(name), kind, look_beside(name, kind.driver))
 
 
 @contextlib.contextmanager
-def _reading(path: Path) -> Iterator[None]:
+def _reading(path: Path, beside: bool) -> Iterator[None]:
     try:
-        # libjpeg fills the missing part of a truncated file with grey unless told to fail
-        with rasterio.Env(GDAL_ERROR_ON_LIBJPEG_WARNING=True), warnings.catch_warnings():
+        with rasterio.Env(**options(beside)), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             yield
     except (RasterioError, OSError) as error:
-        text = one_line(error.__cause__ or error).replace(f"'{path}' ", "")
-        raise DataError(f"{path}: unreadable image: {text}") from error
+        text = str(error.__cause__ or error).replace(f"'{path}' ", "")
+        text = re.sub(r"'?<VRTDataset.*(</VRTDataset>)?'?", "the VRT", text, flags=re.DOTALL)
+        raise DataError(f"{path}: unreadable image: {one_line(DataError(text))}") from error
 
 
-def _open(path: Path) -> Any:  # noqa: ANN401 - an open rasterio data set
-    if not os.path.isfile(path):  # unlike Path's, it takes names that no system would
-        raise DataError(f"{path}: no such image")
-    if path.stat().st_size == 0:
-        raise DataError(f"{path}: the image is empty (0 bytes)")
-    source = rasterio.open(path)
+def _open(path: Path, checked: _Checked) -> Any:  # noqa: ANN401 - an open rasterio data set
+    source = rasterio.open(checked.target, driver=checked.kind.driver)
     try:
-        _refuse_half(source, path)
+        refuse_overviews(source, path)
+        refuse_grids(source.crs.wkt if source.crs else "", path)
+        _refuse_half(source, path, checked.kind)
     except BaseException:
         source.close()
         raise
     return source
 
 
-def _refuse_half(source: Any, path: Path) -> None:  # noqa: ANN401 - an open rasterio data set
+def _refuse_half(source: Any, path: Path, kind: Kind) -> None:  # noqa: ANN401 - an open rasterio data set
     """Refuse a half-copied picture: GDAL reads the missing part of a PNG as zeros, without a word."""
-    end = _ENDS.get(source.driver)
-    if end is None:
+    end = _ENDS.get(kind.driver)
+    if end is None or end in kind.tail:
         return
-    with path.open("rb") as file:
-        file.seek(-min(4096, path.stat().st_size), 2)
-        if end in file.read():
-            return
     # phones hang films behind their pictures: is the picture whole that comes before something else?
     if source.driver == "PNG":
         whole = end in path.read_bytes()

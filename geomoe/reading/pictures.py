@@ -10,12 +10,17 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from geomoe.errors import DataError, one_line
+from geomoe.support.files import open_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
     from torch import Tensor
+
+
+#: What Pillow may take a file for: it has readers that start other programs (PostScript).
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "JPEG2000", "PPM")
 
 
 def read_rgb(path: Path) -> Tensor:
@@ -27,7 +32,7 @@ def read_rgb(path: Path) -> Tensor:
         DataError: the file is missing, empty, cut off, not a picture, or has more than 8 bits.
     """
     try:
-        with Image.open(path) as image:
+        with open_regular(path, DataError) as file, Image.open(file, formats=FORMATS) as image:
             pixels = np.array(_rgb(image, path))  # a copy: torch wants memory that it may write to
     except DataError:
         raise

@@ -14,11 +14,12 @@ from rasterio.windows import Window
 
 from geomoe.coords import wrap_lon
 from geomoe.errors import DataError
-from geomoe.reading.opening import open_raster
+from geomoe.reading.opening import name_of, open_raster
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -54,13 +55,17 @@ class Header(NamedTuple):
     gaps: bool
 
 
-def read_header(path: str | os.PathLike[str]) -> Header:
+def read_header(path: str | os.PathLike[str], vrt_root: Path | None = None) -> Header:
     """Look at one file.
+
+    Args:
+        path: the file.
+        vrt_root: folder that the sources of a VRT have to lie in; None: VRTs are refused.
 
     Raises:
         DataError: unreadable, no bands, or complex numbers.
     """
-    with open_raster(path) as source:
+    with open_raster(path, vrt_root) as source:
         if source.count == 0:
             raise DataError(f"{path}: holds no image of its own, but sub-data sets; extract one of them")
         unreal = [kind for kind in source.dtypes if "complex" in kind]
@@ -143,10 +148,10 @@ def read_pixels(
         DataError: a band that is not there, or more pixels than an image may have.
     """
     if bands and max(bands) > source.count:
-        raise DataError(f"{source.name}: has {source.count} bands; data.bands asks for {max(bands)}")
+        raise DataError(f"{name_of(source)}: has {source.count} bands; data.bands asks for {max(bands)}")
     left, top, width, height = window or (0, 0, source.width, source.height)
     if width * height > MOST_PIXELS:
-        msg = f"{source.name}: {width} x {height} pixels are too many for one image"
+        msg = f"{name_of(source)}: {width} x {height} pixels are too many for one image"
         raise DataError(f"{msg}; a scene is cut into tiles (geomoe predict --tile)")
     chosen = list(bands) or data_bands(source)
     inner = Window(
@@ -217,6 +222,7 @@ def load_image(
     bands: Sequence[int],
     fill: NDArray[np.float32],
     window: tuple[int, int, int, int] | None = None,
+    vrt_root: Path | None = None,
 ) -> torch.Tensor:
     """(bands, H, W) float32 raw values of one file; where there is no data, the value of ``fill``.
 
@@ -225,11 +231,12 @@ def load_image(
         bands: which, counted from 1; empty: all that are data.
         fill: (bands,) for pixels without data: the training images' mean, which the network sees as 0.
         window: left column, upper row, width, height.
+        vrt_root: folder that the sources of a VRT have to lie in; None: VRTs are refused.
 
     Raises:
         DataError: unreadable, or another number of bands than ``fill``.
     """
-    with open_raster(path) as source:
+    with open_raster(path, vrt_root) as source:
         picture = source.driver in PICTURES
         values = as_bands(read_pixels(source, bands, window), len(fill), picture, str(path))
     return torch.from_numpy(np.where(np.isnan(values), fill[:, None, None], values).astype(np.float32))

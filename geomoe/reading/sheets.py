@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from geomoe.errors import DataError, one_line
+from geomoe.support.files import refuse_special
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -54,7 +55,9 @@ def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) ->
     Raises:
         DataError: missing, empty, half-copied, not in UTF-8 or otherwise unreadable.
     """
+    refuse_special(path, DataError)
     kind = path.suffix.lower()
+    path = path.absolute() if ":" in str(path) else path  # no name of a server, whatever folders are called
     try:
         if kind == ".csv":
             return _read_csv(path, wanted)

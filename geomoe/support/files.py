@@ -1,19 +1,23 @@
-"""Output that is whole or not there: made out of sight, and put in its place in one step."""
+"""Output that is whole or not there, put in its place in one step; input that is a file and nothing else."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from geomoe.errors import OutputError
+from geomoe.errors import InputError, OutputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
+    from typing import BinaryIO
+
+    from geomoe.errors import GeomoeError
 
 
 @contextlib.contextmanager
@@ -185,3 +189,61 @@ def no_empty_folders(folder: str | os.PathLike[str]) -> Iterator[None]:
             with contextlib.suppress(OSError):  # not a folder, or not empty
                 place.rmdir()
         raise
+
+
+def refuse_special(path: str | os.PathLike[str], kind: type[GeomoeError] = InputError) -> None:
+    """Refuse a pipe, a socket or a device where a file is expected, without opening it: it would never end.
+
+    What is not there, or is a folder, passes: whoever opens it says so.
+
+    Args:
+        path: what somebody gave.
+        kind: the error to raise.
+
+    Raises:
+        GeomoeError: of that kind.
+    """
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise kind(f"{path}: is {_what(mode)}, not a file; give a file")
+
+
+def open_regular(path: str | os.PathLike[str], kind: type[GeomoeError] = InputError) -> BinaryIO:
+    """Open a file for reading bytes; never waits for the other end of a pipe.
+
+    Args:
+        path: the file.
+        kind: the error to raise for what is no file.
+
+    Raises:
+        GeomoeError: of that kind: a pipe, a socket, a device.
+        OSError: as :func:`open` does.
+    """
+    refuse_special(path, kind)
+    # what the name stands for may have changed since: it is asked again, of what is open
+    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
+    mode = os.fstat(file.fileno()).st_mode
+    if not stat.S_ISREG(mode):
+        file.close()
+        raise kind(f"{path}: is {_what(mode)}, not a file; give a file")
+    return file
+
+
+def read_text(path: str | os.PathLike[str], kind: type[GeomoeError] = InputError) -> str:
+    """The text of a file in UTF-8.
+
+    Raises:
+        GeomoeError: of ``kind``: what is there is no file.
+        OSError: as :func:`open` does.
+        UnicodeDecodeError: it is in another encoding.
+    """
+    with open_regular(path, kind) as file:
+        return file.read().decode("utf-8")
+
+
+def _what(mode: int) -> str:
+    kinds = {"a pipe": stat.S_ISFIFO, "a socket": stat.S_ISSOCK, "a folder": stat.S_ISDIR}
+    return next((name for name, test in kinds.items() if test(mode)), "a device")

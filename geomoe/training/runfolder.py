@@ -24,7 +24,7 @@ from geomoe import __version__
 from geomoe.config import ModelConfig, RunConfig
 from geomoe.config.load import read_config
 from geomoe.errors import ConfigError, DataError, OutputError, one_line
-from geomoe.support.files import reason, whole_file
+from geomoe.support.files import read_text, reason, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,7 +150,7 @@ class RunFolder:
         """The configuration that the run was started with."""
         path = self.path / "config.yaml"
         try:
-            return read_config(yaml.safe_load(path.read_text(encoding="utf-8")))
+            return read_config(yaml.safe_load(read_text(path, ConfigError)))
         except (OSError, yaml.YAMLError, ConfigError) as error:
             msg = (
                 f"{path}: cannot be read: {str(error).splitlines()[0]}; train again under another --run_name"
@@ -171,7 +171,7 @@ class RunFolder:
     def _read_facts(self) -> dict[str, Any] | None:
         path = self.path / "run.json"
         try:
-            found = json.loads(path.read_text(encoding="utf-8"))
+            found = json.loads(read_text(path, DataError))
         except FileNotFoundError:
             return None
         except (OSError, ValueError) as error:

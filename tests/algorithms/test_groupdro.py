@@ -54,7 +54,7 @@ def test_weights_stand_still_outside_training(make, make_batch):
 
 
 def test_the_worst_domain_is_helped(make, make_batch, stepper):
-    """A domain of 4 among 60 samples whose labels contradict the others: ERM gives it up, GroupDRO less so."""
+    """A domain of 4 among 60 samples contradicts the others: ERM gives it up, GroupDRO less so."""
     domains = [0] * 28 + [1] * 28 + [2] * 4
     batch = make_batch(60, unknown=0, domains=domains)
     sign = torch.where(torch.tensor(domains) == 2, -1.0, 1.0)

@@ -79,7 +79,7 @@ def splits(monkeypatch):
     made = {"train": FakeSplit(30, 0), "test": FakeSplit(20, 1)}
     asked = []
 
-    def open_split(predictor, split, root=None):
+    def open_split(predictor, split, root=None, **rest):
         asked.append((split, root))
         return made[split]
 
@@ -264,7 +264,7 @@ def test_an_unwritable_folder_is_refused_before_the_work(checkpoint, tmp_path, m
 
 
 def test_data_that_is_missing_leaves_nothing_behind(checkpoint, tmp_path, monkeypatch):
-    def gone(*_):
+    def gone(*_, **rest):
         raise FileNotFoundError("no data")
 
     monkeypatch.setattr("geomoe.mapping.draw.open_split", gone)

@@ -66,7 +66,7 @@ def test_the_type_is_one_that_holds_every_band(tmp_path):
     )
     (tmp_path / "a.vrt").write_text(f'<VRTDataset rasterXSize="10" rasterYSize="8">{bands}</VRTDataset>')
     assert [raster.read_header(path).dtype for path in paths] == ["uint8", "int16", "float32"]
-    assert raster.read_header(tmp_path / "a.vrt").dtype == "float32"
+    assert raster.read_header(tmp_path / "a.vrt", tmp_path).dtype == "float32"
 
 
 def test_the_header_tells_whether_pixels_may_be_without_data(tmp_path):

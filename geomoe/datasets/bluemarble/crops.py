@@ -105,7 +105,7 @@ def read_image() -> NDArray[np.uint8]:
         raise DataError(msg)
     from PIL import Image
 
-    with Image.open(io.BytesIO(content)) as image:
+    with Image.open(io.BytesIO(content), formats=("JPEG",)) as image:
         return np.asarray(image.convert("RGB"))
 
 

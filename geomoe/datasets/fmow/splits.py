@@ -18,6 +18,7 @@ import numpy as np
 
 from geomoe.datasets.fmow.tables import CSV_SPLITS
 from geomoe.errors import ConfigError, DataError, one_line
+from geomoe.fetching.unpack import gunzip
 from geomoe.support.files import whole_file
 from geomoe.support.words import nearest
 
@@ -120,7 +121,7 @@ def read_index(path: Path, rows: int) -> NDArray[np.int8]:
 def _text(path: Path) -> list[str]:
     try:
         content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        content = gunzip(content, path) if path.suffix == ".gz" else content
         return content.decode("utf-8-sig").splitlines()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         msg = f"{path}: cannot be read as an index file ({one_line(error)}); write it again"

@@ -92,6 +92,7 @@ def make_index(
     bands: tuple[int, ...],
     domain_by: str | None,
     split_seed: int,
+    allow_vrt: bool = False,
 ) -> Index:
     """Read the table, look at the files, and share the images out.
 
@@ -102,12 +103,13 @@ def make_index(
         bands: which are read, counted from 1; empty: all.
         domain_by: column that names the domain; None: ``domain``.
         split_seed: of a split that is made here.
+        allow_vrt: whether VRTs are read, whose sources have to lie in ``folder``.
 
     Raises:
         DataError: a table or images that cannot be used; see docs/datasets.md for what is skipped.
     """
     table = read_table(where, domain_by=domain_by)
-    found = scan(table, folder, files, bands, where)
+    found = scan(table, folder, files, bands, where, folder if allow_vrt else None)
     table = found.table
     if table.label is None:
         raise DataError(f"{where}: no column label")

@@ -38,6 +38,7 @@ class FolderImages(LabelledImages):
         bands: which, counted from 1; empty: all.
         image_size: pixels on a side; None: as they are.
         domain_unit: what a domain is, in a word.
+        allow_vrt: whether VRTs are read, whose sources have to lie in ``root``.
     """
 
     def __init__(
@@ -51,9 +52,11 @@ class FolderImages(LabelledImages):
         bands: tuple[int, ...] = (),
         image_size: int | None = None,
         domain_unit: str = "domain",
+        allow_vrt: bool = False,
     ) -> None:
         self.domain_unit = domain_unit
         self.root, self.bands, self.statistics = root, bands, statistics
+        self.vrt_root = root if allow_vrt else None
         self.classes, self.regions = index.classes, index.domains
         self.filenames = index.filename[chosen]
         self.rgb = (0, 1, 2)
@@ -78,7 +81,7 @@ class FolderImages(LabelledImages):
         Raises:
             DataError: the file is missing or unreadable.
         """
-        return load_image(self.root / self.filenames[index], self.bands, self.fill)
+        return load_image(self.root / self.filenames[index], self.bands, self.fill, None, self.vrt_root)
 
     @property
     def image_key(self) -> str:
@@ -101,6 +104,11 @@ class FolderDataModule(ImageDataModule):
     def bands(self) -> tuple[int, ...]:
         """Bands that are read, counted from 1; empty: all."""
         return tuple(self.options.get("bands") or ())
+
+    @property
+    def allow_vrt(self) -> bool:
+        """Whether VRTs are read."""
+        return bool(self.options.get("allow_vrt"))
 
     @cached_property
     def folder(self) -> Path:
@@ -148,7 +156,8 @@ class FolderDataModule(ImageDataModule):
             DataError: a table or images that cannot be used; see docs/datasets.md for what is skipped.
         """
         domain_by = self.options.get("domain_by")
-        return make_index(self.folder, self.metadata, self.files, self.bands, domain_by, self.split_seed)
+        own = (self.bands, domain_by, self.split_seed, self.allow_vrt)
+        return make_index(self.folder, self.metadata, self.files, *own)
 
     def write_index(self, folder: Path) -> None:
         """Write ``samples.csv``: which image is in which split and block, as this run used them."""
@@ -203,6 +212,7 @@ class FolderDataModule(ImageDataModule):
             bands=self.bands,
             image_size=self.image_size,
             domain_unit=self.options.get("domain_by") or "domain",
+            allow_vrt=self.allow_vrt,
         )
 
     @cached_property
@@ -211,7 +221,8 @@ class FolderDataModule(ImageDataModule):
         index, chosen = self.index, self.rows("train")
         names = index.filename[chosen]
         key = hash_of([names, index.size[chosen], index.changed[chosen], self.bands])[:16]
-        return measure(self.folder, names, self.bands, index.bands, self.files, key)
+        vrt_root = self.folder if self.allow_vrt else None
+        return measure(self.folder, names, self.bands, index.bands, self.files, key, vrt_root)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """(bands,) mean and standard deviation of the training images' raw values.

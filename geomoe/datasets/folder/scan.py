@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FILE = "images.parquet"
+FILE_VRT = "images-vrt.parquet"  # the same where VRTs are allowed: a refusal must not outlive its reason
 _TELL = 10.0  # seconds between messages
 _KEEP = 120.0  # seconds between two times that what was looked at is written
 
@@ -56,7 +57,14 @@ class Scan(NamedTuple):
     unknown: NDArray[Any]
 
 
-def scan(table: Table, root: Path, files: SideFiles, bands: tuple[int, ...], where: Path) -> Scan:
+def scan(
+    table: Table,
+    root: Path,
+    files: SideFiles,
+    bands: tuple[int, ...],
+    where: Path,
+    vrt_root: Path | None = None,
+) -> Scan:
     """Look at the header of every image; those of an earlier time are looked at again when they changed.
 
     Stopped in the middle, even by a kill, it goes on about where it was.
@@ -67,11 +75,12 @@ def scan(table: Table, root: Path, files: SideFiles, bands: tuple[int, ...], whe
         files: where the headers are remembered.
         bands: bands that are asked for, counted from 1; empty: all.
         where: the table, for errors.
+        vrt_root: folder that the sources of VRTs have to lie in; None: they are refused.
 
     Raises:
         DataError: too many images that are missing, unreadable or of another band count.
     """
-    rows = _look_at_all(table.filename.tolist(), root, files)
+    rows = _look_at_all(table.filename.tolist(), root, files, vrt_root)
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
     bad = (frame["error"] != "").to_numpy()
     skipped = [Skip(int(table.row[i]), rows[i][0], rows[i][-1]) for i in np.flatnonzero(bad).tolist()]
@@ -80,9 +89,12 @@ def scan(table: Table, root: Path, files: SideFiles, bands: tuple[int, ...], whe
     return _same_bands(_scan(kept, frame[~bad]), frame[~bad], bands, where)
 
 
-def _look_at_all(names: list[str], root: Path, files: SideFiles) -> list[tuple[Any, ...]]:
+def _look_at_all(
+    names: list[str], root: Path, files: SideFiles, vrt_root: Path | None
+) -> list[tuple[Any, ...]]:
     """A row of _COLUMNS for each name; what was looked at is kept now and then, and when it is stopped."""
-    earlier = _earlier(files)
+    kept_in = FILE if vrt_root is None else FILE_VRT
+    earlier = _earlier(files, kept_in)
     rows: list[tuple[Any, ...]] = []
     new, begun = 0, time.monotonic()
     told = kept = begun
@@ -92,7 +104,7 @@ def _look_at_all(names: list[str], root: Path, files: SideFiles) -> list[tuple[A
             old = earlier.get(name)
             if old is None or old[:2] != (size, changed):
                 new += 1
-                old = (size, changed, *_look(root / name))
+                old = (size, changed, *_look(root / name, vrt_root))
             rows.append((name, *old))
             now = time.monotonic()
             if now - told > _TELL:
@@ -100,26 +112,28 @@ def _look_at_all(names: list[str], root: Path, files: SideFiles) -> list[tuple[A
                 left = (now - begun) / len(rows) * (len(names) - len(rows))
                 log.info("looking at images: %d of %d, %.0f s left", len(rows), len(names), left)
             if now - kept > _KEEP:
-                _keep(files, rows, earlier)
+                _keep(files, kept_in, rows, earlier)
                 kept = time.monotonic()
     except BaseException:  # Ctrl-C above all: the next run goes on here
         if new:
             with contextlib.suppress(OutputError):  # what stopped it is the error to tell
-                _keep(files, rows, earlier)
+                _keep(files, kept_in, rows, earlier)
         raise
     if new and time.monotonic() - begun > _TELL:
         log.info("looked at %d images in %.0f s; the next run does not", new, time.monotonic() - begun)
     if new:
-        _keep(files, rows, {})
+        _keep(files, kept_in, rows, {})
     return rows
 
 
-def _keep(files: SideFiles, rows: list[tuple[Any, ...]], earlier: dict[str, tuple[Any, ...]]) -> None:
+def _keep(
+    files: SideFiles, name: str, rows: list[tuple[Any, ...]], earlier: dict[str, tuple[Any, ...]]
+) -> None:
     """Write what is known by now: what was looked at, and what an earlier run knew of the others."""
     seen = {row[0] for row in rows}
-    others = [(name, *row) for name, row in earlier.items() if name not in seen]
+    others = [(other, *row) for other, row in earlier.items() if other not in seen]
     frame = pd.DataFrame([*rows, *others], columns=list(_COLUMNS))
-    files.write(FILE, lambda path: frame.to_parquet(path, index=False))
+    files.write(name, lambda path: frame.to_parquet(path, index=False))
 
 
 _COLUMNS = (
@@ -128,8 +142,8 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def _earlier(files: SideFiles) -> dict[str, tuple[Any, ...]]:
-    path = files.find(FILE)
+def _earlier(files: SideFiles, name: str) -> dict[str, tuple[Any, ...]]:
+    path = files.find(name)
     if path is None:
         return {}
     try:
@@ -147,9 +161,9 @@ def _stat(path: Path) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _look(path: Path) -> tuple[Any, ...]:
+def _look(path: Path, vrt_root: Path | None) -> tuple[Any, ...]:
     try:
-        head = read_header(path)
+        head = read_header(path) if vrt_root is None else read_header(path, vrt_root)
     except DataError as error:
         return 0, 0, "", False, False, False, np.nan, np.nan, "", _reason(str(error), path)
     return (*_facts(head), "")

@@ -48,6 +48,7 @@ def measure(
     count: int,
     files: SideFiles,
     key: str,
+    vrt_root: Path | None = None,
 ) -> Statistics:
     """Statistics of these images, from the side file where it has them under ``key``.
 
@@ -58,6 +59,7 @@ def measure(
         count: bands of an image.
         files: where the numbers are kept.
         key: changes when the images do.
+        vrt_root: folder that the sources of VRTs have to lie in; None: they are refused.
 
     Raises:
         DataError: no image can be read, or a band holds no data at all.
@@ -72,7 +74,7 @@ def measure(
     if len(chosen) > MOST:
         chosen = np.sort(np.random.default_rng(0).choice(len(filename), MOST, replace=False))
     try:
-        found = compute((root / filename[number] for number in chosen), bands, count)
+        found = compute((root / filename[number] for number in chosen), bands, count, vrt_root)
     except InputError as error:
         raise DataError(f"{root}: {error}") from error
     if found.problems:  # not kept: they are to be mended
@@ -85,7 +87,12 @@ def measure(
     return found
 
 
-def compute(paths: Any, bands: tuple[int, ...], count: int) -> Statistics:  # noqa: ANN401 - paths, one by one
+def compute(
+    paths: Any,  # noqa: ANN401 - paths, one by one
+    bands: tuple[int, ...],
+    count: int,
+    vrt_root: Path | None = None,
+) -> Statistics:
     """Mean and standard deviation over every pixel that holds data, in float64 and one pass.
 
     Raises:
@@ -99,7 +106,7 @@ def compute(paths: Any, bands: tuple[int, ...], count: int) -> Statistics:  # no
             told = time.monotonic()
             log.info("statistics of the bands: %d images by now", images)
         try:
-            with open_raster(path) as source:
+            with open_raster(path, vrt_root) as source:
                 picture = source.driver in PICTURES
                 values = as_bands(read_pixels(source, bands), count, picture, str(path)).astype(np.float64)
         except DataError as error:

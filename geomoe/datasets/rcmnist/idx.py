@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import math
 import os
@@ -14,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geomoe.errors import DataError, DatasetNotFoundError
+from geomoe.fetching.unpack import gunzip
 
 RAW = Path("MNIST") / "raw"
 #: part -> (images, labels); the files of http://yann.lecun.com/exdb/mnist, by their own names.
@@ -100,7 +100,7 @@ def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
     """
     try:
         content = path.read_bytes()
-        content = gzip.decompress(content) if path.suffix == ".gz" else content
+        content = gunzip(content, path) if path.suffix == ".gz" else content
     except (OSError, EOFError, zlib.error) as error:  # BadGzipFile is an OSError
         raise DataError(f"{path}: cannot be read ({error or 'truncated'}); copy the file again") from error
     start = 4 + 4 * axes

@@ -51,8 +51,9 @@ class WildsImages(LabelledImages):
         Raises:
             DataError: wilds cannot open it, or what it opens is no picture.
         """
-        from PIL import Image
+        from PIL import EpsImagePlugin, Image
 
+        EpsImagePlugin.gs_binary = False  # wilds opens whatever it finds: PostScript would be run
         where = f"wilds {self.inner.dataset_name}, sample {self.indices[index]}"
         try:
             found = self.inner.get_input(int(self.indices[index]))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe.errors import DataError
 from geomoe.evaluation.reports.text import report_text
-from geomoe.support.files import Workplace
+from geomoe.support.files import Workplace, read_text
 
 if TYPE_CHECKING:
     import os
@@ -74,8 +74,10 @@ class Report:
         file = Path(path)
         file = file / "report.json" if file.is_dir() else file
         try:
-            data = json.loads(file.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            data = json.loads(read_text(file, DataError))
+        except DataError:
+            raise
+        except (OSError, ValueError, RecursionError) as error:
             msg = f"{file}: cannot read a report ({error}); write one with `geomoe evaluate`"
             raise DataError(msg) from error
         if not isinstance(data, dict) or data.get("format") != FORMAT or "scores" not in data:

@@ -1,0 +1,91 @@
+"""Outlines from vector files of a few kinds, told by their first bytes: other drivers reach the network."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import sqlite3
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geomoe.errors import DataError, one_line
+from geomoe.reading.beside import CLOSED
+from geomoe.support.files import open_regular, refuse_special
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_SHAPEFILE, _SQLITE, _PARQUET = b"\0\0\x27\x0a", b"SQLite format 3\0", b"PAR1"
+_BESIDE = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".idm", ".ind")
+_KINDS = "GeoJSON, a shapefile (.shp, unpacked), GeoPackage or GeoParquet"
+
+
+def read_shapes(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - a GeoDataFrame
+    """Read a vector file; nothing but this file, and those of a shapefile, is opened.
+
+    Raises:
+        DataError: it cannot be read, or is of another kind.
+    """
+    import geopandas
+
+    name = os.path.abspath(path)
+    try:
+        with open_regular(name, DataError) as file:
+            head = file.read(64)
+        if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+            return _geojson(Path(name))
+        if head.startswith(_PARQUET):
+            return geopandas.read_parquet(name)
+        if head.startswith(_SHAPEFILE):
+            for end in _BESIDE:
+                refuse_special(os.path.splitext(name)[0] + end, DataError)
+        elif head.startswith(_SQLITE):
+            _refuse_virtual(name)
+        else:
+            raise DataError(f"{path}: cannot be read as outlines of countries: expected {_KINDS}")
+        with _closed():
+            return geopandas.read_file(name, engine="pyogrio")
+    except DataError:
+        raise
+    except Exception as error:  # whatever the reader of the format raises
+        raise DataError(f"{path}: cannot be read as outlines of countries ({one_line(error)})") from error
+
+
+def _geojson(path: Path) -> Any:  # noqa: ANN401 - a GeoDataFrame
+    """Read without OGR, which has several drivers for what begins with a brace."""
+    import geopandas
+
+    with open_regular(path, DataError) as file:
+        content = json.loads(file.read().decode("utf-8-sig"))
+    declared = content.get("crs") or {}
+    crs = declared.get("properties", {}).get("name", "OGC:CRS84")
+    if not str(crs).upper().startswith(("EPSG:", "URN:OGC:DEF:CRS:", "OGC:")):
+        raise DataError(f"{path}: its CRS is no code ({str(crs)[:60]})")
+    return geopandas.GeoDataFrame.from_features(content["features"], crs=crs)
+
+
+def _refuse_virtual(name: str) -> None:
+    """Refuse a database with tables that are made by code when they are read, but for indices of places."""
+    address = f"{Path(name).as_uri()}?mode=ro&immutable=1"
+    with contextlib.closing(sqlite3.connect(address, uri=True)) as base:
+        made = [
+            str(row[0]).lower() for row in base.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL")
+        ]
+    virtual = [sql for sql in made if " virtual " in " ".join(sql.split())[:40]]
+    if any("using rtree" not in " ".join(sql.split()) for sql in virtual):
+        raise DataError(f"{name}: cannot be read as outlines of countries: it has virtual tables")
+
+
+@contextlib.contextmanager
+def _closed() -> Iterator[None]:
+    """Keep the GDAL of pyogrio, which is another one than rasterio's, off the network."""
+    import pyogrio
+
+    closed = {key: value for key, value in CLOSED.items() if "HTTP" in key or "CURL" in key}
+    before = {key: pyogrio.get_gdal_config_option(key) for key in closed}
+    pyogrio.set_gdal_config_options(closed)
+    try:
+        yield
+    finally:
+        pyogrio.set_gdal_config_options(before)
