@@ -71,10 +71,8 @@ def build_network(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
         ConfigError: no such algorithm, backbone or encoder, or an impossible combination.
         CheckpointError: weights that are missing, foreign or of another network.
     """
-    entry = METHODS.get(config.algorithm)
-    if entry is None or entry.wrapper:
-        raise ConfigError(unknown("algorithm", "algorithm", config.algorithm, ALGORITHMS))
-    kind, options = NETWORKS[entry.network], config.model
+    _check_algorithm(config)
+    kind, options = NETWORKS[METHODS[config.algorithm].network], config.model
     create = create_backbone if kind.vit else create_network
     backbone: nn.Module = create(
         options.backbone,
@@ -89,6 +87,11 @@ def build_network(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
         _start_from(backbone, config, options.init_from)
     encoder = partial(build_encoder, config, info, pretrained=pretrained)
     return kind.make(Parts(backbone, encoder, len(info["classes"]), asdict(options)))
+
+
+def _check_algorithm(config: RunConfig) -> None:
+    if config.algorithm not in ALGORITHMS:
+        raise ConfigError(unknown("algorithm", "algorithm", config.algorithm, ALGORITHMS))
 
 
 def build_method(
@@ -106,6 +109,7 @@ def build_method(
         ConfigError: as there, or a method that cannot be used on this data.
         CheckpointError: as there.
     """
+    _check_algorithm(config)
     make_network = partial(build_network, config, info, pretrained=pretrained)
     method: Any = None
     for name in config.methods:

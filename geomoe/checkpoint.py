@@ -61,7 +61,7 @@ class Checkpoint(NamedTuple):
         }
 
 
-def payload(config: RunConfig, info: Mapping[str, Any], network: str) -> dict[str, Any]:
+def payload(config: RunConfig, info: Mapping[str, Any], network: str = "model.") -> dict[str, Any]:
     """What stands under the key ``geomoe``: plain types only.
 
     Args:
@@ -108,7 +108,7 @@ def save_checkpoint(
     """
     state = network.state_dict()
     weights = {f"{PREFIX}model.{name}": value.detach().cpu() for name, value in state.items()}
-    return write_atomically({"state_dict": weights, KEY: payload(config, info, "model.")}, path)
+    return write_atomically({"state_dict": weights, KEY: payload(config, info)}, path)
 
 
 def write_atomically(content: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:

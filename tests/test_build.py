@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from geomoe.algorithms import ALGORITHMS
-from geomoe.build import build_datamodule, build_encoder, build_network
+from geomoe.algorithms import Facts, Now, method_class
+from geomoe.build import build_datamodule, build_encoder, build_method, build_network
+from geomoe.catalogue import ALGORITHMS, METHODS
 from geomoe.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from geomoe.config import RunConfig
 from geomoe.errors import CheckpointError, ConfigError
@@ -21,7 +22,8 @@ INFO = {
     "std": [1.0] * 3,
     "held_out": None,
 }
-NETWORKS = {"erm": PlainNetwork, "erm_le": LocationNetwork, "moge": MoGEViT}
+NETWORKS = {"plain": PlainNetwork, "location": LocationNetwork, "experts": MoGEViT}
+FACTS = Facts(classes=7, domains=(0, 1), samples=(5, 3), num_domains=2, label_smoothing=0.2)
 
 
 def _with(config, **sections):
@@ -41,21 +43,28 @@ def test_every_algorithm_is_built_as_configured(name):
     config = _with(
         replace(RunConfig(), algorithm=name),
         model={"num_experts": 4, "top_k": 2, "moge_blocks": (1,)},
-        loss={"label_smoothing": 0.2, "cka": 0.3, "supcon_temperature": 0.7},
         encoder={"out_dim": 24},
     )
-    algorithm = build_network(config, {**INFO, "bands": 5})
-    assert type(algorithm) is ALGORITHMS[name]
-    assert type(algorithm.model) is NETWORKS[name]
-    assert algorithm.label_smoothing == 0.2
-    output, terms = algorithm.training_loss(_batch(bands=5))
-    assert output.logits.shape == (2, 7)
-    assert terms.total.isfinite()
-    if name == "moge":
-        assert output.routings[0].weights.shape == (2, 4)
-        assert ((output.routings[0].weights > 0).sum(dim=1) == 2).all()
-        assert algorithm.weights["cka"] == 0.3
-        assert algorithm.supcon_temperature == 0.7
+    config = replace(config, options={"moge": {"cka": 0.3, "supcon_temperature": 0.7}})
+    method = build_method(config, {**INFO, "bands": 5}, FACTS)
+    assert type(method) is method_class(name)
+    assert type(method.model) is NETWORKS[METHODS[name].network]
+    answer = method.losses(_batch(bands=5), Now(0, 1, 0))
+    assert answer.output.logits.shape == (2, 7)
+    assert answer.total.isfinite()
+    if METHODS[name].experts:
+        weights = answer.output.routings[0].weights
+        assert weights.shape == (2, 4)
+        assert ((weights > 0).sum(dim=1) == 2).all()
+        assert (method.options.cka, method.options.supcon_temperature) == (0.3, 0.7)
+
+
+def test_wrappers_go_around_the_method_in_their_order():
+    config = replace(RunConfig(), algorithm="groupdro", around=("swad",), options={"swad": {"ratio": 0.1}})
+    method = build_method(config, INFO, FACTS)
+    assert type(method) is method_class("swad")
+    assert type(method.inner) is method_class("groupdro")
+    assert method.options.ratio == 0.1
 
 
 @pytest.mark.parametrize("name", ["sh", "sh-siren", "wrap", "cartesian3d", "domain"])
@@ -71,11 +80,12 @@ def test_a_network_comes_back_from_its_checkpoint_alone(tmp_path, name):
     path = save_checkpoint(tmp_path / "a.ckpt", algorithm, config, INFO)
     found = load_checkpoint(path)
     again = build_network(found.config, found.info).eval()
-    load_weights(again, found.state_dict, path)
-    assert torch.equal(again(_batch_of(0)).logits, algorithm(_batch_of(0)).logits)
+    load_weights(again, found.network, path)
+    batch = _batch_of(0)
+    assert torch.equal(again(batch.image, batch.place).logits, algorithm(batch.image, batch.place).logits)
     other = build_network(config, {**INFO, "classes": list("ab")})
     with pytest.raises(CheckpointError, match=r"misshaped: .*head\.weight"):
-        load_weights(other, found.state_dict, path)
+        load_weights(other, found.network, path)
 
 
 def _batch_of(seed):
@@ -98,13 +108,13 @@ def test_init_from_takes_the_backbone(tmp_path, name):
     earlier = build_network(source, INFO)
     path = save_checkpoint(tmp_path / "erm.ckpt", earlier, source, INFO)
     config = _with(replace(source, algorithm=name), model={"init_from": str(path), "expert_noise": 0.0})
-    model = build_network(config, INFO, pretrained=True).model
-    for key, value in earlier.model.backbone.state_dict().items():
+    model = build_network(config, INFO, pretrained=True)
+    for key, value in earlier.backbone.state_dict().items():
         if not (name == "erm_le" and key.startswith("head.")):  # ERM+LE has a classifier of its own
             assert torch.equal(model.backbone.state_dict()[key], value), key
     if name == "moge":
         expert = model.layers["2"].experts[3].state_dict()
-        for key, value in earlier.model.backbone.blocks[2].mlp.state_dict().items():
+        for key, value in earlier.backbone.blocks[2].mlp.state_dict().items():
             assert torch.equal(expert[key], value)
 
 
@@ -156,19 +166,19 @@ def test_the_data_module_is_as_configured():
     [
         (
             replace(RunConfig(), algorithm="mogee"),
-            r"algorithm: no algorithm 'mogee'; did you mean moge\? \(known: erm, erm_le, moge\)",
+            r"algorithm: no algorithm 'mogee'; did you mean moge\? \(known: erm, erm_le, moge, ",
         ),
         (_with(RunConfig(), model={"backbone": "vit_quik"}), "vit_quick"),
         (_with(RunConfig(), model={"top_k": 9}), "top_k"),
         (_with(RunConfig(), model={"moge_blocks": (4,)}), "0 to 3"),
         (_with(RunConfig(), model={"router": "random"}), "router"),
         (_with(RunConfig(), encoder={"name": "shh"}), "did you mean sh"),
-        (_with(RunConfig(), loss={"aux": -1.0}), "aux"),
+        (RunConfig(options={"moge": {"aux": -1.0}}), "aux: must be at least 0; got -1"),
     ],
 )
 def test_what_cannot_be_built_is_one_line(config, message):
     with pytest.raises(ConfigError, match=message) as caught:
-        build_network(config, INFO)
+        build_method(config, INFO, FACTS)
     assert "\n" not in str(caught.value)
 
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from geomoe.build import build_datamodule, build_network
+from geomoe.algorithms import Facts, Now
+from geomoe.build import build_datamodule, build_method, build_network
 from geomoe.checkpoint import save_checkpoint
 from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig
 from geomoe.config.load import read_config
@@ -25,15 +26,16 @@ def train(config: RunConfig, path, steps: int):
     torch.manual_seed(0)
     data = build_datamodule(config)
     info, samples = data.info(), data.dataset("train")
-    algorithm = build_network(config, info)
-    optimizer = torch.optim.AdamW(algorithm.parameters(), lr=2e-3)
+    facts = Facts(classes=len(info["classes"]), domains=tuple(range(len(info["domains"]))))
+    method = build_method(config, info, facts)
+    optimizer = torch.optim.AdamW(method.parameters(), lr=2e-3)
     for _ in range(steps):
         rows = torch.randint(len(samples), (64,)).tolist()
-        _, terms = algorithm.training_loss(data.to_batch(samples.read(rows), train=True))
+        answer = method.losses(data.to_batch(samples.read(rows), train=True), Now(0, 1, 0))
         optimizer.zero_grad()
-        terms.total.backward()
+        answer.total.backward()
         optimizer.step()
-    return save_checkpoint(path, algorithm, config, info)
+    return save_checkpoint(path, method.answering(), config, info)
 
 
 @pytest.fixture(scope="module")
@@ -69,9 +71,9 @@ def bare(checkpoints):
     """The network alone, and a split of the data: images normalised by hand, places, the data set."""
     content = torch.load(checkpoints["moge"], weights_only=True)
     config, info = read_config(content["geomoe"]["config"]), content["geomoe"]["info"]
-    algorithm = build_network(config, info)
-    weights = {name.removeprefix("algorithm."): value for name, value in content["state_dict"].items()}
-    algorithm.load_state_dict(weights)
+    network = build_network(config, info)
+    weights = {name.removeprefix("algorithm.model."): value for name, value in content["state_dict"].items()}
+    network.load_state_dict(weights)
     mean, std = (torch.tensor(info[key]).view(1, 3, 1, 1) for key in ("mean", "std"))
 
     @cache
@@ -80,7 +82,7 @@ def bare(checkpoints):
         raw = data.read(range(len(data)))
         return (raw["image"] - mean) / std, torch.stack([raw["lon"], raw["lat"]], dim=1), data
 
-    return algorithm.model.eval().requires_grad_(False), opened
+    return network.eval().requires_grad_(False), opened
 
 
 def right(network, image, lonlat, data, experts):

@@ -74,5 +74,6 @@ def test_two_processes_train_one_network(tiny, tmp_path):
     loads = [float(table[0][f"block2_expert{k}_load"]) for k in range(6)]
     assert sum(loads) == pytest.approx(1)
     assert json.loads((folder / "run.json").read_text())["device"].startswith("2 x cpu")
-    saved = load(folder / "checkpoints" / "last.ckpt", device="cpu").algorithm.state_dict()
-    assert all(torch.equal(saved[name], first["state"][name]) for name in trained)
+    saved = load(folder / "checkpoints" / "last.ckpt", device="cpu").model.state_dict()
+    assert {f"model.{name}" for name in saved} == set(first["state"])
+    assert all(torch.equal(saved[name.removeprefix("model.")], first["state"][name]) for name in trained)

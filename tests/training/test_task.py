@@ -7,13 +7,15 @@ import pytest
 import torch
 from torch import nn
 
-from geomoe.build import build_algorithm
+from geomoe.algorithms import Facts
+from geomoe.build import build_method
 from geomoe.config import OptimizerConfig
 from geomoe.config.load import read_config
 from geomoe.training.resumable import step_seed
 from geomoe.training.task import LearningRate, TrainingTask, parameter_groups
 
 INFO = {"classes": ["a", "b"], "domains": ["x"], "bands": 3}
+FACTS = Facts(classes=2, domains=(0,))
 
 
 def test_warm_up_then_half_a_cosine():
@@ -34,7 +36,7 @@ def test_a_constant_rate_still_warms_up():
 @pytest.mark.parametrize("router", ["cosine", "linear"])
 def test_weight_decay_is_kept_off_scales_and_directions(router):
     config = read_config({"model": {"router": router, "learn_gamma": True}})
-    algorithm = build_algorithm(config, INFO)
+    algorithm = build_method(config, INFO, FACTS)
     groups = parameter_groups(algorithm, 0.05)
     decays = {id(p): group["weight_decay"] for group in groups for p in group["params"]}
     names = {name: decays[id(p)] for name, p in algorithm.named_parameters()}
@@ -70,7 +72,7 @@ def test_frozen_parameters_are_left_out():
 
 def test_dead_experts_and_a_lost_loss_are_said_once(caplog):
     config = read_config({"model": {"num_experts": 3, "top_k": 1}})
-    task = TrainingTask(build_algorithm(config, INFO), config, INFO)
+    task = TrainingTask(build_method(config, INFO, FACTS), config, INFO)
     loads = {f"block{b}_expert{k}_load": load for b in (2, 3) for k, load in enumerate((0.5, 0.5, 0.0))}
     with caplog.at_level(logging.WARNING, logger="geomoe"):
         for _ in range(2):
