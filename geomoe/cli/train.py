@@ -143,7 +143,7 @@ def _test(checkpoint: Path) -> float:
     from geomoe.evaluation import evaluate
 
     report = evaluate(checkpoint, split="test", bootstrap=0, diagnostics=False)
-    return report.scores()["overall"]["accuracy"]
+    return report.scores_of().overall.accuracy
 
 
 def resume_hint(args: Namespace, argv: list[str]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from geomoe.errors import ConfigError
+from geomoe.metrics.routing import dead_experts, entropies, over_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from geomoe.coords import Grid
 
-#: An expert whose area-weighted mean weight is below this share gets no say worth the name.
-NEGLIGIBLE = 0.001
 #: A weight that moves less than this from one cell to any other is the same everywhere.
 CONSTANT = 0.01
 _CHUNK = 65_536  # cells at a time in temporary float64 arrays: a few MB
@@ -96,12 +95,9 @@ class RoutingTable:
     def entropy(self, block: int) -> NDArray[np.float32]:
         """(H, W) entropy of the gate weights over log E: 0 one expert alone, 1 all alike."""
         out = np.zeros(self.weights.shape[1], dtype=np.float32)
-        if self.num_experts == 1:
-            return out.reshape(self.grid.shape)
         for start in range(0, len(out), _CHUNK):
             part = self.weights[block, start : start + _CHUNK].astype(np.float64)
-            logs = np.log(part, where=part > 0, out=np.zeros_like(part))
-            out[start : start + _CHUNK] = -(part * logs).sum(axis=1) / np.log(self.num_experts)
+            out[start : start + _CHUNK] = over_log(entropies(part), self.num_experts)
         return np.clip(out, 0, 1).reshape(self.grid.shape)
 
 
@@ -161,10 +157,11 @@ def verdicts(report: BlockReport) -> list[str]:
         )
     elif report.share.max() > 1 - 1e-9:
         said.append(f"Expert {int(report.share.argmax())} is dominant everywhere.")
+    dead = dead_experts(report.mean_weight)
     for expert, (share, mean, spread) in enumerate(
         zip(report.share, report.mean_weight, report.spread, strict=True)
     ):
-        if mean < NEGLIGIBLE:
+        if expert in dead:
             said.append(f"Expert {expert} is dead: its mean weight is {100 * mean:.2f} %.")
             continue
         if spread < CONSTANT and not constant:
