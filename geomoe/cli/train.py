@@ -7,14 +7,12 @@ from argparse import Namespace
 from pathlib import Path
 
 from geomoe.cli.console import Result, rows
-from geomoe.cli.parsing import Parser
+from geomoe.cli.parsing import ALIASES, Parser
 from geomoe.config.load import Setting, keys, load, nearest_key, shipped
 from geomoe.support.files import no_empty_folders
 from geomoe.support.words import nearest
 
 _SWITCHES = ("--resume", "--dry-run", "--print-config", "--json", "--quiet", "--debug", "--help", "-h")
-#: Short flags -> configuration keys, of every verb that takes such keys.
-ALIASES = {"held_out": "data.held_out", "data_root": "data.root", "metadata": "data.metadata"}
 
 _DESCRIPTION = """\
 Train one method; geomoe evaluate judges it afterwards. NAME is a shipped configuration; --config lays a

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +16,7 @@ from geomoe.evaluation.reports.report import Report
 from geomoe.evaluation.reports.values import Bootstrap, ExpertsReport, Part, Scores
 from geomoe.evaluation.scores import part, score
 from geomoe.inference import Predictor, load, open_split, predict_many
+from geomoe.support.options import options_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,7 +106,7 @@ def evaluate(
         InputError: an impossible number of resamples or confidence.
         DatasetNotFoundError: the data is not where it was looked for.
     """
-    asked = replace(options or EvaluationOptions(), **changes)
+    asked = options_of(EvaluationOptions, options, changes)
     predictor = load(checkpoint, asked.device)
     predictor.check_experts(asked.experts)
     judging = _Judging(predictor, open_split(predictor, asked.split, root=asked.data_root), asked)

@@ -101,7 +101,7 @@ class RoutingTable:
         return np.clip(out, 0, 1).reshape(self.grid.shape)
 
 
-class BlockReport(NamedTuple):
+class BlockNumbers(NamedTuple):
     """What one block's routing amounts to.
 
     Attributes:
@@ -117,7 +117,7 @@ class BlockReport(NamedTuple):
     entropy: float
 
 
-def report_block(table: RoutingTable, block: int, mask: NDArray[np.bool_] | None = None) -> BlockReport:
+def report_block(table: RoutingTable, block: int, mask: NDArray[np.bool_] | None = None) -> BlockNumbers:
     """Shares, mean weights and spreads of one block, weighted by the cells' true area.
 
     Args:
@@ -138,10 +138,10 @@ def report_block(table: RoutingTable, block: int, mask: NDArray[np.bool_] | None
         mean[expert] = float(np.dot(weight, area))
         chosen = weight[inside]
         spread[expert] = float(chosen.max() - chosen.min())
-    return BlockReport(share, mean, spread, float(np.dot(table.entropy(block).ravel(), area)))
+    return BlockNumbers(share, mean, spread, float(np.dot(table.entropy(block).ravel(), area)))
 
 
-def verdicts(report: BlockReport) -> list[str]:
+def verdicts(report: BlockNumbers) -> list[str]:
     """Say in words which experts are dead or the same everywhere, and whether all of a block is.
 
     Experts are numbered from 0, as everywhere. An empty list means that nothing is amiss.
@@ -205,6 +205,6 @@ class BlockSummary(NamedTuple):
             property of the land, e.g. ("land cover", 0.61, 0.24).
     """
 
-    report: BlockReport
+    report: BlockNumbers
     words: tuple[str, ...]
     information: tuple[tuple[str, float, float], ...] = ()

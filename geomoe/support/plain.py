@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from types import NoneType, UnionType
@@ -32,6 +33,26 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401 - a dataclass, or any value of 
     if isinstance(value, tuple | list):
         return [to_plain(item) for item in value]
     return value
+
+
+def jsonable(value: Any) -> Any:  # noqa: ANN401 - any result
+    """Any result as what JSON can hold; numbers that are not finite become null.
+
+    Looser than :func:`to_plain`: named tuples become objects, arrays lists, and anything else its text.
+    """
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {item.name: getattr(value, item.name) for item in fields(value)}
+    elif hasattr(value, "_asdict"):
+        value = value._asdict()
+    elif hasattr(value, "tolist"):  # numpy, torch
+        value = value.tolist()
+    if isinstance(value, Mapping):
+        return {str(key): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set):
+        return [jsonable(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
 def from_plain(kind: type[T], value: Any, where: str = "") -> T:  # noqa: ANN401 - whatever JSON held

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from geomoe.errors import DataError
-from geomoe.evaluation.reports.text import interval, new_table, percent, render
+from geomoe.evaluation.reports.text import interval, percent
 from geomoe.support.plain import to_plain
+from geomoe.support.tables import new_table, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
