@@ -250,8 +250,8 @@ def record(run: Run, output: str) -> dict:
         "evaluate": shlex.join(["geomoe", "evaluate", "--checkpoint", run.folder("runs").best.as_posix()]),
         "git_commit": facts["starts"][0]["git_commit"],
         "versions": facts["versions"],
-        "data_hash": report.data["data_hash"],
-        "count": report.scores()["overall"]["count"],
+        "data_hash": report.data_hash,
+        "count": report.scores_of().overall.count,
         "rows": compare({run.method: report}).as_dict()["rows"],
     }
 

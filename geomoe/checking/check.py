@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,7 @@ from geomoe.checking.images import open_images
 from geomoe.checking.leakage import Pair, compare, different_places, known_places, measure
 from geomoe.checking.places import Finding, Odd, look_at_places
 from geomoe.earth.countries import country_outlines
+from geomoe.support.options import call_options
 
 if TYPE_CHECKING:
     import os
@@ -86,60 +88,81 @@ class Check(NamedTuple):
         return not any(finding.severity == "fault" for finding in self.findings)
 
 
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """What a check looks at.
+
+    Args:
+        near_km: distance below which places of two splits are near-duplicates.
+        images: how many images to open, spread evenly; None: all; 0: none.
+        workers: processes that open them.
+        countries: file of outlines of countries that codes are compared with; None: those of the package.
+    """
+
+    near_km: float = 1.0
+    images: int | None = None
+    workers: int = 0
+    countries: str | os.PathLike[str] | None = None
+
+
 def check(
     parts: Mapping[str, LabelledImages],
+    options: CheckOptions | None = None,
     *,
-    near_km: float = 1.0,
-    images: int | None = None,
-    workers: int = 0,
     expected: Mapping[str, int] | None = None,
-    countries: str | os.PathLike[str] | None = None,
     tell: Callable[[int, int], None] = lambda done, total: None,
+    **changes: Any,  # noqa: ANN401 - fields of CheckOptions
 ) -> Check:
     """Check the splits of one data set.
 
     Args:
         parts: name -> split; all of one data set.
-        near_km: distance below which places of two splits are near-duplicates.
-        images: how many images to open, spread evenly; None: all; 0: none.
-        workers: processes that open them.
+        options: what is looked at.
         expected: split (or ``all``) -> samples that the full data set has.
-        countries: file of outlines of countries that codes are compared with; None: those of the package.
         tell: called with the number of images opened and of all.
+        **changes: fields of :class:`CheckOptions` by name: ``check(parts, images=0)``.
 
     Raises:
         DataError: the outlines cannot be read.
     """
-    outside = _outside(parts, countries)
+    asked = call_options(CheckOptions, options, changes)
+    outside = _outside(parts, asked.countries)
     codes = {name: summarise(parts[name], km) for name, km in outside.items()}
     measured = measure(parts)
-    pairs = compare(parts, near_km, measured)
+    pairs = compare(parts, asked.near_km, measured)
     findings = [finding for name, data in parts.items() for finding in look_at(name, data)]
     findings += [one for name, found in codes.items() for one in look_at_countries(name, found)]
-    findings += _overlaps(pairs)
-    findings += _counts(parts, expected or {})
-    remarks = dict.fromkeys(remark for data in parts.values() for remark in data.remarks)
-    findings += [Finding("note", "data", remark) for remark in remarks]
-    looked_at, shapes, unreadable = open_images(parts, images, workers, tell)
-    if len({shape.split(" x ")[0] for shape in shapes}) > 1:
-        findings.append(Finding("fault", "images", f"have different numbers of bands: {_listed(shapes)}"))
-    if unreadable:
-        text = f"{len(unreadable)} of {looked_at} cannot be read; the first: {unreadable[0].problem}"
-        findings.append(Finding("fault", "images", text))
-    some = next(iter(parts.values()))
+    findings += [*_overlaps(pairs), *_counts(parts, expected or {}), *_remarks(parts)]
+    looked_at, shapes, unreadable = open_images(parts, asked.images, asked.workers, tell)
+    findings += _images(looked_at, shapes, unreadable)
     return Check(
         splits={name: _numbers(data) for name, data in parts.items()},
-        classes=len(some.classes),
+        classes=len(next(iter(parts.values())).classes),
         pairs=pairs,
-        near_km=near_km,
+        near_km=asked.near_km,
         countries=codes,
         border_km=BORDER_KM,
         looked_at=looked_at,
         shapes=shapes,
         unreadable=unreadable,
         findings=sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
-        odd=_odd(parts, measured, outside, near_km),
+        odd=_odd(parts, measured, outside, asked.near_km),
     )
+
+
+def _remarks(parts: Mapping[str, LabelledImages]) -> list[Finding]:
+    """What the readers remarked on, once each."""
+    remarks = dict.fromkeys(remark for data in parts.values() for remark in data.remarks)
+    return [Finding("note", "data", remark) for remark in remarks]
+
+
+def _images(looked_at: int, shapes: Mapping[str, int], unreadable: list[Unreadable]) -> Iterator[Finding]:
+    """Images that do not fit together, or cannot be read."""
+    if len({shape.split(" x ")[0] for shape in shapes}) > 1:
+        yield Finding("fault", "images", f"have different numbers of bands: {_listed(shapes)}")
+    if unreadable:
+        text = f"{len(unreadable)} of {looked_at} cannot be read; the first: {unreadable[0].problem}"
+        yield Finding("fault", "images", text)
 
 
 def _outside(

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
-import math
 import os
+import shutil
 import sys
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+
+from geomoe.support.plain import jsonable
 
 
 class Result(NamedTuple):
@@ -26,28 +27,11 @@ class Result(NamedTuple):
     status: int = 0
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401 - any result
-    """Bring a result to what JSON can hold; numbers that are not finite become null."""
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        value = {item.name: getattr(value, item.name) for item in dataclasses.fields(value)}
-    elif hasattr(value, "_asdict"):
-        value = value._asdict()
-    elif hasattr(value, "tolist"):  # numpy, torch
-        value = value.tolist()
-    if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | set):
-        return [plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
-
-
 def show(result: Result, *, as_json: bool) -> None:
     """Write a result to stdout; a helper process of a run has none."""
     if result.data is None:
         return
-    text = json.dumps(plain(result.data), indent=2, ensure_ascii=False, allow_nan=False)
+    text = json.dumps(jsonable(result.data), indent=2, ensure_ascii=False, allow_nan=False)
     sys.stdout.write((text if as_json else result.text).rstrip("\n") + "\n")
     sys.stdout.flush()
 
@@ -61,6 +45,11 @@ def rows(pairs: Mapping[str, Any]) -> str:
     """Names and values, one a line, aligned."""
     width = max(map(len, pairs), default=0)
     return "\n".join(f"{name:<{width}}  {_short(value)}".rstrip() for name, value in pairs.items())
+
+
+def table_width() -> int:
+    """Columns for a table: those of the terminal, 100 elsewhere."""
+    return shutil.get_terminal_size((100, 24)).columns if sys.__stdout__ and sys.__stdout__.isatty() else 100
 
 
 def _short(value: Any) -> str:  # noqa: ANN401 - any result

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import contextlib
 import shlex
 from argparse import Namespace
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geomoe.cli.console import Result, rows, say
 from geomoe.cli.data_download import download
@@ -22,10 +20,7 @@ from geomoe.support.files import check_folder, no_empty_folders
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from geomoe.checking.check import Check
     from geomoe.config import RunConfig
-    from geomoe.datasets.base import LabelledImages
-    from geomoe.fetching.facts import Facts
 
 #: Splits that lose nothing when a domain is held out; test keeps every domain.
 WITH_HELD_OUT = ("all", "test", "id_test")
@@ -51,50 +46,21 @@ def configuration(args: Namespace, *more: Setting) -> RunConfig:
     return load(flags=[Setting("data.name", name, "NAME"), *settings])
 
 
-def open_splits(config: RunConfig) -> dict[str, LabelledImages]:
-    """Every split of a configuration's data set."""
-    from geomoe.build import build_datamodule
-
-    module = build_datamodule(config)
-    return {name: module.dataset(name) for name in module.split_names()}
-
-
-def open_all(config: RunConfig) -> dict[str, LabelledImages]:
-    """The same with nothing held out, where this run would find that cache: every image is in some split."""
-    from geomoe.errors import ConfigError
-
-    parts = open_splits(config)
-    if config.data.held_out is not None:
-        with contextlib.suppress(ConfigError):  # its protocol asks for a held-out domain
-            whole = open_splits(replace(config, data=replace(config.data, held_out=None)))
-            if whole["test"].image_key == parts["test"].image_key:
-                return whole
-    return parts
-
-
 def check(args: Namespace) -> Result:
     """Look over a data set; status 1 when it has a fault."""
     if args.output is not None:
         check_folder(args.output)
     config = configuration(args, *no_budget(args))
-    from geomoe.checking.check import check as look
-    from geomoe.fetching.facts import read_facts
+    from geomoe.checking.check import CheckOptions
+    from geomoe.checking.run import check_data
 
-    parts = open_splits(config)
-    tell = progress(args)
-    found = look(
-        parts,
-        near_km=args.near,
-        images=args.images,
-        workers=workers(args),
-        expected=expected_counts(config, read_facts(config.data.name)),
-        countries=args.countries,
-        tell=tell,
+    options = CheckOptions(
+        near_km=args.near, images=args.images, workers=workers(args), countries=args.countries
     )
-    data = {"name": config.data.name, "root": config.data.root, "sound": found.sound, **found._asdict()}
-    del data["odd"]  # for maps; what is listed of it is under countries
-    files = [] if args.output is None else write(Path(args.output), data, parts, found)
-    return Result({**data, "files": files}, check_text(data, files), status=0 if found.sound else 1)
+    checked = check_data(config, options, progress(args))
+    files = [] if args.output is None else checked.save(Path(args.output))
+    data = checked.as_dict()
+    return Result({**data, "files": files}, check_text(data, files), status=0 if data["sound"] else 1)
 
 
 def no_budget(args: Namespace) -> list[Setting]:
@@ -108,51 +74,15 @@ def no_budget(args: Namespace) -> list[Setting]:
     return [Setting(f"data.{key}", "null", "check") for key in sorted(keys)]
 
 
-def expected_counts(config: RunConfig, facts: Facts) -> dict[str, int] | None:
-    """Numbers of samples that the full data set has in the splits of a protocol, as far as they are known."""
-    if config.data.protocol not in (None, *facts.samples_protocols) or facts.samples is None:
-        return None
-    if config.data.held_out is None:
-        return facts.samples
-    return {name: count for name, count in facts.samples.items() if name in WITH_HELD_OUT}
-
-
-def write(output: Path, data: dict[str, Any], parts: dict[str, LabelledImages], found: Check) -> list[Path]:
-    """Write check.json, and check.html and check.png where places are known."""
-    import json
-
-    from geomoe.checking.figure import draw_places
-    from geomoe.checking.page import check_page
-    from geomoe.cli.console import plain
-    from geomoe.support.files import Workplace
-
-    text = json.dumps(plain(data), indent=1, ensure_ascii=False) + "\n"
-    page = check_page(parts, found, f"Check of {data['name']}")
-    figure = draw_places(parts, found, f"{data['name']}: where its splits are")
-    with no_empty_folders(output), Workplace(output, "the check") as place:
-        place.write("check.json", lambda path: path.write_text(text, encoding="utf-8"))
-        if page is not None:
-            place.write("check.html", lambda path: path.write_text(page, encoding="utf-8"))
-        if figure is not None:
-            place.write("check.png", lambda path: figure.savefig(path, dpi=110, metadata={"Software": None}))
-        return list(place.finish())
-
-
 def cache(args: Namespace) -> Result:
     """Make the image cache of a data set, or finish it, or verify it."""
     config = configuration(args)
-    from geomoe.datasets.cache.make import make_cache
-    from geomoe.datasets.cache.use import cache_path
-    from geomoe.errors import ConfigError
+    from geomoe.checking.run import cache_data
 
-    parts = open_all(config)
-    some = next(iter(parts.values()))
-    if not some.cacheable:
-        raise ConfigError(f"{config.data.name}: its images are in memory already; there is nothing to cache")
-    path = cache_path(config.data.name, some)
-    made = make_cache(path, list(parts.values()), workers=workers(args), tell=progress(args))
+    cached = cache_data(config, workers(args), progress(args))
+    made = cached.images
     facts = {
-        "cache": path,
+        "cache": cached.path,
         "images": len(made.rows),
         "shape": list(made.pixels.shape[1:]),
         "type": made.pixels.dtype.name,

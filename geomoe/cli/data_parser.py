@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from geomoe.cli.parsing import Parser, UsageError, positive_int
-from geomoe.cli.train import ALIASES, SWITCH
+from geomoe.cli.parsing import ALIASES, SWITCH, Parser, UsageError, positive_int
 from geomoe.config.keys import Setting, keys, nearest_key
 
 ACTIONS = ("info", "download", "check", "cache", "sample")

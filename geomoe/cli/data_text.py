@@ -93,7 +93,7 @@ def _wrapped(head: str, text: str) -> str:
 
 def check_text(data: dict[str, Any], files: list[Path]) -> str:
     """A check as tables: splits, pairs of splits, images, findings."""
-    from geomoe.evaluation.reports.text import new_table, render
+    from geomoe.support.tables import new_table, render
 
     splits = new_table("splits", "split", "samples", "classes", "domains", "known places", "different")
     for name, part in data["splits"].items():
@@ -132,7 +132,7 @@ def check_text(data: dict[str, Any], files: list[Path]) -> str:
 
 def _countries(data: dict[str, Any]) -> list[Any]:
     """A table of country codes against the outlines, and a line on the codes that have none."""
-    from geomoe.evaluation.reports.text import new_table
+    from geomoe.support.tables import new_table
 
     far = f"> {data['border_km']:g} km outside"
     table = new_table("country codes", "split", "judged", far, "median km", "furthest km", "not judged")

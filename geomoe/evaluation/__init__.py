@@ -3,6 +3,6 @@
 from geomoe.evaluation.reports.compare import Comparison, compare
 from geomoe.evaluation.reports.report import Report
 from geomoe.evaluation.reports.summary import Summary, summarize
-from geomoe.evaluation.run import evaluate
+from geomoe.evaluation.run import EvaluationOptions, evaluate
 
-__all__ = ["Comparison", "Report", "Summary", "compare", "evaluate", "summarize"]
+__all__ = ["Comparison", "EvaluationOptions", "Report", "Summary", "compare", "evaluate", "summarize"]

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from geomoe import metrics
+from geomoe.evaluation.reports.values import BlockCKA, BlockRouting, Forced
 from geomoe.inference.sweep import batches
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def forced_choices(blocks: int, num_experts: int) -> list[tuple[Experts, ...]]:
 
 def forced_matrices(
     blocks: tuple[int, ...], predictions: dict[BlockExperts, Predictions], num_experts: int
-) -> list[dict[str, Any]]:
+) -> tuple[Forced, ...]:
     """The poster's matrix, once for each MoGE block.
 
     Row i: the samples whose top-1 expert in that block is i. Column j: the accuracy on them when
@@ -42,8 +43,7 @@ def forced_matrices(
         num_experts: E.
 
     Returns:
-        For each block: block, counts (E), accuracy (E, E), and the accuracy of each row with all
-        experts (routed) and with the shared expert alone; None in rows without samples.
+        One for each block; None in rows without samples.
     """
     choices = iter(forced_choices(len(blocks), num_experts))
     out = []
@@ -51,16 +51,17 @@ def forced_matrices(
         hits = np.stack([predictions[next(choices)].correct for _ in range(num_experts)], axis=1)
         top1 = predictions["all"].top1[number]
         rows = [np.flatnonzero(top1 == expert) for expert in range(num_experts)]
-        out.append({
-            "block": block,
-            "counts": [len(row) for row in rows],
-            "accuracy": [
-                hits[row].mean(axis=0).tolist() if len(row) else [None] * num_experts for row in rows
-            ],
-            "routed": [_mean(predictions["all"].correct[row]) for row in rows],
-            "shared": [_mean(predictions["shared"].correct[row]) for row in rows],
-        })  # fmt: skip
-    return out
+        matrix = Forced(
+            block=block,
+            counts=tuple(len(row) for row in rows),
+            accuracy=tuple(
+                tuple(hits[row].mean(axis=0).tolist()) if len(row) else (None,) * num_experts for row in rows
+            ),
+            routed=tuple(_mean(predictions["all"].correct[row]) for row in rows),
+            shared=tuple(_mean(predictions["shared"].correct[row]) for row in rows),
+        )
+        out.append(matrix)
+    return tuple(out)
 
 
 def _mean(values: NDArray[Any]) -> float | None:
@@ -69,38 +70,33 @@ def _mean(values: NDArray[Any]) -> float | None:
 
 def routing_stats(
     blocks: tuple[int, ...], predictions: Predictions, regions: list[str]
-) -> list[dict[str, Any]]:
-    """How the samples are shared out, for each MoGE block.
-
-    Returns:
-        For each block: load (mean gate weight of each expert), top1_share, load_by_region, dead
-        (experts with a mean weight of at most 0.001), entropy (mean over samples of -sum w ln w, in
-        nats: 0 when one expert answers alone, ln K at most), effective_experts (its exponential),
-        and region_information (normalised mutual information of top-1 expert and region).
-    """
+) -> tuple[BlockRouting, ...]:
+    """How the samples are shared out, for each MoGE block."""
     out = []
     for number, block in enumerate(blocks):
         weights, top1 = predictions.weights[number], predictions.top1[number]
-        load, entropy = metrics.routing_load(weights), metrics.routing_entropy(weights)
+        load, nats = metrics.routing_load(weights), metrics.routing_entropy(weights)
         known = predictions.domain >= 0
         present = {name: predictions.domain == domain for domain, name in enumerate(regions)}
         information = (
             metrics.mutual_information(top1[known], predictions.domain[known]) if known.any() else None
         )
-        out.append({
-            "block": block,
-            "load": load.mean_weight.tolist(),
-            "top1_share": load.top1_share.tolist(),
-            "load_by_region": {
-                name: metrics.routing_load(weights[rows]).mean_weight.tolist()
-                for name, rows in present.items() if rows.any()
+        routing = BlockRouting(
+            block=block,
+            load=tuple(load.mean_weight.tolist()),
+            top1_share=tuple(load.top1_share.tolist()),
+            load_by_region={
+                name: tuple(metrics.routing_load(weights[rows]).mean_weight.tolist())
+                for name, rows in present.items()
+                if rows.any()
             },
-            "dead": metrics.dead_experts(weights),
-            "entropy": entropy.nats,
-            "effective_experts": float(np.exp(entropy.nats)),
-            "region_information": None if information is None else information.normalized,
-        })  # fmt: skip
-    return out
+            dead=tuple(metrics.dead_experts(load.mean_weight)),
+            entropy=nats,
+            effective_experts=float(np.exp(nats)),
+            region_information=None if information is None else information.normalized,
+        )
+        out.append(routing)
+    return tuple(out)
 
 
 def cka_matrices(
@@ -109,7 +105,7 @@ def cka_matrices(
     *,
     images: int = 512,
     tokens: int = 8,
-) -> list[dict[str, Any]]:
+) -> tuple[BlockCKA, ...]:
     """Linear CKA between every two experts of each MoGE block, on a fixed sample.
 
     The sample is ``images`` images at even distances through the data set, ``tokens`` tokens of
@@ -117,8 +113,7 @@ def cka_matrices(
     them.
 
     Returns:
-        For each block: block, matrix (E, E) with ones on the diagonal (None for an expert whose
-        output never changes), mean (off the diagonal), rows, estimator.
+        One for each block: ones on the diagonal, None for an expert whose output never changes.
     """
     rows = np.unique(np.linspace(0, len(dataset) - 1, min(images, len(dataset))).round().astype(np.int64))
     parts: list[tuple[torch.Tensor, ...]] = []
@@ -134,11 +129,12 @@ def cka_matrices(
         matrix = metrics.expert_cka(outputs, estimator="unbiased")
         off = matrix[~np.eye(len(matrix), dtype=bool)]
         off = off[np.isfinite(off)]
-        out.append({
-            "block": block,
-            "matrix": [[float(v) if np.isfinite(v) else None for v in row] for row in matrix],
-            "mean": float(off.mean()) if off.size else None,
-            "rows": outputs.shape[1],
-            "estimator": "unbiased",
-        })  # fmt: skip
-    return out
+        found = BlockCKA(
+            block=block,
+            matrix=tuple(tuple(float(v) if np.isfinite(v) else None for v in row) for row in matrix),
+            mean=float(off.mean()) if off.size else None,
+            rows=outputs.shape[1],
+            estimator="unbiased",
+        )
+        out.append(found)
+    return tuple(out)

@@ -10,12 +10,14 @@ from geomoe import metrics
 from geomoe.catalogue import source_of
 from geomoe.datasets.wilds import compat as wilds_compat
 from geomoe.errors import GeomoeError, one_line
+from geomoe.evaluation.reports.values import Official, OfficialRow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
+    from geomoe.evaluation.reports.values import Scores
     from geomoe.inference import Predictions
 
 
@@ -23,8 +25,8 @@ def official_scores(
     name: str,
     dataset: Any,  # noqa: ANN401 - a reader of wilds' files, or any data set
     predictions: Mapping[str, Predictions],
-    scores: Mapping[str, dict[str, Any]],
-) -> dict[str, Any] | None:
+    scores: Mapping[str, Scores],
+) -> Official | None:
     """What wilds' own ``eval()`` says of the same predictions, on wilds' own labels and groups.
 
     Args:
@@ -34,54 +36,47 @@ def official_scores(
         scores: ours, by choice of experts; see :func:`geomoe.evaluation.scores.score`.
 
     Returns:
-        None where the data set is not one of wilds', or wilds is not installed. Else ``package``, and
-        ``rows`` with ``experts``, ``metric`` (wilds' name), ``wilds``, ``geomoe`` and ``equal``: whether
-        both are the same float32 (wilds rounds to it). Where wilds cannot open the data, ``problem`` says
-        why and there are no rows.
+        None where the data set is not one of wilds', or wilds is not installed. Metrics have wilds' names,
+        and are equal when both are the same float32 (wilds rounds to it). Where wilds cannot open the data,
+        the problem says why and there are no rows.
     """
     source = source_of(name)
     if source not in wilds_compat.OFFICIAL or not wilds_compat.installed():
         return None
-    found: dict[str, Any] = {"package": "wilds", "rows": [], "problem": None}
     try:
         inner = wilds_compat.open_wilds(source, dataset.folder)
         positions = wilds_compat.official_rows(inner, dataset.rows, dataset.labels)
     except (GeomoeError, AssertionError, KeyError, ValueError, OSError) as error:
-        return {**found, "problem": one_line(error)}
+        return Official("wilds", (), one_line(error))
+    rows: list[OfficialRow] = []
     for choice, part in scores.items():
         predicted = predictions[choice].predicted
         theirs = wilds_compat.official_eval(inner, positions, predicted)
         ours = _ours(part, predicted, dataset.labels)
-        found["rows"] += [
-            {
-                "experts": choice,
-                "metric": metric,
-                "wilds": theirs[metric],
-                "geomoe": value,
-                "equal": bool(np.float32(value) == np.float32(theirs[metric])),
-            }
+        rows += [
+            OfficialRow(
+                choice, metric, theirs[metric], value, bool(np.float32(value) == np.float32(theirs[metric]))
+            )
             for metric, value in ours.items()
             if metric in theirs
         ]
-    return found
+    return Official("wilds", tuple(rows), None)
 
 
-def _ours(
-    scores: dict[str, Any], predicted: NDArray[np.int64], labels: NDArray[np.int64]
-) -> dict[str, float]:
+def _ours(scores: Scores, predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, float]:
     """Our numbers under the names that wilds gives them."""
-    overall = scores["overall"]
+    overall = scores.overall
     found = {
-        "acc_avg": overall["accuracy"],
+        "acc_avg": overall.accuracy,
         "recall-macro_all": metrics.macro_recall(predicted, labels),
-        "F1-macro_all": overall["macro_f1"],
+        "F1-macro_all": overall.macro_f1,
     }
-    groups = {what: (one["parts"], one["worst"]) for what, one in scores["groups"].items()}
+    groups = {what: (one.parts, one.worst) for what, one in scores.groups.items()}
     other = "year" if "region" in groups else "region"  # what the domains are; one of the two is a grouping
     if groups:
-        groups[other] = (scores["regions"], scores["worst"])
+        groups[other] = (scores.regions, scores.worst)
     for what, (parts, worst) in groups.items():
-        found |= {f"acc_{what}:{name}": part["accuracy"] for name, part in parts.items()}
+        found |= {f"acc_{what}:{name}": part.accuracy for name, part in parts.items()}
         if worst is not None:
-            found[f"acc_worst_{what}"] = parts[worst]["accuracy"]
+            found[f"acc_worst_{what}"] = parts[worst].accuracy
     return found

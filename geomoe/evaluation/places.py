@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+from geomoe.evaluation.reports.values import Places
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,17 +22,14 @@ _SAME = 4  # decimals of a degree
 CORNER = np.array([180.0, 90.0])
 
 
-def places_of(judged: Mapping[str, Predictions]) -> dict[str, Any] | None:
+def places_of(judged: Mapping[str, Predictions]) -> Places | None:
     """The samples of a split by place and domain.
 
     Args:
         judged: choice of experts -> predictions; all of the same samples.
 
     Returns:
-        Columns of plain numbers, one row for each place and domain: ``lon``, ``lat`` (degrees),
-        ``domain`` (id; -1 unknown), ``count`` and ``correct`` (choice -> how many are right); and
-        ``step`` (degrees on a side of the cells that share a place; 0: none do) and ``unplaced`` (samples
-        of unknown place). None where no place is known.
+        One row for each place and domain; None where no place is known.
     """
     some = next(iter(judged.values()))
     known = ~np.isnan(some.lonlat[:, 0])
@@ -42,18 +41,18 @@ def places_of(judged: Mapping[str, Predictions]) -> dict[str, Any] | None:
         if len(unique) <= MOST:
             break
     inverse = inverse.reshape(-1)
-    return {
-        "step": step,
-        "unplaced": int((~known).sum()),
-        "domain": unique[:, 0].astype(int).tolist(),
-        "lon": unique[:, 1].round(_SAME).tolist(),
-        "lat": unique[:, 2].round(_SAME).tolist(),
-        "count": np.bincount(inverse).tolist(),
-        "correct": {
-            choice: np.bincount(inverse, weights=found.correct[known]).astype(int).tolist()
+    return Places(
+        step=step,
+        unplaced=int((~known).sum()),
+        domain=tuple(unique[:, 0].astype(int).tolist()),
+        lon=tuple(unique[:, 1].round(_SAME).tolist()),
+        lat=tuple(unique[:, 2].round(_SAME).tolist()),
+        count=tuple(np.bincount(inverse).tolist()),
+        correct={
+            choice: tuple(np.bincount(inverse, weights=found.correct[known]).astype(int).tolist())
             for choice, found in judged.items()
         },
-    }
+    )
 
 
 def snap(lonlat: NDArray[np.float64], step: float) -> NDArray[np.float64]:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -11,32 +12,78 @@ from geomoe.errors import InputError
 from geomoe.evaluation.experts import cka_matrices, forced_choices, forced_matrices, routing_stats
 from geomoe.evaluation.official import official_scores
 from geomoe.evaluation.places import places_of
-from geomoe.evaluation.reports.report import FORMAT, Report
+from geomoe.evaluation.reports.report import Report
+from geomoe.evaluation.reports.values import Bootstrap, ExpertsReport, Part, Scores
 from geomoe.evaluation.scores import part, score
 from geomoe.inference import Predictor, load, open_split, predict_many
+from geomoe.support.options import call_options
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from os import PathLike
 
     from geomoe.datasets.base import LabelledImages
     from geomoe.inference import Predictions
     from geomoe.types import BlockExperts, Experts
 
+#: Options of a data set that change which samples train or are judged.
+_PROTOCOL = ("protocol", "domain_by", "num_environments", "num_domains", "budget")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationOptions:
+    """What is judged, and how.
+
+    Args:
+        split: train, val, test, held_out, or another split of the data set (FMoW's id_test).
+        experts: "all", "shared" or the number of one specialist that answers alone.
+        data_root: folder of the data; default: where the run found it.
+        bootstrap: resamples for each interval; 0: no intervals.
+        confidence: of the intervals, between 0 and 1.
+        diagnostics: for MoGE, look into the experts (one more pass for each expert of each block).
+        beside: also score the splits that the protocol wants beside this one.
+        batch_size: images in a forward pass.
+        device: auto, cpu, cuda, ...
+        allow_vrt: read VRTs too, whose sources have to lie in the folder of the data.
+
+    Raises:
+        InputError: an impossible number of resamples or confidence.
+    """
+
+    split: str = "test"
+    experts: Experts = "all"
+    data_root: str | None = None
+    bootstrap: int = 1000
+    confidence: float = 0.95
+    diagnostics: bool = True
+    beside: bool = True
+    batch_size: int = 256
+    device: str = "auto"
+    allow_vrt: bool = False
+
+    def __post_init__(self) -> None:
+        if self.bootstrap < 0 or not 0 < self.confidence < 1:
+            found = f"{self.bootstrap} and {self.confidence}"
+            raise InputError(f"bootstrap must be >= 0 and confidence inside (0, 1); got {found}")
+
+
+class _Judging(NamedTuple):
+    """A checkpoint, the split that it is judged on, and what was asked for."""
+
+    predictor: Predictor
+    dataset: LabelledImages
+    options: EvaluationOptions
+
+    @property
+    def looks_inside(self) -> bool:
+        """Whether the experts are looked into."""
+        return self.options.diagnostics and self.options.experts == "all" and self.predictor.num_experts > 0
+
 
 def evaluate(
     checkpoint: str | PathLike[str],
-    *,
-    split: str = "test",
-    experts: Experts = "all",
-    data_root: str | None = None,
-    bootstrap: int = 1000,
-    confidence: float = 0.95,
-    diagnostics: bool = True,
-    beside: bool = True,
-    batch_size: int = 256,
-    device: str = "auto",
-    allow_vrt: bool = False,
+    options: EvaluationOptions | None = None,
+    **changes: Any,  # noqa: ANN401 - fields of EvaluationOptions
 ) -> Report:
     """Judge a checkpoint on one split of the data set that it was trained on.
 
@@ -53,16 +100,8 @@ def evaluate(
 
     Args:
         checkpoint: a file written by ``geomoe train``.
-        split: train, val, test, held_out, or another split of the data set (FMoW's id_test).
-        experts: "all", "shared" or the number of one specialist that answers alone.
-        data_root: folder of the data; default: where the run found it.
-        bootstrap: resamples for each interval; 0: no intervals.
-        confidence: of the intervals, between 0 and 1.
-        diagnostics: for MoGE, look into the experts (one more pass for each expert of each block).
-        beside: also score the splits that the protocol wants beside this one.
-        batch_size: images in a forward pass.
-        device: auto, cpu, cuda, ...
-        allow_vrt: read VRTs too, whose sources have to lie in the folder of the data.
+        options: what is judged, and how; default: the test split.
+        **changes: fields of :class:`EvaluationOptions` by name: ``evaluate(file, split="val")``.
 
     Raises:
         CheckpointError: the file is missing, foreign, corrupt or of another model.
@@ -70,126 +109,132 @@ def evaluate(
         InputError: an impossible number of resamples or confidence.
         DatasetNotFoundError: the data is not where it was looked for.
     """
-    if bootstrap < 0 or not 0 < confidence < 1:
-        msg = f"bootstrap must be >= 0 and confidence inside (0, 1); got {bootstrap} and {confidence}"
-        raise InputError(msg)
-    predictor = load(checkpoint, device)
-    predictor.check_experts(experts)
-    dataset = open_split(predictor, split, root=data_root, allow_vrt=allow_vrt)
-    inside = diagnostics and experts == "all" and predictor.num_experts > 0
-    choices = _choices(predictor, experts, inside)
-    predictions = predict_many(predictor, dataset, choices, batch_size=batch_size)
-    held_out = predictor.config.data.held_out
-    wanted = [choice for choice in choices if choice in (experts, "shared")]
-    uncounted = predictor.info.get("uncounted", [])
-    groupings = dataset.groupings()
-    drawn: dict[str, Any] = {"bootstrap": bootstrap, "confidence": confidence}
-    scores = {
-        str(choice): score(
-            predictions[choice], predictor.domains, held_out,
-            uncounted=uncounted, groupings=groupings, **drawn,
-        )
-        for choice in wanted
-    }  # fmt: skip
-    report = None
-    if inside:
-        report = {
-            "num_experts": predictor.num_experts,
-            "top_k": predictor.config.model.top_k,
-            "blocks": list(predictor.blocks),
-            "forced": forced_matrices(predictor.blocks, predictions, predictor.num_experts),
-            "routing": routing_stats(predictor.blocks, predictions["all"], predictor.domains),
-            "cka": cka_matrices(predictor, dataset),
-        }
-    judged = {str(choice): predictions[choice] for choice in wanted}
+    asked = call_options(EvaluationOptions, options, changes)
+    predictor = load(checkpoint, asked.device)
+    predictor.check_experts(asked.experts)
+    judging = _Judging(
+        predictor, open_split(predictor, asked.split, root=asked.data_root, allow_vrt=asked.allow_vrt), asked
+    )
+    found = predict_many(predictor, judging.dataset, _choices(judging), batch_size=asked.batch_size)
+    judged = {str(choice): found[choice] for choice in found if choice in (asked.experts, "shared")}
+    scores = _scores(judging, judged)
+    unit = judging.dataset.block_unit
     return Report(
-        {
-            **_facts(predictor, checkpoint, split, experts),
-            "domain_unit": dataset.domain_unit,
-            "bootstrap": {"samples": bootstrap, "confidence": confidence, "unit": dataset.block_unit},
-            "scores": scores,
-            "notes": _notes(predictor, dataset),
-            "beside": {
-                name: {choice: part(one, **drawn) for choice, one in found.items()}
-                for name, found in _beside(predictor, dataset, judged, data_root, batch_size).items()
-            }
-            if beside
-            else {},
-            "official": official_scores(predictor.config.data.name, dataset, judged, scores),
-            "places": places_of(judged),
-            "experts_report": report,
-        }
+        **_facts(predictor, asked),
+        checkpoint=Path(checkpoint).as_posix(),
+        domain_unit=judging.dataset.domain_unit,
+        bootstrap=Bootstrap(asked.bootstrap, asked.confidence, unit),
+        scores=scores,
+        notes=_notes(predictor, judging.dataset),
+        beside=_scores_beside(judging, judged),
+        official=official_scores(predictor.config.data.name, judging.dataset, judged, scores),
+        places=places_of(judged),
+        experts_report=_experts_report(judging, found) if judging.looks_inside else None,
     )
 
 
-def _beside(
-    predictor: Predictor,
-    dataset: LabelledImages,
-    judged: dict[str, Predictions],
-    root: str | None,
-    batch_size: int,
-) -> dict[str, dict[str, Predictions]]:
+def _choices(judging: _Judging) -> Sequence[BlockExperts]:
+    predictor, experts = judging.predictor, judging.options.experts
+    if not predictor.num_experts or experts != "all":
+        return [experts]
+    inside = judging.looks_inside
+    forced = forced_choices(len(predictor.blocks), predictor.num_experts) if inside else []
+    return ["all", "shared", *forced]
+
+
+def _scores(judging: _Judging, judged: Mapping[str, Predictions]) -> dict[str, Scores]:
+    """Scores of each choice of experts that is judged."""
+    predictor, options = judging.predictor, judging.options
+    dataset = judging.dataset
+    groupings = dataset.groupings()
+    return {
+        choice: score(
+            one,
+            predictor.domains,
+            predictor.config.data.held_out,
+            uncounted=predictor.info.get("uncounted", []),
+            groupings=groupings,
+            bootstrap=options.bootstrap,
+            confidence=options.confidence,
+        )
+        for choice, one in judged.items()
+    }
+
+
+def _experts_report(judging: _Judging, found: dict[BlockExperts, Predictions]) -> ExpertsReport:
+    """What the experts do on this split."""
+    predictor = judging.predictor
+    return ExpertsReport(
+        num_experts=predictor.num_experts,
+        top_k=predictor.config.model.top_k,
+        blocks=tuple(predictor.blocks),
+        forced=forced_matrices(predictor.blocks, found, predictor.num_experts),
+        routing=routing_stats(predictor.blocks, found["all"], predictor.domains),
+        cka=cka_matrices(predictor, judging.dataset),
+    )
+
+
+def _scores_beside(judging: _Judging, judged: dict[str, Predictions]) -> dict[str, dict[str, Part]]:
+    """Scores on the splits that stand beside this one."""
+    options = judging.options
+    if not options.beside:
+        return {}
+    drawn: dict[str, Any] = {"bootstrap": options.bootstrap, "confidence": options.confidence}
+    return {
+        name: {choice: part(one, **drawn) for choice, one in found.items()}
+        for name, found in _beside(judging, judged).items()
+    }
+
+
+def _beside(judging: _Judging, judged: dict[str, Predictions]) -> dict[str, dict[str, Predictions]]:
     """Predictions on the splits that stand beside this one; its own where it has the samples already."""
+    predictor, dataset, options = judging
     found = {}
     for name in dataset.beside:
-        other = open_split(predictor, name, root=root)
+        other = open_split(predictor, name, root=options.data_root, allow_vrt=options.allow_vrt)
         inside = np.isin(dataset.rows, other.rows)
         if inside.sum() == len(other):
             found[name] = {choice: one.take(inside) for choice, one in judged.items()}
             continue
         choices: dict[str, Experts] = {one: int(one) if one.isdecimal() else one for one in judged}  # type: ignore[misc]
-        asked = predict_many(predictor, other, list(choices.values()), batch_size=batch_size)
+        asked = predict_many(predictor, other, list(choices.values()), batch_size=options.batch_size)
         found[name] = {one: asked[choice] for one, choice in choices.items()}
     return found
 
 
-def _choices(predictor: Predictor, experts: Experts, inside: bool) -> Sequence[BlockExperts]:
-    if not predictor.num_experts or experts != "all":
-        return [experts]
-    forced = forced_choices(len(predictor.blocks), predictor.num_experts) if inside else []
-    return ["all", "shared", *forced]
-
-
-def _notes(predictor: Predictor, dataset: LabelledImages) -> list[str]:
+def _notes(predictor: Predictor, dataset: Any) -> tuple[str, ...]:  # noqa: ANN401 - a data set
     """What a reader of the scores must know."""
     trained = None if predictor.encoder is None else predictor.encoder.trained  # of that of domain ids
     if trained is None:
-        return []
+        return ()
     known = np.append(trained.cpu().numpy(), False)[dataset.domains]  # -1, an unknown domain: the last
     if known.all():
-        return []
+        return ()
     count = f"{int((~known).sum()):,} of {len(known):,} samples"
     what = dataset.domain_unit
-    return [
+    return (
         f"{count} are of a {what} that training did not have: the location encoder knows {what} ids alone, "
-        "and gives all of these one vector that it never learned; read the shared expert's scores"
-    ]
+        "and gives all of these one vector that it never learned; read the shared expert's scores",
+    )
 
 
-#: Options of a data set that change which samples train or are judged.
-_PROTOCOL = ("protocol", "domain_by", "num_environments", "num_domains", "budget")
-
-
-def _facts(
-    predictor: Predictor, checkpoint: str | PathLike[str], split: str, experts: Experts
-) -> dict[str, Any]:
+def _facts(predictor: Predictor, asked: EvaluationOptions) -> dict[str, Any]:
+    """Who was judged on what."""
     config = predictor.config
     return {
-        "format": FORMAT,
-        "checkpoint": Path(checkpoint).as_posix(),
         "algorithm": config.algorithm,
         "seed": config.seed,
         "data": config.data.name,
         "data_hash": predictor.info.get("data_hash"),
-        "split": split,
+        "split": asked.split,
         "split_seed": config.data.split_seed,
         "held_out": config.data.held_out,
         "options": {key: getattr(config.data, key) for key in _PROTOCOL},
         "protocol": predictor.info.get("protocol"),
-        "encoder": None if config.algorithm == "erm" else config.encoder.name,
+        "encoder": None if predictor.encoder is None else config.encoder.name,
         "backbone": config.model.backbone,
-        "experts": experts,
-        "classes": predictor.classes,
-        "regions": predictor.domains,
-        "uncounted": predictor.info.get("uncounted", []),
+        "experts": asked.experts,
+        "classes": tuple(predictor.classes),
+        "regions": tuple(predictor.domains),
+        "uncounted": tuple(predictor.info.get("uncounted", ())),
     }

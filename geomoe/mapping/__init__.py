@@ -10,9 +10,13 @@ from typing import Any
 
 # public name -> module that holds it; looked up when first used, so that tables and pages need no torch
 _PUBLIC = {
+    "MapOptions": "geomoe.mapping.draw",
+    "MapReport": "geomoe.mapping.report",
     "MapResult": "geomoe.mapping.draw",
     "Points": "geomoe.mapping.table",
     "RoutingTable": "geomoe.mapping.table",
+    "folium_layers": "geomoe.mapping.notebook",
+    "folium_map": "geomoe.mapping.notebook",
     "map_experts": "geomoe.mapping.draw",
     "render_page": "geomoe.mapping.page",
     "route_grid": "geomoe.mapping.draw",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,17 +16,54 @@ from geomoe.mapping.ask import check_routes_by_place, route_grid
 from geomoe.mapping.figure import write_figure
 from geomoe.mapping.page import render_page
 from geomoe.mapping.raster import write_raster
+from geomoe.mapping.report import BlockReport, MapReport, PointCount, SharedInformation
 from geomoe.mapping.table import BlockSummary, Points, RoutingTable, report_block, verdicts
 from geomoe.mapping.vector import write_vector
 from geomoe.metrics import mutual_information
 from geomoe.support.files import Workplace
+from geomoe.support.options import call_options
 
 if TYPE_CHECKING:
     from os import PathLike
 
+    from folium import Map
+
     from geomoe.coords import Grid
 
 WORLD = (-180.0, -90.0, 180.0, 90.0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class MapOptions:
+    """What is mapped, and how finely.
+
+    Args:
+        step: degrees on a side of a cell.
+        bounds: west, south, east, north in degrees, grown to whole cells where they cut some;
+            across the antimeridian east is below west or beyond 180: (170, -25, -170, 0) and
+            (170, -25, 190, 0) are the same box. Default: the whole Earth.
+        points: classify the training and test samples too and draw them; needs the data.
+        data_root: folder of the data; default: where the checkpoint's configuration says.
+        device: auto, cpu, cuda, ...
+        allow_vrt: read VRTs too, whose sources have to lie in the folder of the data.
+    """
+
+    step: float = 0.5
+    bounds: tuple[float, float, float, float] | None = None
+    points: bool = True
+    data_root: str | None = None
+    device: str = "auto"
+    allow_vrt: bool = False
+
+    def grid(self) -> Grid:
+        """The cells.
+
+        Raises:
+            CoordinateError: a step or bounds that make no grid, or one that a web map cannot show.
+        """
+        grid = make_grid(self.step, WORLD if self.bounds is None else whole_cells(self.step, self.bounds))
+        frame(grid)  # refuses what no web map shows before any work is done
+        return grid
 
 
 class MapResult(NamedTuple):
@@ -42,19 +79,34 @@ class MapResult(NamedTuple):
     folder: Path
     files: tuple[Path, ...]
     table: RoutingTable
-    report: dict[str, Any]
+    report: MapReport
+
+    def text(self) -> str:
+        """The files, then what each block's experts do, in words."""
+        return "\n".join([*map(str, self.files), self.report.text()])
+
+    def folium(self, tiles: str | None = None) -> Map:
+        """The map as a ``folium.Map``, for notebooks: see :func:`geomoe.mapping.notebook.folium_map`."""
+        from geomoe.mapping.notebook import folium_map
+
+        return folium_map(self.table, tiles)
+
+
+class _Drawing(NamedTuple):
+    """Everything that the files are made from."""
+
+    table: RoutingTable
+    summaries: tuple[BlockSummary, ...]
+    points: Points | None
+    held_out: str | None
+    report: MapReport
 
 
 def map_experts(
     checkpoint: str | PathLike[str],
     output: str | PathLike[str],
-    step: float = 0.5,
-    bounds: tuple[float, float, float, float] | None = None,
-    *,
-    points: bool = True,
-    data_root: str | None = None,
-    device: str = "auto",
-    allow_vrt: bool = False,
+    options: MapOptions | None = None,
+    **changes: Any,  # noqa: ANN401 - fields of MapOptions
 ) -> MapResult:
     """Draw where each expert of a checkpoint answers.
 
@@ -64,14 +116,8 @@ def map_experts(
     Args:
         checkpoint: a ``.ckpt`` file written by ``geomoe train --algorithm moge``.
         output: folder for experts.html, .tif, .parquet, .png and .json; made if it is not there.
-        step: degrees on a side of a cell.
-        bounds: west, south, east, north in degrees, grown to whole cells where they cut some;
-            across the antimeridian east is below west or beyond 180: (170, -25, -170, 0) and
-            (170, -25, 190, 0) are the same box. Default: the whole Earth.
-        points: classify the training and test samples too and draw them; needs the data.
-        data_root: folder of the data; default: where the checkpoint's configuration says.
-        device: auto, cpu, cuda, ...
-        allow_vrt: read VRTs too, whose sources have to lie in the folder of the data.
+        options: what is mapped, and how finely; default: the whole Earth in cells of half a degree.
+        **changes: fields of :class:`MapOptions` by name: ``map_experts(file, "map", step=2.0)``.
 
     Raises:
         CheckpointError: no such checkpoint, or one whose routing does not depend on the place.
@@ -79,33 +125,43 @@ def map_experts(
         ConfigError: more cells than memory holds.
         OutputError: the folder cannot be written.
     """
-    grid = make_grid(step, WORLD if bounds is None else whole_cells(step, bounds))
-    frame(grid)  # refuses what no web map shows before any work is done
-    predictor = load(checkpoint, device)
+    asked = call_options(MapOptions, options, changes)
+    grid = asked.grid()
+    predictor = load(checkpoint, asked.device)
     check_routes_by_place(predictor, str(checkpoint))
     with Workplace(Path(output), "the map") as place:
-        names = ("train", "test") if points else ()
-        splits = [open_split(predictor, name, data_root, allow_vrt=allow_vrt) for name in names]
-        table = RoutingTable(
-            grid,
-            route_grid(predictor.model, grid),
-            tuple(f"block {number}" for number in predictor.blocks),
-            _facts(predictor, Path(checkpoint).name, grid),
-            _title(predictor),
-        )
-        drawn = _points(predictor, splits) if splits else None
-        summaries = summarise(table)
-        held_out = predictor.config.data.held_out
-        report = _report(table, summaries, drawn)
-        page = render_page(table, summaries, drawn, held_out)
-        text = json.dumps(report, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
-        place.write("experts.html", lambda path: path.write_text(page, encoding="utf-8"))
-        place.write("experts.tif", lambda path: write_raster(table, path))
-        place.write("experts.parquet", lambda path: write_vector(table, path))
-        place.write("experts.png", lambda path: write_figure(table, summaries, path, held_out))
-        place.write("experts.json", lambda path: path.write_text(text, encoding="utf-8"))
+        drawing = _draw(predictor, Path(checkpoint).name, grid, asked)
+        _write(drawing, place)
         files = place.finish()
-    return MapResult(Path(output), files, table, report)
+    return MapResult(Path(output), files, drawing.table, drawing.report)
+
+
+def _draw(predictor: Predictor, name: str, grid: Grid, asked: MapOptions) -> _Drawing:
+    """Ask the routers and, where samples are drawn, the network."""
+    names = ("train", "test") if asked.points else ()
+    splits = [open_split(predictor, split, asked.data_root, allow_vrt=asked.allow_vrt) for split in names]
+    table = RoutingTable(
+        grid,
+        route_grid(predictor.model, grid),
+        tuple(f"block {number}" for number in predictor.blocks),
+        _facts(predictor, name, grid),
+        _title(predictor),
+    )
+    points = _points(predictor, splits) if splits else None
+    summaries = summarise(table)
+    held_out = predictor.config.data.held_out
+    return _Drawing(table, summaries, points, held_out, report_map(table, summaries, points))
+
+
+def _write(drawing: _Drawing, place: Workplace) -> None:
+    """Every file of a map."""
+    table, summaries, points, held_out, report = drawing
+    page, text = render_page(table, summaries, points, held_out), report.as_json()
+    place.write("experts.html", lambda path: path.write_text(page, encoding="utf-8"))
+    place.write("experts.tif", lambda path: write_raster(table, path))
+    place.write("experts.parquet", lambda path: write_vector(table, path))
+    place.write("experts.png", lambda path: write_figure(table, summaries, path, held_out))
+    place.write("experts.json", lambda path: path.write_text(text, encoding="utf-8"))
 
 
 def summarise(table: RoutingTable) -> tuple[BlockSummary, ...]:
@@ -168,30 +224,37 @@ def _facts(predictor: Predictor, name: str, grid: Grid) -> tuple[tuple[str, str]
     )
 
 
-def _report(
-    table: RoutingTable, summaries: tuple[BlockSummary, ...], points: Points | None
-) -> dict[str, Any]:
-    """Plain JSON values; the keys are described in docs/maps.md."""
-    blocks = [
-        {
-            "name": name,
-            "share_of_land": summary.report.share.round(6).tolist(),
-            "mean_weight": summary.report.mean_weight.round(6).tolist(),
-            "mean_entropy": round(summary.report.entropy, 6),
-            "mutual_information": {
-                what: {"bits": round(float(bits), 6), "normalized": round(float(norm), 6)}
+def report_map(
+    table: RoutingTable, summaries: tuple[BlockSummary, ...], points: Points | None = None
+) -> MapReport:
+    """What is said about a map: numbers rounded to six decimals.
+
+    Args:
+        table: what the routers answer.
+        summaries: what is said about each block, in the table's order.
+        points: samples that are drawn over the map.
+    """
+    blocks = tuple(
+        BlockReport(
+            name=name,
+            share_of_land=tuple(summary.report.share.round(6).tolist()),
+            mean_weight=tuple(summary.report.mean_weight.round(6).tolist()),
+            mean_entropy=round(summary.report.entropy, 6),
+            mutual_information={
+                what: SharedInformation(round(float(bits), 6), round(float(norm), 6))
                 for what, bits, norm in summary.information
             },
-            "verdicts": list(summary.words),
-        }
+            verdicts=tuple(summary.words),
+        )
         for name, summary in zip(table.blocks, summaries, strict=True)
-    ]
-    report: dict[str, Any] = {"title": table.title, "facts": dict(table.facts), "blocks": blocks}
-    if points is not None:
-        right = points.predicted == points.label
-        parts = (("train", ~points.test), ("test", points.test))
-        report["points"] = {
-            name: {"count": int(part.sum()), "correct": int(right[part].sum()), "unknown_place": unplaced}
-            for (name, part), unplaced in zip(parts, points.unplaced, strict=True)
-        }
-    return report
+    )
+    return MapReport(table.title, dict(table.facts), blocks, None if points is None else _counts(points))
+
+
+def _counts(points: Points) -> dict[str, PointCount]:
+    right = points.predicted == points.label
+    parts = (("train", ~points.test), ("test", points.test))
+    return {
+        name: PointCount(int(part.sum()), int(right[part].sum()), unplaced)
+        for (name, part), unplaced in zip(parts, points.unplaced, strict=True)
+    }

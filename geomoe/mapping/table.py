@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from geomoe.errors import ConfigError
+from geomoe.metrics.routing import dead_experts, entropies, over_log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from geomoe.coords import Grid
 
-#: An expert whose area-weighted mean weight is below this share gets no say worth the name.
-NEGLIGIBLE = 0.001
 #: A weight that moves less than this from one cell to any other is the same everywhere.
 CONSTANT = 0.01
 _CHUNK = 65_536  # cells at a time in temporary float64 arrays: a few MB
@@ -96,16 +95,13 @@ class RoutingTable:
     def entropy(self, block: int) -> NDArray[np.float32]:
         """(H, W) entropy of the gate weights over log E: 0 one expert alone, 1 all alike."""
         out = np.zeros(self.weights.shape[1], dtype=np.float32)
-        if self.num_experts == 1:
-            return out.reshape(self.grid.shape)
         for start in range(0, len(out), _CHUNK):
             part = self.weights[block, start : start + _CHUNK].astype(np.float64)
-            logs = np.log(part, where=part > 0, out=np.zeros_like(part))
-            out[start : start + _CHUNK] = -(part * logs).sum(axis=1) / np.log(self.num_experts)
+            out[start : start + _CHUNK] = over_log(entropies(part), self.num_experts)
         return np.clip(out, 0, 1).reshape(self.grid.shape)
 
 
-class BlockReport(NamedTuple):
+class BlockNumbers(NamedTuple):
     """What one block's routing amounts to.
 
     Attributes:
@@ -121,7 +117,7 @@ class BlockReport(NamedTuple):
     entropy: float
 
 
-def report_block(table: RoutingTable, block: int, mask: NDArray[np.bool_] | None = None) -> BlockReport:
+def report_block(table: RoutingTable, block: int, mask: NDArray[np.bool_] | None = None) -> BlockNumbers:
     """Shares, mean weights and spreads of one block, weighted by the cells' true area.
 
     Args:
@@ -142,10 +138,10 @@ def report_block(table: RoutingTable, block: int, mask: NDArray[np.bool_] | None
         mean[expert] = float(np.dot(weight, area))
         chosen = weight[inside]
         spread[expert] = float(chosen.max() - chosen.min())
-    return BlockReport(share, mean, spread, float(np.dot(table.entropy(block).ravel(), area)))
+    return BlockNumbers(share, mean, spread, float(np.dot(table.entropy(block).ravel(), area)))
 
 
-def verdicts(report: BlockReport) -> list[str]:
+def verdicts(report: BlockNumbers) -> list[str]:
     """Say in words which experts are dead or the same everywhere, and whether all of a block is.
 
     Experts are numbered from 0, as everywhere. An empty list means that nothing is amiss.
@@ -161,10 +157,11 @@ def verdicts(report: BlockReport) -> list[str]:
         )
     elif report.share.max() > 1 - 1e-9:
         said.append(f"Expert {int(report.share.argmax())} is dominant everywhere.")
+    dead = dead_experts(report.mean_weight)
     for expert, (share, mean, spread) in enumerate(
         zip(report.share, report.mean_weight, report.spread, strict=True)
     ):
-        if mean < NEGLIGIBLE:
+        if expert in dead:
             said.append(f"Expert {expert} is dead: its mean weight is {100 * mean:.2f} %.")
             continue
         if spread < CONSTANT and not constant:
@@ -208,6 +205,6 @@ class BlockSummary(NamedTuple):
             property of the land, e.g. ("land cover", 0.61, 0.24).
     """
 
-    report: BlockReport
+    report: BlockNumbers
     words: tuple[str, ...]
     information: tuple[tuple[str, float, float], ...] = ()

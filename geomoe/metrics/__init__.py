@@ -1,36 +1,72 @@
 """Judgement in numbers: arrays or tensors in, plain numbers out."""
 
-from geomoe.metrics.classification import (
-    GroupScore,
-    accuracy,
-    expected_calibration_error,
-    group_accuracy,
-    macro_f1,
-    macro_recall,
-    worst_group,
-)
-from geomoe.metrics.fmow import FMoWScores, fmow_scores
-from geomoe.metrics.growth import Growth, domain_growth
-from geomoe.metrics.information import MutualInformation, mutual_information
-from geomoe.metrics.intervals import (
-    Interval,
-    block_bootstrap,
-    weighted_accuracy,
-    weighted_group_accuracy,
-    weighted_macro_f1,
-    weighted_worst_group,
-)
-from geomoe.metrics.routing import (
-    Entropy,
-    Load,
-    dead_experts,
-    routing_entropy,
-    routing_load,
-)
-from geomoe.metrics.similarity import expert_cka
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from geomoe.metrics.classification import (
+        GroupScore,
+        accuracy,
+        expected_calibration_error,
+        group_accuracy,
+        macro_f1,
+        macro_recall,
+        worst_group,
+    )
+    from geomoe.metrics.fmow import FMoWScores, fmow_scores
+    from geomoe.metrics.groups import worst_name
+    from geomoe.metrics.growth import Growth, domain_growth
+    from geomoe.metrics.information import MutualInformation, mutual_information
+    from geomoe.metrics.intervals import (
+        Interval,
+        block_bootstrap,
+        weighted_accuracy,
+        weighted_group_accuracy,
+        weighted_macro_f1,
+        weighted_worst_group,
+    )
+    from geomoe.metrics.routing import (
+        Load,
+        dead_experts,
+        normalised_entropy,
+        routing_entropy,
+        routing_load,
+    )
+    from geomoe.metrics.similarity import expert_cka
+
+# public name -> module that holds it; looked up when first used: maps are judged without torch
+_PUBLIC = {
+    "FMoWScores": "geomoe.metrics.fmow",
+    "GroupScore": "geomoe.metrics.classification",
+    "Growth": "geomoe.metrics.growth",
+    "Interval": "geomoe.metrics.intervals",
+    "Load": "geomoe.metrics.routing",
+    "MutualInformation": "geomoe.metrics.information",
+    "accuracy": "geomoe.metrics.classification",
+    "block_bootstrap": "geomoe.metrics.intervals",
+    "dead_experts": "geomoe.metrics.routing",
+    "domain_growth": "geomoe.metrics.growth",
+    "expected_calibration_error": "geomoe.metrics.classification",
+    "expert_cka": "geomoe.metrics.similarity",
+    "fmow_scores": "geomoe.metrics.fmow",
+    "group_accuracy": "geomoe.metrics.classification",
+    "macro_f1": "geomoe.metrics.classification",
+    "macro_recall": "geomoe.metrics.classification",
+    "mutual_information": "geomoe.metrics.information",
+    "normalised_entropy": "geomoe.metrics.routing",
+    "routing_entropy": "geomoe.metrics.routing",
+    "routing_load": "geomoe.metrics.routing",
+    "weighted_accuracy": "geomoe.metrics.intervals",
+    "weighted_group_accuracy": "geomoe.metrics.intervals",
+    "weighted_macro_f1": "geomoe.metrics.intervals",
+    "weighted_worst_group": "geomoe.metrics.intervals",
+    "worst_group": "geomoe.metrics.classification",
+    "worst_name": "geomoe.metrics.groups",
+}
 
 __all__ = [
-    "Entropy",
     "FMoWScores",
     "GroupScore",
     "Growth",
@@ -48,6 +84,7 @@ __all__ = [
     "macro_f1",
     "macro_recall",
     "mutual_information",
+    "normalised_entropy",
     "routing_entropy",
     "routing_load",
     "weighted_accuracy",
@@ -55,4 +92,13 @@ __all__ = [
     "weighted_macro_f1",
     "weighted_worst_group",
     "worst_group",
+    "worst_name",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is that of the name asked for
+    """Import a public name when it is first used."""
+    if name in _PUBLIC:
+        return getattr(importlib.import_module(_PUBLIC[name]), name)
+    msg = f"module 'geomoe.metrics' has no attribute {name!r}"
+    raise AttributeError(msg)

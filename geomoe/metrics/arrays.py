@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
 
 from geomoe.errors import InputError
 
-Values = ArrayLike | Tensor
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    Values = ArrayLike | Tensor
+else:
+    Values = ArrayLike  # torch is not imported for a name of a type: arrays are judged without it
 
 
 def as_array(values: Values, name: str, ndim: int = 1) -> NDArray[Any]:
@@ -20,9 +23,10 @@ def as_array(values: Values, name: str, ndim: int = 1) -> NDArray[Any]:
     Raises:
         InputError: another number of axes.
     """
-    if isinstance(values, Tensor):
+    if hasattr(values, "detach"):  # a tensor
         values = values.detach().cpu()
-        values = values.float() if values.dtype in (torch.bfloat16, torch.float16) else values
+        half = values.is_floating_point() and values.element_size() == 2  # numpy knows no bfloat16
+        values = values.float() if half else values
     array = np.asarray(values)
     if array.ndim != ndim:
         raise InputError(f"{name}: expected {ndim} axes; got shape {array.shape}")

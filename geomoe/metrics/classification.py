@@ -12,6 +12,7 @@ from torchmetrics.functional.classification import multiclass_calibration_error
 
 from geomoe.errors import InputError
 from geomoe.metrics.arrays import Values, as_array, as_ids, check_rows, check_some
+from geomoe.metrics.groups import worst_name
 
 
 class GroupScore(NamedTuple):
@@ -81,11 +82,11 @@ def worst_group(scores: Mapping[str, GroupScore], exclude: Collection[str] = ())
     """
     if unknown := sorted(set(exclude) - set(scores)):
         raise InputError(f"exclude: no such group: {', '.join(unknown)}; there are {', '.join(scores)}")
-    left = {name: s for name, s in scores.items() if name not in exclude and s.samples > 0}
-    if not left:
+    some = {name: score.accuracy for name, score in scores.items() if score.samples > 0}
+    name = worst_name(some, exclude)
+    if name is None:
         raise InputError(f"worst group: none of {list(scores)} has samples and is not excluded")
-    name = min(left, key=lambda key: left[key].accuracy)
-    return name, left[name]
+    return name, scores[name]
 
 
 def macro_f1(predictions: Values, labels: Values) -> float:

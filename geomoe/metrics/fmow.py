@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from geomoe.metrics.arrays import Values
-from geomoe.metrics.classification import GroupScore, accuracy, group_accuracy, worst_group
+from geomoe.metrics.classification import GroupScore, accuracy, group_accuracy
+from geomoe.metrics.groups import worst_name
 
 
 class FMoWScores(NamedTuple):
@@ -55,12 +56,13 @@ def fmow_scores(
     by_year = group_accuracy(predictions, labels, years, year_names)
     return FMoWScores(
         accuracy(predictions, labels),
-        _worst({name: score for name, score in by_region.items() if name not in uncounted}),
+        _worst(by_region, uncounted),
         _worst(by_year),
         by_region,
         by_year,
     )
 
 
-def _worst(scores: dict[str, GroupScore]) -> tuple[str, GroupScore] | None:
-    return worst_group(scores) if any(score.samples for score in scores.values()) else None
+def _worst(scores: dict[str, GroupScore], uncounted: Sequence[str] = ()) -> tuple[str, GroupScore] | None:
+    name = worst_name({name: score.accuracy for name, score in scores.items()}, uncounted)
+    return None if name is None else (name, scores[name])

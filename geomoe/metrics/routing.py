@@ -1,13 +1,21 @@
-"""How the routers share out samples or places."""
+"""How the routers share out samples or places: load, dead experts, entropy, each defined once.
+
+No torch here, so that maps can be judged where there is none.
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from geomoe.metrics.arrays import Values, as_gates, as_weights
+from geomoe.errors import InputError
+from geomoe.metrics.arrays import Values, as_array, as_gates, as_weights, check_some
+
+#: An expert with less than this part of its fair share of the gate weight is dead.
+DEAD_SHARE = 0.05
 
 
 class Load(NamedTuple):
@@ -15,13 +23,6 @@ class Load(NamedTuple):
 
     mean_weight: NDArray[np.float64]
     top1_share: NDArray[np.float64]
-
-
-class Entropy(NamedTuple):
-    """Mean routing entropy in nats, and divided by ln E: 0 for one expert alone, 1 for all alike."""
-
-    nats: float
-    normalized: float
 
 
 def routing_load(weights: Values, sample_weight: Values | None = None) -> Load:
@@ -41,10 +42,29 @@ def routing_load(weights: Values, sample_weight: Values | None = None) -> Load:
     return Load(share @ gates, top1.astype(np.float64))
 
 
-def routing_entropy(weights: Values, sample_weight: Values | None = None) -> Entropy:
-    """Mean over samples of the entropy of the gate weights.
+def dead_experts(mean_weight: Values) -> list[int]:
+    """Experts that hardly answer for anyone: with less than 5 % of their fair share of the gate weight.
 
-    With top-k gates it is at most ln k, so that the normalised value is at most ln k / ln E.
+    The fair share of each of E experts is 1 / E, so that with 4 experts one is dead below a mean weight of
+    0.0125. This is the definition of the training log, of reports and of maps.
+
+    Args:
+        mean_weight: (E,) mean gate weights, which sum to 1: over an epoch, a split, or the area of a map.
+
+    Raises:
+        InputError: another shape, no experts, or weights that are negative, not finite or do not sum to 1.
+    """
+    load = as_array(mean_weight, "mean_weight").astype(np.float64)
+    check_some(load, "mean_weight")
+    if not ((load >= 0).all() and abs(load.sum() - 1) < 1e-2):  # written so that NaN fails too
+        raise InputError(f"mean_weight: expected weights of 0 or more that sum to 1; got {load.tolist()}")
+    return np.flatnonzero(load * len(load) < DEAD_SHARE).tolist()
+
+
+def routing_entropy(weights: Values, sample_weight: Values | None = None) -> float:
+    """Mean over samples of the entropy of the gate weights, in nats: 0 for one expert alone, at most ln E.
+
+    With top-k gates it is at most ln k.
 
     Args:
         weights: (n, E) gate weights.
@@ -55,21 +75,30 @@ def routing_entropy(weights: Values, sample_weight: Values | None = None) -> Ent
     """
     gates = as_gates(weights)
     share = as_weights(sample_weight, len(gates))
-    logs = np.log(gates, where=gates > 0, out=np.zeros_like(gates))
-    nats = float(share @ -(gates * logs).sum(axis=1) / share.sum()) + 0.0  # never -0.0
-    experts = gates.shape[1]
-    return Entropy(nats, nats / float(np.log(experts)) if experts > 1 else 0.0)
+    return float(share @ entropies(gates) / share.sum()) + 0.0  # never -0.0
 
 
-def dead_experts(weights: Values, sample_weight: Values | None = None, threshold: float = 1e-3) -> list[int]:
-    """Experts that hardly answer for anyone: a mean gate weight of at most ``threshold``.
+def normalised_entropy(weights: Values, sample_weight: Values | None = None) -> float:
+    """:func:`routing_entropy` over ln E: 0 for one expert alone, 1 for all alike.
+
+    With top-k gates it is at most ln k / ln E.
 
     Args:
         weights: (n, E) gate weights.
         sample_weight: (n,) weights, such as each cell's area.
-        threshold: 0: only experts that are never chosen.
 
     Raises:
         InputError: as in :func:`routing_load`.
     """
-    return np.flatnonzero(routing_load(weights, sample_weight).mean_weight <= threshold).tolist()
+    return over_log(routing_entropy(weights, sample_weight), as_array(weights, "weights", ndim=2).shape[1])
+
+
+def entropies(gates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(n,) entropy in nats of each row of (n, E) gate weights; 0 ln 0 is 0."""
+    logs = np.log(gates, where=gates > 0, out=np.zeros_like(gates))
+    return -(gates * logs).sum(axis=1)
+
+
+def over_log(nats: Any, experts: int) -> Any:  # noqa: ANN401 - a number or an array, as given
+    """Entropy in nats, normalised: over ln E. Of one expert, whose entropy is 0, it is 0."""
+    return nats / math.log(max(experts, 2))

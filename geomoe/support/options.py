@@ -14,10 +14,18 @@ files, checks and the tables in docs/ read them from there, without importing to
 from __future__ import annotations
 
 import math
-from dataclasses import field, fields
-from typing import Any, Literal, NamedTuple, get_args, get_origin, get_type_hints
+from dataclasses import field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
 from geomoe.errors import ConfigError
+from geomoe.support.words import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from _typeshed import DataclassInstance
+
+    T = TypeVar("T", bound=DataclassInstance)
 
 
 class Range(NamedTuple):
@@ -89,3 +97,24 @@ def check_options(options: Any) -> None:  # noqa: ANN401 - an Options dataclass 
             raise ConfigError(f"{item.name}: expected one of {choices}; got {value!r}")
         if value not in limits:
             raise ConfigError(f"{item.name}: {limits}; got {value}")
+
+
+def call_options(kind: type[T], options: T | None, changes: Mapping[str, Any]) -> T:
+    """The options that a call was given: those of ``options``, or the defaults, with changes by name.
+
+    Args:
+        kind: the dataclass.
+        options: of that class; None: its defaults.
+        changes: name of a field -> value.
+
+    Raises:
+        TypeError: options of another class, or no field of that name.
+    """
+    if options is not None and not isinstance(options, kind):
+        raise TypeError(f"expected {kind.__name__}, or its fields by name; got {options!r}")
+    known = [one.name for one in fields(kind)]
+    for name in changes:
+        if name not in known:
+            said = f"no option {name!r}{nearest(name, known)} (known: {', '.join(known)})"
+            raise TypeError(f"{kind.__name__}: {said}")
+    return replace(options if options is not None else kind(), **changes)

@@ -8,7 +8,7 @@ import platform
 import warnings
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -22,8 +22,10 @@ from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights, read
 from geomoe.config.rules import check
 from geomoe.errors import CheckpointError, ConfigError, DataError
 from geomoe.models import Network
+from geomoe.support.options import call_options
 from geomoe.training.finish import make_network
 from geomoe.training.loggers import check_loggers, create_loggers
+from geomoe.training.options import FitOptions, RunResult
 from geomoe.training.progress import TrainingProgress
 from geomoe.training.resumable import ResumableData
 from geomoe.training.runfolder import RunFolder, different_keys, facts, run_folder
@@ -31,10 +33,8 @@ from geomoe.training.saving import CheckpointIO, Saving, Stopped, StopRequest
 from geomoe.training.task import TrainingTask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
-
-    from lightning.pytorch import Callback
 
     from geomoe.config import RunConfig, TrainerConfig
 
@@ -56,31 +56,10 @@ _REMARKS = (
 )
 
 
-class RunResult(NamedTuple):
-    """What a run left.
-
-    Attributes:
-        folder: the run's folder.
-        best: checkpoint of the epoch that validation selected.
-        last: checkpoint of the last epoch.
-        metrics: the selected epoch's row of metrics.csv.
-    """
-
-    folder: Path
-    best: Path
-    last: Path
-    metrics: dict[str, float]
-
-
 def fit(
     config: RunConfig,
-    *,
-    resume: bool = False,
-    dry_run: bool = False,
-    command: Sequence[str] | str | None = None,
-    quiet: bool = False,
-    callbacks: Sequence[Callback] = (),
-    limit_batches: int | None = None,
+    options: FitOptions | None = None,
+    **changes: Any,  # noqa: ANN401 - fields of FitOptions
 ) -> RunResult:
     """Train as configured, in a folder of its own, and keep the best and the last checkpoint.
 
@@ -89,13 +68,8 @@ def fit(
 
     Args:
         config: everything that decides the result.
-        resume: go on with the run in the folder; the result is the one it would have had unstopped.
-        dry_run: two optimiser steps, validation, checkpoint, reload; in a folder that ends in
-            ``-dry`` and may be overwritten.
-        command: how the run was asked for, in words or as one line; kept in run.json.
-        quiet: no progress on stderr.
-        callbacks: further Lightning callbacks.
-        limit_batches: batches of an epoch of training, and of validation; default: all.
+        options: what is asked of the run beside that.
+        **changes: fields of :class:`FitOptions` by name: ``fit(config, resume=True)``.
 
     Raises:
         ConfigError: an impossible configuration, or another one than that of the run to resume.
@@ -103,21 +77,23 @@ def fit(
         CheckpointError: weights to start from, or the state to resume, cannot be used.
         KeyboardInterrupt: Ctrl-C or SIGTERM came; the state is in last.ckpt.
     """
+    asked = call_options(FitOptions, options, changes)
     check(config)
-    if dry_run:
-        config, limit_batches = _shortened(config), DRY_STEPS * config.trainer.accumulate_grad_batches
+    if asked.dry_run:
+        limit = DRY_STEPS * config.trainer.accumulate_grad_batches
+        config, asked = _shortened(config), replace(asked, limit_batches=limit)
     check_loggers(config.trainer.loggers)
-    folder, first = run_folder(config, dry_run=dry_run), is_first_process()
-    resume = resume and not dry_run
+    folder, first = run_folder(config, dry_run=asked.dry_run), is_first_process()
+    resume = asked.resume and not asked.dry_run
     if first:
-        folder.check_resume(config) if resume else folder.check_new(replace=dry_run)
+        folder.check_resume(config) if resume else folder.check_new(replace=asked.dry_run)
     going_on = resume and folder.last.exists()
     with _quiet_lightning():
         task, data = _build(config, _earlier(folder, config) if going_on else None)
         try:
             if first:
                 folder.sweep() if going_on else folder.start(config)
-            saving = _run(task, data, folder, going_on, command, quiet, callbacks, limit_batches)
+            saving = _run(task, data, folder, asked, going_on=going_on)
         except BaseException:
             if first and not folder.last.exists():
                 folder.discard()
@@ -185,24 +161,22 @@ def _run(
     task: TrainingTask,
     data: ResumableData,
     folder: RunFolder,
+    asked: FitOptions,
+    *,
     going_on: bool,
-    command: Sequence[str] | str | None,
-    quiet: bool,
-    callbacks: Sequence[Callback],
-    limit_batches: int | None,
 ) -> Saving:
     options, stop = task.config.trainer, StopRequest()
     saving = Saving(folder, options.select, options.checkpoint_every_n_steps, "csv" in options.loggers, stop)
-    shown = [] if quiet else [TrainingProgress()]
+    shown = [] if asked.quiet else [TrainingProgress()]
     first_step = _steps_done(folder.last) if going_on else 0
     loop = options
     if not task.automatic_optimization:  # the stepper does it
         loop = replace(options, accumulate_grad_batches=1, gradient_clip=0.0)
     trainer = _trainer(
         loop,
-        limit_train_batches=limit_batches,
-        limit_val_batches=limit_batches,
-        callbacks=[saving, *shown, *callbacks],
+        limit_train_batches=asked.limit_batches,
+        limit_val_batches=asked.limit_batches,
+        callbacks=[saving, *shown, *asked.callbacks],
         logger=create_loggers(options.loggers, folder.path, first_step) or False,
         default_root_dir=folder.path,
     )
@@ -210,7 +184,7 @@ def _run(
         _warn_of_emulation(options.precision, trainer.strategy.root_device.type)
         for logger in trainer.loggers:
             logger.log_hyperparams(task.config.as_dict())
-        folder.write_facts(facts(task.config, _device(trainer), command, _data_facts(task, data)))
+        folder.write_facts(facts(task.config, _device(trainer), asked.command, _data_facts(task, data)))
         data.inner.write_index(folder.path)
     try:
         with stop.listen():

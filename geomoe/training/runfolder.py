@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from geomoe import __version__
+from geomoe.catalogue import METHODS
 from geomoe.config import ModelConfig, RunConfig
 from geomoe.config.load import read_config
 from geomoe.errors import ConfigError, DataError, OutputError, one_line
@@ -201,7 +202,9 @@ def run_name(config: RunConfig) -> str:
     protocol = f"held-out-{held_out.lower().replace(' ', '-')}" if held_out else "all"
     backbone = config.model.backbone
     prefix = "" if backbone == ModelConfig.backbone else f"{backbone.replace('/', '-')}-"
-    router = "domain-ids-" if config.encoder.name == "domain" and config.algorithm != "erm" else ""
+    method = METHODS.get(config.algorithm)
+    asks_place = method is not None and method.places
+    router = "domain-ids-" if config.encoder.name == "domain" and asks_place else ""
     return f"{prefix}{router}{protocol}-seed{config.seed}"
 
 

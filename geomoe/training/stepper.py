@@ -17,28 +17,35 @@ from geomoe.algorithms.contract import MAIN, Now
 from geomoe.algorithms.ranks import world
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from torch import Tensor
+    from lightning.pytorch import LightningModule
+    from torch import Tensor, nn
 
     from geomoe.config import TrainerConfig
-    from geomoe.training.task import TrainingTask
 
 
 class LightningStepper:
     """A :class:`~geomoe.algorithms.contract.Stepper` over Lightning's manual optimisation.
 
     Args:
-        task: whose learners are changed; its trainer is running.
+        task: the Lightning module; its trainer is running, and it has an optimiser for each learner.
+        learners: name -> module.
         options: of the trainer.
         factor: of the learning rate, by the number of an update.
     """
 
-    def __init__(self, task: TrainingTask, options: TrainerConfig, factor: Callable[[int], float]) -> None:
+    def __init__(
+        self,
+        task: LightningModule,
+        learners: Mapping[str, nn.Module],
+        options: TrainerConfig,
+        factor: Callable[[int], float],
+    ) -> None:
         self.task, self.options, self.factor = task, options, factor
         self.learners = {
             name: [value for value in module.parameters() if value.requires_grad]
-            for name, module in task.algorithm.learners().items()
+            for name, module in learners.items()
         }
         found: Any = task.optimizers()
         self.optimizers = dict(zip(self.learners, found if isinstance(found, list) else [found], strict=True))

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from geomoe import metrics
+from geomoe.metrics.routing import over_log
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
     from geomoe.types import LossTerms, Routing
-
-DEAD_SHARE = 0.05  # an expert with less than this part of its fair share of the gate weight counts as dead
 
 
 class EpochSums:
@@ -66,7 +67,7 @@ class EpochSums:
             *loads, entropy = row
             total = sum(loads)
             means |= {f"block{block}_expert{k}_load": load / total for k, load in enumerate(loads)}
-            means[f"block{block}_entropy"] = entropy / samples / math.log(max(len(loads), 2))
+            means[f"block{block}_entropy"] = over_log(entropy / samples, len(loads))
         return means
 
     def state(self, sums: Sequence[Tensor]) -> dict[str, Any]:
@@ -87,6 +88,6 @@ def _add(total: Tensor | None, values: Tensor, samples: int) -> Tensor:
 
 
 def dead_experts(means: Mapping[str, float], block: int) -> list[int]:
-    """Experts of a block that got less than 5 % of their fair share of the gate weight."""
+    """Experts of a block that are dead: see :func:`geomoe.metrics.dead_experts`."""
     loads = [value for name, value in means.items() if name.startswith(f"block{block}_expert")]
-    return [expert for expert, load in enumerate(loads) if load * len(loads) < DEAD_SHARE]
+    return metrics.dead_experts(loads) if loads and math.isfinite(sum(loads)) else []

@@ -198,7 +198,8 @@ class TrainingTask(LightningModule):
         """Methods with an update of their own get their stepper."""
         if not self.automatic_optimization:
             factor = LearningRate(self.config.optimizer, self._total_steps())
-            self.stepper = LightningStepper(self, self.config.trainer, factor)
+            learners = self.algorithm.learners()
+            self.stepper = LightningStepper(self, learners, self.config.trainer, factor)
 
     def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         """An optimiser without weight decay on biases and norms."""

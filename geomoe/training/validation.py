@@ -8,6 +8,8 @@ import torch
 from torch.nn.functional import cross_entropy
 from torchmetrics import Metric
 
+from geomoe.metrics import worst_name
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -76,12 +78,13 @@ class RegionMetrics(Metric):
         }
         overall = sum(correct) / total
         counted = [value for name, value in by_region.items() if name not in self.uncounted]
+        worst = worst_name(by_region, self.uncounted)
         return {
             "loss": self.loss.item() / total,
             "acc": overall,
             "macro_f1": self._macro_f1(),
             "mean_region_acc": sum(counted) / len(counted) if counted else overall,
-            "worst_region_acc": min(counted, default=overall),
+            "worst_region_acc": overall if worst is None else by_region[worst],
             **{f"acc_{key_of(name)}": value for name, value in by_region.items()},
         }
 

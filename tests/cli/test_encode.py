@@ -13,8 +13,8 @@ from shapely.geometry import Point
 
 from geomoe import create_encoder
 from geomoe.cli import main
-from geomoe.cli import points as points_module
 from geomoe.inference import load
+from geomoe.inference import points as points_module
 
 CSV = """id,lon,lat,note
 007,10.50,50,"a, b"

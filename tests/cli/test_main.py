@@ -13,8 +13,9 @@ import pytest
 
 from geomoe import __version__, cli
 from geomoe.cli import VERBS, doctor, main
-from geomoe.cli.console import Result, plain, rows
+from geomoe.cli.console import Result, rows
 from geomoe.errors import DataError
+from geomoe.support.plain import jsonable
 
 
 @pytest.fixture
@@ -236,7 +237,7 @@ def test_plain_values():
         "n": None,
     }
     expected = {"a": 0.5, "b": [0, 1], "3": {"lon": None, "names": ["x"]}, "p": "a/b", "n": None}
-    assert plain(given) == expected
+    assert jsonable(given) == expected
 
 
 def test_rows_are_aligned():

@@ -9,7 +9,7 @@ import pytest
 
 from geomoe import evaluation, mapping, training
 from geomoe.cli import main
-from geomoe.cli.quickstart import METHODS, configuration
+from geomoe.quickstart import METHODS, configuration
 
 
 @pytest.fixture
@@ -25,7 +25,7 @@ def short(monkeypatch):
         return evaluate(checkpoint, split="val", bootstrap=20, diagnostics=False)
 
     def short_map(checkpoint, output, step):
-        return draw(checkpoint, output, step, points=False)
+        return draw(checkpoint, output, step=step, points=False)
 
     monkeypatch.setattr(mapping, "map_experts", short_map)
     monkeypatch.setattr(training, "fit", short_fit)

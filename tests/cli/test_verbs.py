@@ -89,7 +89,7 @@ def test_doctor(capsys, tmp_path):
 
 
 def test_doctor_knows_every_dependency():
-    from geomoe.cli.doctor import CORE, EXTRAS
+    from geomoe.doctor import CORE, EXTRAS
 
     project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8"))[
         "project"
@@ -101,7 +101,7 @@ def test_doctor_knows_every_dependency():
 
 
 def test_doctor_finds_what_is_wrong(capsys, tmp_path, monkeypatch):
-    from geomoe.cli import doctor
+    from geomoe import doctor
 
     (tmp_path / "file").touch()
     monkeypatch.setattr(doctor, "CORE", ("torch", "no-such-package"))
@@ -129,7 +129,7 @@ def test_doctor_finds_a_damaged_cache(capsys, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize(("value", "expected"), [("1", True), ("true", True), ("0", False), ("", False)])
 def test_doctor_reads_the_offline_switches(monkeypatch, value, expected):
-    from geomoe.cli.doctor import offline
+    from geomoe.doctor import offline
 
     monkeypatch.setenv("GEOMOE_OFFLINE", value)
     assert offline()["GEOMOE_OFFLINE"] is expected

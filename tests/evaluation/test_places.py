@@ -8,11 +8,15 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
+from geomoe.errors import InputError
+from geomoe.evaluation import Report
 from geomoe.evaluation import places as module
 from geomoe.evaluation.places import places_of, snap
 from geomoe.evaluation.reports.score_map import score_layers, score_page
+from geomoe.evaluation.reports.values import Bootstrap
 from geomoe.evaluation.scores import score
 from geomoe.inference import Predictions
+from geomoe.support.plain import to_plain
 
 REGIONS = ["Asia", "Europe", "Africa"]
 
@@ -42,31 +46,30 @@ def scattered():
 
 def test_every_sample_is_counted_once_at_its_place(scattered):
     found = places_of(scattered)
-    assert found["step"] == 0
-    assert found["unplaced"] == 60
-    rows = zip(found["domain"], found["lon"], found["lat"], strict=True)
+    assert found.step == 0
+    assert found.unplaced == 60
+    rows = zip(found.domain, found.lon, found.lat, strict=True)
     for choice, one in scattered.items():
         count, right = Counter(), Counter()
         for (lon, lat), domain, correct in zip(one.lonlat, one.domain, one.correct, strict=True):
             if not np.isnan(lon):
                 count[domain, round(lon, 4), round(lat, 4)] += 1
                 right[domain, round(lon, 4), round(lat, 4)] += int(correct)
-        keys = list(zip(found["domain"], found["lon"], found["lat"], strict=True))
-        assert dict(zip(keys, found["count"], strict=True)) == dict(count)
-        assert dict(zip(keys, found["correct"][choice], strict=True)) == {key: right[key] for key in count}
-    assert len(set(rows)) == len(found["count"])
-    json.dumps(found)  # plain numbers
+        keys = list(zip(found.domain, found.lon, found.lat, strict=True))
+        assert dict(zip(keys, found.count, strict=True)) == dict(count)
+        assert dict(zip(keys, found.correct[choice], strict=True)) == {key: right[key] for key in count}
+    assert len(set(rows)) == len(found.count)
+    json.dumps(to_plain(found))  # plain numbers
 
 
 def test_too_many_places_share_cells_and_none_is_lost(scattered, monkeypatch):
     monkeypatch.setattr(module, "MOST", 60)
     found = places_of(scattered)
-    assert 0 < found["step"] <= 3
-    assert len(found["count"]) <= 90
-    assert sum(found["count"]) == 540
+    assert 0 < found.step <= 3
+    assert len(found.count) <= 90
+    assert sum(found.count) == 540
     assert (
-        sum(found["correct"]["all"])
-        == scattered["all"].correct[~np.isnan(scattered["all"].lonlat[:, 0])].sum()
+        sum(found.correct["all"]) == scattered["all"].correct[~np.isnan(scattered["all"].lonlat[:, 0])].sum()
     )
 
 
@@ -84,8 +87,10 @@ def test_cells_hold_their_places_and_divide_the_cells_of_the_map(step):
 def test_no_known_place_no_map():
     found = some([[np.nan, np.nan]] * 4, [0] * 4, [True] * 4)
     assert places_of({"all": found}) is None
-    assert score_layers({"places": None}) == []
-    assert score_layers({}) == []  # a report of an older geomoe
+    without = report({"all": found}, algorithm="erm")
+    assert score_layers(without) == []
+    with pytest.raises(InputError, match="no places"):
+        score_page(without, [])
 
 
 def report(judged, regions=REGIONS, algorithm="moge", **changes):
@@ -94,10 +99,11 @@ def report(judged, regions=REGIONS, algorithm="moge", **changes):
     }
     facts = {
         "checkpoint": "best.ckpt", "algorithm": algorithm, "seed": 0, "data": "fmow", "split": "test",
-        "held_out": None, "regions": list(regions), "uncounted": [], "domain_unit": "region",
-        "bootstrap": {"samples": 20, "confidence": 0.95, "unit": "spatial block"},
+        "held_out": None, "regions": tuple(regions), "domain_unit": "region", "data_hash": "abc",
+        "split_seed": 0, "experts": "all", "classes": ("a", "b"),
+        "bootstrap": Bootstrap(20, 0.95, "spatial block"),
     }  # fmt: skip
-    return {**facts, "scores": scores, "places": places_of(judged), **changes}
+    return Report(**{**facts, "scores": scores, "places": places_of(judged), **changes})
 
 
 def test_layers_of_regions_cells_and_places(scattered):
@@ -109,9 +115,9 @@ def test_layers_of_regions_cells_and_places(scattered):
         for name in ("Regions", "Cells", "Places")
     ]
     regions, cells, places = layers[:3]
-    parts = data["scores"]["all"]["regions"]
+    parts = data.scores["all"].regions
     shown = {mark.region: mark.values for mark in regions.marks}
-    assert {name: f"{100 * part['accuracy']:.1f}" for name, part in parts.items()} == {
+    assert {name: f"{100 * part.accuracy:.1f}" for name, part in parts.items()} == {
         name: values[1] for name, values in shown.items()
     }
     assert shown["Asia"][0] == "Asia (held out)"

@@ -96,17 +96,17 @@ def right(network, image, lonlat, data, experts):
 def test_scores_of_all_experts_and_of_the_shared_one(everywhere, bare, experts):
     network, opened = bare
     data = opened("test")[2]
-    hits, found = right(network, *opened("test"), experts), everywhere.scores(experts)
-    assert found["overall"]["count"] == len(data)
-    assert found["overall"]["accuracy"] == pytest.approx(hits.mean(), abs=5e-4)
+    hits, found = right(network, *opened("test"), experts), everywhere.scores_of(experts)
+    assert found.overall.count == len(data)
+    assert found.overall.accuracy == pytest.approx(hits.mean(), abs=5e-4)
     for number, region in enumerate(data.regions):
         rows = data.domains == number
-        assert found["regions"][region]["count"] == rows.sum()
-        assert found["regions"][region]["blocks"] == len(set(data.blocks[rows].tolist()))
-        assert found["regions"][region]["accuracy"] == pytest.approx(hits[rows].mean(), abs=3e-3)
-    assert found["held_out"]["accuracy"] == pytest.approx(hits[data.domains == ASIA].mean(), abs=3e-3)
-    assert found["source"]["accuracy"] == pytest.approx(hits[data.domains != ASIA].mean(), abs=5e-4)
-    assert everywhere.data["experts_report"] is None  # left out, as asked
+        assert found.regions[region].count == rows.sum()
+        assert found.regions[region].blocks == len(set(data.blocks[rows].tolist()))
+        assert found.regions[region].accuracy == pytest.approx(hits[rows].mean(), abs=3e-3)
+    assert found.held_out.accuracy == pytest.approx(hits[data.domains == ASIA].mean(), abs=3e-3)
+    assert found.source.accuracy == pytest.approx(hits[data.domains != ASIA].mean(), abs=5e-4)
+    assert everywhere.experts_report is None  # left out, as asked
     assert hits.mean() > 0.15  # it learned something
 
 
@@ -114,25 +114,25 @@ def test_the_shared_expert_alone_is_the_plain_backbone(report, bare):
     network, opened = bare
     image, _, data = opened("held_out")
     hits = network.remove()(image).argmax(dim=1).numpy() == data.labels
-    assert report.scores("shared")["overall"]["accuracy"] == pytest.approx(hits.mean(), abs=3e-3)
+    assert report.scores_of("shared").overall.accuracy == pytest.approx(hits.mean(), abs=3e-3)
 
 
 def test_forced_expert_matrix(report, bare):
     network, opened = bare
     image, lonlat, data = opened("held_out")
-    for number, one in enumerate(report.data["experts_report"]["forced"]):
+    for number, one in enumerate(report.experts_report.forced):
         choices = [tuple(column if n == number else "all" for n in range(2)) for column in range(3)]
         hits = [right(network, image, lonlat, data, choice) for choice in choices]
-        assert one["block"] == network.blocks[number]
+        assert one.block == network.blocks[number]
         top1 = network.route_places(lonlat)[number].logits.argmax(dim=1).numpy()
         for row in range(3):
             rows = top1 == row
-            assert one["counts"][row] == rows.sum()
+            assert one.counts[row] == rows.sum()
             for column in range(3):
                 expected = (
                     pytest.approx(hits[column][rows].mean(), abs=3 / rows.sum()) if rows.any() else None
                 )
-                assert one["accuracy"][row][column] == expected
+                assert one.accuracy[row][column] == expected
 
 
 def test_routing_and_cka(report, bare):
@@ -142,15 +142,15 @@ def test_routing_and_cka(report, bare):
     outputs = network(image[rows], lonlat[rows], cka_tokens=0).expert_outputs
     for number, block in enumerate(network.blocks):
         gates = network.route_places(lonlat)[number].weights.double()
-        routing = report.data["experts_report"]["routing"][number]
-        assert routing["load"] == pytest.approx(gates.mean(dim=0).tolist(), abs=1e-5)
+        routing = report.experts_report.routing[number]
+        assert routing.load == pytest.approx(gates.mean(dim=0).tolist(), abs=1e-5)
         entropy = torch.special.entr(gates).sum(dim=1).mean().item()
-        assert routing["entropy"] == pytest.approx(entropy, abs=1e-5)
-        found = report.data["experts_report"]["cka"][number]
-        assert (found["block"], found["rows"]) == (block, 512 * 8)
+        assert routing.entropy == pytest.approx(entropy, abs=1e-5)
+        found = report.experts_report.cka[number]
+        assert (found.block, found.rows) == (block, 512 * 8)
         whole = expert_cka(outputs[number])
-        assert np.array(found["matrix"]) == pytest.approx(whole, abs=0.05)  # 8 of 17 tokens against all
-        assert np.diag(found["matrix"]) == pytest.approx(1)
+        assert np.array(found.matrix) == pytest.approx(whole, abs=0.05)  # 8 of 17 tokens against all
+        assert np.diag(found.matrix) == pytest.approx(1)
 
 
 def test_the_same_report_every_time(checkpoints, report):
@@ -162,25 +162,27 @@ def test_the_same_report_every_time(checkpoints, report):
 
 
 def test_the_held_out_split_is_the_held_out_part_of_test(everywhere, report):
-    scores = report.scores()
-    assert scores["source"] is None
-    assert scores["held_out"] == scores["overall"]
+    scores = report.scores_of()
+    assert scores.source is None
+    assert scores.held_out == scores.overall
     for key in ("count", "accuracy", "macro_f1", "calibration_error", "blocks"):
-        assert scores["overall"][key] == pytest.approx(everywhere.scores()["held_out"][key], abs=3e-3)
+        assert getattr(scores.overall, key) == pytest.approx(
+            getattr(everywhere.scores_of().held_out, key), abs=3e-3
+        )
 
 
 def test_one_forced_expert(checkpoints):
     found = evaluate(checkpoints["moge"], split="held_out", experts=1, bootstrap=0)
-    assert list(found.data["scores"]) == ["1"]
-    assert found.data["experts_report"] is None
+    assert list(found.scores) == ["1"]
+    assert found.experts_report is None
     assert "expert 1 alone" in found.table()
-    assert found.scores()["overall"]["accuracy_interval"] is None
+    assert found.scores_of().overall.accuracy_interval is None
 
 
 def test_erm_has_no_expert_rows(checkpoints):
     found = evaluate(checkpoints["erm"], split="held_out", bootstrap=0)
-    assert list(found.data["scores"]) == ["all"]
-    assert found.data["experts_report"] is None
+    assert list(found.scores) == ["all"]
+    assert found.experts_report is None
     assert found.table().count("held-out region (Asia)") == 1
 
 

@@ -31,115 +31,115 @@ def literal(predictions, rows):
 
 
 def check(found, predictions, rows):
-    assert found["count"] == len(rows)
-    assert found["blocks"] == len({int(predictions.block[n]) for n in rows})
+    assert found.count == len(rows)
+    assert found.blocks == len({int(predictions.block[n]) for n in rows})
     accuracy, macro_f1, error = literal(predictions, rows)
-    assert found["accuracy"] == pytest.approx(accuracy, abs=1e-12)
-    assert found["macro_f1"] == pytest.approx(macro_f1, abs=1e-6)
-    assert found["calibration_error"] == pytest.approx(error, abs=1e-6)
+    assert found.accuracy == pytest.approx(accuracy, abs=1e-12)
+    assert found.macro_f1 == pytest.approx(macro_f1, abs=1e-6)
+    assert found.calibration_error == pytest.approx(error, abs=1e-6)
 
 
 def test_all_regions(predictions):
     chosen = predictions["all"]
     found = score(chosen, REGIONS, bootstrap=0)
-    check(found["overall"], chosen, range(300))
+    check(found.overall, chosen, range(300))
     for number, region in enumerate(REGIONS):
-        check(found["regions"][region], chosen, [n for n in range(300) if chosen.domain[n] == number])
-    accuracies = {region: found["regions"][region]["accuracy"] for region in REGIONS}
-    assert accuracies[found["worst"]] == min(accuracies.values())
-    assert found["source"] is found["held_out"] is found["source_worst"] is None
-    assert found["overall"]["accuracy_interval"] is None
+        check(found.regions[region], chosen, [n for n in range(300) if chosen.domain[n] == number])
+    accuracies = {region: found.regions[region].accuracy for region in REGIONS}
+    assert accuracies[found.worst] == min(accuracies.values())
+    assert found.source is found.held_out is found.source_worst is None
+    assert found.overall.accuracy_interval is None
 
 
 def test_held_out_region_is_scored_apart(predictions):
     chosen = predictions["all"]
     found = score(chosen, REGIONS, "Europe", bootstrap=0)
-    check(found["source"], chosen, [n for n in range(300) if chosen.domain[n] in (0, 2)])
-    check(found["held_out"], chosen, [n for n in range(300) if chosen.domain[n] == 1])
-    sources = {name: found["regions"][name]["accuracy"] for name in ("Asia", "Africa")}
-    assert sources[found["source_worst"]] == min(sources.values())
+    check(found.source, chosen, [n for n in range(300) if chosen.domain[n] in (0, 2)])
+    check(found.held_out, chosen, [n for n in range(300) if chosen.domain[n] == 1])
+    sources = {name: found.regions[name].accuracy for name in ("Asia", "Africa")}
+    assert sources[found.source_worst] == min(sources.values())
 
 
 def test_regions_without_samples_are_left_out(predictions):
     chosen = predictions["all"]
     chosen.domain[chosen.domain == 1] = -1
     found = score(chosen, REGIONS, "Europe", bootstrap=0)
-    assert list(found["regions"]) == ["Asia", "Africa"]
-    assert found["held_out"] is None
-    assert found["overall"]["count"] == 300
+    assert list(found.regions) == ["Asia", "Africa"]
+    assert found.held_out is None
+    assert found.overall.count == 300
     chosen.domain[:] = 1
     found = score(chosen, REGIONS, "Europe", bootstrap=0)
-    assert found["source"] is found["source_worst"] is None
-    assert found["held_out"] == found["overall"]
+    assert found.source is found.source_worst is None
+    assert found.held_out == found.overall
 
 
 def test_intervals_draw_whole_blocks(predictions):
     chosen = predictions["all"]
-    found = score(chosen, REGIONS, bootstrap=2000)["overall"]
+    found = score(chosen, REGIONS, bootstrap=2000).overall
     draw = np.random.default_rng(7)
     rows = [np.flatnonzero(chosen.block == block) for block in range(25)]
     values = []
     for _ in range(2000):
         sample = np.concatenate([rows[block] for block in draw.integers(0, 25, 25)])
         values.append(chosen.correct[sample].mean())
-    assert found["accuracy_interval"] == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=0.006)
-    low, high = found["macro_f1_interval"]
-    assert low < found["macro_f1"] < high
-    assert found["accuracy_interval"][0] < found["accuracy"] < found["accuracy_interval"][1]
+    assert found.accuracy_interval == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=0.006)
+    low, high = found.macro_f1_interval
+    assert low < found.macro_f1 < high
+    assert found.accuracy_interval[0] < found.accuracy < found.accuracy_interval[1]
 
 
 def test_intervals_are_the_same_every_time_and_wider_when_surer(predictions):
     chosen = predictions["all"]
     first, again = (score(chosen, REGIONS, bootstrap=200) for _ in range(2))
     assert first == again
-    low, high = first["overall"]["accuracy_interval"]
-    narrow = score(chosen, REGIONS, bootstrap=200, confidence=0.5)["overall"]["accuracy_interval"]
+    low, high = first.overall.accuracy_interval
+    narrow = score(chosen, REGIONS, bootstrap=200, confidence=0.5).overall.accuracy_interval
     assert low < narrow[0] < narrow[1] < high
 
 
 def test_one_block_has_no_interval(predictions):
     chosen = predictions["all"]
     chosen.block[:] = 3
-    assert score(chosen, REGIONS, bootstrap=100)["overall"]["accuracy_interval"] is None
+    assert score(chosen, REGIONS, bootstrap=100).overall.accuracy_interval is None
 
 
 def test_reliability_bins_give_the_calibration_error(predictions):
     chosen = predictions["all"]
     bins = reliability(chosen)
-    assert sum(bins["count"]) == 300
+    assert sum(bins.count) == 300
     gap = sum(
         n * abs(sure - right)
-        for n, sure, right in zip(bins["count"], bins["confidence"], bins["accuracy"], strict=True)
+        for n, sure, right in zip(bins.count, bins.confidence, bins.accuracy, strict=True)
         if n
     )
-    error = score(chosen, REGIONS, bootstrap=0)["overall"]["calibration_error"]
+    error = score(chosen, REGIONS, bootstrap=0).overall.calibration_error
     assert gap / 300 == pytest.approx(error, abs=1e-6)
-    assert [value is None for value in bins["confidence"]] == [n == 0 for n in bins["count"]]
+    assert [value is None for value in bins.confidence] == [n == 0 for n in bins.count]
 
 
 def test_regions_that_never_are_the_worst(predictions):
     chosen = predictions["all"]
     plain = score(chosen, REGIONS, bootstrap=0)
-    found = score(chosen, REGIONS, bootstrap=0, uncounted=[plain["worst"]])
-    left = {name: part["accuracy"] for name, part in plain["regions"].items() if name != plain["worst"]}
-    assert found["worst"] == min(left, key=left.get)
-    assert found["regions"] == plain["regions"]  # scored all the same
-    assert score(chosen, REGIONS, bootstrap=0, uncounted=REGIONS)["worst"] is None
+    found = score(chosen, REGIONS, bootstrap=0, uncounted=[plain.worst])
+    left = {name: part.accuracy for name, part in plain.regions.items() if name != plain.worst}
+    assert found.worst == min(left, key=left.get)
+    assert found.regions == plain.regions  # scored all the same
+    assert score(chosen, REGIONS, bootstrap=0, uncounted=REGIONS).worst is None
     held = score(chosen, REGIONS, "Europe", bootstrap=0, uncounted=["Asia"])
-    assert held["source_worst"] == "Africa"
-    check(held["source"], chosen, [n for n in range(300) if chosen.domain[n] in (0, 2)])  # Asia counts there
+    assert held.source_worst == "Africa"
+    check(held.source, chosen, [n for n in range(300) if chosen.domain[n] in (0, 2)])  # Asia counts there
 
 
 def test_further_groupings(predictions):
     chosen = predictions["all"]
     year = np.arange(300) % 4 - 1
     groups = {"year": Grouping(("2015", "2016", "2017", "2018"), year, ("2015",))}
-    found = score(chosen, REGIONS, bootstrap=20, groupings=groups)["groups"]["year"]
-    assert list(found["parts"]) == ["2015", "2016", "2017"]  # nobody is of 2018, a quarter of no year
-    for number, name in enumerate(found["parts"]):
-        check(found["parts"][name], chosen, [n for n in range(300) if n % 4 == number + 1])
-        low, high = found["parts"][name]["accuracy_interval"]
-        assert low <= found["parts"][name]["accuracy"] <= high
-    counted = {name: found["parts"][name]["accuracy"] for name in ("2016", "2017")}
-    assert counted[found["worst"]] == min(counted.values())
-    assert score(chosen, REGIONS, bootstrap=0)["groups"] == {}
+    found = score(chosen, REGIONS, bootstrap=20, groupings=groups).groups["year"]
+    assert list(found.parts) == ["2015", "2016", "2017"]  # nobody is of 2018, a quarter of no year
+    for number, name in enumerate(found.parts):
+        check(found.parts[name], chosen, [n for n in range(300) if n % 4 == number + 1])
+        low, high = found.parts[name].accuracy_interval
+        assert low <= found.parts[name].accuracy <= high
+    counted = {name: found.parts[name].accuracy for name in ("2016", "2017")}
+    assert counted[found.worst] == min(counted.values())
+    assert score(chosen, REGIONS, bootstrap=0).groups == {}

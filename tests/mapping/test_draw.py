@@ -18,7 +18,7 @@ from geomoe.coords import make_grid
 from geomoe.earth.land import earth_on
 from geomoe.errors import CheckpointError, ConfigError, CoordinateError, OutputError
 from geomoe.inference import load
-from geomoe.mapping import map_experts, route_grid
+from geomoe.mapping import MapReport, map_experts, route_grid
 from geomoe.mapping.draw import summarise
 from geomoe.mapping.table import RoutingTable
 
@@ -107,7 +107,7 @@ def test_the_grid_is_routed_like_single_places(checkpoint):
 
 
 def test_every_file_tells_the_same(checkpoint, splits, synthetic, tmp_path):
-    result = map_experts(checkpoint, tmp_path / "map", 3.0, data_root="somewhere", device="cpu")
+    result = map_experts(checkpoint, tmp_path / "map", step=3.0, data_root="somewhere", device="cpu")
     assert names(tmp_path / "map") == NAMES == sorted(path.name for path in result.files)
     assert splits[1] == [("train", "somewhere"), ("test", "somewhere")]
     table = result.table
@@ -116,7 +116,8 @@ def test_every_file_tells_the_same(checkpoint, splits, synthetic, tmp_path):
     frame = geopandas.read_parquet(tmp_path / "map/experts.parquet")
     np.testing.assert_array_equal(frame["block_3_expert_1"], table.weights[1, :, 1])
     report = json.loads((tmp_path / "map/experts.json").read_text(encoding="utf-8"))
-    assert report == result.report
+    assert report == result.report.as_dict()
+    assert MapReport.load(tmp_path / "map") == result.report
     assert report["title"] == "Expert map: MoGE on bluemarble, Asia held out"
     assert report["facts"]["Experts"] == "4, top 2, cosine router"
     data = synthetic.page_data((tmp_path / "map/experts.html").read_text(encoding="utf-8"))
@@ -133,27 +134,34 @@ def test_every_file_tells_the_same(checkpoint, splits, synthetic, tmp_path):
 
 
 def test_points_say_what_the_network_says(checkpoint, splits, tmp_path):
-    result = map_experts(checkpoint, tmp_path, 10.0, device="cpu")
+    result = map_experts(checkpoint, tmp_path, step=10.0, device="cpu")
     predictor = load(checkpoint, "cpu")
     for name, split in splits[0].items():
         known = ~np.isnan(split.lonlat[:, 0])
         said = predictor.predict(split.images, split.lonlat).labels.numpy()
-        assert result.report["points"][name]["correct"] == int((said == split.labels)[known].sum())
+        assert result.report.points[name].correct == int((said == split.labels)[known].sum())
 
 
 def test_the_same_checkpoint_gives_the_same_bytes(checkpoint, tmp_path):
     for folder in ("a", "b"):
         map_experts(
-            checkpoint, tmp_path / folder, 10.0, (*BOX[:1], -14.0, *BOX[2:]), points=False, device="cpu"
+            checkpoint,
+            tmp_path / folder,
+            step=10.0,
+            bounds=(*BOX[:1], -14.0, *BOX[2:]),
+            points=False,
+            device="cpu",
         )
     for name in NAMES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
 def test_a_box_without_points_needs_no_data(checkpoint, tmp_path):
-    result = map_experts(checkpoint, tmp_path, 1.0, BOX, points=False, device="cpu")
+    result = map_experts(checkpoint, tmp_path, step=1.0, bounds=BOX, points=False, device="cpu")
     assert result.table.grid.shape == (66, 90)
-    assert "points" not in result.report
+    assert "points" not in json.loads((tmp_path / "experts.json").read_text(encoding="utf-8"))
+    assert result.report.points is None
+    assert MapReport.load(tmp_path / "experts.json") == result.report
     with rasterio.open(tmp_path / "experts.tif") as file:
         assert file.bounds == BOX
 
@@ -187,9 +195,11 @@ def test_a_map_of_the_regions_shares_all_its_information_with_them():
 
 
 def test_open_sea_has_no_land_to_report_on(checkpoint, tmp_path):
-    result = map_experts(checkpoint, tmp_path, 1.0, (-160, -10, -150, 10), points=False, device="cpu")
-    assert [block["mutual_information"] for block in result.report["blocks"]] == [{}, {}]
-    assert sum(result.report["blocks"][0]["share_of_land"]) == pytest.approx(1, abs=1e-5)
+    result = map_experts(
+        checkpoint, tmp_path, step=1.0, bounds=(-160, -10, -150, 10), points=False, device="cpu"
+    )
+    assert [block.mutual_information for block in result.report.blocks] == [{}, {}]
+    assert sum(result.report.blocks[0].share_of_land) == pytest.approx(1, abs=1e-5)
 
 
 def test_any_box_is_mapped_in_cells_of_the_earths_grid(checkpoint, tmp_path):
@@ -213,7 +223,9 @@ def test_a_box_across_the_antimeridian_is_its_two_sides(write_checkpoint, encode
 
 def test_both_spellings_of_a_box_give_the_same_bytes(checkpoint, splits, tmp_path):
     for folder, west, east in (("a", 170, -170), ("b", 170, 190)):
-        result = map_experts(checkpoint, tmp_path / folder, 1.0, (west, -50, east, 0), device="cpu")
+        result = map_experts(
+            checkpoint, tmp_path / folder, step=1.0, bounds=(west, -50, east, 0), device="cpu"
+        )
         assert result.table.grid.bounds == (170, -50, 190, 0)
     for name in NAMES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
@@ -269,7 +281,7 @@ def test_data_that_is_missing_leaves_nothing_behind(checkpoint, tmp_path, monkey
 
     monkeypatch.setattr("geomoe.mapping.draw.open_split", gone)
     with pytest.raises(FileNotFoundError, match="no data"):
-        map_experts(checkpoint, tmp_path / "map", 10.0, device="cpu")
+        map_experts(checkpoint, tmp_path / "map", step=10.0, device="cpu")
     assert names(tmp_path) == []
 
 
@@ -277,7 +289,7 @@ def test_hostile_names_in_a_checkpoint_stay_text(write_checkpoint, splits, synth
     bad = "</script><img src=x onerror=alert(1)>"
     monkeypatch.setitem(INFO, "classes", [bad, "desert", "sea", "ice"])
     path = write_checkpoint(name="x<img src=x onerror=alert(1)>.ckpt")
-    map_experts(path, tmp_path, 10.0, device="cpu")
+    map_experts(path, tmp_path, step=10.0, device="cpu")
     page = (tmp_path / "experts.html").read_text(encoding="utf-8")
     assert "<img" not in page
     data = synthetic.page_data(page)

@@ -6,7 +6,7 @@ import torch
 from scipy.stats import entropy
 
 from geomoe.errors import InputError
-from geomoe.metrics import dead_experts, routing_entropy, routing_load
+from geomoe.metrics import dead_experts, normalised_entropy, routing_entropy, routing_load
 
 
 def gates(n=50, experts=5, top_k=3):
@@ -36,24 +36,55 @@ def test_entropy_equals_scipy(weighted):
     weights, area = gates()
     area = area if weighted else None
     want = np.average([entropy(row) for row in weights], weights=area)
-    got = routing_entropy(torch.tensor(weights), area)
-    assert got.nats == pytest.approx(want)
-    assert got.normalized == pytest.approx(want / math.log(5))
-    assert got.nats < math.log(3)
+    nats = routing_entropy(torch.tensor(weights), area)
+    assert nats == pytest.approx(want)
+    assert normalised_entropy(torch.tensor(weights), area) == pytest.approx(want / math.log(5))
+    assert nats < math.log(3)
 
 
 def test_ends_of_the_range():
-    assert routing_entropy(np.eye(4)) == (0.0, 0.0)
-    assert routing_entropy(np.full((3, 4), 0.25)) == pytest.approx((math.log(4), 1.0))
-    assert routing_entropy(np.ones((3, 1))) == (0.0, 0.0)
+    for entropy_of in (routing_entropy, normalised_entropy):
+        assert str(entropy_of(np.eye(4))) == str(entropy_of(np.ones((3, 1)))) == "0.0"  # never -0.0
+    assert routing_entropy(np.full((3, 4), 0.25)) == pytest.approx(math.log(4))
+    assert normalised_entropy(np.full((3, 4), 0.25)) == pytest.approx(1)
 
 
 def test_dead_experts():
-    weights = np.array([[0.5, 0.3, 0.2, 0.0], [0.5, 0.2, 0.2995, 0.0005], [0.5, 0.5, 0.0, 0.0]])
-    assert dead_experts(weights) == [3]
-    assert dead_experts(weights, threshold=0) == []
-    assert dead_experts(weights, [1, 0, 0], threshold=0) == [3]
-    assert dead_experts(weights, [0, 0, 1]) == [2, 3]
+    """Less than 5 % of the fair share: of 4 experts below 0.0125, of 10 below 0.005."""
+    assert dead_experts([0.5, 0.475, 0.0126, 0.0124]) == [3]
+    assert dead_experts(torch.tensor([0.0, 0.5, 0.5, 0.0])) == [0, 3]
+    assert dead_experts([1.0]) == []
+    rng = np.random.default_rng(0)
+    for experts in range(1, 12):
+        load = rng.dirichlet(np.full(experts, 0.2))
+        assert dead_experts(load) == [k for k in range(experts) if load[k] < 0.05 / experts]
+
+
+def test_the_training_log_a_report_and_a_map_call_the_same_expert_dead():
+    from geomoe.coords import make_grid
+    from geomoe.evaluation.experts import routing_stats
+    from geomoe.inference import Predictions
+    from geomoe.mapping.table import RoutingTable, report_block, verdicts
+    from geomoe.training import sums
+
+    for least, dead in ((0.0124, [2]), (0.0126, [])):
+        grid, row = make_grid(30.0), np.array([0.5, 0.3, least, 0.2 - least], dtype=np.float32)
+        weights = np.tile(row, (1, 72, 1))
+        nothing = np.zeros(72, dtype=np.int64)
+        predictions = Predictions(
+            nothing,
+            np.zeros((72, 2)),
+            nothing,
+            nothing,
+            nothing,
+            np.zeros((72, 2), dtype=np.float32),
+            weights,
+        )
+        assert list(routing_stats((3,), predictions, ["Asia"])[0].dead) == dead
+        means = {f"block3_expert{k}_load": float(load) for k, load in enumerate(row)}
+        assert sums.dead_experts(means, 3) == dead
+        said = " ".join(verdicts(report_block(RoutingTable(grid, weights, ("block 3",)), 0)))
+        assert ("Expert 2 is dead" in said) == bool(dead)
 
 
 def test_half_precision_gates():
@@ -67,8 +98,11 @@ BAD = [
     (lambda: routing_load(np.ones(3)), "weights: expected 2 axes"),
     (lambda: routing_load(np.ones((0, 3))), "weights: empty"),
     (lambda: routing_entropy([[0.5, 0.5], [0.5, 0.6]]), r"sum to 1; row 1 has \[0.5, 0.6\]"),
-    (lambda: dead_experts([[1.5, -0.5]]), "row 0"),
-    (lambda: dead_experts([[math.nan, 1.0]]), "row 0"),
+    (lambda: dead_experts([[0.5, 0.5]]), "mean_weight: expected 1 axes"),
+    (lambda: dead_experts([]), "mean_weight: empty"),
+    (lambda: dead_experts([1.5, -0.5]), r"sum to 1; got \[1.5, -0.5\]"),
+    (lambda: dead_experts([math.nan, 1.0]), "sum to 1; got"),
+    (lambda: normalised_entropy([[1.5, -0.5]]), "row 0"),
     (lambda: routing_load([[0.5, 0.5]], [1.0, 1.0]), "sample_weight: expected 1 rows"),
 ]
 

@@ -6,10 +6,43 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from geomoe.errors import DataError
-from geomoe.evaluation.reports.text import interval, new_table, percent, render
+from geomoe.evaluation.reports.text import interval, percent
+from geomoe.support.plain import to_plain
+from geomoe.support.tables import new_table, render
 
 if TYPE_CHECKING:
-    from geomoe.evaluation.reports.report import Report
+    from collections.abc import Mapping
+
+    from geomoe.evaluation.reports.values import Interval, Judged, Scores
+
+
+@dataclass(frozen=True)
+class MethodRow:
+    """The numbers of one method. With a region held out, all but the last three are of the source regions.
+
+    Attributes:
+        method: its name; NAME-SE: the shared expert alone.
+        accuracy: overall.
+        accuracy_interval: low and high.
+        worst: the region with the lowest accuracy.
+        worst_accuracy: its accuracy.
+        macro_f1: overall.
+        calibration_error: overall.
+        held_out_accuracy: of the held-out region.
+        held_out_interval: low and high.
+        regions: name -> accuracy.
+    """
+
+    method: str
+    accuracy: float
+    accuracy_interval: Interval | None
+    worst: str | None
+    worst_accuracy: float | None
+    macro_f1: float
+    calibration_error: float
+    held_out_accuracy: float | None
+    held_out_interval: Interval | None
+    regions: dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -17,20 +50,18 @@ class Comparison:
     """Methods side by side on the same samples; ``str()`` of it is the table.
 
     Attributes:
-        rows: one dictionary of plain values for each method: method, accuracy, accuracy_interval, worst,
-            worst_accuracy, macro_f1, calibration_error, held_out_accuracy, held_out_interval,
-            regions (name -> accuracy). With a region held out, the first six are of the source regions.
         split: which split was judged.
         held_out: the region left out of training, or None.
+        rows: one for each method.
     """
 
-    rows: list[dict[str, Any]]
     split: str
     held_out: str | None
+    rows: tuple[MethodRow, ...]
 
     def as_dict(self) -> dict[str, Any]:
         """Plain JSON values."""
-        return {"split": self.split, "held_out": self.held_out, "rows": [dict(row) for row in self.rows]}
+        return to_plain(self)
 
     def __str__(self) -> str:
         return self.table()
@@ -42,15 +73,15 @@ class Comparison:
         heads += [self.held_out] if self.held_out else []
         table = new_table(f"split {self.split}: {what} (percent)", *heads)
         for row in self.rows:
-            worst = f"{percent(row['worst_accuracy'])} {row['worst'] or ''}".strip()
-            cells = [percent(row["accuracy"]), interval(row["accuracy_interval"]), worst]
-            cells += [percent(row["macro_f1"]), percent(row["calibration_error"])]
-            cells += [percent(row["held_out_accuracy"])] if self.held_out else []
-            table.add_row(row["method"], *cells)
+            worst = f"{percent(row.worst_accuracy)} {row.worst or ''}".strip()
+            cells = [percent(row.accuracy), interval(row.accuracy_interval), worst]
+            cells += [percent(row.macro_f1), percent(row.calibration_error)]
+            cells += [percent(row.held_out_accuracy)] if self.held_out else []
+            table.add_row(row.method, *cells)
         return render([table], width)
 
 
-def compare(reports: dict[str, Report]) -> Comparison:
+def compare(reports: Mapping[str, Judged]) -> Comparison:
     """Put reports side by side; a MoGE report gives a second row, NAME-SE: its shared expert alone.
 
     Args:
@@ -66,34 +97,32 @@ def compare(reports: dict[str, Report]) -> Comparison:
     rows = []
     for name, report in reports.items():
         for key in ("data", "data_hash", "split", "split_seed", "held_out"):
-            if report.data[key] != first.data[key]:
-                msg = (
-                    f"compare: {name} has {key} {report.data[key]!r}, {first_name} has {first.data[key]!r}; "
-                )
+            own, other = getattr(report, key), getattr(first, key)
+            if own != other:
+                msg = f"compare: {name} has {key} {own!r}, {first_name} has {other!r}; "
                 msg += "compare reports of one protocol and split only"
                 raise DataError(msg)
-        rows.append(method_row(name, report.scores()))
-        if report.data["experts"] == "all" and "shared" in report.data["scores"]:
-            rows.append(method_row(f"{name}-SE", report.scores("shared")))
-    return Comparison(rows, first.data["split"], first.data["held_out"])
+        rows.append(method_row(name, report.scores_of()))
+        if report.experts == "all" and "shared" in report.scores:
+            rows.append(method_row(f"{name}-SE", report.scores_of("shared")))
+    return Comparison(first.split, first.held_out, tuple(rows))
 
 
-def method_row(name: str, scores: dict[str, Any]) -> dict[str, Any]:
+def method_row(name: str, scores: Scores) -> MethodRow:
     """The numbers of one method, from the scores of one report."""
-    source = scores["source"] is not None
     main, worst = (
-        (scores["source"], scores["source_worst"]) if source else (scores["overall"], scores["worst"])
+        (scores.overall, scores.worst) if scores.source is None else (scores.source, scores.source_worst)
     )
-    held_out = scores["held_out"]
-    return {
-        "method": name,
-        "accuracy": main["accuracy"],
-        "accuracy_interval": main["accuracy_interval"],
-        "worst": worst,
-        "worst_accuracy": None if worst is None else scores["regions"][worst]["accuracy"],
-        "macro_f1": main["macro_f1"],
-        "calibration_error": main["calibration_error"],
-        "held_out_accuracy": None if held_out is None else held_out["accuracy"],
-        "held_out_interval": None if held_out is None else held_out["accuracy_interval"],
-        "regions": {region: part["accuracy"] for region, part in scores["regions"].items()},
-    }
+    held_out = scores.held_out
+    return MethodRow(
+        method=name,
+        accuracy=main.accuracy,
+        accuracy_interval=main.accuracy_interval,
+        worst=worst,
+        worst_accuracy=None if worst is None else scores.regions[worst].accuracy,
+        macro_f1=main.macro_f1,
+        calibration_error=main.calibration_error,
+        held_out_accuracy=None if held_out is None else held_out.accuracy,
+        held_out_interval=None if held_out is None else held_out.accuracy_interval,
+        regions={region: part.accuracy for region, part in scores.regions.items()},
+    )

@@ -1,8 +1,8 @@
-"""Figures of a report, from its plain data alone."""
+"""Figures of a report, from its values alone."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.image import AxesImage
 
+    from geomoe.evaluation.reports.values import ExpertsReport, Judged, Part, Row
+
 MANY = 16  # bars that stand beside one another with their names and intervals
 MOST = 100  # bars that have names at all
 
@@ -20,38 +22,34 @@ MOST = 100  # bars that have names at all
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 
 
-def draw(data: dict[str, Any]) -> dict[str, Figure]:
-    """All figures of a report: file name without ending -> figure.
-
-    Args:
-        data: a report's plain data.
-    """
-    figures = {"regions": regions(data), "reliability": reliability(data)}
-    for what in data["scores"][str(data["experts"])].get("groups", {}):
-        figures[f"by_{what}"] = grouping(data, what)
-    if data["experts_report"] is not None:
-        figures["forced_experts"] = forced(data["experts_report"])
-        figures["expert_cka"] = cka(data["experts_report"])
+def draw(report: Judged) -> dict[str, Figure]:
+    """All figures of a report: file name without ending -> figure."""
+    figures = {"regions": regions(report), "reliability": reliability(report)}
+    for what in report.scores_of().groups:
+        figures[f"by_{what}"] = grouping(report, what)
+    if report.experts_report is not None:
+        figures["forced_experts"] = forced(report.experts_report)
+        figures["expert_cka"] = cka(report.experts_report)
     return figures
 
 
-def regions(data: dict[str, Any]) -> Figure:
+def regions(report: Judged) -> Figure:
     """Accuracy in each region as bars with intervals, one colour for each choice of experts."""
-    return _bars(data, {choice: scores["regions"] for choice, scores in data["scores"].items()})
+    return _bars(report, {choice: scores.regions for choice, scores in report.scores.items()})
 
 
-def grouping(data: dict[str, Any], what: str) -> Figure:
+def grouping(report: Judged, what: str) -> Figure:
     """The same for a data set's further groups, such as years."""
-    parts = {choice: scores["groups"][what]["parts"] for choice, scores in data["scores"].items()}
-    return _bars(data, parts)
+    parts = {choice: scores.groups[what].parts for choice, scores in report.scores.items()}
+    return _bars(report, parts)
 
 
-def _bars(data: dict[str, Any], groups: dict[str, dict[str, dict[str, Any]]]) -> Figure:
-    main = groups[str(data["experts"])]
+def _bars(report: Judged, groups: dict[str, dict[str, Part]]) -> Figure:
+    main = groups[str(report.experts)]
     names = list(main)
     many = len(names) > MANY  # cameras, say: thin bars, worst first
     if many:
-        names.sort(key=lambda name: main[name]["accuracy"])
+        names.sort(key=lambda name: main[name].accuracy)
     choices: list[str] = [choice for choice in ("all", "shared") if choice in groups] or list(groups)
     inches = min(max(0.22 * len(names), 6), 24) if many else 1.2 * max(len(names), 3)
     figure = Figure(figsize=(1.6 + inches, 4), layout="constrained")
@@ -59,16 +57,17 @@ def _bars(data: dict[str, Any], groups: dict[str, dict[str, dict[str, Any]]]) ->
     width = 0.8 / len(choices)
     for number, choice in enumerate(choices):
         parts = [groups[choice][name] for name in names]
-        height = np.array([100 * part["accuracy"] for part in parts])
+        height = np.array([100 * part.accuracy for part in parts])
         x = np.arange(len(names)) + (number - (len(choices) - 1) / 2) * width
-        axes.bar(x, height, width * 0.95, color=COLOURS[number], label=choice_name(data, choice))
-        if not many and all(part["accuracy_interval"] is not None for part in parts):
-            ends = 100 * np.array([part["accuracy_interval"] for part in parts])
+        axes.bar(x, height, width * 0.95, color=COLOURS[number], label=choice_name(report, choice))
+        intervals = [part.accuracy_interval for part in parts if part.accuracy_interval is not None]
+        if not many and len(intervals) == len(parts):
+            ends = 100 * np.array(intervals).reshape(-1, 2)
             error = np.clip(np.stack([height - ends[:, 0], ends[:, 1] - height]), 0, None)
             axes.errorbar(x, height, error, fmt="none", ecolor="#333333", capsize=3)
-    _name_bars(axes, [_tick(name, main[name]["count"], data["held_out"], many) for name in names])
+    _name_bars(axes, [_tick(name, main[name].count, report.held_out, many) for name in names])
     axes.set_ylabel("accuracy (%)")
-    axes.set_title(f"{data['algorithm']}, {data['data']}, {data['split']}")
+    axes.set_title(f"{report.algorithm}, {report.data}, {report.split}")
     axes.set_ylim(0, 100)
     figure.legend(loc="outside lower center", ncols=len(choices), frameon=False, fontsize="small")
     axes.spines[["top", "right"]].set_visible(False)
@@ -90,53 +89,52 @@ def _tick(name: str, count: int, held_out: str | None, flat: bool) -> str:
     return ", ".join(parts) if flat else "\n".join(parts)
 
 
-def reliability(data: dict[str, Any]) -> Figure:
+def reliability(report: Judged) -> Figure:
     """Accuracy against confidence in equal bins, with the number of samples in each below."""
-    bins = data["scores"][str(data["experts"])]["reliability"]
-    edges = np.asarray(bins["edges"])
+    scores = report.scores_of()
+    bins = scores.reliability
+    edges = np.asarray(bins.edges)
     middle, width = (edges[:-1] + edges[1:]) / 2, np.diff(edges)
     figure = Figure(figsize=(4.5, 5), layout="constrained")
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
-    accuracy = np.array([np.nan if value is None else value for value in bins["accuracy"]], dtype=float)
-    confidence = np.array([np.nan if value is None else value for value in bins["confidence"]], dtype=float)
+    accuracy, confidence = _numbers(bins.accuracy), _numbers(bins.confidence)
     upper.bar(middle, accuracy, width * 0.95, color=COLOURS[4], label="accuracy")
     upper.plot(confidence, accuracy, "o", color=COLOURS[0], markersize=4, label="at its mean confidence")
     upper.plot([0, 1], [0, 1], "--", color="#333333", linewidth=1, label="calibrated")
     upper.set(ylabel="accuracy", xlim=(0, 1), ylim=(0, 1))
-    error = data["scores"][str(data["experts"])]["overall"]["calibration_error"]
-    upper.set_title(f"calibration error {percent(error)} %")
+    upper.set_title(f"calibration error {percent(scores.overall.calibration_error)} %")
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize="small")
-    lower.bar(middle, bins["count"], width * 0.95, color="#888888")
+    lower.bar(middle, bins.count, width * 0.95, color="#888888")
     lower.set(xlabel="confidence", ylabel="samples")
     return figure
 
 
-def forced(report: dict[str, Any]) -> Figure:
+def _numbers(row: Row) -> np.ndarray:
+    """A row with NaN where there is no number."""
+    return np.array([np.nan if value is None else value for value in row], dtype=float)
+
+
+def forced(report: ExpertsReport) -> Figure:
     """The forced-expert matrices as heat maps, one for each MoGE block whose top-1 makes the rows."""
-    matrices = [
-        np.array(
-            [[np.nan if value is None else 100 * value for value in row] for row in one["accuracy"]], float
-        )
-        for one in report["forced"]
-    ]
+    matrices = [100 * np.stack([_numbers(row) for row in one.accuracy]) for one in report.forced]
     finite = np.concatenate([matrix[np.isfinite(matrix)] for matrix in matrices])
     limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 100.0)
     figure, axes = _panels(len(matrices))
-    for axis, matrix, one in zip(axes, matrices, report["forced"], strict=True):
+    for axis, matrix, one in zip(axes, matrices, report.forced, strict=True):
         image = _heat(axis, matrix, limits, "viridis", "{:.0f}")
-        axis.set(xlabel="forced expert", title=f"accuracy (%), block {one['block']}")
-        axis.set_yticks(range(len(matrix)), [f"{row} (n={one['counts'][row]})" for row in range(len(matrix))])
+        axis.set(xlabel="forced expert", title=f"accuracy (%), block {one.block}")
+        axis.set_yticks(range(len(matrix)), [f"{row} (n={one.counts[row]})" for row in range(len(matrix))])
         axis.set_ylabel("top-1 expert")
     figure.colorbar(image, ax=list(axes), shrink=0.8)
     return figure
 
 
-def cka(report: dict[str, Any]) -> Figure:
+def cka(report: ExpertsReport) -> Figure:
     """Linear CKA between the experts of each MoGE block."""
-    figure, axes = _panels(len(report["cka"]))
-    for axis, one in zip(axes, report["cka"], strict=True):
-        image = _heat(axis, np.array(one["matrix"], dtype=float), (0.0, 1.0), "magma", "{:.2f}")
-        axis.set(xlabel="expert", ylabel="expert", title=f"linear CKA, block {one['block']}")
+    figure, axes = _panels(len(report.cka))
+    for axis, one in zip(axes, report.cka, strict=True):
+        image = _heat(axis, np.stack([_numbers(row) for row in one.matrix]), (0.0, 1.0), "magma", "{:.2f}")
+        axis.set(xlabel="expert", ylabel="expert", title=f"linear CKA, block {one.block}")
     figure.colorbar(image, ax=list(axes), shrink=0.8)
     return figure
 

@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geomoe.errors import DataError
-from geomoe.evaluation.reports.report import Report
+from geomoe.evaluation.reports.report import FILE, Report
 
 if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
 
-FILE = "report.json"
 _SUFFIX = {"shared": "-SE"}  # MoGE-SE: the shared expert alone
 
 
@@ -83,40 +82,47 @@ def _files(path: Path) -> list[Path]:
 
 
 def _records(file: Path) -> Iterator[Record]:
-    data = Report.load(file).data
-    if "options" not in data:
+    report = Report.load(file)
+    if report.options is None or report.backbone is None:
         raise DataError(f"{file}: was written by an older geomoe; judge its checkpoint again")
-    options = dict(data["options"])
-    num_domains = options.pop("num_domains", None)
+    options = dict(report.options)
+    num_domains = _whole(options.pop("num_domains", None), file)
     protocol = ", ".join(f"{key} {value}" for key, value in options.items() if value is not None)
-    for choice, scores in data["scores"].items():
+    for choice in report.scores:
         suffix = _SUFFIX.get(choice, "" if choice == "all" else f" expert {choice}")
         yield Record(
-            data=data["data"],
-            split=data["split"],
+            data=report.data,
+            split=report.split,
             protocol=protocol,
-            method=data["algorithm"] + suffix,
-            backbone=data["backbone"],
-            held_out=data["held_out"],
+            method=report.algorithm + suffix,
+            backbone=report.backbone,
+            held_out=report.held_out,
             num_domains=num_domains,
-            seed=data["seed"],
-            split_seed=data["split_seed"],
-            scores=_scores(data, choice, scores),
-            unit=data["domain_unit"],
-            domains=tuple(data["regions"]),
-            data_hash=str(data["data_hash"]),
+            seed=report.seed,
+            split_seed=report.split_seed,
+            scores=_scores(report, choice),
+            unit=report.domain_unit,
+            domains=report.regions,
+            data_hash=str(report.data_hash),
             file=file.as_posix(),
         )
 
 
-def _scores(data: dict[str, Any], choice: str, scores: dict[str, Any]) -> dict[str, float]:
-    main, worst = scores["overall"], scores["worst"]
-    if data["held_out"] is not None:
-        main, worst = scores["held_out"] or scores["overall"], None
-    found = {key: main[key] for key in ("accuracy", "macro_f1", "calibration_error")}
+def _whole(value: str | int | float | None, file: Path) -> int | None:
+    if value is None or isinstance(value, int):
+        return value
+    raise DataError(f"{file}: options.num_domains: expected a whole number; got {value!r}")
+
+
+def _scores(report: Report, choice: str) -> dict[str, float]:
+    scores = report.scores[choice]
+    main, worst = scores.overall, scores.worst
+    if report.held_out is not None:
+        main, worst = scores.held_out or scores.overall, None
+    found = {key: getattr(main, key) for key in ("accuracy", "macro_f1", "calibration_error")}
     if worst is not None:
-        found["worst"] = scores["regions"][worst]["accuracy"]
-    return found | {name: parts[choice]["accuracy"] for name, parts in data["beside"].items()}
+        found["worst"] = scores.regions[worst].accuracy
+    return found | {name: parts[choice].accuracy for name, parts in report.beside.items()}
 
 
 def _check(records: list[Record]) -> None:

@@ -1,4 +1,4 @@
-"""A finished evaluation: plain data, its text, its files."""
+"""A finished evaluation: a typed value, its text, its files."""
 
 from __future__ import annotations
 
@@ -8,37 +8,34 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from geomoe.errors import DataError
+from geomoe.errors import DataError, InputError, one_line
+from geomoe.evaluation.reports.consistent import check_consistent
 from geomoe.evaluation.reports.text import report_text
-from geomoe.support.files import Workplace, read_text
+from geomoe.evaluation.reports.values import Judged
+from geomoe.support.files import Workplace
+from geomoe.support.plain import from_plain, read_json, to_plain
 
 if TYPE_CHECKING:
     import os
 
 FORMAT = 1
+FILE = "report.json"
 
 
-@dataclass(frozen=True)
-class Report:
+@dataclass(frozen=True, kw_only=True)
+class Report(Judged):
     """What was measured for one checkpoint on one split. See :func:`geomoe.evaluation.evaluate`.
 
-    Attributes:
-        data: plain JSON values only (keys: docs/formats.md), so that a saved report is the report.
+    Its fields are the keys of ``report.json``: a saved report that is loaded equals the report.
     """
-
-    data: dict[str, Any]
 
     def as_dict(self) -> dict[str, Any]:
         """Everything measured, as plain JSON values; a copy."""
-        return json.loads(json.dumps(self.data))
-
-    def scores(self, experts: str | int | None = None) -> dict[str, Any]:
-        """Scores for one choice of experts; default: the choice that was evaluated."""
-        return self.data["scores"][str(self.data["experts"] if experts is None else experts)]
+        return {"format": FORMAT, **to_plain(self)}
 
     def table(self, width: int = 100) -> str:
         """The report as text, at most ``width`` columns wide."""
-        return report_text(self.data, width)
+        return report_text(self, width)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
         """Write ``report.json``, the figures and, where places are known, the map into a folder.
@@ -51,13 +48,13 @@ class Report:
         from geomoe.evaluation.reports.figures import draw  # matplotlib takes a second; only figures need it
         from geomoe.evaluation.reports.score_map import score_figure, score_layers, score_page
 
-        text = json.dumps(self.data, indent=1, allow_nan=False) + "\n"
+        text = json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n"
         with Workplace(Path(folder), "the report") as place:
-            place.write("report.json", lambda path: path.write_text(text, encoding="utf-8"))
-            figures, layers = draw(self.data), score_layers(self.data)
+            place.write(FILE, lambda path: path.write_text(text, encoding="utf-8"))
+            figures, layers = draw(self), score_layers(self)
             if layers:
-                figures["map"] = score_figure(self.data, layers)
-                page = score_page(self.data, layers)
+                figures["map"] = score_figure(self, layers)
+                page = score_page(self, layers)
                 place.write("map.html", lambda path: path.write_text(page, encoding="utf-8"))
             for name, figure in figures.items():
                 place.write(f"{name}.png", partial(figure.savefig, dpi=120))
@@ -69,18 +66,20 @@ class Report:
         """Read a saved report: its folder, or the ``report.json`` in it.
 
         Raises:
-            DataError: no report there, or one of another format.
+            DataError: no report there, one of another format, or one with a field that is missing or wrong.
         """
         file = Path(path)
-        file = file / "report.json" if file.is_dir() else file
+        file = file / FILE if file.is_dir() else file
         try:
-            data = json.loads(read_text(file, DataError))
-        except DataError:
-            raise
-        except (OSError, ValueError, RecursionError) as error:
-            msg = f"{file}: cannot read a report ({error}); write one with `geomoe evaluate`"
-            raise DataError(msg) from error
-        if not isinstance(data, dict) or data.get("format") != FORMAT or "scores" not in data:
+            data = read_json(file)
+        except DataError as error:
+            raise DataError(f"cannot read a report: {error}; write one with `geomoe evaluate`") from error
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
             msg = f"{file}: not a report of format {FORMAT}; write it again with `geomoe evaluate`"
             raise DataError(msg)
-        return cls(data)
+        try:
+            report = from_plain(cls, data)
+            check_consistent(report)
+        except InputError as error:
+            raise DataError(f"{file}: not a report of geomoe: {one_line(error, 300)}") from error
+        return report

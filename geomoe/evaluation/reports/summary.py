@@ -7,13 +7,15 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from geomoe.evaluation.reports.records import Record, read_records
+from geomoe.evaluation.reports.summary_values import Cell, Curve, SummaryRow, SummaryTable
 from geomoe.metrics import domain_growth
 from geomoe.support.files import Workplace
+from geomoe.support.plain import to_plain
 
 if TYPE_CHECKING:
     import os
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 MEAN = "mean over targets"
+Kind = Literal["metrics", "targets", "growth"]
 METRICS = ("accuracy", "worst", "macro_f1", "calibration_error")
 
 
@@ -29,20 +32,25 @@ class Summary:
     """Reports that were put together. See :func:`summarize`.
 
     Attributes:
-        data: plain JSON values (keys: docs/formats.md).
+        tables: one for each data set, split and protocol.
     """
 
-    data: dict[str, Any]
+    tables: tuple[SummaryTable, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values; a copy."""
-        return json.loads(json.dumps(self.data))
+        """Plain JSON values (keys: docs/formats.md); a copy."""
+        data = {"format": FORMAT, **to_plain(self)}
+        for table in data["tables"]:
+            for row in table["rows"]:
+                if row["growth"] is None:  # a key of tables with curves alone
+                    del row["growth"]
+        return data
 
     def table(self, width: int = 100) -> str:
         """The summary as text, at most ``width`` columns wide where columns allow."""
         from geomoe.evaluation.reports.summary_text import summary_text
 
-        return summary_text(self.data, width)
+        return summary_text(self.tables, width)
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
         """Write ``summary.json`` and a figure for each table, together or not at all.
@@ -52,10 +60,10 @@ class Summary:
         """
         from geomoe.evaluation.reports.summary_figures import draw  # matplotlib takes a second
 
-        text = json.dumps(self.data, indent=1, allow_nan=False) + "\n"
+        text = json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n"
         with Workplace(Path(folder), "the summary") as place:
             place.write("summary.json", lambda path: path.write_text(text, encoding="utf-8"))
-            for name, figure in draw(self.data).items():
+            for name, figure in draw(self.tables).items():
                 place.write(f"{name}.png", partial(figure.savefig, dpi=120))
             return list(place.finish())
 
@@ -76,7 +84,7 @@ def summarize(paths: Iterable[str | os.PathLike[str]]) -> Summary:
     """
     records = sorted(read_records(paths), key=_table_of)
     tables = [_table(list(some)) for _, some in groupby(records, key=_table_of)]
-    return Summary({"format": FORMAT, "tables": tables})
+    return Summary(tuple(tables))
 
 
 def _table_of(one: Record) -> tuple[Any, ...]:
@@ -87,42 +95,41 @@ def _method_of(one: Record) -> tuple[str, str]:
     return one.method, one.backbone
 
 
-def _table(records: list[Record]) -> dict[str, Any]:
+def _table(records: list[Record]) -> SummaryTable:
     some = records[0]
-    kind = "metrics" if some.held_out is None else "targets"
+    kind: Kind = "metrics" if some.held_out is None else "targets"
     kind = "growth" if some.num_domains is not None else kind
     made = {"metrics": _metrics, "targets": _targets, "growth": _growth}[kind]
     several = len({one.backbone for one in records}) > 1
     rows = []
     for (method, backbone), own in groupby(sorted(records, key=_method_of), key=_method_of):
         name = f"{method}, {backbone}" if several else method
-        rows.append({"method": name, "backbone": backbone, **made(list(own), records)})
-    return {
-        "kind": kind,
-        "data": some.data,
-        "split": some.split,
-        "protocol": some.protocol,
-        "unit": some.unit,
-        "columns": _columns(kind, records),
-        "domains": len(some.domains),
-        "targets": targets_of(records),
-        "rows": rows,
-        "reports": sorted({one.file for one in records}),
-    }
+        rows.append(SummaryRow(name, backbone, **made(list(own), records)))
+    return SummaryTable(
+        kind=kind,
+        data=some.data,
+        split=some.split,
+        protocol=some.protocol,
+        unit=some.unit,
+        columns=tuple(_columns(kind, records)),
+        domains=len(some.domains),
+        targets=tuple(targets_of(records)),
+        rows=tuple(rows),
+        reports=tuple(sorted({one.file for one in records})),
+    )
 
 
-def _cell(values: Sequence[float]) -> dict[str, Any]:
+def _cell(values: Sequence[float]) -> Cell:
     """Mean and sample deviation; None where a single run has none."""
     array = np.array(values, dtype=np.float64)
     std = float(array.std(ddof=1)) if len(array) > 1 else None
-    return {"mean": float(array.mean()), "std": std, "runs": len(array)}
+    return Cell(float(array.mean()), std, len(array))
 
 
 def _metrics(own: list[Record], _: list[Record]) -> dict[str, Any]:
     # a score that some runs lack (a region without samples has no worst) is over the runs that have it
     values = {name: [one.scores[name] for one in own if name in one.scores] for name in METRICS}
-    cells = {name: _cell(some) for name, some in values.items() if some}
-    return {"cells": cells, "beside": {}, "lacks": []}
+    return {"cells": {name: _cell(some) for name, some in values.items() if some}, "beside": {}, "lacks": ()}
 
 
 def _targets(own: list[Record], all_records: list[Record]) -> dict[str, Any]:
@@ -138,7 +145,7 @@ def _targets(own: list[Record], all_records: list[Record]) -> dict[str, Any]:
     return {
         "cells": _target_cells("accuracy", targets, runs, score),
         "beside": {name: _target_cells(name, targets, runs, score) for name in beside},
-        "lacks": lacks,
+        "lacks": tuple(lacks),
     }
 
 
@@ -147,7 +154,7 @@ def _target_cells(
     targets: list[str],
     runs: list[tuple[int, int]],
     score: dict[tuple[str, tuple[int, int]], dict[str, float]],
-) -> dict[str, Any]:
+) -> dict[str, Cell]:
     cells = {}
     for target in targets:
         values = [score[target, run][name] for run in runs if name in score.get((target, run), ())]
@@ -183,12 +190,12 @@ def _growth(own: list[Record], _: list[Record]) -> dict[str, Any]:
     found = domain_growth(accuracies)
     cells = {str(number): _cell(accuracies[number]) for number in found.domains}
     share = found.relative_drop
-    summary = {
-        "peak": found.peak,
-        "peak_domains": found.peak_domains,
-        "last": found.last,
-        "drop": found.drop,
-        "relative_drop": share if np.isfinite(share) else None,
-        "average": found.average,
-    }
-    return {"cells": cells, "beside": {}, "lacks": [], "growth": summary}
+    curve = Curve(
+        peak=found.peak,
+        peak_domains=found.peak_domains,
+        last=found.last,
+        drop=found.drop,
+        relative_drop=share if np.isfinite(share) else None,
+        average=found.average,
+    )
+    return {"cells": cells, "beside": {}, "lacks": (), "growth": curve}

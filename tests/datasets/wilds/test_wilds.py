@@ -148,8 +148,8 @@ def both(name, data, seed=0):
 def test_fmow_scores_to_the_last_digit(root, opened, split, domain_by, seed):
     data = FMoW(root, split, domain_by=domain_by)
     predictions, found = both("fmow", data, seed)
-    assert found["problem"] is None
-    rows = {row["metric"]: row for row in found["rows"]}
+    assert found.problem is None
+    rows = {row.metric: row for row in found.rows}
     present = {f"acc_region:{REGIONS[k]}" for k in np.unique(data.extra["region"])}
     present |= {f"acc_year:{year}" for year in np.unique(data.extra["year"])}
     assert set(rows) == present | {"acc_avg", "acc_worst_region", "acc_worst_year"}
@@ -159,18 +159,18 @@ def test_fmow_scores_to_the_last_digit(root, opened, split, domain_by, seed):
     meant = {"acc_region:Other", "acc_worst_region"} if split == "train" else set()
     assert ("count_region:nan" in theirs and theirs["count_region:nan"] > 0) == (split == "train")
     for metric, row in rows.items():
-        assert row["wilds"] == theirs[metric]
-        assert metric in meant or np.float32(row["geomoe"]) == np.float32(theirs[metric]), metric
-        assert metric in meant or row["equal"]
+        assert row.wilds == theirs[metric]
+        assert metric in meant or np.float32(row.geomoe) == np.float32(theirs[metric]), metric
+        assert metric in meant or row.equal
 
 
 @pytest.mark.parametrize("split", ["test", "val", "held_out", "pooled"])
 def test_fmow_lao_scores(root, split):
     data = FMoWLAO(root, split)
     _, found = both("fmow-lao", data)
-    assert found["problem"] is None
-    assert all(row["equal"] for row in found["rows"])
-    assert {"acc_avg", "acc_region:Asia", "acc_worst_region"} - {row["metric"] for row in found["rows"]} <= (
+    assert found.problem is None
+    assert all(row.equal for row in found.rows)
+    assert {"acc_avg", "acc_region:Asia", "acc_worst_region"} - {row.metric for row in found.rows} <= (
         {"acc_region:Asia"} if split == "val" else set()
     )
 
@@ -182,11 +182,11 @@ def test_iwildcam_scores_to_the_last_digit(root, opened, split, seed):
     predictions, found = both("iwildcam", data, seed)
     subset = opened("iwildcam").get_subset(split)
     theirs, _ = subset.eval(torch.from_numpy(predictions.predicted), subset.y_array, subset.metadata_array)
-    rows = {row["metric"]: row for row in found["rows"]}
+    rows = {row.metric: row for row in found.rows}
     assert set(rows) == {"acc_avg", "recall-macro_all", "F1-macro_all"} == set(theirs)
     for metric, row in rows.items():
-        assert np.float32(row["geomoe"]) == np.float32(theirs[metric]) == np.float32(row["wilds"])
-        assert row["equal"]
+        assert np.float32(row.geomoe) == np.float32(theirs[metric]) == np.float32(row.wilds)
+        assert row.equal
 
 
 def test_official_scores_are_those_of_the_predictions_given(root):
@@ -194,7 +194,7 @@ def test_official_scores_are_those_of_the_predictions_given(root):
     predictions, wrong = guesses(data, 0), guesses(data, 7)
     ours = score(wrong, data.regions, bootstrap=0)
     found = official_scores("iwildcam", data, {"erm": predictions}, {"erm": ours})
-    assert not all(row["equal"] for row in found["rows"])
+    assert not all(row.equal for row in found.rows)
 
 
 def test_no_official_scores(root, monkeypatch, tmp_path):
@@ -203,10 +203,10 @@ def test_no_official_scores(root, monkeypatch, tmp_path):
     ours = score(predictions, data.regions, bootstrap=0)
     assert official_scores("bluemarble", data, {"erm": predictions}, {"erm": ours}) is None
     data.rows = data.rows + 1
-    problem = official_scores("iwildcam", data, {"erm": predictions}, {"erm": ours})["problem"]
+    problem = official_scores("iwildcam", data, {"erm": predictions}, {"erm": ours}).problem
     assert "is another sample there" in problem
     data.folder = tmp_path
-    problem = official_scores("iwildcam", data, {"erm": predictions}, {"erm": ours})["problem"]
+    problem = official_scores("iwildcam", data, {"erm": predictions}, {"erm": ours}).problem
     assert "metadata.csv" in problem
     monkeypatch.setattr(wilds_compat.importlib.util, "find_spec", lambda name: None)
     assert official_scores("iwildcam", data, {"erm": predictions}, {"erm": ours}) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,48 +14,17 @@ from matplotlib.image import imread
 from geomoe.datasets.base import Grouping
 from geomoe.errors import DataError, OutputError
 from geomoe.evaluation import Report, compare
-from geomoe.evaluation.experts import forced_matrices, routing_stats
-from geomoe.evaluation.places import places_of
 from geomoe.evaluation.reports.figures import regions
-from geomoe.evaluation.scores import part, score
+from geomoe.evaluation.scores import score
 
 REGIONS = ["Asia", "Europe", "Africa"]
 
 
-def make_report(predictions, held_out=None, algorithm="moge", experts="all", **changes) -> Report:
-    """A report as ``evaluate`` makes it, from synthetic predictions."""
-    names = [experts, "shared"] if algorithm == "moge" and experts == "all" else [experts]
-    inside = None
-    if len(names) == 2:
-        cka = {"block": 3, "matrix": [[1.0, 0.2, None]] * 3, "mean": 0.2, "rows": 64, "estimator": "unbiased"}
-        inside = {
-            "num_experts": 3, "top_k": 2, "blocks": [2, 3],
-            "forced": forced_matrices((2, 3), predictions, 3),
-            "routing": routing_stats((2, 3), predictions["all"], REGIONS),
-            "cka": [cka],
-        }  # fmt: skip
-    facts = {
-        "format": 1, "checkpoint": "runs/best.ckpt", "algorithm": algorithm, "seed": 0, "data": "bluemarble",
-        "data_hash": "abc", "split": "test", "split_seed": 0, "held_out": held_out, "experts": experts,
-        "classes": list("abcd"), "regions": REGIONS,
-        "bootstrap": {"samples": 50, "confidence": 0.95, "unit": "spatial block"},
-        "domain_unit": "region", "protocol": "v1", "encoder": "sh", "notes": ["Attention."],
-        "backbone": "vit_quick",
-        "options": {"protocol": None, "domain_by": None, "num_environments": None, "num_domains": None,
-                    "budget": None},
-        "scores": {str(name): score(predictions[name], REGIONS, held_out, bootstrap=50) for name in names},
-        "beside": {"pooled": {str(n): part(predictions[n], bootstrap=0, confidence=0.9) for n in names}},
-        "places": places_of({str(name): predictions[name] for name in names}),
-        "experts_report": inside,
-    }  # fmt: skip
-    return Report({**facts, **changes})
-
-
-def test_saved_report_is_the_report(predictions, tmp_path):
+def test_saved_report_is_the_report(make_report, predictions, tmp_path):
     report = make_report(predictions)
     folder = report.save(tmp_path / "new" / "report")
     assert Report.load(folder) == Report.load(folder / "report.json") == report
-    assert report.as_dict() == report.data
+    assert report.as_dict() == json.loads((folder / "report.json").read_text())
     figures = {"regions.png", "reliability.png", "forced_experts.png", "expert_cka.png", "map.png"}
     assert {file.name for file in folder.iterdir()} == {"report.json", "map.html", *figures}
     for name in figures:
@@ -65,18 +35,18 @@ def test_saved_report_is_the_report(predictions, tmp_path):
     assert Report.load(folder) == report
 
 
-def test_a_report_without_experts_and_places_has_two_figures(predictions, tmp_path):
+def test_a_report_without_experts_and_places_has_two_figures(make_report, predictions, tmp_path):
     folder = make_report(predictions, algorithm="erm", places=None).save(tmp_path)
     assert {file.name for file in folder.iterdir()} == {"report.json", "regions.png", "reliability.png"}
 
 
-def test_further_groupings_are_printed_and_drawn(predictions, tmp_path):
+def test_further_groupings_are_printed_and_drawn(make_report, predictions, tmp_path):
     groups = {"year": Grouping(("2016", "2017"), np.arange(300) % 2)}
     scores = score(predictions["all"], REGIONS, bootstrap=20, groupings=groups, uncounted=["Africa"])
-    report = make_report(predictions, algorithm="erm", scores={"all": scores}, uncounted=["Africa"])
-    worst, parts = scores["groups"]["year"]["worst"], scores["groups"]["year"]["parts"]
+    report = make_report(predictions, algorithm="erm", scores={"all": scores}, uncounted=("Africa",))
+    worst, parts = scores.groups["year"].worst, scores.groups["year"].parts
     lines = [" ".join(line.split()) for line in report.table().splitlines()]
-    told = f"worst year ({worst}) {100 * parts[worst]['accuracy']:.1f}"
+    told = f"worst year ({worst}) {100 * parts[worst].accuracy:.1f}"
     assert any(line.startswith(told) for line in lines)
     assert any(line.startswith("Africa (never worst)") for line in lines)
     folder = report.save(tmp_path)
@@ -86,23 +56,23 @@ def test_further_groupings_are_printed_and_drawn(predictions, tmp_path):
     assert Report.load(folder) == report
 
 
-def test_as_dict_is_a_copy_of_plain_values(predictions):
+def test_as_dict_is_a_copy_of_plain_values(make_report, predictions):
     report = make_report(predictions)
     copy = report.as_dict()
     copy["scores"]["all"]["overall"]["accuracy"] = -1
-    assert report.scores()["overall"]["accuracy"] >= 0
-    assert "NaN" not in json.dumps(report.data)
+    assert report.scores_of().overall.accuracy >= 0
+    assert "NaN" not in json.dumps(report.as_dict())
 
 
-def test_table_has_the_numbers(predictions):
+def test_table_has_the_numbers(make_report, predictions):
     report = make_report(predictions)
     text = report.table()
     assert all(len(line) <= 100 for line in text.splitlines())
     for choice in ("all", "shared"):
-        for row in [report.scores(choice)["overall"], *report.scores(choice)["regions"].values()]:
-            low, high = row["accuracy_interval"]
-            assert f"{100 * row['accuracy']:.1f}   {100 * low:.1f} to {100 * high:.1f}" in text
-    forced = report.data["experts_report"]["forced"][1]["accuracy"][2]
+        for row in [report.scores_of(choice).overall, *report.scores_of(choice).regions.values()]:
+            low, high = row.accuracy_interval
+            assert f"{100 * row.accuracy:.1f}   {100 * low:.1f} to {100 * high:.1f}" in text
+    forced = report.experts_report.forced[1].accuracy[2]
     assert "   ".join(f"{100 * value:.1f}" for value in forced) in text
     assert "spatial blocks" in text
     assert "worst region" in text
@@ -111,7 +81,7 @@ def test_table_has_the_numbers(predictions):
     assert "Attention." in text
 
 
-def test_domains_are_called_what_they_are(predictions):
+def test_domains_are_called_what_they_are(make_report, predictions):
     text = make_report(predictions, domain_unit="camera").table()
     assert "worst camera" in text
     assert "region" not in text.partition("forced")[0]
@@ -120,21 +90,22 @@ def test_domains_are_called_what_they_are(predictions):
     assert "held-out environment (Asia)" in held_out
 
 
-def test_many_domains_make_a_figure_that_can_be_seen(predictions):
+def test_many_domains_make_a_figure_that_can_be_seen(make_report, predictions):
     """A bar for each of 243 cameras, 1.2 inches apart, would be 35,000 pixels wide."""
-    some = make_report(predictions, algorithm="erm").scores()["regions"]["Asia"]
+    some = make_report(predictions, algorithm="erm").scores_of().regions["Asia"]
     text = make_report(predictions, algorithm="erm").table()
     assert "report.json has all" not in text
     for count, named in ((40, 40), (243, 0)):
-        parts = {f"camera {k}": {**some, "accuracy": k / count} for k in range(count)}
-        scores = {**make_report(predictions, algorithm="erm").scores(), "regions": parts, "worst": "camera 0"}
+        parts = {f"camera {k}": replace(some, accuracy=k / count) for k in range(count)}
+        plain = make_report(predictions, algorithm="erm").scores_of()
+        scores = replace(plain, regions=parts, worst="camera 0")
         report = make_report(predictions, algorithm="erm", scores={"all": scores}, domain_unit="camera")
         text = report.table()
         assert f"the 10 lowest of {count} cameras, report.json has all" in text
         assert [line.split()[1] for line in text.splitlines() if line.startswith("  camera")] == [
             str(k) for k in range(10)
         ]
-        figure = regions(report.data)
+        figure = regions(report)
         assert figure.get_size_inches()[0] <= 26
         (axes,) = figure.axes
         assert len(axes.get_xticklabels()) == named
@@ -143,27 +114,27 @@ def test_many_domains_make_a_figure_that_can_be_seen(predictions):
         )
 
 
-def test_held_out_table_keeps_source_and_held_out_apart(predictions):
+def test_held_out_table_keeps_source_and_held_out_apart(make_report, predictions):
     text = make_report(predictions, held_out="Asia").table()
     assert "source regions" in text
     assert "held-out region (Asia)" in text
     assert "overall" not in text
 
 
-def test_a_dead_expert_is_named(predictions):
+def test_a_dead_expert_is_named(make_report, predictions):
     predictions["all"].weights[0] = [0, 0.5, 0.5]
     text = make_report(predictions).table()
     assert "block 2: expert 0 is dead" in text
     assert "block 3: expert" not in text
 
 
-def test_a_folder_that_cannot_be_written(predictions, tmp_path):
+def test_a_folder_that_cannot_be_written(make_report, predictions, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write the report"):
         make_report(predictions).save(tmp_path / "file" / "report")
 
 
-def test_a_failed_save_leaves_nothing(predictions, tmp_path):
+def test_a_failed_save_leaves_nothing(make_report, predictions, tmp_path):
     report = make_report(predictions, seed=math.nan)  # not JSON
     with pytest.raises(ValueError, match="JSON"):
         report.save(tmp_path)
@@ -178,35 +149,35 @@ def test_load_refuses_what_is_no_report(tmp_path, content):
         Report.load(tmp_path)
 
 
-def test_compare_puts_methods_and_the_shared_expert_side_by_side(predictions):
+def test_compare_puts_methods_and_the_shared_expert_side_by_side(make_report, predictions):
     moge = make_report(predictions)
     erm = make_report({"all": predictions[0, "all"]}, algorithm="erm")
     found = compare({"ERM": erm, "MoGE": moge})
     rows = found.as_dict()["rows"]
     assert [row["method"] for row in rows] == ["ERM", "MoGE", "MoGE-SE"]
-    for row, scores in zip(rows, [erm.scores(), moge.scores(), moge.scores("shared")], strict=True):
-        assert row["accuracy"] == scores["overall"]["accuracy"]
-        assert row["macro_f1"] == scores["overall"]["macro_f1"]
-        assert row["calibration_error"] == scores["overall"]["calibration_error"]
-        assert row["worst_accuracy"] == min(part["accuracy"] for part in scores["regions"].values())
+    for row, scores in zip(rows, [erm.scores_of(), moge.scores_of(), moge.scores_of("shared")], strict=True):
+        assert row["accuracy"] == scores.overall.accuracy
+        assert row["macro_f1"] == scores.overall.macro_f1
+        assert row["calibration_error"] == scores.overall.calibration_error
+        assert row["worst_accuracy"] == min(part.accuracy for part in scores.regions.values())
         assert row["held_out_accuracy"] is None
-        assert row["regions"] == {name: part["accuracy"] for name, part in scores["regions"].items()}
+        assert row["regions"] == {name: part.accuracy for name, part in scores.regions.items()}
         assert f"{row['method']}  " in str(found)
         assert f"{100 * row['accuracy']:.1f}" in str(found)
 
 
-def test_compare_under_a_held_out_protocol(predictions):
+def test_compare_under_a_held_out_protocol(make_report, predictions):
     report = make_report(predictions, held_out="Africa")
     found = compare({"MoGE": report})
     row = found.as_dict()["rows"][0]
-    assert row["accuracy"] == report.scores()["source"]["accuracy"]
-    assert row["held_out_accuracy"] == report.scores()["regions"]["Africa"]["accuracy"]
+    assert row["accuracy"] == report.scores_of().source.accuracy
+    assert row["held_out_accuracy"] == report.scores_of().regions["Africa"].accuracy
     assert row["worst"] in ("Asia", "Europe")
     assert f"{100 * row['held_out_accuracy']:.1f}" in str(found)
     assert "Africa held out" in str(found)
 
 
-def test_compare_refuses_different_protocols(predictions):
+def test_compare_refuses_different_protocols(make_report, predictions):
     one = make_report(predictions)
     for change in ({"split": "val"}, {"split_seed": 1}, {"data_hash": "xyz"}):
         with pytest.raises(
@@ -219,7 +190,7 @@ def test_compare_refuses_different_protocols(predictions):
         compare({})
 
 
-def test_the_page_on_formats_names_every_key(predictions):
+def test_the_page_on_formats_names_every_key(make_report, predictions):
     page = (Path(__file__).parents[3] / "docs" / "formats.md").read_text(encoding="utf-8")
     data = make_report(predictions, held_out="Asia").as_dict()
     data["scores"] = data["scores"]["all"]

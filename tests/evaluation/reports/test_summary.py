@@ -30,7 +30,10 @@ def write(folder, accuracy, *, held_out=None, seed=0, split_seed=0, num_domains=
             "overall": part(value if held_out is None else 0.99),
             "worst": "art",
             "regions": {"art": part(value / 2), "photo": part(value)},
+            "source": None,
+            "source_worst": None,
             "held_out": None if held_out is None else part(value),
+            "reliability": {"edges": [0, 1], "count": [10], "confidence": [0.5], "accuracy": [value]},
         }
         for choice, value in accuracy.items()
     }
@@ -41,6 +44,7 @@ def write(folder, accuracy, *, held_out=None, seed=0, split_seed=0, num_domains=
         "options": {"protocol": None, "domain_by": None, "num_environments": None, "num_domains": num_domains,
                     "budget": None},
         "backbone": "resnet50", "domain_unit": "style", "uncounted": [], "scores": scores,
+        "bootstrap": {"samples": 0, "confidence": 0.95, "unit": "spatial block"}, "experts_report": None,
         "beside": {name: dict.fromkeys(scores, part(value)) for name, value in (beside or {}).items()},
     }  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
@@ -49,7 +53,7 @@ def write(folder, accuracy, *, held_out=None, seed=0, split_seed=0, num_domains=
 
 
 def rows_of(summary, number=0):
-    return {row["method"]: row for row in summary.data["tables"][number]["rows"]}
+    return {row["method"]: row for row in summary.as_dict()["tables"][number]["rows"]}
 
 
 def test_a_column_for_each_target_and_the_mean_over_them(tmp_path):
@@ -59,7 +63,7 @@ def test_a_column_for_each_target_and_the_mean_over_them(tmp_path):
     for (method, style, seed), share in value.items():
         write(tmp_path / method / style / str(seed), share, held_out=style, seed=seed, algorithm=method)
     found = summarize([tmp_path])
-    (table,) = found.data["tables"]
+    (table,) = found.as_dict()["tables"]
     assert table["columns"] == [*STYLES, "mean over targets"]
     assert (table["kind"], len(table["reports"])) == ("targets", 24)
     for method in ("erm", "moge"):
@@ -94,7 +98,7 @@ def test_fewer_targets_than_domains_are_told(tmp_path):
         write(tmp_path / style, 0.5, held_out=style, beside={"target_in": 0.25})
     found = summarize([tmp_path])
     assert "targets: 2 of 4 styles" in found.table()
-    assert found.data["tables"][0]["columns"] == ["art", "cartoon", "mean over targets"]
+    assert found.as_dict()["tables"][0]["columns"] == ["art", "cartoon", "mean over targets"]
     assert rows_of(found)["erm"]["beside"]["target_in"]["mean over targets"]["mean"] == 0.25
     assert "beside it: split target_in" in found.table()
 
@@ -103,7 +107,7 @@ def test_the_shared_expert_is_a_method_of_its_own(tmp_path):
     for seed in range(2):
         write(tmp_path / str(seed), {"all": 0.6 + seed / 10, "shared": 0.4}, seed=seed, algorithm="moge")
     found = summarize([tmp_path / "0", tmp_path / "1" / "report.json"])
-    (table,) = found.data["tables"]
+    (table,) = found.as_dict()["tables"]
     assert (table["kind"], table["columns"]) == (
         "metrics",
         ["accuracy", "worst", "macro_f1", "calibration_error"],
@@ -140,7 +144,7 @@ def test_curves_over_the_number_of_source_domains(tmp_path):
         where = tmp_path / f"{domains}-{subset}-{seed}"
         write(where, share, held_out="art", num_domains=domains, split_seed=subset, seed=seed, data="rcmnist")
     found = summarize([tmp_path])
-    (table,) = found.data["tables"]
+    (table,) = found.as_dict()["tables"]
     assert (table["kind"], table["columns"]) == ("growth", ["3", "9", "17"])
     row = rows_of(found)["erm"]
     mean = {n: statistics.mean(v for key, v in value.items() if key[0] == n) for n in (3, 9, 17)}
@@ -161,7 +165,7 @@ def test_tables_of_different_data_splits_protocols_and_backbones(tmp_path):
     write(tmp_path / "c", 0.5, split="val")
     write(tmp_path / "d", 0.7, backbone="deit_small")
     found = summarize([tmp_path])
-    assert [(table["data"], table["split"], table["protocol"]) for table in found.data["tables"]] == [
+    assert [(table["data"], table["split"], table["protocol"]) for table in found.as_dict()["tables"]] == [
         ("fmow", "test", "protocol time_after_2014"), ("pacs", "test", ""), ("pacs", "val", ""),
     ]  # fmt: skip
     assert set(rows_of(found, 1)) == {"erm, deit_small", "erm, resnet50"}
@@ -193,7 +197,7 @@ def test_refusals(tmp_path):
     write(tmp_path / "b", 0.5)
     with pytest.raises(DataError, match=r"b/report\.json: the same erm run \(seed 0\) as .*a/report\.json"):
         summarize([tmp_path])
-    assert len(summarize([tmp_path / "a", tmp_path / "a" / "report.json"]).data["tables"]) == 1  # one file
+    assert len(summarize([tmp_path / "a", tmp_path / "a" / "report.json"]).tables) == 1  # one file
     write(tmp_path / "b", 0.5, algorithm="moge", data_hash="xyz")
     with pytest.raises(DataError, match="was judged on other data than"):
         summarize([tmp_path])

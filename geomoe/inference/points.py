@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import geopandas
@@ -10,9 +11,11 @@ import pandas as pd
 import torch
 
 from geomoe.coords import Places, check_lonlat
-from geomoe.errors import DataError
+from geomoe.encoders import create_encoder
+from geomoe.errors import DataError, InputError
+from geomoe.inference.predictor import load
 from geomoe.reading.sheets import lonlat_of_geometry, numbers_of, read_frame
-from geomoe.support.files import whole_file
+from geomoe.support.files import check_folder, no_empty_folders, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +24,91 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _CHUNK = 65536  # rows encoded at once
+
+
+SUFFIXES = (".csv", ".parquet")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeOptions:
+    """Which encoder turns places into embeddings, and which columns hold the places.
+
+    Args:
+        encoder: name of a location encoder; or
+        checkpoint: a run's file, whose trained encoder is used instead.
+        weights: pretrained weights of the named encoder (satclip needs them).
+        legendre_polys: of sh: L * L values.
+        capsules: of geoclip.
+        lon: name of the column of longitudes.
+        lat: name of the column of latitudes.
+    """
+
+    encoder: str | None = None
+    checkpoint: str | None = None
+    weights: str | None = None
+    legendre_polys: int = 10
+    capsules: tuple[int, ...] = (0,)
+    lon: str = "lon"
+    lat: str = "lat"
+
+
+class Encoded(NamedTuple):
+    """What was written: the file, its rows, how many of them are unknown places, values of an embedding."""
+
+    output: Path
+    rows: int
+    unknown_places: int
+    dimensions: int
+
+
+def encode_points(points: Path, output: Path, options: EncodeOptions) -> Encoded:
+    """Write the location embedding of every point of a file beside its columns; rows keep their order.
+
+    Args:
+        points: .csv or .parquet; see :func:`read_points`.
+        output: .csv or .parquet; the latter with points as geometry.
+        options: which encoder, which columns.
+
+    Raises:
+        InputError: another kind of file, an output that is the input, or a checkpoint without an encoder.
+        DataError: points that cannot be read, or have columns of these names.
+        CoordinateError: exactly one coordinate, infinite, or off the Earth.
+        OutputError: the file cannot be written.
+    """
+    for path in (points, output):
+        if path.suffix not in SUFFIXES:
+            raise InputError(f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}")
+    if output.resolve() == points.resolve():
+        raise InputError(f"{output}: would overwrite the points; give another --output")
+    check_folder(output.parent)
+    table = read_points(points, options.lon, options.lat)
+    embedding = embed(table.places, encoder_of(options))
+    with no_empty_folders(output.parent):
+        write_points(table, embedding, output)
+    count, width = embedding.shape
+    return Encoded(output, count, count - int(table.places.has_location.sum()), width)
+
+
+def encoder_of(options: EncodeOptions) -> Callable[[torch.Tensor], torch.Tensor]:
+    """What turns (N, 2) places into (N, width) embeddings.
+
+    Raises:
+        InputError: a checkpoint without a location encoder.
+        CheckpointError: a checkpoint or weights that cannot be used.
+    """
+    if options.checkpoint is not None:
+        predictor = load(options.checkpoint, "cpu")
+        if predictor.encoder is None:
+            said = f"{predictor.config.algorithm} has no location encoder"
+            raise InputError(f"{options.checkpoint}: {said}")
+        return predictor.encoder
+    encoder = create_encoder(
+        str(options.encoder),
+        weights=options.weights,
+        legendre_polys=options.legendre_polys,
+        capsules=options.capsules,
+    )
+    return encoder.eval().features
 
 
 class PointTable(NamedTuple):

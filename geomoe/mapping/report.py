@@ -1,0 +1,106 @@
+"""What is said about a map, as typed values; the names are the keys of ``experts.json`` (docs/maps.md)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from geomoe.errors import DataError, InputError, one_line
+from geomoe.support.plain import from_plain, read_json, to_plain
+
+if TYPE_CHECKING:
+    import os
+
+
+@dataclass(frozen=True)
+class SharedInformation:
+    """Mutual information of the dominant expert with a property of the land: in bits, and from 0 to 1."""
+
+    bits: float
+    normalized: float
+
+
+@dataclass(frozen=True)
+class BlockReport:
+    """What one MoGE block does, over land and weighted by true area.
+
+    Attributes:
+        name: of the block.
+        share_of_land: (E,) where each expert has the largest weight; sums to 1.
+        mean_weight: (E,) mean gate weight; sums to 1.
+        mean_entropy: of the gate weights over log E: 0 one expert alone, 1 all alike.
+        mutual_information: property of the land -> what the dominant expert shares with it.
+        verdicts: what is amiss, in words.
+    """
+
+    name: str
+    share_of_land: tuple[float, ...]
+    mean_weight: tuple[float, ...]
+    mean_entropy: float
+    mutual_information: dict[str, SharedInformation]
+    verdicts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class PointCount:
+    """Samples of one split: how many have a place, how many of these are right, how many have none."""
+
+    count: int
+    correct: int
+    unknown_place: int
+
+
+@dataclass(frozen=True)
+class MapReport:
+    """What ``experts.json`` holds.
+
+    Attributes:
+        title: one line that names the map.
+        facts: what was asked, by name.
+        blocks: one for each MoGE block.
+        points: train and test -> samples; None: the map has none.
+    """
+
+    title: str
+    facts: dict[str, str]
+    blocks: tuple[BlockReport, ...]
+    points: dict[str, PointCount] | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values; a copy."""
+        data = to_plain(self)
+        if self.points is None:  # a key of maps with samples alone
+            del data["points"]
+        return data
+
+    def text(self) -> str:
+        """What each block's experts do, in words."""
+        lines = []
+        for block in self.blocks:
+            shares = ", ".join(f"expert {k} {share:.0%}" for k, share in enumerate(block.share_of_land))
+            lines += ["", f"{block.name}: dominant expert's share of the land: {shares}"]
+            for what, shared in block.mutual_information.items():
+                said = f"{shared.bits:.2f} bits ({shared.normalized:.0%} normalised)"
+                lines.append(f"dominant expert and {what} share {said}")
+            lines += block.verdicts
+        return "\n".join(lines)
+
+    def as_json(self) -> str:
+        """What is in the file."""
+        return json.dumps(self.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> MapReport:
+        """Read a saved report: the map's folder, or the ``experts.json`` in it.
+
+        Raises:
+            DataError: no report there, or one with a field that is missing or wrong.
+        """
+        file = Path(path)
+        file = file / "experts.json" if file.is_dir() else file
+        try:
+            return from_plain(cls, read_json(file))
+        except InputError as error:
+            raise DataError(f"{file}: not the report of a map: {one_line(error, 300)}") from error
