@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from geomoe.algorithms.contract import Answer, Facts, Method, Now, Stepper, need_domains
 from geomoe.algorithms.domains import Slots
-from geomoe.algorithms.ranks import total
+from geomoe.algorithms.ranks import shared, total
 from geomoe.support.options import option
 from geomoe.types import Batch, ModelOutput
 
@@ -61,11 +61,12 @@ class Fish(Method):
         self.inner.load_state_dict(self.model.state_dict())
         slot, known = Slots(self.domains).of(batch.domain)
         here = torch.bincount(slot[known], minlength=len(self.domains))
-        present = total(here).nonzero().flatten().cpu()  # the same in every process
+        present = total(here).nonzero().flatten()  # the same in every process
+        order = shared(torch.randperm(len(present)).to(present.device))
         here = here.cpu()
         added = batch.image.new_zeros(())
         output = ModelOutput(batch.image.new_zeros(0, self.facts.classes), batch.image.new_zeros(0, 0))
-        for number in present[torch.randperm(len(present))].tolist():
+        for number in present[order].tolist():
             # a process without samples of this domain has to come along: one row, that counts for nothing
             rows = ((slot == number) & known).nonzero().flatten() if here[number] else slot.new_zeros(1)
             part = batch.take(rows)

@@ -1,4 +1,4 @@
-"""Sums over the processes of a run, for methods whose loss couples samples; alone, the values themselves."""
+"""What the processes of a run tell one another, for methods whose loss couples samples."""
 
 from __future__ import annotations
 
@@ -16,4 +16,11 @@ def total(values: Tensor) -> Tensor:
     values = values.detach().clone()
     if world() > 1:
         dist.all_reduce(values)
+    return values
+
+
+def shared(values: Tensor) -> Tensor:
+    """The first process's values, in every process: for what is drawn at random; every process has to ask."""
+    if world() > 1:
+        dist.broadcast(values, 0)
     return values

@@ -222,7 +222,7 @@ def _facts(predictor: Predictor, asked: EvaluationOptions) -> dict[str, Any]:
     """Who was judged on what."""
     config = predictor.config
     return {
-        "algorithm": config.algorithm,
+        "algorithm": "+".join(config.methods),
         "seed": config.seed,
         "data": config.data.name,
         "data_hash": predictor.info.get("data_hash"),

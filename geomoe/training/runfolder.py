@@ -189,8 +189,8 @@ class RunFolder:
 def run_name(config: RunConfig) -> str:
     """The run's name: as configured, else held-out region and seed, e.g. ``held-out-asia-seed0``.
 
-    Another backbone than the default one stands in front, and a router of domain ids is named, so that
-    two shipped configurations of one data set do not want the same folder.
+    Another backbone than the default one stands in front, and what goes around the method and a router of
+    domain ids are named, so that two configurations of one data set do not want the same folder.
     """
     if config.run_name:
         name = config.run_name
@@ -205,7 +205,8 @@ def run_name(config: RunConfig) -> str:
     method = METHODS.get(config.algorithm)
     asks_place = method is not None and method.places
     router = "domain-ids-" if config.encoder.name == "domain" and asks_place else ""
-    return f"{prefix}{router}{protocol}-seed{config.seed}"
+    around = "".join(f"{name}-" for name in config.around)
+    return f"{prefix}{around}{router}{protocol}-seed{config.seed}"
 
 
 def run_folder(config: RunConfig, *, dry_run: bool = False) -> RunFolder:

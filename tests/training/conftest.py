@@ -11,10 +11,13 @@ from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig, Tra
 def tiny(tmp_path):
     """Make a small run's configuration: the real data, the quick network, a few steps."""
 
-    def make(algorithm="moge", *, output=None, seed=0, run_name=None, data=None, model=None, **trainer):
+    def make(
+        algorithm="moge", *, output=None, seed=0, run_name=None, data=None, model=None, around=(), **trainer
+    ):
         options = {"max_epochs": 2, "accelerator": "cpu", "devices": 1, "threads": 1, **trainer}
         return RunConfig(
             algorithm=algorithm,
+            around=tuple(around),
             seed=seed,
             run_name=run_name,
             output=str(output or tmp_path / "runs"),

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from geomoe.checkpoint import read
 from geomoe.datasets import PACS
 from geomoe.datasets.samples.write import write_sample
 from geomoe.fetching.facts import read_facts
 from geomoe.inference import load
+from geomoe.training import fit
 
 WORKER = Path(__file__).with_name("ddp_worker.py")
 ROOT = Path(__file__).parents[2]
@@ -77,3 +79,29 @@ def test_two_processes_train_one_network(tiny, tmp_path):
     saved = load(folder / "checkpoints" / "last.ckpt", device="cpu").model.state_dict()
     assert {f"model.{name}" for name in saved} == set(first["state"])
     assert all(torch.equal(saved[name.removeprefix("model.")], first["state"][name]) for name in trained)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["erm", "groupdro", "dann", "fish", "swad"])
+def test_two_processes_do_what_one_does_with_the_joint_batch(name, tiny, tmp_path):
+    """Without batch norms and random changes of images, which each process has for itself."""
+    options = {"around": ["swad"] if name == "swad" else [], "max_epochs": 2}
+    options["model"] = {"backbone": "mnist_cnn", "image_size": 28, "drop_path": 0.0}
+    method = "erm" if name == "swad" else name
+    data = {"augment": "none", "batch_size": 12}
+    alone = fit(tiny(method, output=tmp_path / "one", data=data, **options), quiet=True, limit_batches=3)
+    data["batch_size"] = 6
+    config = tiny(method, output=tmp_path / "two", data=data, devices=2, strategy="ddp", **options)
+    first, second = train(config, tmp_path, 3)
+    whole = read(alone.last)["state_dict"]
+    assert {f"algorithm.{key}" for key in first["state"]} == set(whole)
+    for key, value in first["state"].items():
+        torch.testing.assert_close(second["state"][key], value, rtol=0, atol=0, equal_nan=True, msg=key)
+        torch.testing.assert_close(
+            value,
+            whole[f"algorithm.{key}"],
+            rtol=2e-3,
+            atol=2e-5,
+            equal_nan=True,
+            msg=lambda text, key=key: f"{key}: {text}",
+        )
