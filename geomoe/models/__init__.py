@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+from geomoe.models.backbone_weights import load_backbone, load_network
 from geomoe.models.backbones import create_backbone
 from geomoe.models.location import LocationViT
 from geomoe.models.moge import MoGEViT, add_moge
-from geomoe.models.network_weights import load_network
 from geomoe.models.networks import create_network
 from geomoe.models.plain import PlainViT
-from geomoe.models.weights import load_backbone
 
 __all__ = [
     "LocationViT",
