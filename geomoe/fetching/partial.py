@@ -1,4 +1,7 @@
-"""What has come of a file: kept beside the file's place, with a note on what it is of."""
+"""What has come of a file: kept beside the file's place, with a note on what it is of.
+
+No library does it: the hub clients resume their own files alone, without a hash that outlives the process.
+"""
 
 from __future__ import annotations
 
