@@ -12,8 +12,6 @@ is the prefix of the network for use. The format is described in docs/formats.md
 from __future__ import annotations
 
 import os
-import pickle
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -23,6 +21,7 @@ from geomoe.config import RunConfig
 from geomoe.config.load import read_config
 from geomoe.errors import CheckpointError, ConfigError
 from geomoe.support.files import whole_file
+from geomoe.support.weights import read_weights, refuse_foreign
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,7 +134,7 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         CheckpointError: see :func:`load_checkpoint`.
     """
     path = Path(path)
-    content = _unpickle(path)
+    content = read_weights(path, "expected a checkpoint such as RUN/checkpoints/best.ckpt")
     if not isinstance(content, dict) or not isinstance(content.get(KEY), dict):
         msg = f"{path}: not a checkpoint of geomoe (no {KEY!r} key); expected a file written by geomoe train"
         raise CheckpointError(msg)
@@ -147,29 +146,6 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         msg = f"{path}: incomplete checkpoint (no weights or no info); train again"
         raise CheckpointError(msg)
     return content
-
-
-def _unpickle(path: Path) -> Any:  # noqa: ANN401 - whatever a foreign file holds
-    if not path.is_file():
-        what = "is a folder" if path.is_dir() else "no such file"
-        msg = f"{path}: {what}; expected a checkpoint such as RUN/checkpoints/best.ckpt"
-        raise CheckpointError(msg)
-    if path.stat().st_size == 0:
-        msg = f"{path}: empty file; expected a checkpoint written by geomoe train"
-        raise CheckpointError(msg)
-    try:
-        with warnings.catch_warnings(action="ignore"):  # torch's remarks on files that are refused anyway
-            # weights_only: tensors and plain types; anything else is refused before it is executed
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        msg = f"{path}: refused, nothing was executed: not plain tensors (foreign, corrupt or unsafe)"
-        raise CheckpointError(msg) from error
-    except PermissionError as error:
-        msg = f"{path}: no permission to read it"
-        raise CheckpointError(msg) from error
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError) as error:
-        msg = f"{path}: truncated or corrupt; copy it again, or use another checkpoint of the run"
-        raise CheckpointError(msg) from error
 
 
 def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
@@ -203,26 +179,8 @@ def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], where: str
         where: what to call their source in an error.
 
     Raises:
-        CheckpointError: keys are missing, unexpected or misshaped: all of them in one line. The
-            module is not changed.
+        CheckpointError: keys are missing, unexpected or misshaped: all of them in one line; or a tensor
+            holds NaN or infinity. The module is not changed.
     """
-    own = module.state_dict()
-    faults = {
-        "missing": [name for name in own if name not in state_dict],
-        "unexpected": [name for name in state_dict if name not in own],
-        "misshaped": [
-            f"{name} {tuple(value.shape)} in the file, {tuple(own[name].shape)} in the model"
-            for name, value in state_dict.items()
-            if name in own and value.shape != own[name].shape
-        ],
-    }
-    found = "; ".join(f"{kind}: {_some(names)}" for kind, names in faults.items() if names)
-    if found:
-        msg = f"{where}: weights of another model or class count: {found}"
-        raise CheckpointError(msg)
+    refuse_foreign(where, module.state_dict(), state_dict, of="weights of another model or class count")
     module.load_state_dict(dict(state_dict))
-
-
-def _some(names: list[str], most: int = 4) -> str:
-    more = f" and {len(names) - most} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -17,7 +17,7 @@ from geomoe.support.offline import SWITCHES, is_on
 #: What ``pip install geomoe`` brings; a test holds it to pyproject.toml.
 CORE: tuple[str, ...] = (
     *("torch", "torchvision", "timm", "torchgeo", "lightning", "torchmetrics", "tensorboard"),
-    *("numpy", "pandas", "rasterio", "geopandas", "shapely", "pyarrow", "pillow", "matplotlib"),
+    *("numpy", "scipy", "pandas", "rasterio", "geopandas", "shapely", "pyarrow", "pillow", "matplotlib"),
     *("folium", "branca", "jsonargparse", "pyyaml", "rich", "safetensors", "huggingface-hub", "platformdirs"),
 )
 #: extra -> (what it needs, what for)

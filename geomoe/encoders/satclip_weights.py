@@ -6,17 +6,14 @@ Only tensors and plain values are read; a file whose pickle would run code is re
 from __future__ import annotations
 
 import os
-import pickle
-import re
-import zipfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import torch
 from torch import Tensor
 
 from geomoe.errors import CheckpointError, ConfigError, DependencyNotFoundError, one_line
 from geomoe.support.offline import kept_off
+from geomoe.support.weights import differences, read_weights, refuse_not_finite
 
 #: The released checkpoints: vision tower and L.
 RELEASED = tuple(
@@ -79,10 +76,7 @@ def read_satclip(weights: str | Path) -> tuple[SatCLIPShape, dict[str, Tensor]]:
     shape = _shape(content["hyper_parameters"], faults)
     if shape is None:
         raise CheckpointError(_report(path, faults))
-    state = _state(content["state_dict"], shape, faults)
-    if faults:
-        raise CheckpointError(_report(path, faults))
-    return shape, state
+    return shape, _state(path, content["state_dict"], shape)
 
 
 def find_weights(weights: str | Path) -> Path:
@@ -127,17 +121,8 @@ def _from_hub(repository: str, file: str) -> Path:
 
 def _load(path: Path) -> dict[str, Any]:
     """The checkpoint's dictionary, with its two parts present and of the right kind."""
-    try:
-        # Mapped into memory where the format allows it: the vision tower is never read from disk.
-        content = torch.load(path, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(path))
-    except pickle.UnpicklingError as error:
-        found = re.search(r"(?:GLOBAL|class|function) (\S+)", str(error))
-        what = f" ({found.group(1)})" if found else ""
-        msg = f"{path}: refused, it is no plain checkpoint: it holds code or foreign objects{what}"
-        raise CheckpointError(msg) from error
-    except (OSError, EOFError, RuntimeError, ValueError, KeyError, AttributeError, TypeError) as error:
-        msg = f"{path}: cannot be read as a checkpoint, it may be cut short: {one_line(error)}"
-        raise CheckpointError(msg) from error
+    # Mapped into memory where the format allows it: the vision tower takes none.
+    content = read_weights(path, "give a local SatCLIP checkpoint", mapped=True)
     if not isinstance(content, dict):
         msg = f"{path}: expected a SatCLIP checkpoint; it holds a {type(content).__name__}"
         raise CheckpointError(msg)
@@ -168,24 +153,19 @@ def _shape(hyper: dict[str, Any], faults: list[str]) -> SatCLIPShape | None:
     return SatCLIPShape(**{key: hyper[key] for key in (*sizes, "harmonics_calculation")})
 
 
-def _state(state: dict[str, Any], shape: SatCLIPShape, faults: list[str]) -> dict[str, Tensor]:
-    """The SIREN's tensors under their short names; what is wrong with them goes to ``faults``."""
-    held = {key.removeprefix(_PREFIX): value for key, value in state.items() if key.startswith(_PREFIX)}
-    expected = {f"nnet.{key}": size for key, size in shape.expected().items()}
-    faults += [f"missing {_PREFIX}{key}" for key in expected if key not in held]
-    faults += [f"unexpected {_PREFIX}{key}" for key in held if key not in expected]
-    found: dict[str, Tensor] = {}
-    for key in [key for key in expected if key in held]:
-        value = held[key]
-        if not isinstance(value, Tensor) or not value.is_floating_point():
-            faults.append(f"{_PREFIX}{key}: expected a floating tensor; got {type(value).__name__}")
-        elif tuple(value.shape) != expected[key]:
-            faults.append(f"{_PREFIX}{key}: expected shape {expected[key]}; got {tuple(value.shape)}")
-        elif not bool(value.isfinite().all()):
-            faults.append(f"{_PREFIX}{key}: holds NaN or infinity")
-        else:
-            found[key.removeprefix("nnet.")] = value.clone()  # lets go of the mapped file
-    return found
+def _state(path: Path, state: dict[str, Any], shape: SatCLIPShape) -> dict[str, Tensor]:
+    """The SIREN's tensors under their short names."""
+    held = {key: value for key, value in state.items() if key.startswith(_PREFIX)}
+    wrong = differences({f"{_PREFIX}nnet.{key}": size for key, size in shape.expected().items()}, held)
+    whole = [
+        key for key, value in held.items() if isinstance(value, Tensor) and not value.is_floating_point()
+    ]
+    if wrong or whole:
+        wrong = wrong or f"not floating: {', '.join(whole)}"
+        raise CheckpointError(f"{path}: not a SatCLIP checkpoint that geomoe can use: {wrong}")
+    refuse_not_finite(path, held)
+    # clone: lets go of the mapped file
+    return {key.removeprefix(f"{_PREFIX}nnet."): value.clone() for key, value in held.items()}
 
 
 def _report(path: Path, faults: list[str]) -> str:

@@ -31,7 +31,7 @@ from geomoe.fetching.plan import (
 )
 from geomoe.fetching.transfer import Remote, receive
 from geomoe.fetching.unpack import unpacked
-from geomoe.support.files import reason, whole_file
+from geomoe.support.files import made_folders, reason, remove_empty, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -180,20 +180,15 @@ def _check_source(path: Path, item: Item) -> None:
 @contextlib.contextmanager
 def _folder(path: Path) -> Iterator[None]:
     """Make a folder; when the block leaves it empty, it is gone again."""
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
     try:
-        path.mkdir(parents=True, exist_ok=True)
-        yield
+        with made_folders(path):
+            yield
     except OSError as error:
         if isinstance(error, GeomoeError):
             raise
         raise OutputError(
             f"{path}: cannot be written: {reason(error)}; choose another --data-root"
         ) from error
-    finally:
-        for folder in made:
-            with contextlib.suppress(OSError):  # not empty
-                folder.rmdir()
 
 
 def _unpack(plan: Plan, item: Item, archive: Path, tell: Tell) -> None:
@@ -203,8 +198,7 @@ def _unpack(plan: Plan, item: Item, archive: Path, tell: Tell) -> None:
     with unpacked(archive, plan.root, item.place.name, told) as hidden:
         folder = _find_inside(plan, hidden, archive)
         with _folder(item.place.parent):
-            with contextlib.suppress(OSError):  # not there; or not empty, and then the next line refuses
-                item.place.rmdir()
+            remove_empty([item.place])  # where it is not empty, the next line refuses
             try:
                 folder.rename(item.place)
             except OSError as error:

@@ -1,4 +1,7 @@
-"""What has come of a file: kept beside the file's place, with a note on what it is of."""
+"""What has come of a file: kept beside the file's place, with a note on what it is of.
+
+No library does it: the hub clients resume their own files alone, without a hash that outlives the process.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from geomoe.errors import DownloadError, OutputError
-from geomoe.support.files import reason
+from geomoe.support.files import made_folders, reason
 from geomoe.support.locks import lock, release
 
 if TYPE_CHECKING:
@@ -40,13 +43,12 @@ class Partial:
         self.note = target.with_name(target.name + SUFFIX + ".json")
         self.size = 0
         self.about: dict[str, Any] = {}
-        self._made: list[Path] = []
+        self._stack = contextlib.ExitStack()
         self._file: BinaryIO | None = None
 
     def __enter__(self) -> Self:
-        self._made = [folder for folder in self.path.parents if not folder.exists()]
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
+            self._stack.enter_context(made_folders(self.path.parent))
             self._file = self.path.open("ab")
             lock(self._file.fileno(), self.path, "fetching this file")
             self.size = self.path.stat().st_size
@@ -81,9 +83,7 @@ class Partial:
             release(self._file.fileno())
             self._file.close()
             self._file = None
-        for folder in self._made:
-            with contextlib.suppress(OSError):  # not empty
-                folder.rmdir()
+        self._stack.close()
 
     def begin_again(self, **about: str | int | None) -> None:
         """Forget what has come; the note is about another source from now on.

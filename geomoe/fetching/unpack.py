@@ -1,4 +1,7 @@
-"""Archives, unpacked with distrust: nothing outside the folder, no links to anywhere, no more than fits."""
+"""Archives, unpacked with distrust: nothing outside the folder, no links to anywhere, no more than fits.
+
+Not by shutil.unpack_archive: it passes over members of a zip file in silence, and bounds no size.
+"""
 
 from __future__ import annotations
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geomoe.earth.nearest import NearestPlace
 from geomoe.inference.journal import GO_ON
-from geomoe.inference.nearest import TrainingPlaces
 from geomoe.support.files import whole_file
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from geomoe.inference.journal import Journal
@@ -36,14 +36,14 @@ class Layout:
 
     def __init__(self, predictor: Predictor, *, probabilities: bool = False, tiles: bool = False) -> None:
         self.classes, self.tiles = predictor.classes, tiles
-        self.places = TrainingPlaces(predictor.info)
+        self.places = training_places(predictor.info)
         self.experts = [
             f"block_{block}_expert_{expert}"
             for block in predictor.blocks
             for expert in range(predictor.num_experts)
         ]
         self.shares = [f"probability_{name}" for name in self.classes] if probabilities else []
-        if not self.places.known:
+        if not len(self.places):
             log.warning("the checkpoint knows no training places: nearest_train_km stays empty")
 
     @property
@@ -79,6 +79,12 @@ class Layout:
             **dict(zip(self.experts, weights, strict=True)),
             **dict(zip(self.shares, record["p"], strict=False)),
         }
+
+
+def training_places(info: Mapping[str, Any]) -> NearestPlace:
+    """The training places among a checkpoint's facts; one written before there was ``places`` has none."""
+    places = info.get("places") or {"lon": [], "lat": []}
+    return NearestPlace(np.stack([places["lon"], places["lat"]], axis=1).astype(np.float64))
 
 
 def write_answers(items: Sequence[Item], journal: Journal, layout: Layout, output: Path) -> None:

@@ -1,4 +1,7 @@
-"""Intervals that respect space: whole blocks are resampled, because neighbours are not independent."""
+"""Intervals that respect space: whole blocks are resampled, because neighbours are not independent.
+
+Not by scipy.stats.bootstrap: it resamples single samples, and knows no blocks.
+"""
 
 from __future__ import annotations
 

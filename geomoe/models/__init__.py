@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
+from geomoe.models.backbone_weights import load_backbone, load_network
 from geomoe.models.backbones import create_backbone
 from geomoe.models.location import LocationNetwork
 from geomoe.models.moge import MoGEViT, add_moge
 from geomoe.models.network import Network
-from geomoe.models.network_weights import load_network
 from geomoe.models.networks import create_network
 from geomoe.models.plain import PlainNetwork
-from geomoe.models.weights import load_backbone
 
 LocationViT, PlainViT = LocationNetwork, PlainNetwork  # their names of old
 

@@ -12,9 +12,9 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
+from geomoe.models.backbone_weights import load_weights
 from geomoe.models.named_weights import load_timm
 from geomoe.models.vit import check_vit
-from geomoe.models.weights import load_weights
 
 QUICK = "vit_quick"
 _VIT_MODULES = ["vision_transformer", "deit"]  # of timm

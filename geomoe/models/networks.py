@@ -14,12 +14,11 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from geomoe.errors import ConfigError, GeomoeError, InputError, one_line
+from geomoe.models.backbone_weights import load_network, network_state
 from geomoe.models.backbones import QUICK, check_sizes, create_backbone, is_plain_vit, no_such_backbone
 from geomoe.models.mnist_cnn import MNIST_CNN, MnistCnn
 from geomoe.models.named_weights import load_timm
-from geomoe.models.network_weights import load_network
 from geomoe.models.vit import check_vit, image_features
-from geomoe.models.weights import network_state
 
 _INTERFACE = ("forward_features", "forward_head", "get_classifier", "reset_classifier")
 _LARGE = 64  # pixels: of such an image every network leaves something

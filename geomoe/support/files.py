@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self
 from geomoe.errors import InputError, OutputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
     from typing import BinaryIO
 
@@ -34,27 +34,48 @@ def whole_file(path: str | os.PathLike[str], advice: str = "choose another outpu
         OutputError: the folder cannot be made or written, or is full.
     """
     path = Path(path)
-    scratch = None
-    made = [folder for folder in path.parents if not folder.exists()]
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
-        os.close(handle)
-        scratch = Path(name)
-        yield scratch
-        scratch.chmod(0o666 & ~_umask())
-        os.replace(scratch, path)
-        made = []
+        with made_folders(path.parent):
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+            os.close(handle)
+            scratch = Path(name)
+            try:
+                yield scratch
+                scratch.chmod(0o666 & ~_umask())
+                os.replace(scratch, path)
+            finally:
+                scratch.unlink(missing_ok=True)
     except OSError as error:
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"{path}: cannot be written: {reason(error)}; {advice}") from error
+
+
+@contextlib.contextmanager
+def made_folders(folder: Path) -> Iterator[None]:
+    """Make a folder and those above it; those that were made here and are empty in the end are gone again.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    missing = missing_folders(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
     finally:
-        if scratch is not None:
-            scratch.unlink(missing_ok=True)
-        for folder in made:
-            with contextlib.suppress(OSError):  # not there, or somebody has put something in it
-                folder.rmdir()
+        remove_empty(missing)
+
+
+def missing_folders(folder: Path) -> list[Path]:
+    """A folder and those above it that are not there, the innermost first."""
+    return [path for path in (folder, *folder.parents) if not path.exists()]
+
+
+def remove_empty(folders: Iterable[Path]) -> None:
+    """Remove those of some folders, the innermost first, that are there and in which nothing lies."""
+    for folder in folders:
+        with contextlib.suppress(OSError):  # not there, not a folder, or somebody has put something in it
+            folder.rmdir()
 
 
 def reason(error: OSError) -> str:
@@ -85,19 +106,18 @@ class Workplace:
 
     def __init__(self, folder: Path, what: str) -> None:
         self.folder, self.what = folder, what
-        self._made: list[Path] = []
+        self._leave = contextlib.ExitStack()
         self._hidden: Path | None = None
         self._names: list[str] = []
 
     def __enter__(self) -> Self:
-        missing = [path for path in (self.folder, *self.folder.parents) if not path.exists()]
         try:
-            for path in reversed(missing):
-                path.mkdir()
-                self._made.append(path)
-            self._hidden = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
+            with contextlib.ExitStack() as stack:
+                stack.enter_context(made_folders(self.folder))
+                self._hidden = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
+                stack.callback(shutil.rmtree, self._hidden, ignore_errors=True)
+                self._leave = stack.pop_all()
         except OSError as error:
-            self._undo()
             raise self._refusal(error) from error
         return self
 
@@ -127,20 +147,12 @@ class Workplace:
                 os.replace(self._hidden / name, self.folder / name)  # type: ignore[operator]
         except OSError as error:
             raise self._refusal(error) from error
-        self._made.clear()
         return tuple(self.folder / name for name in self._names)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._undo()
-
-    def _undo(self) -> None:
-        if self._hidden is not None:
-            shutil.rmtree(self._hidden, ignore_errors=True)
-        for path in reversed(self._made):
-            if path.is_dir() and not any(path.iterdir()):
-                path.rmdir()
+        self._leave.close()
 
     def _refusal(self, error: OSError) -> OutputError:
         found = f"{self.folder}: cannot write {self.what}: {reason(error)}"
@@ -180,14 +192,12 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
 def no_empty_folders(folder: str | os.PathLike[str]) -> Iterator[None]:
     """When the block fails, remove the folders that it made and in which it left no file."""
     path = Path(folder).absolute()
-    new = [place for place in (path, *path.parents) if not place.exists()]
+    new = missing_folders(path)
     try:
         yield
     except BaseException:
         inside = sorted(path.rglob("*"), reverse=True) if new and path.is_dir() else []
-        for place in [*inside, *new]:
-            with contextlib.suppress(OSError):  # not a folder, or not empty
-                place.rmdir()
+        remove_empty([*inside, *new])
         raise
 
 

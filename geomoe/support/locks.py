@@ -1,4 +1,7 @@
-"""One process at a time: locks that end with the process that holds them, however it ends."""
+"""One process at a time: locks that end with the process that holds them, however it ends.
+
+Not by filelock: it cannot lock a folder, and grants a second lock once the locked file has been renamed.
+"""
 
 from __future__ import annotations
 

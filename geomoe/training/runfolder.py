@@ -25,7 +25,7 @@ from geomoe.catalogue import METHODS
 from geomoe.config import ModelConfig, RunConfig
 from geomoe.config.load import read_config
 from geomoe.errors import ConfigError, DataError, OutputError, one_line
-from geomoe.support.files import read_text, reason, whole_file
+from geomoe.support.files import read_text, reason, remove_empty, whole_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -119,9 +119,7 @@ class RunFolder:
     def discard(self) -> None:
         """Remove a folder in which nothing was trained, and the empty ones above it that it left."""
         shutil.rmtree(self.path, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            self.path.parent.rmdir()
-            self.path.parent.parent.rmdir()
+        remove_empty(self.path.parents[:2])
 
     def check_resume(self, config: RunConfig) -> None:
         """Check that the run in this folder can go on with this configuration.

@@ -8,7 +8,7 @@ import pytest
 from geomoe.checking.leakage import different_places
 from geomoe.coords import great_circle_km
 from geomoe.earth import nearest as module
-from geomoe.earth.nearest import nearest, nearest_km
+from geomoe.earth.nearest import NearestPlace, nearest_km
 
 
 def brute(points, others):
@@ -53,16 +53,6 @@ def test_against_every_distance(of, to):
     np.testing.assert_allclose(nearest_km(points, others), brute(points, others), rtol=1e-12, atol=1e-9)
 
 
-@pytest.mark.parametrize("ball", [1, 2, 7])
-@pytest.mark.parametrize("at_once", [1, 3])
-def test_small_balls_leave_nothing_out(monkeypatch, ball, at_once):
-    monkeypatch.setattr(module, "BALL", ball)
-    monkeypatch.setattr(module, "AT_ONCE", at_once)
-    generator = np.random.default_rng(ball)
-    points, others = everywhere(generator, 80), everywhere(generator, 200)
-    np.testing.assert_allclose(nearest_km(points, others), brute(points, others), rtol=1e-12)
-
-
 def test_places_that_are_the_same_and_centimetres_apart():
     generator = np.random.default_rng(0)
     others = np.repeat(everywhere(generator, 5), 200, axis=0)  # far more alike than fit into a ball
@@ -77,13 +67,39 @@ def test_places_that_are_the_same_and_centimetres_apart():
 def test_the_pole_is_one_place_and_the_antimeridian_no_border():
     others = np.array([[10.0, 90.0], [-179.95, 0.0], [0.0, -60.0]])
     points = np.array([[-120.0, 90.0], [179.95, 0.0], [180.0, 0.0], [0.0, -90.0]])
-    assert nearest(points, others).tolist() == [0, 1, 1, 2]
     assert nearest_km(points, others) == pytest.approx(np.array([0, 0.1, 0.05, 30]) * 111.195, abs=0.01)
 
 
 def test_one_and_none():
     assert nearest_km(np.array([[0.0, 0.0]]), np.array([[0.0, 1.0]])) == pytest.approx([111.195], abs=1e-3)
     assert nearest_km(np.empty((0, 2)), np.array([[0.0, 1.0]])).shape == (0,)
+
+
+def test_unknown_places_have_no_distance_and_are_nobodys_nearest():
+    unknown = [np.nan, np.nan]
+    others = np.array([unknown, [0.0, 1.0], unknown, [0.0, 50.0]])
+    places = NearestPlace(others)
+    points = np.array([[0.0, 0.0], unknown, [0.0, 51.0]])
+    assert len(places) == 2
+    assert places.km(points) == pytest.approx(np.array([111.195, np.nan, 111.195]), abs=1e-3, nan_ok=True)
+    nothing = NearestPlace(others[[0, 2]])
+    assert len(nothing) == 0
+    assert np.isnan(nothing.km(points)).all()
+
+
+def test_blocks_of_points_are_the_same_as_all_at_once(monkeypatch):
+    generator = np.random.default_rng(3)
+    points, others = everywhere(generator, 100), everywhere(generator, 200)
+    points[::7] = np.nan
+    whole = nearest_km(points, others)
+    monkeypatch.setattr(module, "_BLOCK", 8)
+    np.testing.assert_array_equal(nearest_km(points, others), whole)
+
+
+def test_of_equally_near_places_any_and_the_distance_is_that_of_all():
+    ring = np.array([[lon, 0.0] for lon in (-180.0, -90.0, 0.0, 90.0)])
+    km = nearest_km(np.array([[12.0, 90.0], [45.0, 0.0], [-135.0, 0.0]]), ring)
+    assert km == pytest.approx(np.array([90, 45, 45]) * 111.19508, rel=1e-6)
 
 
 def test_different_places():

@@ -28,10 +28,10 @@ from geomoe.datasets.training_places import thin_places
 from geomoe.errors import DataError, InputError, OutputError
 from geomoe.inference import files as files_module
 from geomoe.inference import load, predict_dataset
+from geomoe.inference.answers import training_places
 from geomoe.inference.files import predict_files
 from geomoe.inference.inputs import collect
 from geomoe.inference.journal import Journal, partial_path
-from geomoe.inference.nearest import TrainingPlaces
 from geomoe.inference.tiles import Item, Tiles, make_tiling
 
 
@@ -149,7 +149,7 @@ def test_thinned_places_keep_their_promise():
     assert 500 < len(kept["lon"]) <= 3000
     asked = np.stack([rng.uniform(-180, 180, 300), rng.uniform(-90, 90, 300)], axis=1)
     true = np.array([great_circle_km(np.broadcast_to(p, places[5:].shape), places[5:]).min() for p in asked])
-    found = TrainingPlaces({"places": kept}).km(asked)
+    found = training_places({"places": kept}).km(asked)
     assert (found > true - 0.01).all()
     assert (found <= true + kept["within_km"]).all()
     assert thin_places(np.full((3, 2), np.nan)) == {"lon": [], "lat": [], "within_km": 0.0}
@@ -302,7 +302,7 @@ def test_a_scene_is_the_mean_of_its_tiles_in_its_own_crs(crs, predictor, tmp_pat
             if best[-1] - best[-2] > 1e-3:
                 assert classes[row, column] == shares.argmax()
             place = lonlat.transform(x + (column + 0.5) * step * size, y - (row + 0.5) * step * size)
-            distance = TrainingPlaces(predictor.info).km(np.array([place]))[0]
+            distance = training_places(predictor.info).km(np.array([place]))[0]
             assert scores[1, row, column] == pytest.approx(distance, rel=1e-5)
     assert (classes == 255).sum() == 6
 

@@ -196,8 +196,8 @@ def test_foreign_weights_are_refused_and_change_nothing(stored):
     with pytest.raises(CheckpointError) as caught:
         load_network(own, state, where="file")
     assert str(caught.value) == (
-        "file: weights of another network: missing: layer1.0.conv1.weight; left over: extra; "
-        "of another shape: layer2.0.bn1.bias (3,) instead of (128,)"
+        "file: weights of another network: missing: layer1.0.conv1.weight; unexpected: extra; "
+        "misshaped: layer2.0.bn1.bias (3,) in the file, (128,) in the model"
     )
     assert all(torch.equal(before[key], value) for key, value in own.state_dict().items())
     with pytest.raises(CheckpointError, match=r"not the weights of this network: it has no conv1\.weight"):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from geomoe.errors import OutputError
-from geomoe.support.files import Workplace, whole_file
+from geomoe.support.files import Workplace, made_folders, whole_file
 
 
 def fill(place, text="new"):
@@ -123,3 +123,16 @@ def test_a_full_device_says_what_to_do(tmp_path):
     with full, whole_file(tmp_path / "a.txt", "make space"):
         Path("/dev/full").write_text("x", encoding="utf-8")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_folders_that_stay_empty_are_gone_and_those_of_others_stay(tmp_path):
+    (tmp_path / "old").mkdir()
+    with made_folders(tmp_path / "old" / "a" / "b"):
+        assert (tmp_path / "old" / "a" / "b").is_dir()
+    assert names(tmp_path) == ["old"]
+    with made_folders(tmp_path / "old"):
+        pass
+    assert names(tmp_path) == ["old"], "it was there before"
+    with made_folders(tmp_path / "old" / "a" / "b"):
+        (tmp_path / "old" / "a" / "kept").touch()
+    assert names(tmp_path / "old" / "a") == ["kept"]

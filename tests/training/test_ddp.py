@@ -7,12 +7,14 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from geomoe.checkpoint import read
+from geomoe.config import OptimizerConfig
 from geomoe.datasets import PACS
 from geomoe.datasets.samples.write import write_sample
 from geomoe.fetching.facts import read_facts
@@ -89,19 +91,23 @@ def test_two_processes_do_what_one_does_with_the_joint_batch(name, tiny, tmp_pat
     options["model"] = {"backbone": "mnist_cnn", "image_size": 28, "drop_path": 0.0}
     method = "erm" if name == "swad" else name
     data = {"augment": "none", "batch_size": 12}
-    alone = fit(tiny(method, output=tmp_path / "one", data=data, **options), quiet=True, limit_batches=3)
+    plain = OptimizerConfig(name="sgd", lr=0.05)  # Adam blows up the last bits of small gradients
+    one = replace(tiny(method, output=tmp_path / "one", data=data, **options), optimizer=plain)
+    alone = fit(one, quiet=True, limit_batches=3)
     data["batch_size"] = 6
     config = tiny(method, output=tmp_path / "two", data=data, devices=2, strategy="ddp", **options)
-    first, second = train(config, tmp_path, 3)
+    first, second = train(replace(config, optimizer=plain), tmp_path, 3)
     whole = read(alone.last)["state_dict"]
     assert {f"algorithm.{key}" for key in first["state"]} == set(whole)
     for key, value in first["state"].items():
+        if key == "window_loss":
+            continue  # half as many validation batches were asked for
         torch.testing.assert_close(second["state"][key], value, rtol=0, atol=0, equal_nan=True, msg=key)
         torch.testing.assert_close(
             value,
             whole[f"algorithm.{key}"],
-            rtol=2e-3,
-            atol=2e-5,
+            rtol=1e-4,
+            atol=1e-6,
             equal_nan=True,
             msg=lambda text, key=key: f"{key}: {text}",
         )

@@ -1,4 +1,8 @@
-"""MNIST as torchvision keeps it: big-endian IDX files under ``MNIST/raw``, gzipped or not."""
+"""MNIST as torchvision keeps it: big-endian IDX files under ``MNIST/raw``, gzipped or not.
+
+Not by torchvision's reader: what is cut short or of another magic number fails there as a TypeError,
+AssertionError or RuntimeError that names no file, and a gzipped file is not read.
+"""
 
 from __future__ import annotations
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 
 import logging
 import os
-import pickle
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from timm.layers import resample_abs_pos_embed
 from timm.models import adapt_input_conv
 from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
@@ -23,10 +21,11 @@ from torch import Tensor, nn
 
 from geomoe.errors import CheckpointError, one_line
 from geomoe.models.named_weights import torchgeo_state
+from geomoe.support.weights import read_weights, refuse_foreign
 
 log = logging.getLogger(__name__)
 
-_TORCH_SUFFIXES = {".pth", ".pt", ".ckpt", ".bin", ".tar"}
+_SUFFIXES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar"}
 _HEAD = ("head.weight", "head.bias")
 # torchgeo's own loaders accept files without these: some of its weights end before the last norm.
 _TORCHGEO_OPTIONAL = ("norm.weight", "norm.bias", *_HEAD)
@@ -78,44 +77,57 @@ def load_backbone(
     Raises:
         CheckpointError: keys missing, left over or of another shape; all of them are named.
     """
-    found = _adapt(vit, _unwrap(state, where), where)
+    found = _adapt(vit, _unwrap(state, "blocks.0.norm1.weight", where, "a vision transformer"), where)
     own = vit.state_dict()
     head = [key for key in _HEAD if key in own and (key not in found or found[key].shape != own[key].shape)]
     if head:
         found = {key: value for key, value in found.items() if key not in _HEAD}
     if not isinstance(getattr(vit, "head", None), nn.Linear):
         found = {key: value for key, value in found.items() if key not in _HEAD}
-    refuse_foreign(where, own, found, {*optional, *head})
+    refuse_foreign(where, own, found, optional={*optional, *head})
     vit.load_state_dict({**own, **found})
     fresh = [key for key in own if key not in found]
     if fresh:
         log.warning("%s: no fitting %s; these start anew", where, ", ".join(fresh))
 
 
-def refuse_foreign(
-    where: str, own: Mapping[str, Tensor], found: Mapping[str, Tensor], optional: Collection[str]
-) -> None:
-    """Refuse tensors that are not a network's own, name by name and shape by shape.
+def load_network(network: nn.Module, state: Mapping[str, Any], *, where: str = "weights") -> None:
+    """Load a state dict into a backbone of any kind.
+
+    A plain vision transformer goes to :func:`~geomoe.models.load_backbone`. In others two things may
+    differ: the classifier (another set of classes: it starts anew) and the first convolution (weights
+    for 3 bands are spread over the network's, as timm does).
 
     Args:
-        where: what to call the weights.
-        own: the network's tensors.
-        found: those of the weights.
-        optional: names that may be missing.
+        network: the backbone; unchanged when this raises.
+        state: tensors by name: timm's, or inside "model" or "state_dict", or behind a common prefix.
+        where: what to call the weights in an error.
 
     Raises:
         CheckpointError: keys missing, left over or of another shape; all of them are named.
     """
-    missing = [key for key in own if key not in found and key not in optional]
-    extra = [key for key in found if key not in own]
-    shapes = [
-        f"{key} {tuple(value.shape)} instead of {tuple(own[key].shape)}"
-        for key, value in found.items()
-        if key in own and value.shape != own[key].shape
-    ]
-    faults = [_some("missing", missing), _some("left over", extra), _some("of another shape", shapes)]
-    if any(faults):
-        raise CheckpointError(f"{where}: weights of another network: {'; '.join(f for f in faults if f)}")
+    if isinstance(network, VisionTransformer):
+        load_backbone(network, state, where=where)
+        return
+    own = network.state_dict()
+    found = _adapt_first(network, _unwrap(state, next(iter(own)), where, "this network"), where)
+    head = _classifier_keys(network)
+    found = {k: v for k, v in found.items() if k not in head or (k in own and v.shape == own[k].shape)}
+    if not head <= set(found):  # half a classifier is none
+        found = {key: value for key, value in found.items() if key not in head}
+    counters = {key for key in own if key.endswith("num_batches_tracked")}  # older files have none
+    refuse_foreign(where, own, found, optional={*head, *counters})
+    network.load_state_dict({**own, **found})
+    fresh = sorted(head - set(found))
+    if fresh:
+        log.warning("%s: no fitting %s; these start anew", where, ", ".join(fresh))
+
+
+def _classifier_keys(network: nn.Module) -> set[str]:
+    """Names of the classifier's parameters."""
+    classifier = network.get_classifier()  # type: ignore[operator]
+    own = {id(parameter) for parameter in classifier.parameters()}
+    return {name for name, parameter in network.named_parameters() if id(parameter) in own}
 
 
 def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -125,53 +137,27 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
         CheckpointError: the file is not there, of another type, empty, corrupt, or holds code.
     """
     file = Path(path)
-    if not file.is_file():
-        raise CheckpointError(f"{path}: no such weights file; give a local file, timm or torchgeo:NAME")
-    if file.stat().st_size == 0:
-        raise CheckpointError(f"{path}: the weights file is empty; fetch it again")
-    if file.suffix == ".safetensors":
-        return _read_safetensors(file)
-    if file.suffix not in _TORCH_SUFFIXES:
-        known = ", ".join(sorted({".safetensors", *_TORCH_SUFFIXES}))
+    if file.is_file() and file.suffix not in _SUFFIXES:
+        known = ", ".join(sorted(_SUFFIXES))
         raise CheckpointError(
             f"{path}: unknown type of weights file {file.suffix!r}; expected one of {known}"
         )
-    try:
-        state = torch.load(file, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        why = "it holds more than tensors and plain values, and would run code, or it is corrupt"
-        raise CheckpointError(f"{path}: refused: {why}; save its state_dict alone") from error
-    except Exception as error:  # garbage makes torch's reader fail in any way
-        raise CheckpointError(
-            f"{path}: not a readable torch file ({one_line(error)}); fetch it again"
-        ) from error
+    state = read_weights(file, "give a local weights file, timm or torchgeo:NAME")
     if not isinstance(state, dict):
         raise CheckpointError(f"{path}: expected a dict of tensors; got {type(state).__name__}")
     return state
 
 
-def _read_safetensors(file: Path) -> dict[str, Any]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return dict(load_file(file))
-    except (SafetensorError, OSError) as error:
-        raise CheckpointError(
-            f"{file}: not a readable safetensors file ({one_line(error)}); fetch it again"
-        ) from error
-
-
-def _unwrap(state: Mapping[str, Any], where: str) -> dict[str, Tensor]:
-    """The backbone's tensors under their plain names."""
+def _unwrap(state: Mapping[str, Any], anchor: str, where: str, what: str) -> dict[str, Tensor]:
+    """The backbone's tensors under their plain names; ``anchor`` is one of these."""
     for key in ("model", "state_dict"):
         if isinstance(state.get(key), Mapping):
             state = state[key]
-    anchor = "blocks.0.norm1.weight"
     # geomoe's MoGE checkpoints hold the backbone among other modules; the shortest prefix is the outermost.
     prefixes = sorted((key.removesuffix(anchor) for key in state if key.endswith(anchor)), key=len)
+    prefixes = [prefix for prefix in prefixes if not prefix or prefix.endswith(".")]
     if not prefixes:
-        raise CheckpointError(f"{where}: not the weights of a vision transformer: it has no {anchor}")
+        raise CheckpointError(f"{where}: not the weights of {what}: it has no {anchor}")
     prefix = prefixes[0]
     found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
     return {key: value for key, value in found.items() if isinstance(value, Tensor)}
@@ -209,8 +195,15 @@ def _bands(vit: VisionTransformer) -> int:
     return vit.patch_embed.proj.in_channels
 
 
-def _some(what: str, keys: list[str]) -> str:
-    if not keys:
-        return ""
-    more = f" and {len(keys) - 5} more" if len(keys) > 5 else ""
-    return f"{what}: {', '.join(keys[:5])}{more}"
+def _adapt_first(network: nn.Module, state: dict[str, Tensor], where: str) -> dict[str, Tensor]:
+    """Spread a first convolution for 3 bands over the network's own number of bands."""
+    name, first = next((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d))
+    key, bands = f"{name}.weight", first.in_channels
+    if key not in state or state[key].ndim != 4 or not state[key].shape[1] == 3 != bands:
+        return state
+    try:
+        spread = adapt_input_conv(bands, state[key])
+    except (RuntimeError, NotImplementedError) as error:
+        raise CheckpointError(f"{where}: does not fit the backbone ({one_line(error)})") from error
+    log.warning("%s: the first convolution of 3 bands is spread over %d", where, bands)
+    return {**state, key: spread}
