@@ -148,6 +148,9 @@ METHODS: dict[str, MethodEntry] = {
     "groupdro": MethodEntry(f"{_HOME}.groupdro:GroupDRO", "GroupDRO", domains=2),
     "dann": MethodEntry(f"{_HOME}.dann:DANN", "DANN", domains=2),
     "fish": MethodEntry(f"{_HOME}.fish:Fish", "Fish", domains=2),
+    "irm": MethodEntry(f"{_HOME}.irm:IRM", "IRM", domains=2),
+    "vrex": MethodEntry(f"{_HOME}.vrex:VREx", "VREx", domains=2),
+    "rdm": MethodEntry(f"{_HOME}.rdm:RDM", "RDM", domains=2),
     "swad": MethodEntry(f"{_HOME}.swad:SWAD", "SWAD", wrapper=True),
 }
 DEFAULT_METHOD = "moge"  # of a configuration that names none
