@@ -151,6 +151,9 @@ METHODS: dict[str, MethodEntry] = {
     "irm": MethodEntry(f"{_HOME}.irm:IRM", "IRM", domains=2),
     "vrex": MethodEntry(f"{_HOME}.vrex:VREx", "VREx", domains=2),
     "rdm": MethodEntry(f"{_HOME}.rdm:RDM", "RDM", domains=2),
+    "mixup": MethodEntry(f"{_HOME}.mixup:Mixup", "Mixup", domains=2),
+    "coral": MethodEntry(f"{_HOME}.coral:CORAL", "CORAL", domains=2),
+    "mmd": MethodEntry(f"{_HOME}.mmd:MMD", "MMD", domains=2),
     "swad": MethodEntry(f"{_HOME}.swad:SWAD", "SWAD", wrapper=True),
 }
 DEFAULT_METHOD = "moge"  # of a configuration that names none

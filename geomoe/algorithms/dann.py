@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -46,11 +46,12 @@ class DANN(Method):
         dropout: float = option(0.0, "dropout in the discriminator", at_least=0, below=1)
         penalty: float = option(0.0, "weight of the discriminator's squared input gradient", at_least=0)
 
+    name: ClassVar[str] = "dann"
     domains: Tensor
 
     def __init__(self, options: Options, make_network: Callable[[], Network], facts: Facts) -> None:
         super().__init__(options, make_network, facts)
-        need_domains(facts, "dann")
+        need_domains(facts, self.name)
         self.register_buffer("domains", torch.tensor(facts.domains))
         self.discriminator = _mlp(self.model.feature_dim, len(facts.domains), options)
 

@@ -1,10 +1,10 @@
 """Loss terms as pure functions of tensors: of experts (load balance, CKA, SupCon), and between domains."""
 
 from geomoe.losses.cka import cka_diversity, linear_cka, pairwise_cka
-from geomoe.losses.coral import coral
+from geomoe.losses.coral import coral_distance
 from geomoe.losses.fishr import fishr_penalty, gradient_variances
 from geomoe.losses.load_balance import load_balance
-from geomoe.losses.mmd import mmd
+from geomoe.losses.mmd import squared_mmd
 from geomoe.losses.risks import (
     domain_means,
     irm_penalty,
@@ -17,7 +17,7 @@ from geomoe.losses.supcon import supcon
 
 __all__ = [
     "cka_diversity",
-    "coral",
+    "coral_distance",
     "domain_means",
     "fishr_penalty",
     "gradient_variances",
@@ -26,9 +26,9 @@ __all__ = [
     "linear_cka",
     "load_balance",
     "mean_where",
-    "mmd",
     "pairwise_cka",
     "risk_matching",
+    "squared_mmd",
     "supcon",
     "variance_where",
 ]

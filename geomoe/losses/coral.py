@@ -9,7 +9,7 @@ from geomoe.losses.pairs import pairs_of_products, pairs_of_vectors
 from geomoe.losses.risks import check_members, precise
 
 
-def coral(features: Tensor, members: Tensor) -> Tensor:
+def coral_distance(features: Tensor, members: Tensor) -> Tensor:
     """Second-order distance between domains (Sun and Saenko, 2016), in DomainBed's form.
 
     Mean over the pairs of domains of
@@ -32,7 +32,7 @@ def coral(features: Tensor, members: Tensor) -> Tensor:
     Raises:
         InputError: shapes that do not fit.
     """
-    check_members("coral", members, features)
+    check_members("coral_distance", members, features)
     with torch.autocast(features.device.type, enabled=False):
         features = precise(features)
         width = features.shape[1]

@@ -11,7 +11,7 @@ from geomoe.losses.risks import check_members, precise
 SCALES = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
 
 
-def mmd(features: Tensor, members: Tensor) -> Tensor:
+def squared_mmd(features: Tensor, members: Tensor) -> Tensor:
     """Squared maximum mean discrepancy (Gretton et al., 2012; Li et al., CVPR 2018), in DomainBed's form.
 
     Mean over the pairs of domains of the biased estimate mean k(P, P) + mean k(Q, Q) - 2 mean k(P, Q), each
@@ -28,7 +28,7 @@ def mmd(features: Tensor, members: Tensor) -> Tensor:
     Raises:
         InputError: shapes that do not fit.
     """
-    check_members("mmd", members, features)
+    check_members("squared_mmd", members, features)
     with torch.autocast(features.device.type, enabled=False):
         features = precise(features)
         square = _squared_distances(features - features.detach().mean(dim=0))
