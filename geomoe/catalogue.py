@@ -154,6 +154,9 @@ METHODS: dict[str, MethodEntry] = {
     "mixup": MethodEntry(f"{_HOME}.mixup:Mixup", "Mixup", domains=2),
     "coral": MethodEntry(f"{_HOME}.coral:CORAL", "CORAL", domains=2),
     "mmd": MethodEntry(f"{_HOME}.mmd:MMD", "MMD", domains=2),
+    "cdann": MethodEntry(f"{_HOME}.cdann:CDANN", "CDANN", domains=2),
+    "fishr": MethodEntry(f"{_HOME}.fishr:Fishr", "Fishr", domains=2),
+    "mixstyle": MethodEntry(f"{_HOME}.mixstyle:MixStyle", "MixStyle"),
     "swad": MethodEntry(f"{_HOME}.swad:SWAD", "SWAD", wrapper=True),
 }
 DEFAULT_METHOD = "moge"  # of a configuration that names none

@@ -17,8 +17,8 @@ class MMD(AcrossDomains):
 
     L = mean_d R_d + weight * M, with R_d the mean cross-entropy of domain d in the batch and M the squared
     discrepancy of the pooled features under a sum of seven Gaussian kernels, averaged over the pairs of
-    domains in the batch (:func:`geomoe.losses.squared_mmd`). The authors match codes of an autoencoder, and add an
-    adversary to them; DomainBed leaves both out. Samples of no known training domain are left out.
+    domains in the batch (:func:`geomoe.losses.squared_mmd`). The authors match codes of an autoencoder, and
+    add an adversary to them; DomainBed leaves both out. Samples of no known training domain are left out.
 
     With several processes all is that of the joint batch.
 
