@@ -157,6 +157,9 @@ METHODS: dict[str, MethodEntry] = {
     "cdann": MethodEntry(f"{_HOME}.cdann:CDANN", "CDANN", domains=2),
     "fishr": MethodEntry(f"{_HOME}.fishr:Fishr", "Fishr", domains=2),
     "mixstyle": MethodEntry(f"{_HOME}.mixstyle:MixStyle", "MixStyle"),
+    "sagm": MethodEntry(f"{_HOME}.sagm:SAGM", "SAGM"),
+    "lfme": MethodEntry(f"{_HOME}.lfme:LFME", "LFME", domains=2),
+    "pg_dro": MethodEntry(f"{_HOME}.pg_dro:PGDRO", "PG-DRO", "experts", places=True, experts=True),
     "swad": MethodEntry(f"{_HOME}.swad:SWAD", "SWAD", wrapper=True),
 }
 DEFAULT_METHOD = "moge"  # of a configuration that names none

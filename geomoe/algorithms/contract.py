@@ -94,6 +94,12 @@ class Stepper(Protocol):
                 that (0: none; the gradients of the others count alone). None: as many in each process.
         """
 
+    def gathered(self, learner: str = MAIN) -> list[Tensor]:
+        """A copy of a learner's gradients so far: of the joint batch, without the scale of half precision.
+
+        One for each of its trainable parameters, in their order; zero where there is none yet.
+        """
+
     def apply(self, learner: str = MAIN) -> None:
         """Let a learner's optimiser take one step, and forget its gradients."""
 

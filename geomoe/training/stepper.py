@@ -76,6 +76,15 @@ class LightningStepper:
         with block() if block else contextlib.nullcontext():
             yield
 
+    def gathered(self, learner: str = MAIN) -> list[Tensor]:
+        """A copy of a learner's gradients so far; see the protocol."""
+        parameters = self.learners[learner]
+        found = [
+            torch.zeros_like(value) if value.grad is None else value.grad.clone() for value in parameters
+        ]
+        self._average(found)
+        return [value / self._scale() for value in found]
+
     def apply(self, learner: str = MAIN) -> None:
         """One step of a learner's optimiser, if the update's last batch has come."""
         if not self.last:

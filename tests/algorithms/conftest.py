@@ -1,3 +1,5 @@
+import contextlib
+
 import pytest
 import torch
 
@@ -79,12 +81,26 @@ class BareStepper:
             for name, module in modules.items()
         }
         self.optimizers = {name: kind(found, **options) for name, found in self.parameters.items()}
-        self.applied = []
+        self.applied, self.numbers = [], None
 
     def gradients(self, loss, learner="main", *, samples=None):
         (loss * (0 if samples == 0 else 1)).backward(inputs=self.parameters[learner])
 
+    def gathered(self, learner="main"):
+        return [
+            torch.zeros_like(value) if value.grad is None else value.grad.clone()
+            for value in self.parameters[learner]
+        ]
+
+    @contextlib.contextmanager
+    def replay(self):
+        self.numbers = torch.get_rng_state() if self.numbers is None else self.numbers
+        with torch.random.fork_rng(devices=[]):
+            torch.set_rng_state(self.numbers)
+            yield
+
     def apply(self, learner="main"):
+        self.numbers = None
         self.optimizers[learner].step()
         self.optimizers[learner].zero_grad()
         self.applied.append(learner)

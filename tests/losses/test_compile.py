@@ -1,15 +1,35 @@
 import pytest
 import torch
 
-from geomoe.losses import cka_diversity, load_balance, supcon
+from geomoe.losses import (
+    cka_diversity,
+    coral_distance,
+    fishr_penalty,
+    gradient_variances,
+    irm_penalty,
+    irm_slopes,
+    load_balance,
+    risk_matching,
+    squared_mmd,
+    supcon,
+)
 from geomoe.types import Routing
 
 LABELS, GROUPS = torch.arange(12) % 3, torch.arange(12) % 2
+MEMBERS = LABELS[:, None] == torch.arange(3)
+PRESENT = torch.ones(3, dtype=torch.bool)
 LOSSES = {
     "cka, gram": lambda x: cka_diversity(x.view(3, 8, 4), path="gram"),
     "cka, features": lambda x: cka_diversity(x.view(3, 8, 4), "biased", path="features"),
     "supcon": lambda x: supcon(x.view(12, 8), LABELS, GROUPS),
     "load balance": lambda x: load_balance(Routing(x.view(12, 8).softmax(1), x.view(12, 8).softmax(1), x)),
+    "irm": lambda x: irm_penalty(irm_slopes(x.view(12, 8), LABELS), MEMBERS),
+    "rdm": lambda x: sum(risk_matching(x.view(12, 8)[:, 0], MEMBERS)),
+    "coral": lambda x: coral_distance(x.view(12, 8), MEMBERS),
+    "mmd": lambda x: squared_mmd(x.view(12, 8), MEMBERS),
+    "fishr": lambda x: fishr_penalty(
+        gradient_variances(x.view(12, 8)[:, :5], x.view(12, 8)[:, 5:], LABELS, MEMBERS), PRESENT
+    ),
 }
 
 

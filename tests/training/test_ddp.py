@@ -84,7 +84,7 @@ def test_two_processes_train_one_network(tiny, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["erm", "groupdro", "dann", "fish", "swad"])
+@pytest.mark.parametrize("name", ["erm", "groupdro", "dann", "cdann", "fish", "sagm", "lfme", "swad"])
 def test_two_processes_do_what_one_does_with_the_joint_batch(name, tiny, tmp_path):
     """Without batch norms and random changes of images, which each process has for itself."""
     options = {"around": ["swad"] if name == "swad" else [], "max_epochs": 2}

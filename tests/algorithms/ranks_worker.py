@@ -1,0 +1,58 @@
+"""One of two processes that form a loss of the joint batch, each with its half: see test_ranks."""
+
+from __future__ import annotations
+
+import json
+import sys
+
+import torch
+import torch.distributed as dist
+
+from geomoe.algorithms import Now
+from geomoe.types import Batch, Place
+from tests.algorithms.conftest import build
+from tests.algorithms.risks import double
+
+DOMAINS = [0, 0, 2, 0, -1, 0, 2, 3, 0, 2, 9, 0, 0, 1, 1, 3]
+
+
+def joint_batch() -> Batch:
+    """Sixteen samples; domain 3 has one in each half, 1 is in the second half alone."""
+    lonlat = (torch.rand(16, 2, dtype=torch.float64) - 0.5) * torch.tensor([360.0, 180.0])
+    place = Place.of(lonlat, torch.tensor(DOMAINS))
+    return Batch(torch.randn(16, 3, 16, 16), torch.randint(5, (16,)), place, torch.arange(16))
+
+
+def gradients(name: str, options: dict, rank: int | None) -> dict[str, torch.Tensor]:
+    """Loss, gradients and buffers of one step of training; rank None: one process has all."""
+    torch.manual_seed(0)
+    method, batch = build(name, **options).train(), joint_batch()
+    if name != "pg_dro":  # whose location encoder is of float32
+        method, batch = method.double(), double(batch)
+    for module in method.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
+            module.eval()  # its statistics are those of each process
+    part = batch if rank is None else batch.take(slice(8 * rank, 8 * rank + 8))
+    answer = method.losses(part, Now(1, 100, 0))
+    learner = next(iter(method.learners().values()))
+    names, leaves = zip(*learner.named_parameters(), strict=True)
+    slopes = torch.autograd.grad(answer.total, leaves, allow_unused=True)
+    found = {
+        key: torch.zeros_like(w) if s is None else s for key, w, s in zip(names, leaves, slopes, strict=True)
+    }
+    found |= dict(method.named_buffers())
+    if rank is not None:
+        for value in found.values():
+            if value.is_floating_point():
+                dist.all_reduce(value)
+                value /= 2
+    return found
+
+
+if __name__ == "__main__":
+    order = json.loads(sys.argv[1])
+    rank = order["rank"]
+    dist.init_process_group("gloo", init_method=f"file://{order['folder']}/meet", rank=rank, world_size=2)
+    got = {name: gradients(name, options, rank) for name, options in order["methods"].items()}
+    torch.save(got, f"{order['folder']}/{rank}.pt")
+    dist.destroy_process_group()

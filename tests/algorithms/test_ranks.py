@@ -1,0 +1,57 @@
+"""Two processes, each with half of a batch, get the gradients that one gets of the whole batch."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.algorithms.ranks_worker import gradients
+
+WORKER = Path(__file__).with_name("ranks_worker.py")
+ROOT = Path(__file__).parents[2]
+PLAIN = {"cka": 0.0, "aux": 0.0, "supcon": 0.0}  # these terms are each process's own
+METHODS = {
+    "groupdro": {"eta": 0.5},
+    "irm": {"weight": 3.0, "anneal": 0},
+    "vrex": {"weight": 3.0, "anneal": 0},
+    "rdm": {"weight": 3.0, "variance": 0.2, "anneal": 0},
+    "coral": {"weight": 2.0},
+    "mmd": {"weight": 2.0},
+    "cdann": {"weight": 2.0},
+    "fishr": {"weight": 30.0, "anneal": 0},
+    "lfme": {},
+    "pg_dro": {"eta": 0.5, **PLAIN},
+}
+
+
+@pytest.fixture(scope="module")
+def halves(tmp_path_factory):
+    """What each of two processes ends with, by method."""
+    folder = tmp_path_factory.mktemp("ranks")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+    orders = [json.dumps({"rank": k, "folder": str(folder), "methods": METHODS}) for k in (0, 1)]
+    running = [
+        subprocess.Popen(
+            [sys.executable, str(WORKER), order], env=environment, stderr=subprocess.PIPE, text=True
+        )
+        for order in orders
+    ]
+    for process in running:
+        _, said = process.communicate(timeout=200)
+        assert process.returncode == 0, said
+    return [torch.load(folder / f"{k}.pt", weights_only=True) for k in (0, 1)]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_the_joint_batch_counts(name, halves):
+    whole = gradients(name, METHODS[name], None)
+    exact = name not in {"pg_dro", "cdann"}  # in which some of the work is of float32
+    for half in halves:
+        assert half[name].keys() == whole.keys()
+        for key, value in whole.items():
+            near = {"rtol": 1e-9, "atol": 1e-11} if exact else {"rtol": 1e-3, "atol": 1e-6}
+            torch.testing.assert_close(half[name][key], value, **near, msg=lambda text, k=key: f"{k}: {text}")
