@@ -34,9 +34,10 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     assert found.config == config
     assert found.info == INFO
     assert found.path == path
-    assert set(found.state_dict) == {"weight", "bias"}
+    assert set(found.state_dict) == {"model.weight", "model.bias"}
+    assert set(found.network) == {"weight", "bias"}
     other = nn.Linear(3, 2)
-    load_weights(other, found.state_dict, path)
+    load_weights(other, found.network, path)
     assert torch.equal(other.weight, layer.weight)
     assert os.listdir(tmp_path) == ["a.ckpt"]
 
