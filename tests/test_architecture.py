@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -134,6 +135,20 @@ def test_a_room_imports_only_lower_levels(path):
     module = module_of(path)
     wrong = [f"line {line}: {name}" for name, line in imports_of(path) if forbidden(module, name)]
     assert not wrong, f"{module} (level {LEVELS[room_of(module)]}) imports {wrong}"
+
+
+def test_the_page_has_every_room_at_its_level():
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- levels: begin -->")[2].partition("<!-- levels: end -->")[0]
+    rows = re.findall(r"^\| (\d+) \| (.*?) \|", table, flags=re.MULTILINE)
+    told = {room: int(level) for level, rooms in rows for room in re.findall(r"`([\w.]+)`", rooms)}
+    assert told == {room or "geomoe": level for room, level in LEVELS.items()}
+    picture = page.partition("```\n")[2].partition("```")[0]
+    entries = {
+        path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    missing = {name for name in entries if not re.search(rf"\b{name}\b", picture)}
+    assert missing == {"__init__"}
 
 
 def test_the_rule_catches_what_it_is_for():

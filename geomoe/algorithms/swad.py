@@ -35,7 +35,7 @@ class SWAD(Method):
 
     At the end, statistics of batch norms are made anew from training batches; this needs one pass over
     ``norm_batches`` of them. Training goes on after the valley has ended, without effect. Memory: one float32
-    copy of the weights for each of the last ``tolerance`` (or ``converge``) segments, and three more.
+    copy of the weights for each of the last ``tolerance`` (or ``converge``) segments, and four more.
 
     Raises:
         ConfigError: an option out of its range.
