@@ -5,9 +5,9 @@
 Each method has a bare loop that does the same by hand. Both train the same network from the same weights
 on the same kind of loader, with timm's optimiser and a schedule, on one thread, in lockstep: after each
 step of the real run (its task, callbacks, seeds and sums, as ``geomoe train`` has them) the bare loop does
-one step, and so on. A step of the run is timed from the end of the bare step before it to its own last hook,
-so that fetching, transfer, hooks and callbacks all count. CPU time of the process, ratios of medians. The bars
-are for ViT-Tiny at 224 px: 1.05 for ERM against timm's optimiser, 1.03 for the other methods.
+one step, and so on. A step of the run is timed from the end of the bare step before it to its own last
+hook, so that fetching, transfer, hooks and callbacks all count. CPU time of the process, ratios of medians.
+The bars are for ViT-Tiny at 224 px: 1.05 for ERM against timm's optimiser, 1.03 for the other methods.
 """
 
 from __future__ import annotations
