@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geomoe.datasets.batches.shuffled import EpochSampler, mix
+from geomoe.datasets.batches.shuffled import EpochSampler
 from geomoe.errors import ConfigError
+from geomoe.support.seeds import mixed_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -100,7 +101,7 @@ class GroupedSampler(EpochSampler):
 
     def order(self, epoch: int) -> Tensor:
         """(batches * batch_size,) int64: this rank's rows of an epoch, in order."""
-        generator = torch.Generator().manual_seed(mix(self.seed, epoch))
+        generator = torch.Generator().manual_seed(mixed_seed(self.seed, epoch))
         chosen = self._choose(generator).flatten()
         visits = chosen.argsort(stable=True).split(chosen.bincount(minlength=len(self._members)).tolist())
         rows = torch.empty(len(chosen), self.share, dtype=torch.int64)

@@ -8,6 +8,7 @@ import torch
 from torch.utils.data import Sampler
 
 from geomoe.errors import ConfigError
+from geomoe.support.seeds import mixed_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -81,7 +82,7 @@ class EpochSampler(Sampler[int]):
 
     def order(self, epoch: int) -> torch.Tensor:
         """(batches * batch_size,) int64: this rank's rows of an epoch, in order."""
-        generator = torch.Generator().manual_seed(mix(self.seed, epoch))
+        generator = torch.Generator().manual_seed(mixed_seed(self.seed, epoch))
         rows = torch.randperm(self.size, generator=generator)
         rows = rows[: self.batches * self.world_size * self.batch_size]
         return rows.view(self.batches, self.world_size, self.batch_size)[:, self.rank].flatten()
@@ -111,8 +112,3 @@ class EpochSampler(Sampler[int]):
             msg = f"cannot resume: the checkpoint's order of samples has {', '.join(wrong)}"
             raise ConfigError(msg)
         self.epoch = state["epoch"]
-
-
-def mix(seed: int, epoch: int) -> int:
-    """One seed of two; those of neighbouring runs and epochs do not meet: seed 0 epoch 1, seed 1 epoch 0."""
-    return (seed * 1_000_003 + epoch * 7_919 + 12_345) % (2**63)
