@@ -209,4 +209,8 @@ def _classes(path: Path, used: NDArray[np.int64]) -> tuple[str, ...]:
     for label, times in zip(*np.unique(labels[labels < count], return_counts=True), strict=True):
         if times > 1:
             raise DataError(f"{path}: class y = {label} comes twice; copy the file again")
-    return tuple(names[label] for label in range(count))
+    classes = [names[label] for label in range(count)]
+    # two species may go by one name: then the number is part of it
+    return tuple(
+        name if classes.count(name) == 1 else f"{name} ({label})" for label, name in enumerate(classes)
+    )
