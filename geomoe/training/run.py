@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -84,6 +84,11 @@ def fit(
         config, asked = _shortened(config), replace(asked, limit_batches=limit)
     check_loggers(config.trainer.loggers)
     folder, first = run_folder(config, dry_run=asked.dry_run), is_first_process()
+    with folder.alone() if first else nullcontext():
+        return _fit(config, asked, folder, first=first)
+
+
+def _fit(config: RunConfig, asked: FitOptions, folder: RunFolder, *, first: bool) -> RunResult:
     resume = asked.resume and not asked.dry_run
     if first:
         folder.check_resume(config) if resume else folder.check_new(replace=asked.dry_run)

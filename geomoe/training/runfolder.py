@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import platform
 import shlex
 import shutil
@@ -25,10 +26,11 @@ from geomoe.catalogue import METHODS
 from geomoe.config import ModelConfig, RunConfig
 from geomoe.config.load import read_config
 from geomoe.errors import ConfigError, DataError, OutputError, one_line
-from geomoe.support.files import read_text, reason, remove_empty, whole_file
+from geomoe.support.files import missing_folders, read_text, reason, remove_empty, whole_file
+from geomoe.support.locks import lock, release
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
 PACKAGES = ("torch", "lightning", "timm", "torchgeo", "torchmetrics", "numpy")
 #: Keys that may differ on --resume: they say where the run lies and how it is watched, not what it computes.
@@ -69,8 +71,37 @@ class RunFolder:
         """Exists once the run has ended."""
         return self.path / "done"
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from training in this folder until the block ends.
+
+        Raises:
+            OutputError: another process trains there, or no folder can be made.
+        """
+        file = self.path.with_name(f".{self.path.name}.lock")
+        missing = missing_folders(file.parent)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(file, os.O_CREAT | os.O_RDWR)
+        except OSError as error:
+            remove_empty(missing)
+            msg = f"{self.path}: cannot be created: {reason(error)}; choose another --output"
+            raise OutputError(msg) from error
+        try:
+            lock(handle, file, f"training in {self.path}")
+            try:
+                yield
+            finally:
+                file.unlink(missing_ok=True)
+        finally:
+            release(handle)
+            os.close(handle)
+            remove_empty(missing)
+
     def check_new(self, *, replace: bool) -> None:
         """Check that a new run can begin here; nothing is left behind but empty parent folders removed.
+
+        A folder without a configuration is what a run left that was killed as it began: it is begun again.
 
         Args:
             replace: whether an earlier folder may be thrown away (dry runs alone).
@@ -78,7 +109,7 @@ class RunFolder:
         Raises:
             OutputError: the folder is there already, cannot be made, or has no space left.
         """
-        if self.path.exists() and not replace:
+        if (self.path / "config.yaml").exists() and not replace:
             state = "a finished run" if self.done.exists() else "an unfinished run"
             how = "" if self.done.exists() else "continue it with --resume, "
             msg = f"{self.path}: {state} is there already; {how}choose another --run_name or remove it"

@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +13,7 @@ import pytest
 
 from geomoe.config import RunConfig
 from geomoe.errors import ConfigError, DataError, OutputError
-from geomoe.training import run_folder
+from geomoe.training import RunFolder, run_folder
 from geomoe.training.runfolder import facts
 
 
@@ -143,3 +145,37 @@ def test_facts_keep_every_start(tmp_path):
     assert found["device"] == "1 x cpu", "what was there stays"
     assert [start["device"] for start in found["starts"]] == ["1 x cpu", "1 x cuda"]
     assert sorted(os.listdir(folder.path)) == ["checkpoints", "config.yaml", "run.json"]
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    folder = RunFolder(tmp_path / "runs" / "data" / "erm" / "run")
+    code = f"""
+import sys
+from pathlib import Path
+from geomoe.training import RunFolder
+with RunFolder(Path({str(folder.path)!r})).alone():
+    print("mine", flush=True)
+    sys.stdin.read()
+"""
+    command = [sys.executable, "-c", code]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "mine\n"
+    with (
+        pytest.raises(OutputError, match=r"another process is training in .*run; wait for it"),
+        folder.alone(),
+    ):
+        pytest.fail("two at once")
+    other.kill()
+    other.communicate()
+    with folder.alone():  # what a killed process held is free
+        assert folder.path.parent.exists()
+    assert not list(folder.path.parent.glob(".*"))
+
+
+def test_a_folder_without_a_configuration_is_begun_again(tiny):
+    folder = run_folder(tiny("erm"))
+    (folder.path / "checkpoints").mkdir(parents=True)  # a kill in the first moments left this
+    folder.check_new(replace=False)
+    folder.start(tiny("erm"))
+    with pytest.raises(OutputError, match="an unfinished run is there already"):
+        folder.check_new(replace=False)
