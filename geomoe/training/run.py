@@ -20,7 +20,7 @@ from geomoe.algorithms import Facts
 from geomoe.build import build_datamodule, build_method
 from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights, read
 from geomoe.config.rules import check
-from geomoe.errors import CheckpointError, ConfigError, DataError
+from geomoe.errors import CheckpointError, ConfigError, DataError, DivergedError
 from geomoe.models import Network
 from geomoe.support.options import call_options
 from geomoe.training.finish import make_network
@@ -196,6 +196,10 @@ def _run(
             trainer.fit(task, datamodule=data, ckpt_path=folder.last if going_on else None, weights_only=True)
     except (Stopped, SystemExit) as error:  # Lightning turns a KeyboardInterrupt into SystemExit
         raise KeyboardInterrupt from error
+    except DivergedError as error:
+        if not folder.last.exists():
+            raise
+        raise DivergedError(f"{error}; {folder.last} is from before that") from error
     saving.write_table(trainer)
     if task.algorithm.makes_network:
         make_network(trainer, task, data, saving)
