@@ -1,6 +1,6 @@
 """What is known of each data set before it is on disk: licence, size, sources, layout; no torch, no network.
 
-One file a data set in ``geomoe/fetching/known``; docs/datasets.md has the protocols.
+One file a data set in ``geomoe/fetching/known``; docs/datasets/ has the protocols.
 """
 
 from __future__ import annotations

@@ -106,7 +106,7 @@ def make_index(
         allow_vrt: whether VRTs are read, whose sources have to lie in ``folder``.
 
     Raises:
-        DataError: a table or images that cannot be used; see docs/datasets.md for what is skipped.
+        DataError: a table or images that cannot be used; see docs/datasets/folder.md for what is skipped.
     """
     table = read_table(where, domain_by=domain_by)
     found = scan(table, folder, files, bands, where, folder if allow_vrt else None)

@@ -96,7 +96,7 @@ class FolderImages(LabelledImages):
 
 
 class FolderDataModule(ImageDataModule):
-    """Loaders over a folder of images and a table; see docs/datasets.md."""
+    """Loaders over a folder of images and a table; see docs/datasets/folder.md."""
 
     name = "folder"
 
@@ -153,7 +153,7 @@ class FolderDataModule(ImageDataModule):
 
         Raises:
             DatasetNotFoundError: no folder or no table.
-            DataError: a table or images that cannot be used; see docs/datasets.md for what is skipped.
+            DataError: a table or images that cannot be used; see docs/datasets/folder.md for what is skipped.
         """
         domain_by = self.options.get("domain_by")
         own = (self.bands, domain_by, self.split_seed, self.allow_vrt)

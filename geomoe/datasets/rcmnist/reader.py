@@ -1,7 +1,7 @@
 """Rotated-Colored MNIST: environments that differ in the turn of a digit and in what its colour tells.
 
 Source: MESSI, arXiv 2606.25665, appendix C.2 and C.3; :mod:`geomoe.datasets.rcmnist.environments` has the
-equations, docs/datasets.md what the paper leaves open and what was chosen.
+equations, docs/datasets/rcmnist.md what the paper leaves open and what was chosen.
 """
 
 from __future__ import annotations
