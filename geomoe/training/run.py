@@ -27,8 +27,9 @@ from geomoe.training.finish import make_network
 from geomoe.training.loggers import check_loggers, create_loggers
 from geomoe.training.options import FitOptions, RunResult
 from geomoe.training.progress import TrainingProgress
+from geomoe.training.record import facts
 from geomoe.training.resumable import ResumableData
-from geomoe.training.runfolder import RunFolder, different_keys, facts, run_folder
+from geomoe.training.runfolder import RunFolder, different_keys, run_folder
 from geomoe.training.saving import CheckpointIO, Saving, Stopped, StopRequest
 from geomoe.training.task import TrainingTask
 
@@ -131,7 +132,7 @@ def _build(config: RunConfig, earlier: Checkpoint | None) -> tuple[TrainingTask,
     data.prepare_data()
     data.setup("fit")
     info = data.info()
-    if earlier is not None and earlier.info["data_hash"] != info["data_hash"]:
+    if earlier is not None and earlier.info.get("data_hash") != info["data_hash"]:
         msg = f"{earlier.path}: the data has changed since this run began; bring it back, or train anew"
         raise DataError(msg)
     # A run that goes on has its weights in the checkpoint: the files it started from may be gone.

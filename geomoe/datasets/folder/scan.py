@@ -14,6 +14,7 @@ from geomoe.errors import DataError, OutputError
 from geomoe.reading.image_table import Skip, Table, refuse_many
 from geomoe.reading.raster import Header, read_header
 from geomoe.reading.swapped import FAR_KM, refuse_swapped
+from geomoe.support.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geomoe.datasets.folder.side_files import SideFiles
+    from geomoe.support.progress import Count
 
 log = logging.getLogger(__name__)
 
@@ -96,8 +98,8 @@ def _look_at_all(
     kept_in = FILE if vrt_root is None else FILE_VRT
     earlier = _earlier(files, kept_in)
     rows: list[tuple[Any, ...]] = []
-    new, begun = 0, time.monotonic()
-    told = kept = begun
+    new, kept = 0, time.monotonic()
+    progress = Progress(log.info, _looking, parts=0, every=_TELL)
     try:
         for name in names:
             size, changed = _stat(root / name)
@@ -106,12 +108,8 @@ def _look_at_all(
                 new += 1
                 old = (size, changed, *_look(root / name, vrt_root))
             rows.append((name, *old))
-            now = time.monotonic()
-            if now - told > _TELL:
-                told = now
-                left = (now - begun) / len(rows) * (len(names) - len(rows))
-                log.info("looking at images: %d of %d, %.0f s left", len(rows), len(names), left)
-            if now - kept > _KEEP:
+            progress(len(rows), len(names))
+            if time.monotonic() - kept > _KEEP:
                 _keep(files, kept_in, rows, earlier)
                 kept = time.monotonic()
     except BaseException:  # Ctrl-C above all: the next run goes on here
@@ -119,11 +117,15 @@ def _look_at_all(
             with contextlib.suppress(OutputError):  # what stopped it is the error to tell
                 _keep(files, kept_in, rows, earlier)
         raise
-    if new and time.monotonic() - begun > _TELL:
-        log.info("looked at %d images in %.0f s; the next run does not", new, time.monotonic() - begun)
+    if new and progress.seconds > _TELL:
+        log.info("looked at %d images in %.0f s; the next run does not", new, progress.seconds)
     if new:
         _keep(files, kept_in, rows, {})
     return rows
+
+
+def _looking(count: Count) -> str:
+    return f"looking at images: {count.done} of {count.total}, {count.left:.0f} s left"
 
 
 def _keep(
