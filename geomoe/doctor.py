@@ -18,7 +18,7 @@ from geomoe.support.offline import SWITCHES, is_on
 CORE: tuple[str, ...] = (
     *("torch", "torchvision", "timm", "torchgeo", "lightning", "torchmetrics", "tensorboard"),
     *("numpy", "scipy", "pandas", "rasterio", "geopandas", "shapely", "pyarrow", "pillow", "matplotlib"),
-    *("folium", "branca", "jsonargparse", "pyyaml", "rich", "safetensors", "huggingface-hub", "platformdirs"),
+    *("folium", "jinja2", "jsonargparse", "pyyaml", "rich", "safetensors", "huggingface-hub", "platformdirs"),
 )
 #: extra -> (what it needs, what for)
 EXTRAS = {

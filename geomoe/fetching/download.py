@@ -1,7 +1,7 @@
-"""Fetching a data set when asked: checked by hash before it has its name, and never over existing data.
+"""Download a data set on request: verify files before naming them, and never overwrite existing data.
 
-Readers come here when they are given ``download=True`` or ``checksum=True``; ``geomoe data download`` shows
-the licence and asks before it does.
+Readers call this for ``download=True`` or ``checksum=True``; ``geomoe data download`` first shows the
+licence and asks for confirmation.
 """
 
 from __future__ import annotations
@@ -41,24 +41,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FETCHED = "fetched"
-DEPTH = 3  # folders of an archive that the data set may lie under
+DEPTH = 3  # depth in an archive at which the data set may be
 T = TypeVar("T")
 
 
 def carry_out(plan: Plan, tell: Tell = lambda what, done, total: None) -> tuple[Item, ...]:
-    """Fetch what is missing. Stopped at any time, the same call goes on where it was.
+    """Fetch the missing files. After an interruption, the same call resumes.
 
     Args:
         plan: from :func:`~geomoe.fetching.plan.make_plan`.
-        tell: called with what is done, and how many bytes of how many.
+        tell: called with the current action, the bytes done and the total bytes.
 
     Returns:
         Every item, with state FETCHED where it was missing.
 
     Raises:
-        DownloadError: downloads are switched off, the source fails, or another file came than was asked for.
-        DataError: the archive is damaged, unsafe, or not of this data set.
-        OutputError: no room, or something is where the data set is to go.
+        DownloadError: downloads are disabled, the source fails, or the received file has another hash.
+        DataError: the archive is damaged, unsafe, or of another data set.
+        OutputError: the disk is full, or the target already exists.
     """
     plan.check()
     done = []
@@ -75,7 +75,7 @@ def carry_out(plan: Plan, tell: Tell = lambda what, done, total: None) -> tuple[
 
 
 def fetch(name: str, root: str | os.PathLike[str]) -> None:
-    """Fetch what a folder lacks of a data set, from its checked source; the caller has been asked.
+    """Fetch the missing files of a data set from its verified source; the caller has confirmed this.
 
     Raises:
         DownloadError, DataError, OutputError: as :func:`carry_out`.
@@ -87,13 +87,13 @@ def fetch(name: str, root: str | os.PathLike[str]) -> None:
 
 
 def found_or_fetched(look: Callable[[], T], name: str, root: str | os.PathLike[str], *, download: bool) -> T:
-    """What a reader finds; where it finds nothing and was told to download, what it finds after that.
+    """Return what a reader finds; if it finds nothing and may download, fetch and look again.
 
     Args:
         look: finds the data set, or raises DatasetNotFoundError.
-        name: of the data set.
-        root: folder that it is looked for in.
-        download: whether to fetch it.
+        name: name of the data set.
+        root: folder to search.
+        download: whether to fetch a missing data set.
     """
     try:
         return look()
@@ -105,14 +105,14 @@ def found_or_fetched(look: Callable[[], T], name: str, root: str | os.PathLike[s
 
 
 def check_hashes(name: str, folder: Path) -> None:
-    """Compare every file whose hash is published with that hash.
+    """Verify every file that has a published hash.
 
     Args:
-        name: of the data set.
-        folder: that has it.
+        name: name of the data set.
+        folder: folder of the data set.
 
     Raises:
-        DataError: a file is another one, or was damaged.
+        DataError: a file has another hash: it is a different file, or damaged.
     """
     facts = read_facts(name)
     published = {file.name: file.digest for file in facts.files if not file.archive}
@@ -152,7 +152,7 @@ def _fetch_archive(plan: Plan, item: Item, tell: Tell) -> None:
         _receive(item, partial, tell)
         try:
             _unpack(plan, item, partial.path, tell)
-        except DataError as error:  # it has the hash that was asked for, and still will not do
+        except DataError as error:  # the hash is right, but the content is unusable
             raise DataError(f"{error}; it is kept apart as {partial.reject()}, delete it") from error
         partial.discard()
 
@@ -179,7 +179,7 @@ def _check_source(path: Path, item: Item) -> None:
 
 @contextlib.contextmanager
 def _folder(path: Path) -> Iterator[None]:
-    """Make a folder; when the block leaves it empty, it is gone again."""
+    """Make a folder, and remove it if the block leaves it empty."""
     try:
         with made_folders(path):
             yield
@@ -198,7 +198,7 @@ def _unpack(plan: Plan, item: Item, archive: Path, tell: Tell) -> None:
     with unpacked(archive, plan.root, item.place.name, told) as hidden:
         folder = _find_inside(plan, hidden, archive)
         with _folder(item.place.parent):
-            remove_empty([item.place])  # where it is not empty, the next line refuses
+            remove_empty([item.place])  # if it is not empty, the next line raises
             try:
                 folder.rename(item.place)
             except OSError as error:
@@ -207,7 +207,7 @@ def _unpack(plan: Plan, item: Item, archive: Path, tell: Tell) -> None:
 
 
 def _find_inside(plan: Plan, hidden: Path, archive: Path) -> Path:
-    """The folder of an unpacked archive that is the data set, whatever the archive calls it."""
+    """Find the folder of the data set in an unpacked archive, under any name."""
     level = [hidden]
     for _ in range(DEPTH):
         for folder in level:

@@ -122,7 +122,7 @@ def render_atlas(
         "notes": [
             *notes,
             "Coastlines and regions: Natural Earth (public domain), illustrative. Web Mercator enlarges high "
-            "latitudes and ends at 85°. Drawn with Leaflet and folium.",
+            "latitudes and ends at 85°. Drawn with Leaflet.",
         ],
     }
     return assemble(title, data, _SCRIPTS)

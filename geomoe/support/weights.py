@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from geomoe.errors import CheckpointError, one_line
+from geomoe.support.files import refuse_special
 
 if TYPE_CHECKING:
     import os
@@ -33,8 +34,9 @@ def read_weights(path: str | os.PathLike[str], advice: str, *, mapped: bool = Fa
         CheckpointError: the file is not there, no regular file, empty, damaged, or would run code.
     """
     path = Path(path)
+    refuse_special(path, CheckpointError)
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "no such file"
+        what = "is a folder" if path.is_dir() else "no such file"
         raise CheckpointError(f"{path}: {what}; {advice}")
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path}: empty file; copy or fetch it again")
@@ -50,7 +52,7 @@ def read_weights(path: str | os.PathLike[str], advice: str, *, mapped: bool = Fa
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
-        why = "it holds code or foreign objects, or is corrupt; save its state_dict alone"
+        why = "it would run code, holds foreign objects, or is corrupt; save its state_dict alone"
         raise CheckpointError(f"{path}: refused, nothing was executed: {why}") from error
     except PermissionError as error:
         raise CheckpointError(f"{path}: no permission to read it") from error

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from geomoe.training.resumable import step_seed
+from geomoe.support.seeds import mixed_seed
 from geomoe.training.validation import RegionMetrics
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def make_network(trainer: Trainer, task: TrainingTask, data: ResumableData, saving: Saving) -> None:
     """Let the method make its network, judge it on the validation part, and save it as the run's best."""
     task.to(trainer.strategy.root_device)
-    torch.manual_seed(step_seed(task.config.seed, task.config.trainer.max_epochs, 0, trainer.global_rank))
+    torch.manual_seed(mixed_seed(task.config.seed, task.config.trainer.max_epochs, 0, trainer.global_rank))
     task.algorithm.finished(_batches(task, data, train=True))
     with torch.no_grad():
         network = task.algorithm.answering().eval()

@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule
 
+from geomoe.support.seeds import mixed_seed
+
 
 class ResumableData(LightningDataModule):
     """Hands everything on to a data module; its state says which batch comes next.
@@ -56,7 +58,7 @@ class ResumableData(LightningDataModule):
         trainer = self.trainer
         if trainer is not None and trainer.training:
             batch_number = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-            seed = step_seed(self.seed, trainer.current_epoch, batch_number, trainer.global_rank)
+            seed = mixed_seed(self.seed, trainer.current_epoch, batch_number, trainer.global_rank)
             # not torch.manual_seed: that formats a stack trace for each kind of device that is not in use
             torch.default_generator.manual_seed(seed)
             if trainer.strategy.root_device.type == "cuda":
@@ -81,14 +83,3 @@ class ResumableData(LightningDataModule):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Remember where the next training loader is to begin."""
         self._start = state_dict
-
-
-def step_seed(seed: int, epoch: int, batch: int, rank: int) -> int:
-    """A 63-bit seed for one step in one process; the four numbers fix it (splitmix64)."""
-    state = 0
-    for number in (seed, epoch, batch, rank):
-        state = (state + number + 0x9E3779B97F4A7C15) & (2**64 - 1)
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
-        state ^= state >> 31
-    return state >> 1

@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +20,16 @@ from geomoe.algorithms import Facts
 from geomoe.build import build_datamodule, build_method
 from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights, read
 from geomoe.config.rules import check
-from geomoe.errors import CheckpointError, ConfigError, DataError
+from geomoe.errors import CheckpointError, ConfigError, DataError, DivergedError
 from geomoe.models import Network
 from geomoe.support.options import call_options
 from geomoe.training.finish import make_network
 from geomoe.training.loggers import check_loggers, create_loggers
 from geomoe.training.options import FitOptions, RunResult
 from geomoe.training.progress import TrainingProgress
+from geomoe.training.record import facts
 from geomoe.training.resumable import ResumableData
-from geomoe.training.runfolder import RunFolder, different_keys, facts, run_folder
+from geomoe.training.runfolder import RunFolder, different_keys, run_folder
 from geomoe.training.saving import CheckpointIO, Saving, Stopped, StopRequest
 from geomoe.training.task import TrainingTask
 
@@ -84,6 +85,11 @@ def fit(
         config, asked = _shortened(config), replace(asked, limit_batches=limit)
     check_loggers(config.trainer.loggers)
     folder, first = run_folder(config, dry_run=asked.dry_run), is_first_process()
+    with folder.alone() if first else nullcontext():
+        return _fit(config, asked, folder, first=first)
+
+
+def _fit(config: RunConfig, asked: FitOptions, folder: RunFolder, *, first: bool) -> RunResult:
     resume = asked.resume and not asked.dry_run
     if first:
         folder.check_resume(config) if resume else folder.check_new(replace=asked.dry_run)
@@ -126,7 +132,7 @@ def _build(config: RunConfig, earlier: Checkpoint | None) -> tuple[TrainingTask,
     data.prepare_data()
     data.setup("fit")
     info = data.info()
-    if earlier is not None and earlier.info["data_hash"] != info["data_hash"]:
+    if earlier is not None and earlier.info.get("data_hash") != info["data_hash"]:
         msg = f"{earlier.path}: the data has changed since this run began; bring it back, or train anew"
         raise DataError(msg)
     # A run that goes on has its weights in the checkpoint: the files it started from may be gone.
@@ -191,6 +197,10 @@ def _run(
             trainer.fit(task, datamodule=data, ckpt_path=folder.last if going_on else None, weights_only=True)
     except (Stopped, SystemExit) as error:  # Lightning turns a KeyboardInterrupt into SystemExit
         raise KeyboardInterrupt from error
+    except DivergedError as error:
+        if not folder.last.exists():
+            raise
+        raise DivergedError(f"{error}; {folder.last} is from before that") from error
     saving.write_table(trainer)
     if task.algorithm.makes_network:
         make_network(trainer, task, data, saving)

@@ -136,6 +136,7 @@ class Saving(Checkpoint):
             return  # gradients under way are not part of a checkpoint; the end of an epoch saves itself
         stop, done = self._asked_to_stop(trainer), pl_module.now(batch_idx).step + 1
         if stop or (self.every_n_steps and done % self.every_n_steps == 0):
+            pl_module.refuse_lost()
             trainer.save_checkpoint(self.folder.last)
         if stop:
             raise Stopped

@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from geomoe import checkpoint
 from geomoe.algorithms.contract import Now
-from geomoe.errors import ConfigError
+from geomoe.errors import ConfigError, DivergedError
 from geomoe.training.stepper import LightningStepper
 from geomoe.training.sums import EpochSums, dead_experts
 from geomoe.training.validation import RegionMetrics
@@ -63,6 +63,7 @@ class TrainingTask(LightningModule):
         self.blocks = sorted(algorithm.answering().blocks)
         self._places: dict[str, Tensor] = {}
         self._counted: int | None = None
+        self._lost: Tensor | None = None
         self._warned: set[tuple[int, int]] = set()
 
     # --- location features, once for each data set ----------------------------------------------
@@ -100,11 +101,36 @@ class TrainingTask(LightningModule):
         total = answer.total
         named = {**answer.terms, **answer.notes}
         self.sums.update(LossTerms(total, named), answer.output.routings, len(batch.label))
+        self._watch(total, now.step)
         if self.automatic_optimization:
             return total
         if self.ends_update(batch_idx):
             self.algorithm.stepped(now._replace(step=now.step + 1))
         return None
+
+    def _watch(self, total: Tensor, step: int) -> None:
+        """Remember the first update whose loss is not finite; on the device, nothing waits for it."""
+        if self._lost is None:
+            self._lost = torch.full((), -1, dtype=torch.int64, device=total.device)
+        lost = (self._lost < 0) & ~total.detach().isfinite()
+        self._lost = torch.where(lost, step, self._lost)
+
+    def refuse_lost(self) -> None:
+        """Stop a training that has diverged, before its state is saved; every process has to ask.
+
+        Raises:
+            DivergedError: the loss of an update since the last call was NaN or infinite.
+        """
+        if self._lost is None:
+            return
+        lost = self._lost
+        if self.trainer.world_size > 1:
+            lost = self.trainer.strategy.reduce(lost.clone(), reduce_op="max")
+        if int(lost) >= 0:
+            raise DivergedError(
+                f"training diverged: the loss is no number since update {int(lost) + 1} (epoch "
+                f"{self.current_epoch}); lower --optimizer.lr, or set --trainer.gradient_clip 1.0"
+            )
 
     def optimizer_step(self, epoch: int, batch_idx: int, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Lightning's own step; then the method knows that its weights have changed."""
@@ -143,6 +169,7 @@ class TrainingTask(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Report the mean loss terms and the experts' loads; warn when experts are dead."""
+        self.refuse_lost()
         means = self.sums.results(self._added_up(), self.blocks)
         means["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.sums.reset()
@@ -163,11 +190,6 @@ class TrainingTask(LightningModule):
         return [self.trainer.strategy.reduce(value.clone(), reduce_op="sum") for value in self.sums.tensors()]
 
     def _warn(self, means: Mapping[str, float]) -> None:
-        if not math.isfinite(means.get("train_loss", 0.0)):
-            advice = "lower --optimizer.lr, or set --trainer.gradient_clip 1.0"
-            log.warning(
-                "the training loss is %s (epoch %d); %s", means["train_loss"], self.current_epoch, advice
-            )
         for block in self.blocks:
             new = [expert for expert in dead_experts(means, block) if (block, expert) not in self._warned]
             self._warned |= {(block, expert) for expert in new}

@@ -345,7 +345,7 @@ def test_a_narrow_window_keeps_map_and_panel_apart(browser, drawn):
     try:
         browser.driver.set_window_size(500, 900)
         browser.open(drawn[0])
-        panel, area = (browser.find(s).rect for s in ("#geomoe-panel", ".folium-map"))
+        panel, area = (browser.find(s).rect for s in ("#geomoe-panel", ".geomoe-map"))
         assert area["y"] + area["height"] <= panel["y"] + 1
         assert area["height"] > 200
     finally:

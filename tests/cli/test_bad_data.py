@@ -29,7 +29,7 @@ OWN = {
         *(*VIT, "--model.moge_blocks", "3", "--encoder.weights", "null", "--encoder.name", "wrap"),
         *("--data.batch_size", "16"),
     ),
-    "iwildcam": (*VIT, "--model.moge_blocks", "3", "--loss.cka_tokens", "2"),
+    "iwildcam": (*VIT, "--model.moge_blocks", "3", "--moge.cka_tokens", "2"),
     "rcmnist": ("--data.budget", "60", "--data.batch_size", "6"),
 }
 OWN["fmow-lao"] = OWN["fmow"]

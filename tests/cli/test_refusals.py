@@ -63,7 +63,7 @@ def points(tmp_path):
         ),
         (
             ["--algorithm", "mogee"],
-            "algorithm: expected one of erm, erm_le, moge; got 'mogee' (--algorithm); did ",
+            "algorithm: no algorithm 'mogee'; did you mean moge? (known: erm, erm_le, moge, ",
         ),
         (
             ["--held-out", "Atlantis"],

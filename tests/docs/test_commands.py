@@ -54,3 +54,16 @@ def test_commands_are_found_and_wrong_ones_refused():
         check(["train", "bluemarble", "--model.top_q", "2"])
     with pytest.raises(UsageError, match="unknown argument --chekpoint"):
         check(["evaluate", "--checkpoint", "x", "--chekpoint", "y"])
+
+
+def test_the_example_of_methods_and_their_options(tmp_path, caplog):
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    file = tmp_path / "own.yaml"
+    file.write_text(
+        re.search(r"```yaml\n(algorithm: groupdro\n.*?)```", page, flags=re.DOTALL)[1], encoding="utf-8"
+    )
+    config = load("bluemarble", file, environment={})
+    assert config.methods == ("groupdro", "swad")
+    assert set(config.options) == {"groupdro", "swad"}  # moge's are not in use
+    assert (config.options["groupdro"]["eta"], config.options["swad"]["ratio"]) == (0.05, 0.2)
+    assert caplog.messages == []

@@ -55,7 +55,7 @@ def make(data, tmp_path_factory):
         info = {**build_datamodule(config).info(), **(facts or {})}
         built = build_network(config, info)
         path = folder / f"{algorithm}{len(list(folder.iterdir()))}.ckpt"
-        head = built.model.backbone.head
+        head = built.backbone.head
         with torch.no_grad():  # an untrained classifier knows no classes: make every one the best somewhere
             head.weight.normal_(std=2.0)
             known = load(save_checkpoint(path, built, config, info), "cpu")
