@@ -58,7 +58,7 @@ def parser() -> Parser:
         default=0,
         help="processes that read images (default: 0)",
     )
-    made.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+    made.add_device()
     return made
 
 

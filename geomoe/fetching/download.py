@@ -96,12 +96,15 @@ def found_or_fetched(look: Callable[[], T], name: str, root: str | os.PathLike[s
         download: whether to fetch a missing data set.
     """
     try:
-        return look()
+        found = look()
     except DatasetNotFoundError:
         if not download:
             raise
-    fetch(name, root)
-    return look()
+        fetch(name, root)
+        found = look()
+    if checksum:
+        check_hashes(name, folder(found))
+    return found
 
 
 def check_hashes(name: str, folder: Path) -> None:

@@ -20,7 +20,7 @@ from geomoe.inference.scene import open_scene, scores_path, write_scene
 from geomoe.inference.tiles import Item, Tiles, make_tiling
 from geomoe.reading.image_table import Skip
 from geomoe.reading.raster import MOST_PIXELS
-from geomoe.support.files import whole_file
+from geomoe.support.files import size_and_time, whole_file
 from geomoe.types import Place
 
 if TYPE_CHECKING:
@@ -153,19 +153,11 @@ def _key(predictor: Predictor, items: Sequence[Item], parts: int) -> str:
     whole = [items.item] if isinstance(items, Tiles) else items
     if isinstance(items, Tiles):
         digest.update(repr((items.tiling, items.columns, items.rows)).encode())
-    states = {path: _state(path) for path in {item.path for item in whole}}
+    # answers to a file that has changed since are no answers to it
+    states = {path: size_and_time(path) for path in {item.path for item in whole}}
     for item in whole:
         digest.update(repr((*item[2:5], str(item.path.absolute()), states[item.path])).encode())
     return digest.hexdigest()
-
-
-def _state(path: Path) -> tuple[int, int]:
-    """Size and time of a file: answers to a file that has changed since are no answers to it."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return -1, -1
-    return found.st_size, found.st_mtime_ns
 
 
 def _ask_all(

@@ -14,6 +14,7 @@ from geomoe.errors import DataError, OutputError
 from geomoe.reading.image_table import Skip, Table, refuse_many
 from geomoe.reading.raster import Header, read_header
 from geomoe.reading.swapped import FAR_KM, refuse_swapped
+from geomoe.support.files import size_and_time
 from geomoe.support.progress import Progress
 
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _look_at_all(
     progress = Progress(log.info, _looking, parts=0, every=_TELL)
     try:
         for name in names:
-            size, changed = _stat(root / name)
+            size, changed = size_and_time(root / name)
             old = earlier.get(name)
             if old is None or old[:2] != (size, changed):
                 new += 1
@@ -153,14 +154,6 @@ def _earlier(files: SideFiles, name: str) -> dict[str, tuple[Any, ...]]:
         return {row[0]: row[1:] for row in frame[list(_COLUMNS)].itertuples(index=False, name=None)}
     except (ValueError, OSError, KeyError):
         return {}  # damaged or from another version: read every header again
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return -1, -1
-    return found.st_size, found.st_mtime_ns
 
 
 def _look(path: Path, vrt_root: Path | None) -> tuple[Any, ...]:
