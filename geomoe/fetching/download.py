@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from geomoe.errors import DataError, DatasetNotFoundError, DownloadError, GeomoeError, OutputError
+from geomoe.errors import DataError, DownloadError, GeomoeError, OutputError
 from geomoe.fetching.digests import Digest
 from geomoe.fetching.facts import lacking, read_facts
 from geomoe.fetching.hub import find_on_hub
@@ -86,7 +86,15 @@ def fetch(name: str, root: str | os.PathLike[str]) -> None:
         carry_out(plan)
 
 
-def found_or_fetched(look: Callable[[], T], name: str, root: str | os.PathLike[str], *, download: bool) -> T:
+def found_or_fetched(
+    look: Callable[[], T],
+    name: str,
+    root: str | os.PathLike[str],
+    *,
+    download: bool,
+    checksum: bool,
+    folder: Callable[[T], Path],
+) -> T:
     """Return what a reader finds; if it finds nothing and may download, fetch and look again.
 
     Args:
@@ -94,25 +102,8 @@ def found_or_fetched(look: Callable[[], T], name: str, root: str | os.PathLike[s
         name: name of the data set.
         root: folder to search.
         download: whether to fetch a missing data set.
-    """
-    try:
-        found = look()
-    except DatasetNotFoundError:
-        if not download:
-            raise
-        fetch(name, root)
-        found = look()
-    if checksum:
-        check_hashes(name, folder(found))
-    return found
-
-
-def check_hashes(name: str, folder: Path) -> None:
-    """Verify every file that has a published hash.
-
-    Args:
-        name: name of the data set.
-        folder: folder of the data set.
+        checksum: whether to compare its files with their published hashes.
+        folder: takes what was found to the folder of its files.
 
     Raises:
         DataError: a file has another hash: it is a different file, or damaged.
