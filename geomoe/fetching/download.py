@@ -1,7 +1,7 @@
-"""Download a data set on request: verify files before naming them, and never overwrite existing data.
+"""Fetching a data set when asked: checked by hash before it has its name, and never over existing data.
 
-Readers call this for ``download=True`` or ``checksum=True``; ``geomoe data download`` first shows the
-licence and asks for confirmation.
+Readers come here when they are given ``download=True`` or ``checksum=True``; ``geomoe data download`` shows
+the licence and asks before it does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from geomoe.errors import DataError, DownloadError, GeomoeError, OutputError
+from geomoe.errors import DataError, DatasetNotFoundError, DownloadError, GeomoeError, OutputError
 from geomoe.fetching.digests import Digest
 from geomoe.fetching.facts import lacking, read_facts
 from geomoe.fetching.hub import find_on_hub
@@ -41,24 +41,24 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FETCHED = "fetched"
-DEPTH = 3  # depth in an archive at which the data set may be
+DEPTH = 3  # folders of an archive that the data set may lie under
 T = TypeVar("T")
 
 
 def carry_out(plan: Plan, tell: Tell = lambda what, done, total: None) -> tuple[Item, ...]:
-    """Fetch the missing files. After an interruption, the same call resumes.
+    """Fetch what is missing. Stopped at any time, the same call goes on where it was.
 
     Args:
         plan: from :func:`~geomoe.fetching.plan.make_plan`.
-        tell: called with the current action, the bytes done and the total bytes.
+        tell: called with what is done, and how many bytes of how many.
 
     Returns:
         Every item, with state FETCHED where it was missing.
 
     Raises:
-        DownloadError: downloads are disabled, the source fails, or the received file has another hash.
-        DataError: the archive is damaged, unsafe, or of another data set.
-        OutputError: the disk is full, or the target already exists.
+        DownloadError: downloads are switched off, the source fails, or another file came than was asked for.
+        DataError: the archive is damaged, unsafe, or not of this data set.
+        OutputError: no room, or something is where the data set is to go.
     """
     plan.check()
     done = []
@@ -75,7 +75,7 @@ def carry_out(plan: Plan, tell: Tell = lambda what, done, total: None) -> tuple[
 
 
 def fetch(name: str, root: str | os.PathLike[str]) -> None:
-    """Fetch the missing files of a data set from its verified source; the caller has confirmed this.
+    """Fetch what a folder lacks of a data set, from its checked source; the caller has been asked.
 
     Raises:
         DownloadError, DataError, OutputError: as :func:`carry_out`.
@@ -95,18 +95,42 @@ def found_or_fetched(
     checksum: bool,
     folder: Callable[[T], Path],
 ) -> T:
-    """Return what a reader finds; if it finds nothing and may download, fetch and look again.
+    """What a reader finds; where it finds nothing and was told to download, what it finds after that.
 
     Args:
         look: finds the data set, or raises DatasetNotFoundError.
-        name: name of the data set.
-        root: folder to search.
-        download: whether to fetch a missing data set.
+        name: of the data set.
+        root: folder that it is looked for in.
+        download: whether to fetch it.
         checksum: whether to compare its files with their published hashes.
-        folder: takes what was found to the folder of its files.
+        folder: where they are, of what was found.
 
     Raises:
-        DataError: a file has another hash: it is a different file, or damaged.
+        DatasetNotFoundError: it is not there, and was not to be fetched.
+        DownloadError: it could not be fetched.
+        DataError: a file is another one than was published.
+    """
+    try:
+        found = look()
+    except DatasetNotFoundError:
+        if not download:
+            raise
+        fetch(name, root)
+        found = look()
+    if checksum:
+        check_hashes(name, folder(found))
+    return found
+
+
+def check_hashes(name: str, folder: Path) -> None:
+    """Compare every file whose hash is published with that hash.
+
+    Args:
+        name: of the data set.
+        folder: that has it.
+
+    Raises:
+        DataError: a file is another one, or was damaged.
     """
     facts = read_facts(name)
     published = {file.name: file.digest for file in facts.files if not file.archive}
@@ -146,7 +170,7 @@ def _fetch_archive(plan: Plan, item: Item, tell: Tell) -> None:
         _receive(item, partial, tell)
         try:
             _unpack(plan, item, partial.path, tell)
-        except DataError as error:  # the hash is right, but the content is unusable
+        except DataError as error:  # it has the hash that was asked for, and still will not do
             raise DataError(f"{error}; it is kept apart as {partial.reject()}, delete it") from error
         partial.discard()
 
@@ -173,7 +197,7 @@ def _check_source(path: Path, item: Item) -> None:
 
 @contextlib.contextmanager
 def _folder(path: Path) -> Iterator[None]:
-    """Make a folder, and remove it if the block leaves it empty."""
+    """Make a folder; when the block leaves it empty, it is gone again."""
     try:
         with made_folders(path):
             yield
@@ -192,7 +216,7 @@ def _unpack(plan: Plan, item: Item, archive: Path, tell: Tell) -> None:
     with unpacked(archive, plan.root, item.place.name, told) as hidden:
         folder = _find_inside(plan, hidden, archive)
         with _folder(item.place.parent):
-            remove_empty([item.place])  # if it is not empty, the next line raises
+            remove_empty([item.place])  # where it is not empty, the next line refuses
             try:
                 folder.rename(item.place)
             except OSError as error:
@@ -201,7 +225,7 @@ def _unpack(plan: Plan, item: Item, archive: Path, tell: Tell) -> None:
 
 
 def _find_inside(plan: Plan, hidden: Path, archive: Path) -> Path:
-    """Find the folder of the data set in an unpacked archive, under any name."""
+    """The folder of an unpacked archive that is the data set, whatever the archive calls it."""
     level = [hidden]
     for _ in range(DEPTH):
         for folder in level:
