@@ -210,6 +210,7 @@ def test_the_parser_of_imports_finds_them(tmp_path):
     assert list(imports_of(path)) == [("moe", 1), ("coords", 3), ("cli", 4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_only_the_command_line_prints_and_exits_and_nobody_asserts(path):
     source = path.read_text(encoding="utf-8")
@@ -223,6 +224,7 @@ def test_only_the_command_line_prints_and_exits_and_nobody_asserts(path):
             assert called not in {"print", "exit", "sys.exit", "os._exit"}, f"{path}:{node.lineno}: {called}"
 
 
+@pytest.mark.slow
 def test_inner_rooms_need_torch_and_timm_alone():
     """On a machine without the geospatial and training stacks, the networks and losses still import."""
     modules = [f"geomoe.{module_of(path)}" for path in FILES if room_of(module_of(path)) in INNER]
@@ -241,6 +243,7 @@ for module in {modules!r}:
     )
 
 
+@pytest.mark.slow
 def test_drawing_needs_no_torch():
     modules = [
         f"geomoe.{module_of(path)}"
@@ -254,6 +257,7 @@ def test_drawing_needs_no_torch():
     )
 
 
+@pytest.mark.slow
 def test_importing_does_nothing(tmp_path):
     """No folder, file, warning, environment variable, random number or device comes of an import."""
     home = tmp_path / "home"

@@ -69,6 +69,7 @@ def call(capsys, *argv, status=0):
     return out, err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLED)
 def test_what_comes_is_what_was_packed_and_is_sound(capsys, archive, tmp_path, name):
     url, digest, published = archive(name, "zip" if name == "pacs" else "gztar")
@@ -343,6 +344,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.slow
 def test_the_hub_is_asked_by_hash_and_its_file_is_resumed(server, archive, tmp_path):
     """A hub on loopback: its API, a file under a name of its own, and another server that has the bytes."""
     _, digest, published = archive("iwildcam")

@@ -85,6 +85,7 @@ VERBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("verb", "allowed"),
     [*((verb, False) for verb in VERBS), *((verb, True) for verb in VERBS if verb != "data info")],

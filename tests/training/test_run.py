@@ -163,6 +163,7 @@ def test_dry_run_is_two_real_steps_and_may_be_repeated(tiny):
     assert not run_folder(config).path.exists()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(tiny, tmp_path):
     results = [
         fit(tiny("moge", seed=seed, output=tmp_path / name), quiet=True, limit_batches=2)
@@ -294,6 +295,7 @@ def test_without_loggers_there_is_no_table(tiny):
     assert sorted(os.listdir(result.folder)) == ["checkpoints", "config.yaml", "done", "run.json"]
 
 
+@pytest.mark.slow
 def test_upcycling_starts_from_the_earlier_backbone(tiny):
     erm = fit(tiny("erm", max_epochs=1), quiet=True, limit_batches=2)
     model = {"init_from": str(erm.best), "expert_noise": 0.0}
