@@ -1,4 +1,4 @@
-"""What is installed, found and writable on this machine. Looks only: nothing is downloaded or made."""
+"""Report what is installed, found and writable on this machine; nothing is downloaded or created."""
 
 from __future__ import annotations
 
