@@ -1,13 +1,13 @@
 """What Lightning and geomoe's reports cost: a training step of a run beside a bare PyTorch loop.
 
-    python -m benchmarks.trainer [--steps 24] [--batch 8]
+    python -m benchmarks.trainer [--steps 24] [--batch 8] [--methods erm groupdro dann fish swad]
 
-Both train the same network from the same weights on the same kind of loader, with timm's optimiser
-and a schedule, on one thread, in lockstep: after each step of the real run (its task, callbacks,
-seeds and sums, as ``geomoe train`` has them) the bare loop does one step, and so on. A step of the
-run is timed from the end of the bare step before it to its own last hook, so that fetching,
-transfer, hooks and callbacks all count. CPU time of the process, ratios of medians; the bar is for
-ViT-Tiny at 224 px.
+Each method has a bare loop that does the same by hand. Both train the same network from the same weights
+on the same kind of loader, with timm's optimiser and a schedule, on one thread, in lockstep: after each
+step of the real run (its task, callbacks, seeds and sums, as ``geomoe train`` has them) the bare loop does
+one step, and so on. A step of the run is timed from the end of the bare step before it to its own last
+hook, so that fetching, transfer, hooks and callbacks all count. CPU time of the process, ratios of medians.
+The bars are for ViT-Tiny at 224 px: 1.05 for ERM against timm's optimiser, 1.03 for the other methods.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from torch.nn.functional import cross_entropy
 from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader, Dataset
 
-from geomoe.build import build_algorithm
+from geomoe.algorithms import Facts
+from geomoe.build import build_method
 from geomoe.config import DataConfig, ModelConfig, RunConfig, TrainerConfig
 from geomoe.datasets import EpochSampler
 from geomoe.datasets.batches.to_batch import to_batch
@@ -41,7 +42,8 @@ from geomoe.training.saving import Saving, StopRequest
 from geomoe.training.task import LearningRate, TrainingTask
 from geomoe.types import Batch
 
-BAR = 1.05
+BARS = {"erm": 1.05, "groupdro": 1.03, "dann": 1.03, "fish": 1.03, "swad": 1.03}
+DOMAINS = 4
 WARM_UP = 4
 
 
@@ -52,7 +54,7 @@ class Images(Dataset):
         generator = np.random.default_rng(0)
         self.image = torch.from_numpy(generator.integers(0, 256, (size, 3, pixels, pixels), dtype=np.uint8))
         self.lonlat = generator.uniform((-180, -90), (180, 90), (size, 2))
-        self.labels, self.domains = np.arange(size) % 12, np.arange(size) % 5
+        self.labels, self.domains = np.arange(size) % 12, np.arange(size) % DOMAINS
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -97,24 +99,130 @@ class Loaders:
 
 
 class BareLoop:
-    """A PyTorch loop without any framework."""
+    """ERM in a PyTorch loop without any framework."""
 
     def __init__(self, model: torch.nn.Module, loaders: Loaders, config: RunConfig, steps: int) -> None:
-        self.model = model.train()
-        options = config.optimizer
-        self.optimizer = create_optimizer_v2(
-            self.model, opt=options.name, lr=options.lr, weight_decay=options.weight_decay
-        )
-        self.schedule = LambdaLR(self.optimizer, LearningRate(options, steps))
+        self.model, self.options, self.steps = model.train(), config.optimizer, steps
         self.loader, self.loaders = iter(loaders.train_dataloader()), loaders
+        self.number = 0
+        self.optimizer = self.optimizer_of(self.model)
+        self.schedule = LambdaLR(self.optimizer, LearningRate(self.options, steps))
+        self.prepare()
+
+    def optimizer_of(self, module: torch.nn.Module) -> torch.optim.Optimizer:
+        """Timm's optimiser, as a run has it."""
+        options = self.options
+        return create_optimizer_v2(
+            module, opt=options.name, lr=options.lr, weight_decay=options.weight_decay, fused=True
+        )
+
+    def prepare(self) -> None:
+        """What a method has besides."""
 
     def step(self) -> None:
-        """Read a batch, go forward and backward, update."""
-        batch = to_batch(next(self.loader), self.loaders.mean, self.loaders.std)
+        """Read a batch and update."""
+        self.train(to_batch(next(self.loader), self.loaders.mean, self.loaders.std))
+        self.number += 1
+
+    def train(self, batch: Batch) -> None:
+        """Go forward and backward, update."""
         self.optimizer.zero_grad()
         cross_entropy(self.model(batch.image), batch.label).backward()
         self.optimizer.step()
         self.schedule.step()
+
+
+class BareGroupDRO(BareLoop):
+    """The weights of the domains, by hand."""
+
+    def prepare(self) -> None:
+        """Equal weights."""
+        self.q = torch.full((DOMAINS,), 1 / DOMAINS)
+
+    def train(self, batch: Batch) -> None:
+        """sum_d q_d R_d."""
+        self.optimizer.zero_grad()
+        each = cross_entropy(self.model(batch.image), batch.label, reduction="none")
+        shares = torch.nn.functional.one_hot(batch.domain, DOMAINS).float()
+        risks = (each @ shares) / shares.sum(dim=0).clamp(min=1)
+        self.q = self.q * (0.01 * risks.detach()).exp()
+        self.q = self.q / self.q.sum()
+        (self.q * risks).sum().backward()
+        self.optimizer.step()
+        self.schedule.step()
+
+
+class BareDANN(BareLoop):
+    """A discriminator in turns with the network, by hand."""
+
+    def prepare(self) -> None:
+        """Three linear layers."""
+        width = self.model.num_features
+        layers = [torch.nn.Linear(width, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256), torch.nn.ReLU()]
+        self.discriminator = torch.nn.Sequential(*layers, torch.nn.Linear(256, DOMAINS))
+        self.other = self.optimizer_of(self.discriminator)
+
+    def train(self, batch: Batch) -> None:
+        """The discriminator first."""
+        if self.number % 2 == 0:
+            with torch.no_grad():
+                features = self.model.forward_head(self.model.forward_features(batch.image), pre_logits=True)
+            self.other.zero_grad()
+            cross_entropy(self.discriminator(features), batch.domain).backward()
+            self.other.step()
+            return
+        features = self.model.forward_head(self.model.forward_features(batch.image), pre_logits=True)
+        task = cross_entropy(self.model.head(features), batch.label)
+        self.optimizer.zero_grad()
+        loss = task - cross_entropy(self.discriminator(features), batch.domain)
+        loss.backward(inputs=list(self.model.parameters()))
+        self.optimizer.step()
+        self.schedule.step()
+
+
+class BareFish(BareLoop):
+    """An inner network that steps at every domain, by hand."""
+
+    def prepare(self) -> None:
+        """A copy that the optimiser sees."""
+        self.inner = copy.deepcopy(self.model)
+        self.optimizer = self.optimizer_of(self.inner)
+
+    def train(self, batch: Batch) -> None:
+        """The inner loop, then the way to it."""
+        self.inner.load_state_dict(self.model.state_dict())
+        for number in torch.randperm(DOMAINS).tolist():
+            rows = batch.domain == number
+            self.optimizer.zero_grad()
+            cross_entropy(self.inner(batch.image[rows]), batch.label[rows]).backward()
+            self.optimizer.step()
+        with torch.no_grad():
+            for own, other in zip(self.model.parameters(), self.inner.parameters(), strict=True):
+                own.lerp_(other, 0.5)
+
+
+class BareSWAD(BareLoop):
+    """ERM, and the mean of its weights."""
+
+    def prepare(self) -> None:
+        """The first weights."""
+        self.mean = torch.nn.utils.parameters_to_vector(self.model.parameters()).detach()
+
+    def train(self, batch: Batch) -> None:
+        """ERM's step, then the mean."""
+        super().train(batch)
+        with torch.no_grad():
+            weights = torch.nn.utils.parameters_to_vector(self.model.parameters())
+            self.mean.lerp_(weights, 1 / (self.number + 1))
+
+
+BARE = {
+    "erm": BareLoop,
+    "groupdro": BareGroupDRO,
+    "dann": BareDANN,
+    "fish": BareFish,
+    "swad": BareSWAD,
+}
 
 
 class Lockstep(Callback):
@@ -140,19 +248,29 @@ class Lockstep(Callback):
         self.mark = time.process_time()
 
 
-def measure(model: ModelConfig, batch: int, steps: int) -> tuple[float, float, float]:
+def configured(name: str, model: ModelConfig, batch: int, output: str) -> RunConfig:
+    """A run of one method; swad goes around ERM."""
+    around = (name,) if name == "swad" else ()
+    return RunConfig(
+        algorithm="erm" if around else name, around=around, output=output, model=model,
+        data=DataConfig(batch_size=batch),
+        trainer=TrainerConfig(max_epochs=1, accelerator="cpu", devices=1),
+    )  # fmt: skip
+
+
+def measure(name: str, model: ModelConfig, batch: int, steps: int) -> tuple[float, float, float]:
     """Median seconds of a step of the run and of a bare step, and the median of their ratios."""
     with tempfile.TemporaryDirectory() as output, _quiet_lightning():
-        config = RunConfig(
-            algorithm="erm", output=output, model=model, data=DataConfig(batch_size=batch),
-            trainer=TrainerConfig(max_epochs=1, accelerator="cpu", devices=1),
-        )  # fmt: skip
-        info = {"classes": [str(k) for k in range(12)], "domains": [str(k) for k in range(5)], "bands": 3}
+        config = configured(name, model, batch, output)
+        classes, domains = [str(k) for k in range(12)], [str(k) for k in range(DOMAINS)]
+        info = {"classes": classes, "domains": domains, "bands": 3}
         torch.manual_seed(0)
-        algorithm = build_algorithm(config, info)
+        facts = Facts(classes=12, domains=tuple(range(DOMAINS)), num_domains=DOMAINS)
+        method = build_method(config, info, facts)
         total = steps + WARM_UP
         loaders = Loaders(total, batch, model.image_size)
-        lockstep = Lockstep(BareLoop(copy.deepcopy(algorithm.model.backbone), loaders, config, total))
+        backbone = copy.deepcopy(method.answering().backbone).requires_grad_(True)
+        lockstep = Lockstep(BARE[name](backbone, loaders, config, total))
         folder = run_folder(config)
         folder.start(config)
         saving = Saving(folder, "val_acc", 0, True, StopRequest())
@@ -161,8 +279,12 @@ def measure(model: ModelConfig, batch: int, steps: int) -> tuple[float, float, f
             trainer = _trainer(
                 config.trainer, callbacks=[saving, shown, lockstep], logger=False, default_root_dir=output
             )
-            trainer.fit(TrainingTask(algorithm, config, info), datamodule=ResumableData(loaders, 0))
+            trainer.fit(TrainingTask(method, config, info), datamodule=ResumableData(loaders, 0))
         run, bare = lockstep.run_times[WARM_UP:], lockstep.bare_times[WARM_UP:]
+        if name == "dann":  # two kinds of steps in turns: pairs of them
+            run, bare = (
+                [sum(times[k : k + 2]) for k in range(0, len(times) - 1, 2)] for times in (run, bare)
+            )
         ratio = statistics.median(a / b for a, b in zip(run, bare, strict=True))
         return statistics.median(run), statistics.median(bare), ratio
 
@@ -172,24 +294,29 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--steps", type=int, default=24, help="measured steps of each")
     parser.add_argument("--batch", type=int, default=8, help="images in a ViT-Tiny step")
+    parser.add_argument("--methods", nargs="+", default=list(BARE), choices=BARE)
     options = parser.parse_args()
     torch.set_num_threads(1)
     tiny = ModelConfig(backbone="vit_tiny_patch16_224", image_size=224)
-    cases = [
-        (f"ViT-Tiny, 224 px, batch {options.batch}", tiny, options.batch, BAR),
-        ("vit_quick, 32 px, batch 128", ModelConfig(), 128, None),
-        ("vit_quick, 32 px, batch 8 (overhead shows)", ModelConfig(), 8, None),
-    ]
     print(
         f"step of a geomoe run / bare PyTorch step with timm's AdamW, {options.steps} interleaved, 1 thread"
     )
-    for name, model, batch, bar in cases:
-        run, bare, paired = measure(model, batch, options.steps if bar else 4 * options.steps)
-        ratio = run / bare
-        verdict = "" if bar is None else f", bar <= {bar}: {'PASS' if ratio <= bar else 'MISS'}"
-        print(
-            f"{name}: {1e3 * run:.1f} / {1e3 * bare:.1f} ms = {ratio:.3f} (of pairs: {paired:.3f}){verdict}"
-        )
+    for method in options.methods:
+        report(method, f"ViT-Tiny, 224 px, batch {options.batch}", tiny, options, BARS[method])
+    if "erm" in options.methods:
+        report("erm", "vit_quick, 32 px, batch 128", ModelConfig(), options, None, 128)
+        report("erm", "vit_quick, 32 px, batch 8 (overhead shows)", ModelConfig(), options, None, 8)
+
+
+def report(
+    method: str, name: str, model: ModelConfig, options: argparse.Namespace, bar: float | None, batch: int = 0
+) -> None:
+    """Measure one case and print its line."""
+    steps = options.steps if bar else 4 * options.steps
+    run, bare, paired = measure(method, model, batch or options.batch, steps)
+    verdict = "" if bar is None else f", bar <= {bar}: {'PASS' if paired <= bar else 'MISS'}"
+    times = f"{1e3 * run:.1f} / {1e3 * bare:.1f} ms = {run / bare:.3f} (of pairs: {paired:.3f})"
+    print(f"{method}, {name}: {times}{verdict}")
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ is the prefix of the network for use. The format is described in docs/formats.md
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,8 +20,9 @@ import torch
 
 from geomoe.config import RunConfig
 from geomoe.config.load import read_config
-from geomoe.errors import CheckpointError, ConfigError
+from geomoe.errors import CheckpointError, ConfigError, InputError
 from geomoe.support.files import whole_file
+from geomoe.support.plain import from_plain
 from geomoe.support.weights import read_weights, refuse_foreign
 
 if TYPE_CHECKING:
@@ -33,12 +35,87 @@ KEY = "geomoe"
 PREFIX = "algorithm."
 
 
+@dataclass(frozen=True)
+class Places:
+    """Degrees of training places, thinned: see :mod:`geomoe.datasets.training_places`."""
+
+    lon: tuple[float, ...]
+    lat: tuple[float, ...]
+    within_km: float = 0.0
+
+
+@dataclass(frozen=True)
+class Info:
+    """What a checkpoint says of the data that a network was trained on. It may say more; that is kept.
+
+    Attributes:
+        classes, domains: names, by id.
+        bands: channels of an image.
+        mean, std: of each band, in raw values.
+        name: of the data set.
+        uncounted: domains that are never the worst one.
+        image_size, source_pixels: pixels on a side that the network reads, and that the files have.
+        held_out: the domain left out.
+        train_domains: ids of those that were trained on; None: all but the one left out.
+        split_seed, protocol, data_hash: which split of which data it was.
+        places: where it was trained; a checkpoint of before there was this has none.
+        encoder: sizes of a pretrained location encoder.
+    """
+
+    classes: tuple[str, ...]
+    domains: tuple[str, ...]
+    bands: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    name: str | None = None
+    uncounted: tuple[str, ...] = ()
+    image_size: int | None = None
+    source_pixels: int | None = None
+    held_out: str | None = None
+    train_domains: tuple[int, ...] | None = None
+    split_seed: int | None = None
+    protocol: str | None = None
+    data_hash: str | None = None
+    places: Places | None = None
+    encoder: dict[str, int | float | str | None] | None = None
+
+    def __post_init__(self) -> None:
+        """Check what belongs together.
+
+        Raises:
+            InputError: it does not.
+        """
+        many, places = len(self.domains), self.places
+        checks = {
+            "classes: expected at least one name": len(self.classes) > 0,
+            "bands: expected at least 1": self.bands > 0,
+            "mean: expected one number for each band": len(self.mean) == self.bands,
+            "std: expected one positive number for each band": len(self.std) == self.bands
+            and min(self.std, default=0) > 0,
+            "train_domains: expected positions in domains": all(
+                0 <= number < many for number in self.train_domains or ()
+            ),
+            "places: expected one lat for each lon": places is None or len(places.lon) == len(places.lat),
+        }
+        for what, good in checks.items():
+            if not good:
+                raise InputError(f"info.{what}")
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What stands under the key ``geomoe`` besides the configuration."""
+
+    info: Info
+    network: str = "model."  # geomoe 0.1 did not write it
+
+
 class Checkpoint(NamedTuple):
     """What a checkpoint holds, without the state of the trainer.
 
     Attributes:
         config: the run's configuration.
-        info: plain facts about the data: classes, domains, bands, mean, std, data_hash, held_out, ...
+        info: plain facts about the data, at least those of :class:`Info`.
         state_dict: the training method's weights and buffers, on the CPU.
         path: the file they were read from.
         prefix: of the network for use among the names of ``state_dict``.
@@ -142,9 +219,17 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     if version != FORMAT:
         msg = f"{path}: checkpoint format {version!r}, expected {FORMAT}; use the geomoe that wrote it"
         raise CheckpointError(msg)
-    if not isinstance(content.get("state_dict"), dict) or not isinstance(content[KEY].get("info"), dict):
-        msg = f"{path}: incomplete checkpoint (no weights or no info); train again"
+    weights = content.get("state_dict")
+    if not isinstance(weights, dict) or not all(
+        isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in weights.items()
+    ):
+        msg = f"{path}: incomplete checkpoint (state_dict: expected weights by name); train again"
         raise CheckpointError(msg)
+    try:
+        from_plain(_Facts, content[KEY])
+    except InputError as error:
+        msg = f"{path}: damaged checkpoint, or of another geomoe: {error}; train again"
+        raise CheckpointError(msg) from error
     return content
 
 
@@ -153,7 +238,8 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
     Raises:
         CheckpointError: the file is missing, empty, truncated, foreign, of another format, or
-            would run code; or its configuration is not one that this geomoe knows.
+            would run code; a fact is missing or not of its type (see :class:`Info`); or its configuration
+            is not one that this geomoe knows.
     """
     content = read(path)
     try:
@@ -166,7 +252,7 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
         for name, value in content["state_dict"].items()
         if name.startswith(PREFIX)
     }
-    prefix = content[KEY].get("network", "model.")  # geomoe 0.1 did not write it
+    prefix = content[KEY].get("network", _Facts.network)
     return Checkpoint(config, content[KEY]["info"], weights, Path(path), prefix)
 
 

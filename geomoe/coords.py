@@ -1,4 +1,4 @@
-"""Coordinates: the one door through which places enter geomoe.
+"""Coordinates: the single entry point for places in geomoe.
 
 Convention, everywhere: ``lonlat``, degrees, longitude first, shape (N, 2), float64. Unknown places
 are (NaN, NaN). Any other order exists only inside the call that needs it.

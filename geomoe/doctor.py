@@ -1,4 +1,4 @@
-"""What is installed, found and writable on this machine. Looks only: nothing is downloaded or made."""
+"""Report what is installed, found and writable on this machine; nothing is downloaded or created."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from geomoe.support.offline import SWITCHES, is_on
 CORE: tuple[str, ...] = (
     *("torch", "torchvision", "timm", "torchgeo", "lightning", "torchmetrics", "tensorboard"),
     *("numpy", "scipy", "pandas", "rasterio", "geopandas", "shapely", "pyarrow", "pillow", "matplotlib"),
-    *("folium", "branca", "jsonargparse", "pyyaml", "rich", "safetensors", "huggingface-hub", "platformdirs"),
+    *("folium", "jinja2", "jsonargparse", "pyyaml", "rich", "safetensors", "huggingface-hub", "platformdirs"),
 )
 #: extra -> (what it needs, what for)
 EXTRAS = {

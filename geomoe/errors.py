@@ -46,6 +46,10 @@ class OutputError(GeomoeError, OSError):
     """A result cannot be written where it was asked to go."""
 
 
+class DivergedError(GeomoeError, FloatingPointError):
+    """A training loss has become NaN or infinite."""
+
+
 def one_line(error: BaseException, most: int = 200) -> str:
     """What another library's error says, in one line of at most ``most`` characters; else its type."""
     text = "".join(letter if letter >= " " else " " for letter in str(error))  # no zero bytes on a terminal

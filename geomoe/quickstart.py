@@ -1,4 +1,4 @@
-"""The three methods on a short budget: trained, judged, compared, and the map of MoGE's experts drawn."""
+"""Train, evaluate and compare the three methods on a short budget, and map MoGE's experts."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -136,6 +137,20 @@ def test_a_room_imports_only_lower_levels(path):
     assert not wrong, f"{module} (level {LEVELS[room_of(module)]}) imports {wrong}"
 
 
+def test_the_page_has_every_room_at_its_level():
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    table = page.partition("<!-- levels: begin -->")[2].partition("<!-- levels: end -->")[0]
+    rows = re.findall(r"^\| (\d+) \| (.*?) \|", table, flags=re.MULTILINE)
+    told = {room: int(level) for level, rooms in rows for room in re.findall(r"`([\w.]+)`", rooms)}
+    assert told == {room or "geomoe": level for room, level in LEVELS.items()}
+    picture = page.partition("```\n")[2].partition("```")[0]
+    entries = {
+        path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    missing = {name for name in entries if not re.search(rf"\b{name}\b", picture)}
+    assert missing == {"__init__"}
+
+
 def test_the_rule_catches_what_it_is_for():
     assert forbidden("moe.layer", "encoders")
     assert forbidden("moe.layer", "encoders.base")
@@ -195,6 +210,7 @@ def test_the_parser_of_imports_finds_them(tmp_path):
     assert list(imports_of(path)) == [("moe", 1), ("coords", 3), ("cli", 4)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.relative_to(PACKAGE).as_posix())
 def test_only_the_command_line_prints_and_exits_and_nobody_asserts(path):
     source = path.read_text(encoding="utf-8")
@@ -208,6 +224,7 @@ def test_only_the_command_line_prints_and_exits_and_nobody_asserts(path):
             assert called not in {"print", "exit", "sys.exit", "os._exit"}, f"{path}:{node.lineno}: {called}"
 
 
+@pytest.mark.slow
 def test_inner_rooms_need_torch_and_timm_alone():
     """On a machine without the geospatial and training stacks, the networks and losses still import."""
     modules = [f"geomoe.{module_of(path)}" for path in FILES if room_of(module_of(path)) in INNER]
@@ -226,6 +243,7 @@ for module in {modules!r}:
     )
 
 
+@pytest.mark.slow
 def test_drawing_needs_no_torch():
     modules = [
         f"geomoe.{module_of(path)}"
@@ -239,6 +257,7 @@ def test_drawing_needs_no_torch():
     )
 
 
+@pytest.mark.slow
 def test_importing_does_nothing(tmp_path):
     """No folder, file, warning, environment variable, random number or device comes of an import."""
     home = tmp_path / "home"

@@ -9,11 +9,28 @@ import torch
 from torch import nn
 
 from geomoe import checkpoint
-from geomoe.checkpoint import load_checkpoint, load_weights, payload, save_checkpoint, write_atomically
-from geomoe.config import DataConfig, RunConfig
+from geomoe.build import build_network
+from geomoe.checkpoint import (
+    KEY,
+    load_checkpoint,
+    load_weights,
+    payload,
+    read,
+    save_checkpoint,
+    write_atomically,
+)
+from geomoe.cli import main
+from geomoe.config import DataConfig, EncoderConfig, RunConfig
 from geomoe.errors import CheckpointError, OutputError
 
-INFO = {"classes": ["a", "b"], "domains": ["x"], "bands": 3, "mean": [1.0], "std": [2.0], "held_out": None}
+INFO = {
+    "classes": ["a", "b"],
+    "domains": ["x"],
+    "bands": 3,
+    "mean": [1.0] * 3,
+    "std": [2.0] * 3,
+    "held_out": None,
+}
 
 
 class Opens:
@@ -34,9 +51,10 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     assert found.config == config
     assert found.info == INFO
     assert found.path == path
-    assert set(found.state_dict) == {"weight", "bias"}
+    assert set(found.state_dict) == {"model.weight", "model.bias"}
+    assert set(found.network) == {"weight", "bias"}
     other = nn.Linear(3, 2)
-    load_weights(other, found.state_dict, path)
+    load_weights(other, found.network, path)
     assert torch.equal(other.weight, layer.weight)
     assert os.listdir(tmp_path) == ["a.ckpt"]
 
@@ -75,7 +93,7 @@ BAD_FILES = {
     ),
     "unknown key": (
         lambda path: torch.save(
-            {"state_dict": {}, "geomoe": {"format": 1, "config": {"colour": 1}, "info": {}}}, path
+            {"state_dict": {}, "geomoe": {"format": 1, "config": {"colour": 1}, "info": INFO}}, path
         ),
         "configuration of another geomoe.*colour",
     ),
@@ -161,3 +179,116 @@ def test_a_full_disk_that_torch_reports_in_its_own_way(tmp_path, monkeypatch):
 def test_only_plain_facts_are_stored(value):
     with pytest.raises(TypeError, match=r"info\.fact"):
         payload(RunConfig(), {"fact": {"inner": [value]} if not isinstance(value, dict) else value})
+
+
+# --- facts --------------------------------------------------------------------------------------
+
+FULL = {
+    "name": "folder", "classes": ["a", "b"], "domains": ["x", "y"], "uncounted": ["y"], "bands": 3,
+    "image_size": 32, "source_pixels": 64, "mean": [1.0, 2.0, 3.0], "std": [2.0, 2.0, 2.0], "held_out": "x",
+    "train_domains": [1], "split_seed": 0, "protocol": "official", "data_hash": "0a",
+    "places": {"lon": [1.0], "lat": [2.0], "within_km": 0.5}, "encoder": {"capacity": 3, "dtype": "float32"},
+}  # fmt: skip
+NEEDED = ("classes", "domains", "bands", "mean", "std")
+WRONG = [
+    ("name", 3),
+    ("classes", "ab"),
+    ("classes", [1, 2]),
+    ("classes", []),
+    ("domains", {"x": 0}),
+    ("uncounted", [0]),
+    ("bands", "3"),
+    ("bands", 3.0),
+    ("bands", 0),
+    ("bands", 2),
+    ("image_size", "32"),
+    ("source_pixels", 1.5),
+    ("mean", 1.0),
+    ("mean", ["1", "2", "3"]),
+    ("mean", [1.0]),
+    ("mean", [1.0, 2.0, None]),
+    ("mean", [1.0, 2.0, float("nan")]),
+    ("std", [2.0, 2.0, 0.0]),
+    ("std", [2.0]),
+    ("std", None),
+    ("held_out", 1),
+    ("train_domains", 1),
+    ("train_domains", [2]),
+    ("train_domains", [-1]),
+    ("split_seed", "0"),
+    ("protocol", 1),
+    ("data_hash", 10),
+    ("places", [1.0, 2.0]),
+    ("places", {"lon": [1.0]}),
+    ("places", {"lon": [1.0], "lat": []}),
+    ("places", {"lon": ["1"], "lat": [2.0]}),
+    ("encoder", "satclip"),
+    ("encoder", {"capacity": [1]}),
+]
+
+
+def _with_facts(path, **changed):
+    write_atomically({"state_dict": {}, KEY: {**payload(RunConfig(), FULL), **changed}}, path)
+    return path
+
+
+@pytest.mark.parametrize("key", FULL)
+def test_a_fact_that_is_missing(tmp_path, key):
+    path = _with_facts(tmp_path / "a.ckpt", info={name: FULL[name] for name in FULL if name != key})
+    if key not in NEEDED:
+        assert key not in load_checkpoint(path).info
+        return
+    with pytest.raises(CheckpointError, match=rf"a\.ckpt: damaged .*: info\.{key}: is missing; train again"):
+        read(path)
+
+
+@pytest.mark.parametrize(("key", "wrong"), WRONG)
+def test_a_fact_of_another_type_is_one_line(tmp_path, key, wrong):
+    path = _with_facts(tmp_path / "a.ckpt", info={**FULL, key: wrong})
+    with pytest.raises(CheckpointError, match=r"a\.ckpt: damaged checkpoint.*: info\.") as caught:
+        load_checkpoint(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_every_fact_is_tried():
+    assert {key for key, _ in WRONG} == set(FULL)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"info": None}, {"info": []}, {"network": 3}, {"network": None}, {"config": 3}]
+)
+def test_what_stands_beside_the_facts(tmp_path, changed):
+    with pytest.raises(CheckpointError, match=r"a\.ckpt: "):
+        load_checkpoint(_with_facts(tmp_path / "a.ckpt", **changed))
+
+
+@pytest.mark.parametrize("state", [None, [], {1: torch.zeros(1)}, {"a": 1.0}])
+def test_weights_that_are_none(tmp_path, state):
+    path = write_atomically({"state_dict": state, KEY: payload(RunConfig(), FULL)}, tmp_path / "a.ckpt")
+    with pytest.raises(CheckpointError, match="state_dict: expected weights by name"):
+        load_checkpoint(path)
+
+
+def test_facts_that_this_version_does_not_know_are_kept(tmp_path):
+    path = _with_facts(tmp_path / "a.ckpt", info={**FULL, "later": {"deep": [1]}})
+    assert load_checkpoint(path).info == {**FULL, "later": {"deep": [1]}}
+
+
+@pytest.mark.parametrize("sizes", [{}, {"capacity": "3"}, {"legendre_polys": 4, "dtype": "int8"}])
+def test_sizes_of_a_location_encoder_that_are_wrong(sizes):
+    config = RunConfig(algorithm="moge", encoder=EncoderConfig(name="satclip", weights="gone.ckpt"))
+    info = {**FULL, "encoder": {"other": 1, **sizes}}
+    with pytest.raises(CheckpointError, match="sizes of SatCLIP in the checkpoint: encoder") as caught:
+        build_network(config, info)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("verb", ["predict", "map-experts"])
+def test_the_command_says_so_with_status_2(tmp_path, capsys, verb):
+    path = _with_facts(tmp_path / "a.ckpt", info={**FULL, "mean": "1"})
+    (tmp_path / "images").mkdir()
+    words = [str(tmp_path / "images")] if verb == "predict" else []
+    output = str(tmp_path / ("out.csv" if verb == "predict" else "map"))
+    assert main([verb, "--checkpoint", str(path), *words, "--output", output, "--device", "cpu"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "info.mean: expected a list; got '1'" in line

@@ -39,6 +39,7 @@ def test_a_checkpoint_gives_the_answers_it_gave(old, algorithm):
     np.testing.assert_allclose(found.probabilities, wanted, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_a_stopped_run_goes_on_to_its_end(old, tmp_path):
     shutil.copytree(old / "stopped", tmp_path / "stopped")
     run = tmp_path / "stopped/bluemarble/moge/all-seed0"

@@ -39,6 +39,7 @@ def test_there_are_three_examples_of_three_lines():
         assert len(lines) <= 9
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(EXAMPLES)))
 def test_example(number, trained, monkeypatch, capsys):
     import torch

@@ -26,7 +26,7 @@ class GroupDRO(Method):
     that train are a buffer; at each step q_d grows by exp(eta R_d), R_d detached, and q is normalised:
     exponentiated gradient ascent, no moving average. A domain that is not in the batch has R_d = 0, as in
     WILDS. Samples of no known domain are left out. DomainBed and WILDS update q before the loss is formed
-    (``q_first``), wilds-geoshift after it.
+    (option ``q``), wilds-geoshift after it.
 
     With several processes R_d is that of the joint batch.
 

@@ -35,7 +35,7 @@ class SWAD(Method):
 
     At the end, statistics of batch norms are made anew from training batches; this needs one pass over
     ``norm_batches`` of them. Training goes on after the valley has ended, without effect. Memory: one float32
-    copy of the weights for each of the last ``tolerance`` (or ``converge``) segments, and three more.
+    copy of the weights for each of the last ``tolerance`` (or ``converge``) segments, and four more.
 
     Raises:
         ConfigError: an option out of its range.
@@ -60,6 +60,8 @@ class SWAD(Method):
     segment_steps: Tensor
     average: Tensor
     averaged: Tensor
+    validations: Tensor
+    begun: Tensor
     threshold: Tensor
     ended: Tensor
 
@@ -73,14 +75,16 @@ class SWAD(Method):
         weights = parameters_to_vector(self.result.parameters()).detach()
         size = max(options.converge, options.tolerance) + 1  # one comes before one leaves
         self.register_buffer("window", weights.new_zeros(size, len(weights)))  # the oldest segment first
-        self.register_buffer("window_loss", torch.full((size,), torch.nan, dtype=torch.float64))
+        self.register_buffer("window_loss", torch.zeros(size, dtype=torch.float64))
         self.register_buffer("window_steps", torch.zeros(size, dtype=torch.int64))
         self.register_buffer("seen", torch.zeros((), dtype=torch.int64))  # segments that wait in the window
         self.register_buffer("segment", torch.zeros_like(weights))
         self.register_buffer("segment_steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("average", torch.zeros_like(weights))
         self.register_buffer("averaged", torch.zeros((), dtype=torch.int64))  # updates in the average
-        self.register_buffer("threshold", torch.full((), torch.nan, dtype=torch.float64))
+        self.register_buffer("validations", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("begun", torch.zeros((), dtype=torch.bool))
+        self.register_buffer("threshold", torch.zeros((), dtype=torch.float64))
         self.register_buffer("ended", torch.zeros((), dtype=torch.bool))
 
     # --- what the inner method does, it goes on doing --------------------------------------------
@@ -130,15 +134,10 @@ class SWAD(Method):
         self.inner.validated(scores, now)
         if self.segment_steps and not self.ended:
             self._push(scores["loss"])
-            if self.threshold.isnan():
-                self._begin()
+            if self.begun:
+                self._go_on()
             else:
-                recent = self.window_loss[-self.options.tolerance :]
-                if self.seen > self.options.tolerance:
-                    self._absorb()
-                if bool(recent.min() > self.threshold):  # NaN of a window that is not full: no end
-                    self.ended.fill_(True)
-                    self.seen.zero_()
+                self._begin()
         self.segment_steps.zero_()
 
     def _weights(self) -> Tensor:
@@ -149,12 +148,22 @@ class SWAD(Method):
             buffer.copy_(buffer.roll(-1, 0))
         self.window[-1], self.window_loss[-1], self.window_steps[-1] = self.segment, loss, self.segment_steps
         self.seen += 1
+        self.validations += 1
+
+    def _go_on(self) -> None:
+        if self.seen > self.options.tolerance:
+            self._absorb()
+        recent = self.window_loss[-self.options.tolerance :]
+        if self.validations >= self.options.tolerance and bool(recent.min() > self.threshold):
+            self.ended.fill_(True)
+            self.seen.zero_()  # these segments are left out
 
     def _begin(self) -> None:
         recent = self.window_loss[-self.options.converge :]
         if self.seen < self.options.converge or recent.argmin() > 0:
             self.seen.clamp_(max=len(self.window))
             return
+        self.begun.fill_(True)
         self.threshold.copy_(recent.mean() * (1 + self.options.ratio))
         self.seen.fill_(self.options.converge)
         while self.seen > self.options.tolerance:
@@ -170,7 +179,7 @@ class SWAD(Method):
     @torch.no_grad()
     def finished(self, batches: Iterable[Batch]) -> None:
         """Fill the averaged network, and measure its batch norms."""
-        if self.threshold.isnan():  # no valley: the last segment
+        if not self.begun:  # no valley: the last segment
             weights = self.window[-1] if self.seen else self._weights()
         else:
             while self.seen:

@@ -1,1 +1,1 @@
-"""Checks of a data set before training: places, countries, images, what splits know of one another."""
+"""Checks of a data set before training: places, countries, images, and leakage between splits."""

@@ -1,4 +1,4 @@
-"""Looks over a data set on disk: labels, splits, places, images; what is wrong is listed, not raised."""
+"""Check labels, splits, places and images of a data set on disk; faults are listed, not raised."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Split(NamedTuple):
         classes: classes with samples.
         domains: domains with samples.
         known_places: samples whose place is known.
-        places: different known places.
+        places: number of distinct known places.
     """
 
     samples: int
@@ -54,20 +54,20 @@ class Split(NamedTuple):
 
 
 class Check(NamedTuple):
-    """All that was found.
+    """The result of a check.
 
     Attributes:
-        splits: name -> numbers.
-        classes: how many the data set has.
-        pairs: every two splits compared.
-        near_km: from which distance places count as far apart.
-        countries: split -> its country codes, where it has any.
-        border_km: from which distance a sample counts as outside the country of its code.
-        looked_at: images that were opened.
-        shapes: ``bands x height x width type`` -> images.
+        splits: split name -> numbers.
+        classes: number of classes of the data set.
+        pairs: comparison of every pair of splits.
+        near_km: distance below which places count as near.
+        countries: split -> its country codes, if it has any.
+        border_km: distance beyond which a sample counts as outside the country of its code.
+        looked_at: number of opened images.
+        shapes: ``bands x height x width type`` -> number of images.
         unreadable: images that cannot be opened: row and problem.
-        findings: what to look at, faults first.
-        odd: the samples whose place is to be looked at.
+        findings: faults, warnings and notes, faults first.
+        odd: samples with a suspicious place.
     """
 
     splits: dict[str, Split]
@@ -84,19 +84,19 @@ class Check(NamedTuple):
 
     @property
     def sound(self) -> bool:
-        """Whether there is no fault."""
+        """Return whether there is no fault."""
         return not any(finding.severity == "fault" for finding in self.findings)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CheckOptions:
-    """What a check looks at.
+    """What a check covers.
 
     Args:
         near_km: distance below which places of two splits are near-duplicates.
-        images: how many images to open, spread evenly; None: all; 0: none.
-        workers: processes that open them.
-        countries: file of outlines of countries that codes are compared with; None: those of the package.
+        images: number of images to open, evenly spaced; None: all; 0: none.
+        workers: number of processes that open images.
+        countries: file of country outlines for the check of codes; None: the outlines of the package.
     """
 
     near_km: float = 1.0
@@ -117,9 +117,9 @@ def check(
 
     Args:
         parts: name -> split; all of one data set.
-        options: what is looked at.
-        expected: split (or ``all``) -> samples that the full data set has.
-        tell: called with the number of images opened and of all.
+        options: what to check.
+        expected: split (or ``all``) -> number of samples of the full data set.
+        tell: called with the number of opened images and the total.
         **changes: fields of :class:`CheckOptions` by name: ``check(parts, images=0)``.
 
     Raises:
@@ -151,13 +151,13 @@ def check(
 
 
 def _remarks(parts: Mapping[str, LabelledImages]) -> list[Finding]:
-    """What the readers remarked on, once each."""
+    """Return each remark of the readers once."""
     remarks = dict.fromkeys(remark for data in parts.values() for remark in data.remarks)
     return [Finding("note", "data", remark) for remark in remarks]
 
 
 def _images(looked_at: int, shapes: Mapping[str, int], unreadable: list[Unreadable]) -> Iterator[Finding]:
-    """Images that do not fit together, or cannot be read."""
+    """Yield findings on images of different shapes, and on unreadable images."""
     if len({shape.split(" x ")[0] for shape in shapes}) > 1:
         yield Finding("fault", "images", f"have different numbers of bands: {_listed(shapes)}")
     if unreadable:
@@ -168,9 +168,9 @@ def _images(looked_at: int, shapes: Mapping[str, int], unreadable: list[Unreadab
 def _outside(
     parts: Mapping[str, LabelledImages], countries: str | os.PathLike[str] | None
 ) -> dict[str, NDArray[np.float64]]:
-    """Split -> km outside the countries of its codes, where it has codes."""
+    """Return split -> km outside the countries of its codes, for splits with codes."""
     if countries is None and not any(map(has_codes, parts.values())):
-        return {}  # the package's outlines are read only when they are needed
+        return {}  # read the package's outlines only if they are needed
     outlines = country_outlines() if countries is None else read_outlines(countries)
     return {name: km_outside(data, outlines) for name, data in parts.items() if has_codes(data)}
 
@@ -181,7 +181,7 @@ def _odd(
     outside: Mapping[str, NDArray[np.float64]],
     near_km: float,
 ) -> list[Odd]:
-    """What is near to the first split, the one that trains, and what is not in its country."""
+    """Return samples near the first split (the training split), and samples outside their country."""
     first = next(iter(parts))
     near = {second: km for (one, second), km in measured.items() if one == first}
     chosen = [(name, "near", km, km <= near_km) for name, km in near.items()]  # NaN is not near
@@ -205,7 +205,7 @@ def _numbers(data: LabelledImages) -> Split:
 
 
 def look_at(name: str, data: LabelledImages) -> Iterator[Finding]:
-    """What is wrong with the columns of one split."""
+    """Yield findings on the columns of one split."""
     if not len(data):
         yield Finding("warning" if name == "held_out" else "fault", name, "has no samples")
         return

@@ -1,4 +1,4 @@
-"""Country codes against outlines of the countries: how far outside does a sample lie?"""
+"""Compare country codes with country outlines: distance of samples from their country."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
 
     from geomoe.datasets.base import LabelledImages
 
-#: km: outlines are coarse, footprints are large, and ports, lighthouses and wind farms stand in the sea.
+#: In km: outlines are coarse, footprints are large, and ports, lighthouses and wind farms are in the sea.
 BORDER_KM = 25.0
-STEP = 0.05  # degrees between the positions of an outline that distances are measured to
-MOST = 20  # samples of a split that are listed
+STEP = 0.05  # degrees between the points of an outline to which distances are measured
+MOST = 20  # limit of listed samples of a split
 #: Columns of an outline file that may hold alpha-3 codes, best first (Natural Earth's, then others').
 CODES = ("iso_a3_eh", "iso_a3", "adm0_a3", "alpha-3", "alpha_3", "iso3", "shapegroup")
 
 
 class Outside(NamedTuple):
-    """One sample outside the country of its code: row in the data set, code, degrees, km to the country."""
+    """A sample outside the country of its code: row in the data set, code, degrees, km to the country."""
 
     row: int
     code: str
@@ -41,12 +41,12 @@ class Countries(NamedTuple):
     """The country codes of one split.
 
     Attributes:
-        judged: samples of known place whose code has an outline.
-        outside: those more than BORDER_KM outside their country.
-        median_km: of these; NaN where there are none.
-        max_km: the same.
-        furthest: the MOST furthest of them.
-        not_judged: code without an outline -> samples; "" is no code.
+        judged: samples with a known place and a code that has an outline.
+        outside: samples more than BORDER_KM outside their country.
+        median_km: median distance of these samples; NaN if there are none.
+        max_km: maximum distance of these samples; NaN if there are none.
+        furthest: the MOST samples with the largest distances.
+        not_judged: code without an outline -> number of samples; "" means no code.
     """
 
     judged: int
@@ -58,10 +58,10 @@ class Countries(NamedTuple):
 
 
 def read_outlines(path: str | os.PathLike[str]) -> dict[str, shapely.Geometry]:
-    """Outlines of countries by ISO 3166-1 alpha-3 code, in degrees; a file of a kind that outlines.py reads.
+    """Read country outlines by ISO 3166-1 alpha-3 code, in degrees, from a supported vector file.
 
     Raises:
-        DataError: it cannot be read, has no CRS, or no column of such codes.
+        DataError: the file cannot be read, has no CRS, or has no column of such codes.
     """
     from geomoe.reading.vectors import read_shapes
 
@@ -76,15 +76,15 @@ def read_outlines(path: str | os.PathLike[str]) -> dict[str, shapely.Geometry]:
 
 
 def has_codes(data: LabelledImages) -> bool:
-    """Whether samples have country codes: ``countries``, and their positions in the column ``country``."""
+    """Return whether samples have codes: ``countries``, and positions in the column ``country``."""
     return bool(data.countries) and "country" in data.extra
 
 
 def km_outside(data: LabelledImages, outlines: Mapping[str, shapely.Geometry]) -> NDArray[np.float64]:
-    """(N,) km from each sample to the country of its code; 0 inside, NaN where it cannot be judged.
+    """Return (N,) km from each sample to the country of its code; 0 inside, NaN if unknown.
 
     Args:
-        data: has codes; -1 is no code.
+        data: a split with codes; -1 means no code.
         outlines: code -> outline in degrees, from :func:`read_outlines` or geomoe.earth.countries.
     """
     country, known = np.asarray(data.extra["country"]), ~np.isnan(data.lonlat[:, 0])
@@ -98,10 +98,10 @@ def km_outside(data: LabelledImages, outlines: Mapping[str, shapely.Geometry]) -
 
 
 def distance_km(outline: shapely.Geometry, lonlat: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(N,) great-circle km from places to an outline in degrees; 0 inside.
+    """Return (N,) great-circle km from places to an outline in degrees; 0 inside.
 
-    Measured to positions along the outline that are at most STEP apart: too long by up to 3 km beside the
-    border, by no more than 0.2 km from 20 km on.
+    Distances are measured to points along the outline that are at most STEP apart: they are too long by up
+    to 3 km near the border, and by at most 0.2 km beyond 20 km.
     """
     km = np.zeros(len(lonlat))
     outside = ~_inside(outline, lonlat)
@@ -112,19 +112,21 @@ def distance_km(outline: shapely.Geometry, lonlat: NDArray[np.float64]) -> NDArr
 
 
 def _inside(outline: shapely.Geometry, lonlat: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """(N,) whether a place is in a polygon of the outline, or on its edge."""
+    """Return (N,) whether a place is in a polygon of the outline, or on its edge."""
     west, _, east, _ = outline.bounds
-    turns = (0,) if west >= -180 and east <= 180 else (-360, 0, 360)  # drawn on beyond the antimeridian
+    turns = (
+        (0,) if west >= -180 and east <= 180 else (-360, 0, 360)
+    )  # the outline continues beyond the antimeridian
     inside = np.zeros(len(lonlat), dtype=bool)
     for turn in turns:
-        # Polygons one by one: where two overlap by a sliver, a place in both is in neither of their sum.
+        # Test polygons one by one: in a MultiPolygon, a place in the overlap of two would be in neither.
         tree = shapely.STRtree(shapely.points(lonlat[:, 0] + turn, lonlat[:, 1]))
         inside[tree.query(shapely.get_parts(outline), predicate="intersects")[1]] = True
     return inside
 
 
 def summarise(data: LabelledImages, km: NDArray[np.float64]) -> Countries:
-    """The numbers of one split, from :func:`km_outside`."""
+    """Summarise one split from the result of :func:`km_outside`."""
     codes, country = data.countries, np.asarray(data.extra["country"])
     outside = np.flatnonzero(km > BORDER_KM)
     furthest = [
@@ -154,7 +156,7 @@ def summarise(data: LabelledImages, km: NDArray[np.float64]) -> Countries:
 
 
 def look_at_countries(name: str, found: Countries) -> Iterator[Finding]:
-    """A warning for a split with samples outside their country."""
+    """Yield a warning for a split with samples outside their country."""
     if found.outside:
         row, code, lon, lat, km = found.furthest[0]
         text = f"{found.outside} samples lie more than {BORDER_KM:g} km outside the country of their code; "

@@ -1,4 +1,4 @@
-"""Where the splits of a data set lie on Earth, and which samples are too near to another split."""
+"""Map of the splits of a data set, and of samples too near to another split."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ MOST = 20_000  # points of a split that are drawn; of more, every n-th
 
 
 def draw_places(parts: Mapping[str, LabelledImages], found: Check, title: str) -> Figure | None:
-    """One map of all splits; None where no place is known.
+    """Draw one map of all splits; return None if no place is known.
 
     Args:
-        parts: name -> split; the first is taken for the one that trains.
-        found: samples of the others that are near to a sample of the first are circled, those outside the
-            country of their code crossed.
-        title: above the map.
+        parts: name -> split; the first is the training split.
+        found: result of the check; samples of other splits near the first split are circled, and samples
+            outside the country of their code are crossed.
+        title: title above the map.
     """
     shown = {name: known_places(data) for name, data in parts.items() if name != "held_out"}
     shown = {name: places for name, places in shown.items() if len(places)}
@@ -61,7 +61,7 @@ def draw_places(parts: Mapping[str, LabelledImages], found: Check, title: str) -
 
 
 def _odd(found: Check, why: str) -> NDArray[np.float64]:
-    """The different places of what is odd for one reason."""
+    """Return the distinct places of samples that are suspicious for one reason."""
     places = [odd.lonlat for odd in found.odd if odd.why == why and odd.split != "held_out"]
     return different_places(np.concatenate([np.empty((0, 2)), *places]))[0]
 

@@ -1,4 +1,4 @@
-"""Opens every image of a data set once: their shapes, and those that cannot be read, which are listed."""
+"""Open images of a data set once, and collect their shapes and the unreadable ones."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from geomoe.datasets.base import LabelledImages
 
-CHUNK = 64  # images that one process looks at before it reports
+CHUNK = 64  # images that one process opens before it reports
 
 
 class _Looks(Dataset[Any]):
-    """Reading an item opens a chunk of images: their shapes, and what could not be read."""
+    """Chunks of images: reading an item opens one chunk and returns shapes and unreadable images."""
 
     def __init__(self, sources: Sources, chosen: NDArray[np.int64]) -> None:
         self.sources, self.chosen = sources, chosen
@@ -49,9 +49,9 @@ def open_images(
     workers: int,
     tell: Callable[[int, int], None],
 ) -> tuple[int, dict[str, int], list[Unreadable]]:
-    """Open images, each once; how many, their shapes, and those that cannot be read.
+    """Open each image once; return their number, their shapes and the unreadable ones.
 
-    Data sets whose images are in memory were read whole, and checked, when they were opened.
+    Data sets with images in memory were read and checked completely when they were opened.
     """
     files = [data for data in parts.values() if data.cacheable]
     if not files or images == 0:

@@ -1,4 +1,4 @@
-"""What one split knows of another: the same samples, the same places, places that are nearly the same."""
+"""Leakage between splits: shared samples, equal places and nearby places."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ if TYPE_CHECKING:
 
     from geomoe.datasets.base import LabelledImages
 
-SAME_KM = 0.002  # two metres: one place, written with five decimals of a degree or more
+SAME_KM = 0.002  # two metres: the same place, given with five or more decimals of a degree
 
 
 class Pair(NamedTuple):
-    """Two splits; distances are from each sample of ``second`` of known place to the nearest of ``first``.
+    """Two splits; distances are from samples of ``second`` with known place to the nearest of ``first``.
 
     Attributes:
         first: name of one split.
         second: name of the other.
-        shared_rows: samples of the data set that are in both.
-        shared_domains: domains that have samples in both.
-        same_place: samples of second at a place (within 2 m) where first has one.
-        near: samples of second within the distance that was asked for, those at the same place included.
-        min_km: the smallest distance; NaN where either has no known place.
-        median_km: over the samples of second.
+        shared_rows: number of samples in both splits.
+        shared_domains: number of domains with samples in both splits.
+        same_place: samples of ``second`` at the same place (within 2 m) as a sample of ``first``.
+        near: samples of ``second`` within the given distance, including those at the same place.
+        min_km: the smallest distance; NaN if either split has no known place.
+        median_km: median distance over the samples of ``second``.
     """
 
     first: str
@@ -44,19 +44,21 @@ class Pair(NamedTuple):
 
 
 def known_places(data: LabelledImages) -> NDArray[np.float64]:
-    """(n, 2) lonlat of the samples whose place is known."""
+    """Return (n, 2) lonlat of the samples with a known place."""
     return data.lonlat[~np.isnan(data.lonlat[:, 0])]
 
 
 def different_places(lonlat: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """(M, 2) the different ones of (N, 2) known places, and (N,) which of them each is."""
-    pairs = np.ascontiguousarray(lonlat).view(np.complex128)[:, 0]  # sorted five times faster than rows
+    """Return the (M, 2) distinct places of (N, 2) known places, and the (N,) index of each."""
+    pairs = np.ascontiguousarray(lonlat).view(np.complex128)[
+        :, 0
+    ]  # complex numbers sort five times faster than rows
     places, inverse = np.unique(pairs, return_inverse=True)
     return places.view(np.float64).reshape(-1, 2), inverse
 
 
 def distances(data: LabelledImages, others: LabelledImages) -> NDArray[np.float64]:
-    """(N,) km from each sample to the nearest other one; NaN where its place, or every other, is unknown."""
+    """Return (N,) km from each sample to the nearest of ``others``; NaN if either place is unknown."""
     result = np.full(len(data), np.nan)
     known = ~np.isnan(data.lonlat[:, 0])
     targets, _ = different_places(known_places(others))
@@ -67,9 +69,9 @@ def distances(data: LabelledImages, others: LabelledImages) -> NDArray[np.float6
 
 
 def measure(parts: Mapping[str, LabelledImages]) -> dict[tuple[str, str], NDArray[np.float64]]:
-    """Distances from each sample of the second split to the nearest of the first, by the names of both.
+    """Return distances from samples of the second split to the nearest of the first, by both names.
 
-    Every two splits are compared, but those that overlap by definition (``held_out`` is a part of ``test``).
+    All pairs are compared except splits that overlap by definition (``held_out`` is a part of ``test``).
     """
     return {
         (first, second): distances(parts[second], parts[first])
@@ -83,12 +85,12 @@ def compare(
     near_km: float,
     measured: Mapping[tuple[str, str], NDArray[np.float64]] | None = None,
 ) -> list[Pair]:
-    """Compare every two splits.
+    """Compare every pair of splits.
 
     Args:
         parts: name -> split.
-        near_km: distance from which places count as far apart.
-        measured: from :func:`measure`, where it has been called already.
+        near_km: distance below which places count as near.
+        measured: result of :func:`measure`, if it has already been computed.
     """
     pairs = []
     for (first, second), every in (measure(parts) if measured is None else measured).items():

@@ -1,4 +1,4 @@
-"""What a check of a data set found, as one offline page: where its splits are, what is to be looked at."""
+"""The result of a data check as one offline page: a map of the splits and the suspicious samples."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ ODD = {"near": "#000000", "country": "#c1121f"}
 
 
 def check_page(parts: Mapping[str, LabelledImages], found: Check, title: str) -> str | None:
-    """The page; None where no place is known.
+    """Render the page; return None if no place is known.
 
     Args:
-        parts: name -> split; the first is taken for the one that trains.
-        found: what was found in them.
-        title: of the page.
+        parts: name -> split; the first is the training split.
+        found: result of the check.
+        title: title of the page.
     """
     layers = check_layers(parts, found)
     if not layers:
@@ -42,7 +42,7 @@ def check_page(parts: Mapping[str, LabelledImages], found: Check, title: str) ->
 
 
 def check_layers(parts: Mapping[str, LabelledImages], found: Check) -> list[Layer]:
-    """All splits together, each alone, and the samples to be looked at for each reason."""
+    """Return layers for all splits together, each split alone, and each kind of suspicious samples."""
     shown = {name: data for name, data in parts.items() if name != "held_out" and len(known_places(data))}
     if not shown:
         return []
@@ -66,7 +66,7 @@ def check_layers(parts: Mapping[str, LabelledImages], found: Check) -> list[Laye
 
 
 def _places(name: str, data: LabelledImages, colour: str, most: int) -> list[Mark]:
-    """A disc for each different place of a split; of more than ``most``, for every n-th."""
+    """Return a disc for each distinct place of a split; if more than ``most``, for every n-th."""
     places, which = different_places(known_places(data))
     count, step = np.bincount(which), -(-len(places) // most)
     return [
@@ -78,7 +78,7 @@ def _places(name: str, data: LabelledImages, colour: str, most: int) -> list[Mar
 def _odd_layer(
     parts: Mapping[str, LabelledImages], found: Check, why: str, name: str, title: str, km: str
 ) -> list[Layer]:
-    """The samples to be looked at for one reason: nearest to another split, or furthest abroad, first."""
+    """Return samples suspicious for one reason, nearest to another split or furthest abroad first."""
     odd = [
         (distance, one, k)
         for one in found.odd

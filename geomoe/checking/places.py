@@ -1,4 +1,4 @@
-"""Places against the Earth: exchanged coordinates, regions that are somewhere else."""
+"""Compare places with a map of the Earth: swapped coordinates, and regions at the wrong place."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from geomoe.datasets.base import LabelledImages
 
-REACH = 1.5  # degrees: a region's name fits a place if the region is that near (islands, coasts)
-SWAP = 0.25  # larger share on land with lon and lat exchanged: they are exchanged
+REACH = 1.5  # degrees: a place matches a region within this distance (islands, coasts)
+SWAP = 0.25  # lon and lat count as swapped if swapping raises the share on land by more than this
 
 
 class Finding(NamedTuple):
-    """A ``fault`` makes results wrong, a ``warning`` may be meant, a ``note`` is good to know."""
+    """A ``fault`` makes results wrong, a ``warning`` may be intended, a ``note`` is information."""
 
     severity: str
     where: str
@@ -29,14 +29,14 @@ class Finding(NamedTuple):
 
 
 class Odd(NamedTuple):
-    """Samples of one split whose place is to be looked at, for a map; arrays of n.
+    """Samples of one split with a suspicious place, for a map; arrays of length n.
 
     Attributes:
-        split: name.
+        split: name of the split.
         why: ``near`` (to a sample of the first split) or ``country`` (outside the country of their code).
         position: (n,) positions in the split.
         lonlat: (n, 2) degrees.
-        km: (n,) to that sample, or to that country.
+        km: (n,) distance to that sample, or to that country.
     """
 
     split: str
@@ -47,7 +47,7 @@ class Odd(NamedTuple):
 
 
 def look_at_places(name: str, data: LabelledImages) -> Iterator[Finding]:
-    """What is odd about the places of one split."""
+    """Yield findings on the places of one split."""
     known = ~np.isnan(data.lonlat[:, 0])
     lonlat = data.lonlat[known]
     zero = int((lonlat == 0).all(axis=1).sum())
@@ -64,14 +64,14 @@ def look_at_places(name: str, data: LabelledImages) -> Iterator[Finding]:
 
 
 def _regions(name: str, data: LabelledImages, known: NDArray[np.bool_]) -> Iterator[Finding]:
-    """Domains that are named like regions of the Earth, against the land that their samples are on."""
+    """Compare domains named like regions of the Earth with the land on which their samples lie."""
     earth = earth_on(make_grid(0.5))
     wrong: list[int] = []
     for domain, region in enumerate(data.regions):
         if region not in earth.regions:
             continue
         own = np.flatnonzero(known & (data.domains == domain))
-        # at sea the grid contradicts nobody: it has no islands smaller than half a degree
+        # ignore samples at sea: the grid lacks islands smaller than half a degree
         elsewhere = ~np.isin(_region_at(data.lonlat[own]), (SEA, earth.regions.index(region)))
         far = elsewhere & ~_near_region(data.lonlat[own], earth.regions.index(region), earth.region)
         wrong += own[far].tolist()
@@ -100,7 +100,7 @@ def _region_at(lonlat: NDArray[np.float64]) -> NDArray[np.uint8]:
 
 
 def _near_region(lonlat: NDArray[np.float64], number: int, region: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Whether a cell of the region lies within REACH, in a window that is wide enough at every latitude."""
+    """Return whether a cell of the region is within REACH, in a window wide enough for any latitude."""
     row, column = _cells(lonlat, region.shape)
     steps = round(REACH * 2)  # cells of half a degree
     cosine = np.cos(np.radians(np.abs(lonlat[:, 1]).clip(max=85)))

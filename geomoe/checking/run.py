@@ -1,4 +1,4 @@
-"""From a configuration to a check of its data set: splits opened, looked over, and the findings written."""
+"""Check the data set of a configuration: open its splits, check them, and write the findings."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
     from geomoe.datasets.base import LabelledImages
     from geomoe.fetching.facts import Facts
 
-#: Splits that lose nothing when a domain is held out; test keeps every domain.
+#: Splits that do not shrink if a domain is held out; test keeps every domain.
 WITH_HELD_OUT = ("all", "test", "id_test")
 
 
 class CheckedData(NamedTuple):
-    """A data set that was looked over.
+    """A checked data set.
 
     Attributes:
-        name: of the data set.
-        root: folder of the data; None: its own.
-        parts: split -> what was read.
-        found: everything that was found.
+        name: name of the data set.
+        root: folder of the data; None: the default folder.
+        parts: split name -> opened split.
+        found: result of the check.
     """
 
     name: str
@@ -42,16 +42,16 @@ class CheckedData(NamedTuple):
     found: Check
 
     def as_dict(self) -> dict[str, Any]:
-        """What check.json holds; named tuples within are not yet plain."""
+        """Return the content of check.json; nested named tuples are not converted yet."""
         data = {"name": self.name, "root": self.root, "sound": self.found.sound, **self.found._asdict()}
-        del data["odd"]  # for maps; what is listed of it is under countries
+        del data["odd"]  # only for maps; the listed samples are under countries
         return data
 
     def save(self, output: Path) -> list[Path]:
-        """Write check.json, and check.html and check.png where places are known; together or not at all.
+        """Write check.json, and check.html and check.png if places are known; all files or none.
 
         Raises:
-            OutputError: the folder cannot be made or written.
+            OutputError: the folder cannot be created or written.
         """
         from geomoe.checking.figure import draw_places  # matplotlib takes a second
         from geomoe.checking.page import check_page
@@ -74,17 +74,17 @@ def check_data(
     options: CheckOptions | None = None,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> CheckedData:
-    """Look over every split of a configuration's data set; numbers are compared with the full one's.
+    """Check every split of a configuration's data set, and compare counts with the full data set.
 
     Args:
-        config: names the data set, its folder and protocol.
-        options: what is looked at.
-        tell: called with the number of images opened and of all.
+        config: configuration with the data set, its folder and protocol.
+        options: what to check.
+        tell: called with the number of opened images and the total.
 
     Raises:
-        ConfigError: a protocol that the data set does not have.
-        DatasetNotFoundError: the data is not where it was looked for.
-        DataError: tables or outlines that cannot be read.
+        ConfigError: the data set does not have this protocol.
+        DatasetNotFoundError: the data is missing.
+        DataError: tables or outlines cannot be read.
     """
     parts = open_splits(config)
     expected = expected_counts(config, read_facts(config.data.name))
@@ -93,16 +93,16 @@ def check_data(
 
 
 def open_splits(config: RunConfig) -> dict[str, LabelledImages]:
-    """Every split of a configuration's data set."""
+    """Open every split of a configuration's data set."""
     module = build_datamodule(config)
     return {name: module.dataset(name) for name in module.split_names()}
 
 
 def open_all(config: RunConfig) -> dict[str, LabelledImages]:
-    """The same with nothing held out, where this run would find that cache: every image is in some split."""
+    """Open every split without a held-out domain if the cache is the same, so that all images are covered."""
     parts = open_splits(config)
     if config.data.held_out is not None:
-        with contextlib.suppress(ConfigError):  # its protocol asks for a held-out domain
+        with contextlib.suppress(ConfigError):  # the protocol may require a held-out domain
             whole = open_splits(replace(config, data=replace(config.data, held_out=None)))
             if whole["test"].image_key == parts["test"].image_key:
                 return whole
@@ -110,7 +110,7 @@ def open_all(config: RunConfig) -> dict[str, LabelledImages]:
 
 
 def expected_counts(config: RunConfig, facts: Facts) -> dict[str, int] | None:
-    """Numbers of samples that the full data set has in the splits of a protocol, as far as they are known."""
+    """Return the known numbers of samples in the splits of the full data set under a protocol."""
     if config.data.protocol not in (None, *facts.samples_protocols) or facts.samples is None:
         return None
     if config.data.held_out is None:
@@ -120,24 +120,24 @@ def expected_counts(config: RunConfig, facts: Facts) -> dict[str, int] | None:
 
 @dataclass(frozen=True)
 class Cached:
-    """An image cache that was made, finished or verified: its folder, and the cache itself."""
+    """An image cache that was made, completed or verified: its folder, and the cache itself."""
 
     path: Path
-    images: Any  # a memory map of pixels, with the rows that it holds and those that cannot be read
+    images: Any  # a memory map of pixels, with its rows and the unreadable images
 
 
 def cache_data(
     config: RunConfig, workers: int, tell: Callable[[int, int], None] = lambda done, total: None
 ) -> Cached:
-    """Make the image cache of a configuration's data set, or finish it, or verify it.
+    """Make, complete or verify the image cache of a configuration's data set.
 
     Args:
-        config: names the data set and the size of its images.
-        workers: processes that read images.
-        tell: called with the number of images done and of all.
+        config: configuration with the data set and the size of its images.
+        workers: number of processes that read images.
+        tell: called with the number of finished images and the total.
 
     Raises:
-        ConfigError: the data set's images are in memory already.
+        ConfigError: the data set keeps its images in memory.
     """
     from geomoe.datasets.cache.make import make_cache
     from geomoe.datasets.cache.use import cache_path

@@ -8,9 +8,15 @@ import os
 import shutil
 import sys
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geomoe.support.plain import jsonable
+from geomoe.support.progress import Progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from geomoe.support.progress import Count
 
 
 class Result(NamedTuple):
@@ -39,6 +45,20 @@ def show(result: Result, *, as_json: bool) -> None:
 def say(message: str) -> None:
     """Write one message to stderr."""
     sys.stderr.write(f"{message}\n")
+
+
+def progress(
+    line: Callable[[Count], str], *, quiet: bool, parts: int = 20, at_once: bool = False
+) -> Progress:
+    """How far a verb is, on stderr: see :class:`geomoe.support.progress.Progress`."""
+    console = None
+    if not quiet and sys.stderr.isatty():
+        from rich.console import Console
+
+        console = Console(stderr=True, highlight=False)
+    return Progress(
+        lambda text: say(f"geomoe: {text}"), line, parts=parts, at_once=at_once, console=console, quiet=quiet
+    )
 
 
 def rows(pairs: Mapping[str, Any]) -> str:

@@ -7,7 +7,7 @@ from argparse import Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geomoe.cli.console import Result, rows, say
+from geomoe.cli.console import Result, progress, rows
 from geomoe.cli.data_download import download
 from geomoe.cli.data_info import info
 from geomoe.cli.data_parser import parser
@@ -18,9 +18,8 @@ from geomoe.config.shipped import shipped
 from geomoe.support.files import check_folder, no_empty_folders
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from geomoe.config import RunConfig
+    from geomoe.support.progress import Progress
 
 #: Splits that lose nothing when a domain is held out; test keeps every domain.
 WITH_HELD_OUT = ("all", "test", "id_test")
@@ -57,7 +56,8 @@ def check(args: Namespace) -> Result:
     options = CheckOptions(
         near_km=args.near, images=args.images, workers=workers(args), countries=args.countries
     )
-    checked = check_data(config, options, progress(args))
+    with images_done(args) as tell:
+        checked = check_data(config, options, tell)
     files = [] if args.output is None else checked.save(Path(args.output))
     data = checked.as_dict()
     return Result({**data, "files": files}, check_text(data, files), status=0 if data["sound"] else 1)
@@ -79,7 +79,8 @@ def cache(args: Namespace) -> Result:
     config = configuration(args)
     from geomoe.checking.run import cache_data
 
-    cached = cache_data(config, workers(args), progress(args))
+    with images_done(args) as tell:
+        cached = cache_data(config, workers(args), tell)
     made = cached.images
     facts = {
         "cache": cached.path,
@@ -124,17 +125,9 @@ def workers(args: Namespace) -> int:
     return args.workers or cores
 
 
-def progress(args: Namespace) -> Callable[[int, int], None]:
-    """Say how far it is, each time that a twentieth is done."""
-    said = [-1]
-
-    def tell(done: int, total: int) -> None:
-        twentieth = 20 * done // max(total, 1)
-        if twentieth > said[0] and not args.quiet:
-            said[0] = twentieth
-            say(f"geomoe: {done:,} of {total:,} images")
-
-    return tell
+def images_done(args: Namespace) -> Progress:
+    """Say how many images are done."""
+    return progress(lambda count: count.of("images"), quiet=args.quiet, at_once=True)
 
 
 def resume_hint(args: Namespace, argv: list[str]) -> str:

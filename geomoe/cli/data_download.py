@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import shlex
 import sys
-import time
 from argparse import Namespace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from geomoe.cli.console import Result, rows, say
+from geomoe.cli.console import Result, progress, rows, say
 from geomoe.cli.data_text import size_text
 from geomoe.cli.parsing import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from geomoe.config import RunConfig
     from geomoe.fetching.digests import Digest
     from geomoe.fetching.plan import Item, Plan
-
-EVERY = 10.0  # seconds between two lines of progress, where a twentieth takes longer
+    from geomoe.support.progress import Count, Progress
 
 
 def download(args: Namespace, config: RunConfig) -> Result:
@@ -38,7 +34,8 @@ def download(args: Namespace, config: RunConfig) -> Result:
         return result(plan, plan.items)
     plan.check()
     agree(plan, args)
-    return result(plan, carry_out(plan, progress(quiet=args.quiet)))
+    with bytes_done(quiet=args.quiet) as come:
+        return result(plan, carry_out(plan, lambda what, done, total: come(done, total, what)))
 
 
 def digest_of(args: Namespace) -> Digest | None:
@@ -92,25 +89,14 @@ def notice(plan: Plan) -> str:
     return rows(facts)
 
 
-def progress(*, quiet: bool) -> Callable[[str, int, int | None], None]:
-    """Say how much has come and how fast, each time that a twentieth is done, or some seconds have passed."""
-    state: dict[str, Any] = {"what": None}
+def bytes_done(*, quiet: bool) -> Progress:
+    """Say how much has come and how fast."""
+    return progress(_come, quiet=quiet)
 
-    def tell(what: str, done: int, total: int | None) -> None:
-        now = time.monotonic()
-        if what != state["what"]:
-            state.update(
-                what=what, begun=now, first=done, said=now, twentieth=20 * done // max(total or 1, 1)
-            )
-        twentieth = 20 * done // max(total, 1) if total is not None else 0
-        if quiet or (twentieth <= state["twentieth"] and now - state["said"] < EVERY):
-            return
-        state.update(said=now, twentieth=twentieth)
-        rate = (done - state["first"]) / max(now - state["begun"], 1e-3)
-        of = "" if total is None else f" of {size_text(total)}"
-        say(f"geomoe: {what}: {size_text(done)}{of}, {rate / 1e6:.1f} MB/s")
 
-    return tell
+def _come(count: Count) -> str:
+    of = "" if count.total is None else f" of {size_text(count.total)}"
+    return f"{count.what}: {size_text(count.done)}{of}, {count.rate / 1e6:.1f} MB/s"
 
 
 def result(plan: Plan, items: tuple[Item, ...]) -> Result:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from geomoe.cli.parsing import ALIASES, SWITCH, Parser, UsageError, positive_int
+from geomoe.cli.parsing import ALIASES, SWITCH, Parser, UsageError, count_from_0, positive_int
 from geomoe.config.keys import Setting, keys, nearest_key
 
 ACTIONS = ("info", "download", "check", "cache", "sample")
@@ -82,7 +82,7 @@ def parser() -> DataParser:
     )
     made.add_argument(
         "--images",
-        type=count,
+        type=count_from_0,
         metavar="N",
         help="check: open N images, evenly spread; 0: none (default: all)",
     )
@@ -95,13 +95,10 @@ def parser() -> DataParser:
     made.add_argument(
         "--workers", type=positive_int, metavar="N", help="check, cache: processes (default: one a core)"
     )
-    made.add_argument("--seed", type=count, default=0, metavar="N", help="sample: of its random parts (0)")
+    made.add_argument(
+        "--seed", type=count_from_0, default=0, metavar="N", help="sample: of its random parts (0)"
+    )
     return made
-
-
-def count(text: str) -> int:
-    """A whole number from 0."""
-    return 0 if text == "0" else positive_int(text)
 
 
 def split(argv: list[str]) -> tuple[list[Setting], list[str]]:

@@ -44,11 +44,8 @@ def parser() -> Parser:
         help="leave out the splits that stand beside this one (fmow-lao: pooled)",
     )
     made.add_argument("--output", metavar="DIR", help="also write report.json and figures there")
-    made.add_argument(
-        "--data-root", metavar="DIR", help="folder of the data (default: where the run found it)"
-    )
-    made.add_argument("--allow-vrt", action="store_true", help="read .vrt files, which name other files")
-    made.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+    made.add_data_of_run()
+    made.add_device()
     return made
 
 

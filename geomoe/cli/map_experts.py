@@ -33,11 +33,8 @@ def parser() -> Parser:
         "antimeridian EAST is below WEST or beyond 180",
     )
     made.add_argument("--no-points", action="store_true", help="leave out the training and test points")
-    made.add_argument(
-        "--data-root", metavar="DIR", help="folder of the data (default: where the run found it)"
-    )
-    made.add_argument("--allow-vrt", action="store_true", help="read .vrt files, which name other files")
-    made.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+    made.add_data_of_run()
+    made.add_device()
     return made
 
 

@@ -64,6 +64,17 @@ class Parser(argparse.ArgumentParser):
         self.common.add_argument("--quiet", action="store_true", help="no progress, no messages but errors")
         self.common.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
+    def add_data_of_run(self) -> None:
+        """Where the data of a checkpoint's run is."""
+        self.add_argument(
+            "--data-root", metavar="DIR", help="folder of the data (default: where the run found it)"
+        )
+        self.add_argument("--allow-vrt", action="store_true", help="read .vrt files, which name other files")
+
+    def add_device(self) -> None:
+        """What to compute on."""
+        self.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+
     def parse(self, argv: list[str]) -> argparse.Namespace:
         """Parse the arguments that follow the verb.
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shlex
-import time
 from argparse import Namespace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from geomoe.cli.console import Result, rows, say
+from geomoe.cli.console import Result, progress, rows
 from geomoe.cli.parsing import Parser, count_from_0, positive_int
 from geomoe.support.files import check_folder, no_empty_folders
+
+if TYPE_CHECKING:
+    from geomoe.support.progress import Count
 
 _DESCRIPTION = """\
 Classify images with a checkpoint. INPUT is an image, a folder, a table (.csv or .parquet with filename,
@@ -56,7 +58,7 @@ def parser() -> Parser:
         default=0,
         help="processes that read images (default: 0)",
     )
-    made.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
+    made.add_device()
     return made
 
 
@@ -67,7 +69,11 @@ def run(args: Namespace) -> Result:
     from geomoe.inference import load
     from geomoe.inference.files import predict_files
 
-    with no_empty_folders(output.parent), Progress(quiet=args.quiet) as progress:
+    with no_empty_folders(output.parent), progress(_predicted, quiet=args.quiet, parts=1) as told:
+
+        def tell(done: int, total: int, skipped: int) -> None:
+            told(done, total, note=f", {skipped} skipped" if skipped else "")
+
         summary = predict_files(
             load(args.checkpoint, args.device),
             [Path(word) for word in args.inputs],
@@ -80,7 +86,7 @@ def run(args: Namespace) -> Result:
             probabilities=args.probabilities,
             resume=args.resume,
             allow_vrt=args.allow_vrt,
-            progress=progress,
+            progress=tell,
         )
     facts: dict[str, Any] = {"output": output, "predicted": summary.predicted}
     facts |= {"skipped": len(summary.skipped), "unknown_places": summary.unknown_places}
@@ -103,43 +109,5 @@ def resume_hint(args: Namespace, argv: list[str]) -> str:
     return f"; go on with: {shlex.join(['geomoe', 'predict', *words, '--resume'])}"
 
 
-class Progress:
-    """Images done, on stderr: a bar on a terminal, a line every ten seconds elsewhere.
-
-    Args:
-        quiet: show nothing.
-    """
-
-    def __init__(self, *, quiet: bool) -> None:
-        self.quiet = quiet
-        self._bar: Any = None
-        self._task: Any = None
-        self._told = time.monotonic()
-
-    def __enter__(self) -> Progress:
-        """Begin; what is drawn with is imported only when it is needed."""
-        if not self.quiet:
-            from rich.console import Console
-            from rich.progress import Progress as Bar
-
-            console = Console(stderr=True, highlight=False)
-            if console.is_terminal:
-                self._bar = Bar(console=console)
-                self._bar.start()
-        return self
-
-    def __exit__(self, *exception: object) -> None:
-        """Leave the bar as it is."""
-        if self._bar is not None:
-            self._bar.stop()
-
-    def __call__(self, done: int, total: int, skipped: int) -> None:
-        """Show how far it is."""
-        text = f"predicted, {skipped} skipped" if skipped else "predicted"
-        if self._bar is not None:
-            if self._task is None:
-                self._task = self._bar.add_task(text, total=total)
-            self._bar.update(self._task, completed=done, total=total, description=text)
-        elif not self.quiet and (time.monotonic() - self._told > 10 or done == total):
-            self._told = time.monotonic()
-            say(f"geomoe: {done} of {total} images {text}")
+def _predicted(count: Count) -> str:
+    return f"{count.of('images')} predicted{count.note}"

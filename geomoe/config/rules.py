@@ -18,7 +18,8 @@ from geomoe.support.words import unknown
 #: it mirrors: geomoe.encoders.ENCODERS.
 ENCODER_NAMES = ("cartesian3d", "domain", "geoclip", "satclip", "sh", "sh-siren", "wrap")
 LOGGERS = ("csv", "tensorboard", "wandb")
-PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true", "bf16-true", "16-true")
+#: Places are computed in float64 and heads of encoders in float32: no network is of one other type alone.
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 _POSITIVE = (
     "data.batch_size",

@@ -158,7 +158,7 @@ class TrainerConfig:
 
     Args:
         max_epochs: passes over the training data.
-        precision: 32-true, bf16-mixed, 16-mixed, ...
+        precision: 32-true, bf16-mixed or 16-mixed.
         accelerator: auto, cpu, gpu, ...
         devices: how many, or auto.
         num_nodes: machines.

@@ -1,4 +1,4 @@
-"""What every data set of geomoe is: a torchgeo data set of labelled images with places and domains."""
+"""The base class of all data sets: a torchgeo data set of labelled images with places and domains."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 
 
 class DecodedImages(Protocol):
-    """Images that were decoded before: a cache (:class:`geomoe.datasets.cache.pixels.ImageCache`)."""
+    """Decoded images: a cache (:class:`geomoe.datasets.cache.pixels.ImageCache`)."""
 
     def read(self, rows: NDArray[np.int64], other: Callable[[int], Tensor]) -> Tensor:
-        """(B, bands, H, W) of these rows of the whole data set; ``other(k)`` opens the k-th if it lacks."""
+        """Return (B, bands, H, W) for rows of the whole data set; ``other(k)`` opens the k-th if missing."""
 
 
 class Columns(NamedTuple):
-    """What is known of each sample without opening its image; arrays of N rows.
+    """What is known about each sample without opening its image; arrays of N rows.
 
     Attributes:
         lonlat: (N, 2) float64 degrees, longitude first; NaN, NaN where the place is unknown.
         label: (N,) int64 positions in the class names.
         domain: (N,) int64 positions in the domain names; -1 where unknown.
-        block: (N,) int64 ids of the units that intervals are resampled in (a block of space, a camera, a
-            site): samples of one unit are not independent.
+        block: (N,) int64 ids of the resampling units of intervals (a spatial block, a camera, a site):
+            samples of one unit are not independent.
         row: (N,) int64 position of each sample in the whole data set, the same under every protocol.
     """
 
@@ -48,12 +48,12 @@ class Columns(NamedTuple):
 
 
 class Grouping(NamedTuple):
-    """A second way to group samples, scored beside the domains (years beside regions, say).
+    """A second grouping of samples, scored in addition to the domains (for example years and regions).
 
     Attributes:
-        names: of the groups, by id.
+        names: group names, by id.
         ids: (N,) int64 positions in ``names``; -1: in no group.
-        uncounted: groups that never are the worst one.
+        uncounted: groups that never count as the worst group.
     """
 
     names: tuple[str, ...]
@@ -62,7 +62,7 @@ class Grouping(NamedTuple):
 
 
 class LabelledImages(NonGeoDataset):
-    """One split of a data set; a reader derives from it and says how an image is opened.
+    """One split of a data set; readers derive from it and implement how an image is opened.
 
     A sample is a dict of tensors: ``image`` (bands, H, W) float32 raw values, ``label`` int64, ``lon``
     and ``lat`` float64 degrees (NaN where unknown), ``domain`` int64 (-1 where unknown), ``index``
@@ -73,21 +73,21 @@ class LabelledImages(NonGeoDataset):
         regions: domain names (regions, cameras, years, styles); a domain is a position.
         lonlat, labels, domains, blocks, rows: the columns; see :class:`Columns`.
         place: lonlat and domains as one :class:`~geomoe.types.Place`.
-        domain_unit: what a domain is, in a word, for reports (region, year, camera, style).
-        block_unit: what the blocks of intervals are, in a word.
-        beside: further splits that a report on this one scores beside it.
-        uncounted: domains that are no group of their own (FMoW's region "Other"): they are scored, but
-            never are the worst one.
-        remarks: what whoever checks the data should know of how it was read, such as rows left out.
-        total: samples in the whole data set on disk, in whatever split or none; None: those of its splits.
+        domain_unit: one word for a domain in reports (region, year, camera, style).
+        block_unit: one word for the resampling units of intervals.
+        beside: further splits that a report on this split also scores.
+        uncounted: domains that are not proper groups (FMoW's region "Other"): they are scored, but never
+            count as the worst domain.
+        remarks: notes for data checks on how the data was read, such as skipped rows.
+        total: samples in the whole data set on disk, in any split or none; None: the sum of its splits.
         overlapping: pairs of splits that share samples by definition.
         extra: further numeric columns, one value for each sample (year, country code, ...).
-        countries: country codes, by the number in the column ``country`` of ``extra``, where there is one.
-        data_hash: changes when the data does.
-        cached: decoded images that are read instead of the files, where ``geomoe data cache`` made them.
-        cacheable: False where images are in memory anyway.
-        pixel_type: type of the files' values, in which a cache keeps them, where :meth:`load_image` makes
-            floats of them; None: its own type.
+        countries: country codes, indexed by the column ``country`` of ``extra``, if it exists.
+        data_hash: hash that changes when the data changes.
+        cached: decoded images, read instead of the files if ``geomoe data cache`` made them.
+        cacheable: False if the images are in memory anyway.
+        pixel_type: type in which a cache stores pixels if :meth:`load_image` converts the files' values to
+            floats; None: the type that :meth:`load_image` returns.
     """
 
     cached: DecodedImages | None = None
@@ -116,18 +116,18 @@ class LabelledImages(NonGeoDataset):
         extra: Mapping[str, NDArray[Any]] | None = None,
         data_hash: str = "",
     ) -> None:
-        """Keep the columns; no image is opened.
+        """Store the columns; no image is opened.
 
         Args:
             columns: one row for each sample of this split.
-            split: its name.
-            image_size: pixels on a side that images are resized to; None: as they are.
+            split: name of the split.
+            image_size: side in pixels to which images are resized; None: not resized.
             transforms: applied to each sample.
             extra: further numeric columns.
-            data_hash: of whatever decides what the samples are.
+            data_hash: hash of everything that defines the samples.
 
         Raises:
-            CoordinateError: an impossible place.
+            CoordinateError: a place is invalid.
         """
         self.lonlat = check_lonlat(columns.lonlat, where=type(self).__name__).lonlat
         self.labels, self.domains = columns.label, columns.domain
@@ -145,21 +145,21 @@ class LabelledImages(NonGeoDataset):
         raise NotImplementedError
 
     def absent_files(self) -> list[Path]:
-        """Image files that are not there, found without opening any; here: none is looked for."""
+        """Return missing image files without opening any; the base class does not search."""
         return []
 
     @property
     def image_key(self) -> str:
-        """What a cache of the images goes by: the same where rows and pixels are, whatever the protocol."""
+        """Return the key of the image cache: equal for equal rows and pixels, under every protocol."""
         return self.data_hash
 
     @property
     def place(self) -> Place:
-        """Where all samples are, as tensors that share the memory of the columns."""
+        """The places of all samples, as tensors that share the memory of the columns."""
         return Place.of(torch.from_numpy(self.lonlat), torch.from_numpy(self.domains))
 
     def groupings(self) -> dict[str, Grouping]:
-        """Further groups that a report scores, by what they are (year, camera); here none."""
+        """Return further groupings that a report scores, by kind (year, camera); here none."""
         return {}
 
     def __len__(self) -> int:
@@ -170,7 +170,7 @@ class LabelledImages(NonGeoDataset):
         """Return one sample.
 
         Raises:
-            IndexError: no such row.
+            IndexError: the row does not exist.
         """
         if not -len(self) <= index < len(self):
             msg = f"{type(self).__name__} {self.split} has {len(self)} samples; got index {index}"
@@ -179,20 +179,20 @@ class LabelledImages(NonGeoDataset):
         return sample if self.transforms is None else self.transforms(sample)
 
     def __getitems__(self, indices: Sequence[int]) -> Sequence[dict[str, Any]]:
-        """Return many samples, read in one go; torch's loaders ask this way, with any collate function."""
+        """Return many samples, read together; torch's loaders call this with any collate function."""
         if self.transforms is not None:
             return [self[i] for i in indices]
         chosen = np.asarray(indices, dtype=np.int64)
-        # bytes stay bytes until they are on the device: making floats here costs more than the reading
+        # Bytes are converted to floats on the device: converting here takes longer than reading.
         return Samples({"image": self.read_images(chosen), **self.read_columns(chosen)})
 
     def read(self, indices: Sequence[int]) -> dict[str, Tensor]:
-        """Return a whole batch: the dict of a sample with a first dimension; no transforms."""
+        """Return a batch: a sample dict with a leading batch dimension; no transforms are applied."""
         chosen = np.asarray(indices, dtype=np.int64)
         return {"image": self.read_images(chosen).float(), **self.read_columns(chosen)}
 
     def read_columns(self, chosen: NDArray[np.int64]) -> dict[str, Tensor]:
-        """Everything of a batch but the images."""
+        """Return everything in a batch except the images."""
         return {
             "label": torch.from_numpy(self.labels[chosen]),
             "lon": torch.from_numpy(self.lonlat[chosen, 0]),
@@ -203,13 +203,13 @@ class LabelledImages(NonGeoDataset):
         }
 
     def read_images(self, chosen: NDArray[np.int64]) -> Tensor:
-        """(B, bands, H, W) raw values, resized when a size was asked for: float32, or uint8 from a cache."""
+        """Return (B, bands, H, W) raw values, resized if a size is set: float32, or uint8 from a cache."""
         if self.cached is not None:
             return self.cached.read(self.rows[chosen], lambda k: self.sized(self.load_image(int(chosen[k]))))
         return torch.stack([self.sized(self.load_image(int(index))) for index in chosen])
 
     def sized(self, image: Tensor) -> Tensor:
-        """An image or a batch as float32, resized (antialiased) when a size was asked for."""
+        """Return an image or a batch as float32, resized (antialiased) if a size is set."""
         image, size = image.float(), self.image_size
         if size is None or image.shape[-2:] == (size, size):
             return image
@@ -221,8 +221,8 @@ class LabelledImages(NonGeoDataset):
         """Draw one sample, as torchgeo data sets do.
 
         Args:
-            sample: from this data set; a ``prediction`` (class id) in it is shown too.
-            show_titles: write class, domain and place above the image.
+            sample: sample of this data set; its ``prediction`` (class id), if any, is shown too.
+            show_titles: whether to write class, domain and place above the image.
             suptitle: title of the figure.
         """
         from matplotlib import pyplot as plt
@@ -232,7 +232,7 @@ class LabelledImages(NonGeoDataset):
         image = image[list(self.rgb)] if len(image) > max(self.rgb) else image[:1]
         figure, axes = plt.subplots(figsize=(3.2, 3.4), layout="constrained")
         shown = ((image - low) / (high - low)).clamp(0, 1).permute(1, 2, 0)
-        axes.imshow(shown.numpy(), cmap="gray")  # of a single band; three are colours
+        axes.imshow(shown.numpy(), cmap="gray")  # applies to a single band; three bands are colours
         axes.axis("off")
         if show_titles:
             axes.set_title(self.title(sample), fontsize=9)
@@ -241,7 +241,7 @@ class LabelledImages(NonGeoDataset):
         return figure
 
     def title(self, sample: dict[str, Any]) -> str:
-        """Class, domain and place of a sample, and the prediction when there is one."""
+        """Return class, domain and place of a sample, and its prediction if there is one."""
         domain, lon, lat = int(sample["domain"]), float(sample["lon"]), float(sample["lat"])
         where = "place unknown" if np.isnan(lon) else f"{lon:.1f}, {lat:.1f}"
         named = self.regions[domain] if domain >= 0 else "domain unknown"

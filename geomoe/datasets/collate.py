@@ -1,4 +1,4 @@
-"""Batches that are read in one go, and still are a list of samples to whoever wants one."""
+"""Batches that are read together and can still be used as a list of samples."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from torch.utils.data import default_collate
 class Samples(Sequence[dict[str, Any]]):
     """Sample dicts that were read together: what a data set's ``__getitems__`` returns.
 
-    PyTorch's and torchgeo's collate functions take it for a list of samples; :func:`collate` takes
-    the tensors as they were read.
+    PyTorch's and torchgeo's collate functions see a list of samples; :func:`collate` uses the tensors
+    directly.
 
     Args:
         batch: name -> tensor with one row for each sample.
@@ -32,20 +32,20 @@ class Samples(Sequence[dict[str, Any]]):
     def __getitem__(self, row: slice) -> Samples: ...
 
     def __getitem__(self, row: int | slice) -> dict[str, Any] | Samples:
-        """One sample, or some of them."""
+        """Return one sample, or a list of samples."""
         if isinstance(row, slice):
             return Samples({key: value[row] for key, value in self.batch.items()})
         if not -len(self) <= row < len(self):
             msg = f"there are {len(self)} samples; got {row}"
             raise IndexError(msg)
         sample = {key: value[row] for key, value in self.batch.items()}
-        if "image" in sample:  # bytes of a cache: a sample is float32, whoever asks
+        if "image" in sample:  # a cache returns bytes, but samples are always float32
             sample["image"] = sample["image"].float()
         return sample
 
 
 def collate(samples: Any) -> dict[str, Any]:  # noqa: ANN401 - samples, or a batch that the data set made
-    """A batch read in one go stays as it is; a list of samples is stacked."""
+    """Return a batch that was read together unchanged; stack a list of samples."""
     if isinstance(samples, Samples):
         return samples.batch
     return samples if isinstance(samples, dict) else default_collate(samples)

@@ -1,4 +1,4 @@
-"""What every data module of geomoe is: loaders, protocol and facts over :class:`LabelledImages`."""
+"""The base class of all data modules: loaders, protocol and facts over :class:`LabelledImages`."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 class ImageDataModule(NonGeoDataModule):
     """Loaders of one data set; on the device, sample dicts become :class:`~geomoe.types.Batch`.
 
-    A data set derives from it, says how a split is opened (:meth:`open`) and what its pixels' ``mean``
-    and ``std`` are (attributes, or :meth:`statistics` where they are computed).
+    Each data set derives from it and defines how a split is opened (:meth:`open`) and the ``mean`` and
+    ``std`` of its pixels (as attributes, or in :meth:`statistics` if they are computed).
 
     Attributes:
         name: the data set's name in configurations.
@@ -43,7 +43,7 @@ class ImageDataModule(NonGeoDataModule):
     """
 
     name: str
-    mean: Tensor = torch.tensor([0.485, 0.456, 0.406]) * 255  # ImageNet's: what pretrained weights saw
+    mean: Tensor = torch.tensor([0.485, 0.456, 0.406]) * 255  # ImageNet's, as used for pretrained weights
     std: Tensor = torch.tensor([0.229, 0.224, 0.225]) * 255
 
     def __init__(
@@ -59,27 +59,27 @@ class ImageDataModule(NonGeoDataModule):
         seed: int = 0,
         **options: Any,  # noqa: ANN401 - the data set's own keys
     ) -> None:
-        """Say what to load; nothing is read or written before it is needed.
+        """Configure what to load; nothing is read or written before it is needed.
 
         Args:
-            root: folder of the data; default: the data set's own.
+            root: folder of the data; default: the default folder of the data set.
             held_out: domain left out of train and val; test keeps every domain.
-            split_seed: which of the declared splits.
-            batch_size: samples in a step, on each device.
-            num_workers: processes that load batches.
-            augment: what is done to training images.
-            image_size: pixels on a side; None: as the images are.
-            seed: of the order of the training samples.
-            **options: those of ``geomoe.catalogue.OPTIONAL_KEYS`` that this data set understands.
+            split_seed: seed of one of the declared splits.
+            batch_size: samples per step on each device.
+            num_workers: number of processes that load batches.
+            augment: augmentation of training images.
+            image_size: side in pixels; None: not resized.
+            seed: seed of the order of the training samples.
+            **options: the keys of ``geomoe.catalogue.OPTIONAL_KEYS`` that this data set supports.
 
         Raises:
-            ConfigError: an unknown kind of augmentation.
+            ConfigError: the kind of augmentation is unknown.
         """
         if augment not in AUGMENTS:
             msg = f"data.augment: expected one of {', '.join(AUGMENTS)}; got {augment!r}"
             raise ConfigError(msg)
         super().__init__(LabelledImages, batch_size, num_workers)
-        # torchgeo keeps one data set for all splits under this name; here it is a method.
+        # In torchgeo this name is an attribute with one data set for all splits; here it is a method.
         vars(self).pop("dataset", None)
         self.root, self.held_out, self.split_seed, self.image_size = root, held_out, split_seed, image_size
         self.options = options
@@ -88,42 +88,42 @@ class ImageDataModule(NonGeoDataModule):
         self._looked_over: set[str] = set()
 
     def open(self, split: str) -> LabelledImages:
-        """Open one split: train, val, test, held_out, and those that the data set has besides.
+        """Open one split: train, val, test, held_out, or a further split of the data set.
 
         Raises:
-            ConfigError: no such split, domain or protocol.
-            DatasetNotFoundError: the data is not there; the message says how to get it.
-            DataError: the data is there and damaged.
+            ConfigError: the split, domain or protocol is unknown.
+            DatasetNotFoundError: the data is missing; the message says how to get it.
+            DataError: the data is damaged.
         """
         raise NotImplementedError
 
     def split_names(self) -> tuple[str, ...]:
-        """Every split that can be opened under this protocol."""
+        """The splits that can be opened under this protocol."""
         return (*CATALOGUE[self.name].splits, *(() if self.held_out is None else ("held_out",)))
 
     def dataset(self, split: str) -> LabelledImages:  # type: ignore[override]
-        """One split; opened once. Its images come from the cache, where ``geomoe data cache`` made one."""
+        """Return one split, opened once; it reads the cache if ``geomoe data cache`` made one."""
         if split not in self._parts:
             self._parts[split] = self.open(split)
             use_cache(self.name, self._parts[split])
         return self._parts[split]
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """(bands,) mean and standard deviation of the raw values that images are normalised by."""
+        """Return (bands,) mean and standard deviation of raw values, used to normalise images."""
         return self.mean, self.std
 
     def write_index(self, folder: Path) -> None:
-        """Write which samples are in which split into a run's folder, where a protocol asks for that."""
+        """Write the split of each sample to a run's folder, if the protocol requires it."""
 
     def prepare_data(self) -> None:
-        """Make what is made once; Lightning calls this in one process on each machine."""
+        """Prepare files that are made once; Lightning calls this in one process on each machine."""
         self.dataset("test")
 
     def setup(self, stage: str) -> None:
-        """Open the splits that a stage needs: fit, validate, test or predict.
+        """Open the splits that a stage (fit, validate, test or predict) needs.
 
         Raises:
-            DataError: a split that training needs has no samples, or images that are not there.
+            DataError: a split that training needs has no samples, or its image files are missing.
         """
         if stage == "fit":
             self.train_dataset = self._whole("train")
@@ -136,7 +136,7 @@ class ImageDataModule(NonGeoDataModule):
             self.predict_dataset = self.dataset("test")
 
     def _whole(self, split: str) -> LabelledImages:
-        """A split that lacks nothing, which is told before the first step, not in the middle of an epoch."""
+        """Return a complete split; missing files raise here, not in the middle of an epoch."""
         data = self.dataset(split)
         if split in self._looked_over:
             return data
@@ -151,7 +151,7 @@ class ImageDataModule(NonGeoDataModule):
         return data
 
     def info(self) -> dict[str, Any]:
-        """Plain facts for checkpoints and run.json: what a model of this data must know."""
+        """Return plain facts for checkpoints and run.json: what a model of this data must know."""
         mean, std = self.statistics()
         data = self.dataset("test")
         return {
@@ -170,10 +170,10 @@ class ImageDataModule(NonGeoDataModule):
         }
 
     def train_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """Shuffled, whole batches only; ``loader.sampler`` is an :class:`EpochSampler`.
+        """Return shuffled full batches; ``loader.sampler`` is an :class:`EpochSampler`.
 
-        Under several devices the sampler already deals out each rank's share: tell Lightning's
-        Trainer ``use_distributed_sampler=False``.
+        With several devices the sampler already selects the rows of each rank, so Lightning's
+        Trainer needs ``use_distributed_sampler=False``.
         """
         data = self.dataset("train")
         check_augment(self.augment, len(self.statistics()[0]), data.scale)
@@ -181,18 +181,18 @@ class ImageDataModule(NonGeoDataModule):
         return self._loader(data, sampler=self.sampler(data, rank, world), drop_last=True)
 
     def sampler(self, data: LabelledImages, rank: int, world_size: int) -> EpochSampler:
-        """The order of the training samples: shuffled, or a few domains in each batch."""
+        """Return the sampler of training samples: shuffled, or with a few domains in each batch."""
         if self.options.get("groups_per_batch"):
             many = (self.options["groups_per_batch"], self.options.get("batches_per_epoch", 0))
             return grouped_sampler(data, *many, self.seed, self.batch_size, rank, world_size)
         return EpochSampler(len(data), self.seed, self.batch_size, rank, world_size)
 
     def val_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """In order, every sample once."""
+        """Return every sample once, in order."""
         return self._loader(self.dataset("val"))
 
     def test_dataloader(self) -> DataLoader[dict[str, Any]]:
-        """In order, every sample once; every domain, also under a held-out protocol."""
+        """Return every sample of every domain once, in order, also under a held-out protocol."""
         return self._loader(self.dataset("test"))
 
     def predict_dataloader(self) -> DataLoader[dict[str, Any]]:
@@ -210,11 +210,11 @@ class ImageDataModule(NonGeoDataModule):
         )
 
     def on_after_batch_transfer(self, batch: dict[str, Any], dataloader_idx: int = 0) -> Batch:  # type: ignore[override]
-        """Normalise, and in training augment, on the device that the batch has come to."""
+        """Normalise the batch on its device, and augment it in training."""
         return self.to_batch(batch, train=bool(self.trainer and self.trainer.training))
 
     def to_batch(self, sample: dict[str, Any], *, train: bool = False) -> Batch:
-        """What on_after_batch_transfer does, for loops without Lightning.
+        """Do the work of on_after_batch_transfer, for loops without Lightning.
 
         Args:
             sample: a collated sample dict, on any device.

@@ -1,4 +1,4 @@
-"""The table of data sets, from the catalogue: a reader is imported when it is first asked for."""
+"""The table of data sets, from the catalogue; a reader is imported on first access."""
 
 from __future__ import annotations
 

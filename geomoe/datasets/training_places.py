@@ -1,4 +1,4 @@
-"""Where a network was trained, small enough to travel with it: a thinned set of the training places."""
+"""Thin the training places of a network so that they fit in its checkpoint."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-MOST = 20_000  # places that are kept: some 400 KB in a checkpoint
+MOST = 20_000  # places that are kept: about 400 KB in a checkpoint
 #: Sides of cells in degrees, of each of which one place is kept; the smallest that gives few enough is taken.
 STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 DEGREE_KM = 111.32  # of longitude at the equator, the longest there is
 
 
 def thin_places(lonlat: NDArray[np.float64], most: int = MOST) -> dict[str, Any]:
-    """Keep one known place of each cell of a grid; plain types, for a checkpoint's facts.
+    """Keep one known place in each cell of a grid, as plain types for a checkpoint's facts.
 
-    Every place that is kept is one of those given, to five decimals, so a distance to the nearest kept one is
-    never shorter than the true one, and longer by at most ``within_km`` (a cell's diagonal).
+    Kept places are input places, rounded to five decimals, so the distance to the nearest kept place is
+    never shorter than the true distance, and longer by at most ``within_km`` (the diagonal of a cell).
 
     Args:
         lonlat: (N, 2) degrees; NaN where unknown.

@@ -1,1 +1,1 @@
-"""What the Earth looks like: land, countries, outlines, the Mercator frame, nearest places; no torch."""
+"""Data on the Earth: land, countries, outlines, Web Mercator, nearest places; no torch."""

@@ -1,8 +1,8 @@
-"""Outlines of countries by ISO 3166-1 code, coarse, to see whether a place can be in a country.
+"""Coarse country outlines by ISO 3166-1 code, to check whether a place can be in a country.
 
-The file ships with the package: Natural Earth (public domain) at 1:10m, to about two kilometres, with every
-island (docs/maps.md says how it was made). It does not say whose land is whose: where two codes are in use
-for a place, both outlines hold it.
+The file ships with the package: Natural Earth (public domain) at 1:10m, simplified to about two kilometres,
+with every island (docs/maps.md says how it was made). It takes no position on borders: a place for which two
+codes are in use is in both outlines.
 """
 
 from __future__ import annotations

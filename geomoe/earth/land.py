@@ -1,4 +1,4 @@
-"""What is where on Earth: land, region and land cover in the cells of a grid, and coastlines.
+"""Land, region and land cover in the cells of a grid, and coastlines.
 
 Both files ship with the package. Regions and coastlines come from Natural Earth (public domain),
 land cover from MODIS MCD12C1 (docs/maps.md says how they were made).

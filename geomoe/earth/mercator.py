@@ -1,8 +1,8 @@
-"""From rows of latitude to rows of Web Mercator, the projection of web maps.
+"""Reproject rows of latitude to rows of Web Mercator, the projection of web maps.
 
-A picture with equal rows of latitude, laid on a web map as it is, puts 30 degrees north at 53. Columns
-are the same in both, so only rows move: each row of the picture takes the row of cells that its
-middle lies in. Nothing is interpolated: every pixel shows what the router gave one cell.
+Without reprojection, a picture with equal rows of latitude on a web map shows 30 degrees north at 53.
+Columns are equal in both projections, so only rows move: each row of the picture takes the row of cells
+that contains its middle. Nothing is interpolated: every pixel shows the router's value of one cell.
 """
 
 from __future__ import annotations

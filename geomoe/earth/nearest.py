@@ -1,7 +1,7 @@
-"""The nearest of many places on the sphere, exactly, without looking at every pair.
+"""Find the exact nearest of many places on the sphere, without comparing every pair.
 
-Places are points in space, so the antimeridian and the poles are nowhere special: the shortest chord has the
-shortest great circle.
+Places are points in 3D space, so the antimeridian and the poles need no special case: the shortest chord
+belongs to the shortest great circle.
 """
 
 from __future__ import annotations
@@ -15,15 +15,15 @@ from geomoe.coords import great_circle_km, unit_vectors
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_LEAF = 32  # places that the tree keeps together: a smaller tree, hardly slower
+_LEAF = 32  # places in a leaf of the tree: larger leaves make a smaller tree that is hardly slower
 _BLOCK = 1 << 16  # points that are looked up in one go, so that they need little memory
 
 
 class NearestPlace:
-    """Finds the nearest of some places; made once, asked often.
+    """Finds the nearest of a set of places; built once and queried often.
 
     Args:
-        places: (M, 2) lonlat degrees; rows of NaN (unknown places) are nobody's nearest.
+        places: (M, 2) lonlat degrees; rows of NaN (unknown places) are ignored.
     """
 
     def __init__(self, places: NDArray[np.float64]) -> None:
@@ -33,7 +33,7 @@ class NearestPlace:
         self._tree = cKDTree(unit_vectors(self._places), leafsize=_LEAF) if len(self._places) else None
 
     def __len__(self) -> int:
-        """How many places are known."""
+        """Return the number of known places."""
         return len(self._places)
 
     def km(self, points: NDArray[np.float64]) -> NDArray[np.float64]:

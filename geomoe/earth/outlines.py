@@ -1,7 +1,7 @@
-"""Maps across the antimeridian: one range of longitudes, in which all that is drawn finds its place.
+"""Maps across the antimeridian: bring all longitudes to one continuous range.
 
-Such a map goes on beyond 180 degrees. Land and samples come with longitudes from -180 to 180; those that
-lie west of the map's left edge are drawn 360 degrees further east. On any other map nothing moves.
+Such a map continues beyond 180 degrees. Land and samples have longitudes from -180 to 180; those west of the
+map's left edge are drawn 360 degrees further east. On other maps nothing moves.
 """
 
 from __future__ import annotations

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from geomoe.encoders.pretrained import Freezable, PretrainedEncoder
+from geomoe.encoders.pretrained import Freezable, PretrainedEncoder, PretrainedOptions
 from geomoe.errors import ConfigError, DependencyNotFoundError
 
 if TYPE_CHECKING:
@@ -60,24 +60,11 @@ class GeoCLIPEncoder(PretrainedEncoder):
 
     Args:
         capsules: see :class:`GeoCLIP`.
-        hidden_dim: width of the head's hidden layer.
-        out_dim: width of the embedding.
-        noise: standard deviation of the noise on the standardised features, in training.
-        freeze: keep the pretrained weights as they are.
+        options: hidden_dim, out_dim, noise, freeze, measure: see :class:`PretrainedEncoder`.
     """
 
-    def __init__(
-        self,
-        capsules: Sequence[int] = (0,),
-        *,
-        hidden_dim: int = 128,
-        out_dim: int = 64,
-        noise: float = 0.0,
-        freeze: bool = True,
-    ) -> None:
-        super().__init__(
-            GeoCLIP(capsules), _WIDTH, hidden_dim=hidden_dim, out_dim=out_dim, noise=noise, freeze=freeze
-        )
+    def __init__(self, capsules: Sequence[int] = (0,), **options: Unpack[PretrainedOptions]) -> None:
+        super().__init__(GeoCLIP(capsules), _WIDTH, **options)
 
 
 def _import_geoclip() -> tuple[Callable[[Tensor], Tensor], Any]:

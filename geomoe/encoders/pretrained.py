@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -32,6 +32,16 @@ class Freezable(nn.Module):
     def train(self, mode: bool = True) -> Self:
         """Set training mode, unless frozen."""
         return super().train(mode and not self.frozen)
+
+
+class PretrainedOptions(TypedDict, total=False):
+    """Options of every pretrained encoder; see :class:`PretrainedEncoder` for what they mean."""
+
+    hidden_dim: int
+    out_dim: int
+    noise: float
+    freeze: bool
+    measure: bool
 
 
 class PretrainedEncoder(LocationEncoder):

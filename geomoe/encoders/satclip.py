@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 
 import torch
 from torch import Tensor
 
 from geomoe.encoders.grid import GridLinear
 from geomoe.encoders.harmonics import SphericalHarmonics
-from geomoe.encoders.pretrained import Freezable, PretrainedEncoder
+from geomoe.encoders.pretrained import Freezable, PretrainedEncoder, PretrainedOptions
 from geomoe.encoders.satclip_weights import SatCLIPShape, read_satclip
 from geomoe.encoders.siren import SirenNet
 
@@ -89,32 +89,11 @@ class SatCLIPEncoder(PretrainedEncoder):
 
     Args:
         network: the location encoder, with weights.
-        hidden_dim: width of the head's hidden layer.
-        out_dim: width of the embedding.
-        noise: standard deviation of the noise on the standardised features, in training.
-        freeze: keep the network as it is.
-        measure: see :class:`PretrainedEncoder`.
+        options: hidden_dim, out_dim, noise, freeze, measure: see :class:`PretrainedEncoder`.
     """
 
-    def __init__(
-        self,
-        network: SatCLIP,
-        *,
-        hidden_dim: int = 128,
-        out_dim: int = 64,
-        noise: float = 0.0,
-        freeze: bool = True,
-        measure: bool = True,
-    ) -> None:
-        super().__init__(
-            network,
-            network.shape.embed_dim,
-            hidden_dim=hidden_dim,
-            out_dim=out_dim,
-            noise=noise,
-            freeze=freeze,
-            measure=measure,
-        )
+    def __init__(self, network: SatCLIP, **options: Unpack[PretrainedOptions]) -> None:
+        super().__init__(network, network.shape.embed_dim, **options)
         self.shape = network.shape
 
     @property

@@ -26,7 +26,11 @@ class _HarmonicEncoder(LocationEncoder):
     two are uncorrelated.
     """
 
-    def __init__(self, legendre_polys: int, out_dim: int, head: nn.Module, noise: float) -> None:
+    def __init__(
+        self, legendre_polys: int = 10, hidden_dim: int = 128, out_dim: int = 64, noise: float = 0.0
+    ) -> None:
+        check_size("legendre_polys", legendre_polys)
+        head = self._make_head(legendre_polys**2, hidden_dim, out_dim)
         super().__init__(legendre_polys**2, out_dim, head, noise=noise)
         self.harmonics = SphericalHarmonics(legendre_polys, "orthonormal")
 
@@ -34,6 +38,10 @@ class _HarmonicEncoder(LocationEncoder):
         # Evaluated in float64: near the poles float32 recurrences lose three digits at L = 40.
         parts = [(self.harmonics(part) * _STANDARD).float() for part in lonlat.split(_CHUNK)]
         return torch.cat(parts)
+
+    def _make_head(self, feature_dim: int, hidden_dim: int, out_dim: int) -> nn.Module:
+        """From the features to the embedding."""
+        raise NotImplementedError
 
     def _first(self) -> tuple[Tensor, Tensor]:
         """Weight (O, F) and bias (O,) of the head's first linear map."""
@@ -61,11 +69,8 @@ class SphereEncoder(_HarmonicEncoder):
         noise: standard deviation of the noise on the features, in training.
     """
 
-    def __init__(
-        self, legendre_polys: int = 10, hidden_dim: int = 128, out_dim: int = 64, noise: float = 0.0
-    ) -> None:
-        check_size("legendre_polys", legendre_polys)
-        super().__init__(legendre_polys, out_dim, mlp_head(legendre_polys**2, hidden_dim, out_dim), noise)
+    def _make_head(self, feature_dim: int, hidden_dim: int, out_dim: int) -> nn.Module:
+        return mlp_head(feature_dim, hidden_dim, out_dim)
 
     def _first(self) -> tuple[Tensor, Tensor]:
         return self.head[0].weight, self.head[0].bias  # type: ignore[index,return-value]
@@ -86,14 +91,10 @@ class SphereSirenEncoder(_HarmonicEncoder):
         noise: standard deviation of the noise on the features, in training.
     """
 
-    def __init__(
-        self, legendre_polys: int = 10, hidden_dim: int = 128, out_dim: int = 64, noise: float = 0.0
-    ) -> None:
-        check_size("legendre_polys", legendre_polys)
+    def _make_head(self, feature_dim: int, hidden_dim: int, out_dim: int) -> nn.Module:
         check_size("hidden_dim", hidden_dim)
         check_size("out_dim", out_dim)
-        head = _SirenHead(legendre_polys**2, hidden_dim, out_dim)
-        super().__init__(legendre_polys, out_dim, head, noise)
+        return _SirenHead(feature_dim, hidden_dim, out_dim)
 
     def _first(self) -> tuple[Tensor, Tensor]:
         first = self.head.siren.first  # type: ignore[union-attr]

@@ -7,8 +7,8 @@ runs over the whole table.
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
@@ -18,7 +18,8 @@ from geomoe.encoders.satclip import SatCLIP, SatCLIPEncoder
 from geomoe.encoders.satclip_weights import RELEASED
 from geomoe.encoders.simple import Cartesian3DEncoder, WrapEncoder
 from geomoe.encoders.sphere import SphereEncoder, SphereSirenEncoder
-from geomoe.errors import ConfigError
+from geomoe.errors import CheckpointError, ConfigError, InputError
+from geomoe.support.plain import from_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,15 +48,34 @@ class EncoderOptions:
         return {"hidden_dim": self.hidden_dim, "out_dim": self.out_dim, "noise": self.noise}
 
 
+@dataclass(frozen=True)
+class _Sizes:
+    """What a checkpoint says of a SatCLIP network, so that its own file is not needed again."""
+
+    legendre_polys: int
+    capacity: int
+    embed_dim: int
+    num_hidden_layers: int
+    harmonics_calculation: str = "analytic"
+    dtype: Literal["float16", "bfloat16", "float32", "float64"] = "float32"
+
+
+def _empty_satclip(architecture: Mapping[str, Any]) -> SatCLIP:
+    try:
+        sizes = asdict(from_plain(_Sizes, dict(architecture), "encoder"))
+    except InputError as error:
+        raise CheckpointError(f"sizes of SatCLIP in the checkpoint: {error}; train again") from error
+    dtype = getattr(torch, sizes.pop("dtype"))
+    return SatCLIP(**sizes).to(dtype)
+
+
 def _satclip(options: EncoderOptions) -> LocationEncoder:
     if options.weights is None and not options.architecture:
         names = ", ".join(RELEASED)
         msg = f"weights: the encoder satclip needs a local .ckpt file, or hf:NAME with NAME one of {names}"
         raise ConfigError(msg)
     if options.architecture:
-        sizes = dict(options.architecture)
-        dtype = getattr(torch, sizes.pop("dtype", "float32"))
-        network = SatCLIP(**sizes).to(dtype)
+        network = _empty_satclip(options.architecture)
     else:
         network = SatCLIP.from_file(str(options.weights))
     measure = not options.architecture

@@ -1,4 +1,4 @@
-"""Judge a checkpoint: scores per region with intervals, and what its experts do."""
+"""Evaluation of a checkpoint: scores per region with intervals, and an analysis of its experts."""
 
 from geomoe.evaluation.reports.compare import Comparison, compare
 from geomoe.evaluation.reports.report import Report

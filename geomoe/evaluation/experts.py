@@ -1,4 +1,4 @@
-"""What the experts do: forced through one, how they are routed to, how alike they are."""
+"""Analysis of experts: accuracy with forced experts, routing statistics, and similarity."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def forced_choices(blocks: int, num_experts: int) -> list[tuple[Experts, ...]]:
-    """Each expert of each MoGE block forced in that block alone; the other blocks route as ever."""
+    """Return choices that force each expert of each MoGE block; the other blocks route normally."""
     return [
         tuple(expert if number == block else "all" for number in range(blocks))
         for block in range(blocks)
@@ -31,11 +31,11 @@ def forced_choices(blocks: int, num_experts: int) -> list[tuple[Experts, ...]]:
 def forced_matrices(
     blocks: tuple[int, ...], predictions: dict[BlockExperts, Predictions], num_experts: int
 ) -> tuple[Forced, ...]:
-    """The poster's matrix, once for each MoGE block.
+    """Compute the forced-expert matrix of the poster for each MoGE block.
 
     Row i: the samples whose top-1 expert in that block is i. Column j: the accuracy on them when
-    every sample is forced through expert j of that block. The other MoGE blocks route as ever:
-    expert j of one block has nothing to do with expert j of another.
+    every sample is forced through expert j of that block. The other MoGE blocks route normally,
+    because expert j of one block is unrelated to expert j of another.
 
     Args:
         blocks: numbers of the MoGE blocks.
@@ -71,7 +71,7 @@ def _mean(values: NDArray[Any]) -> float | None:
 def routing_stats(
     blocks: tuple[int, ...], predictions: Predictions, regions: list[str]
 ) -> tuple[BlockRouting, ...]:
-    """How the samples are shared out, for each MoGE block."""
+    """Compute how each MoGE block distributes the samples among its experts."""
     out = []
     for number, block in enumerate(blocks):
         weights, top1 = predictions.weights[number], predictions.top1[number]
@@ -106,11 +106,10 @@ def cka_matrices(
     images: int = 512,
     tokens: int = 8,
 ) -> tuple[BlockCKA, ...]:
-    """Linear CKA between every two experts of each MoGE block, on a fixed sample.
+    """Compute linear CKA between all pairs of experts of each MoGE block, on a fixed sample.
 
-    The sample is ``images`` images at even distances through the data set, ``tokens`` tokens of
-    each, drawn with a fixed seed; all experts see the same rows, wherever the router would send
-    them.
+    The sample consists of ``images`` evenly spaced images of the data set and ``tokens`` tokens of
+    each, drawn with a fixed seed; all experts see the same rows, regardless of the router.
 
     Returns:
         One for each block: ones on the diagonal, None for an expert whose output never changes.

@@ -1,4 +1,4 @@
-"""The scores that the package wilds computes itself, beside ours."""
+"""Compare our scores with those that the package wilds computes."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ def official_scores(
     predictions: Mapping[str, Predictions],
     scores: Mapping[str, Scores],
 ) -> Official | None:
-    """What wilds' own ``eval()`` says of the same predictions, on wilds' own labels and groups.
+    """Score the same predictions with wilds' own ``eval()``, on wilds' labels and groups.
 
     Args:
-        name: of the data set in the configuration.
-        dataset: the split that was predicted; its ``folder`` has the tables.
-        predictions: by choice of experts.
-        scores: ours, by choice of experts; see :func:`geomoe.evaluation.scores.score`.
+        name: name of the data set in the configuration.
+        dataset: the predicted split; its ``folder`` has the tables.
+        predictions: choice of experts -> predictions.
+        scores: choice of experts -> our scores; see :func:`geomoe.evaluation.scores.score`.
 
     Returns:
-        None where the data set is not one of wilds', or wilds is not installed. Metrics have wilds' names,
-        and are equal when both are the same float32 (wilds rounds to it). Where wilds cannot open the data,
-        the problem says why and there are no rows.
+        None if the data set is not part of wilds, or wilds is not installed. Metrics have wilds' names, and
+        count as equal if both are the same float32 (wilds rounds to it). If wilds cannot open the data,
+        ``problem`` has the reason and there are no rows.
     """
     source = source_of(name)
     if source not in wilds_compat.OFFICIAL or not wilds_compat.installed():
@@ -64,7 +64,7 @@ def official_scores(
 
 
 def _ours(scores: Scores, predicted: NDArray[np.int64], labels: NDArray[np.int64]) -> dict[str, float]:
-    """Our numbers under the names that wilds gives them."""
+    """Return our scores under wilds' metric names."""
     overall = scores.overall
     found = {
         "acc_avg": overall.accuracy,
@@ -72,7 +72,7 @@ def _ours(scores: Scores, predicted: NDArray[np.int64], labels: NDArray[np.int64
         "F1-macro_all": overall.macro_f1,
     }
     groups = {what: (one.parts, one.worst) for what, one in scores.groups.items()}
-    other = "year" if "region" in groups else "region"  # what the domains are; one of the two is a grouping
+    other = "year" if "region" in groups else "region"  # the kind of the domains; the other one is a grouping
     if groups:
         groups[other] = (scores.regions, scores.worst)
     for what, (parts, worst) in groups.items():

@@ -1,4 +1,4 @@
-"""Where the judged samples are and how many are right there: what a report keeps for its map."""
+"""Counts of correct samples by place, which a report stores for its map."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ CORNER = np.array([180.0, 90.0])
 
 
 def places_of(judged: Mapping[str, Predictions]) -> Places | None:
-    """The samples of a split by place and domain.
+    """Group the samples of a split by place and domain.
 
     Args:
         judged: choice of experts -> predictions; all of the same samples.
 
     Returns:
-        One row for each place and domain; None where no place is known.
+        One row for each place and domain; None if no place is known.
     """
     some = next(iter(judged.values()))
     known = ~np.isnan(some.lonlat[:, 0])
@@ -56,7 +56,7 @@ def places_of(judged: Mapping[str, Predictions]) -> Places | None:
 
 
 def snap(lonlat: NDArray[np.float64], step: float) -> NDArray[np.float64]:
-    """(N, 2) the middle of the cell that each place lies in; ``step`` 0: the place to 10 m."""
+    """Return (N, 2) the centre of the cell of each place; ``step`` 0: the place rounded to 10 m."""
     if not step:
         return lonlat.round(_SAME)
     last = np.round(2 * CORNER / step) - 1  # the pole lies in the last cell

@@ -1,4 +1,4 @@
-"""One checkpoint, one split, one report."""
+"""Evaluate one checkpoint on one split, and return one report."""
 
 from __future__ import annotations
 
@@ -26,28 +26,28 @@ if TYPE_CHECKING:
     from geomoe.inference import Predictions
     from geomoe.types import BlockExperts, Experts
 
-#: Options of a data set that change which samples train or are judged.
+#: Options of a data set that affect which samples are trained on or evaluated.
 _PROTOCOL = ("protocol", "domain_by", "num_environments", "num_domains", "budget")
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvaluationOptions:
-    """What is judged, and how.
+    """What to evaluate, and how.
 
     Args:
         split: train, val, test, held_out, or another split of the data set (FMoW's id_test).
-        experts: "all", "shared" or the number of one specialist that answers alone.
-        data_root: folder of the data; default: where the run found it.
+        experts: "all", "shared" or the number of the only specialist to use.
+        data_root: folder of the data; default: the folder used by the run.
         bootstrap: resamples for each interval; 0: no intervals.
-        confidence: of the intervals, between 0 and 1.
-        diagnostics: for MoGE, look into the experts (one more pass for each expert of each block).
-        beside: also score the splits that the protocol wants beside this one.
+        confidence: confidence level of the intervals, between 0 and 1.
+        diagnostics: for MoGE, analyse the experts (one more pass for each expert of each block).
+        beside: whether to score the additional splits of the protocol.
         batch_size: images in a forward pass.
         device: auto, cpu, cuda, ...
-        allow_vrt: read VRTs too, whose sources have to lie in the folder of the data.
+        allow_vrt: whether to read VRTs; their sources must be in the folder of the data.
 
     Raises:
-        InputError: an impossible number of resamples or confidence.
+        InputError: the number of resamples or the confidence is invalid.
     """
 
     split: str = "test"
@@ -68,7 +68,7 @@ class EvaluationOptions:
 
 
 class _Judging(NamedTuple):
-    """A checkpoint, the split that it is judged on, and what was asked for."""
+    """A checkpoint, the split to evaluate it on, and the options."""
 
     predictor: Predictor
     dataset: LabelledImages
@@ -76,7 +76,7 @@ class _Judging(NamedTuple):
 
     @property
     def looks_inside(self) -> bool:
-        """Whether the experts are looked into."""
+        """Return whether the experts are analysed."""
         return self.options.diagnostics and self.options.experts == "all" and self.predictor.num_experts > 0
 
 
@@ -85,29 +85,29 @@ def evaluate(
     options: EvaluationOptions | None = None,
     **changes: Any,  # noqa: ANN401 - fields of EvaluationOptions
 ) -> Report:
-    """Judge a checkpoint on one split of the data set that it was trained on.
+    """Evaluate a checkpoint on one split of the data set that it was trained on.
 
     Overall, per-region and worst-region accuracy, macro F1, calibration error, counts, and
     bootstrap intervals blocked in space (whole spatial blocks are drawn, because neighbours are
     not independent). Where a region was held out, the source regions and the held-out region are
     scored apart. Where the data set has further groups (years), they are scored too, and splits that its
     protocol wants beside this one (fmow-lao: ``pooled``). Where places are known, the report has a map. With
-    experts="all", a MoGE checkpoint is also judged by its shared expert alone (MoGE-SE), and its
-    experts are looked into: the forced-expert matrix, routing entropy and load, and the experts' CKA.
+    experts="all", a MoGE checkpoint is also evaluated with only its shared expert (MoGE-SE), and its
+    experts are analysed: the forced-expert matrix, routing entropy and load, and the experts' CKA.
 
     On a data set of WILDS, and where the extra ``wilds`` is installed, wilds' own scores of the same
-    predictions stand beside ours.
+    predictions are listed next to ours.
 
     Args:
         checkpoint: a file written by ``geomoe train``.
-        options: what is judged, and how; default: the test split.
+        options: what to evaluate, and how; default: the test split.
         **changes: fields of :class:`EvaluationOptions` by name: ``evaluate(file, split="val")``.
 
     Raises:
-        CheckpointError: the file is missing, foreign, corrupt or of another model.
-        ConfigError: experts that this checkpoint does not have.
-        InputError: an impossible number of resamples or confidence.
-        DatasetNotFoundError: the data is not where it was looked for.
+        CheckpointError: the file is missing, not a geomoe checkpoint, corrupt or of another model.
+        ConfigError: the checkpoint does not have these experts.
+        InputError: the number of resamples or the confidence is invalid.
+        DatasetNotFoundError: the data is missing.
     """
     asked = call_options(EvaluationOptions, options, changes)
     predictor = load(checkpoint, asked.device)
@@ -143,7 +143,7 @@ def _choices(judging: _Judging) -> Sequence[BlockExperts]:
 
 
 def _scores(judging: _Judging, judged: Mapping[str, Predictions]) -> dict[str, Scores]:
-    """Scores of each choice of experts that is judged."""
+    """Return the scores of each evaluated choice of experts."""
     predictor, options = judging.predictor, judging.options
     dataset = judging.dataset
     groupings = dataset.groupings()
@@ -162,7 +162,7 @@ def _scores(judging: _Judging, judged: Mapping[str, Predictions]) -> dict[str, S
 
 
 def _experts_report(judging: _Judging, found: dict[BlockExperts, Predictions]) -> ExpertsReport:
-    """What the experts do on this split."""
+    """Analyse the experts on this split."""
     predictor = judging.predictor
     return ExpertsReport(
         num_experts=predictor.num_experts,
@@ -175,7 +175,7 @@ def _experts_report(judging: _Judging, found: dict[BlockExperts, Predictions]) -
 
 
 def _scores_beside(judging: _Judging, judged: dict[str, Predictions]) -> dict[str, dict[str, Part]]:
-    """Scores on the splits that stand beside this one."""
+    """Return the scores on the additional splits."""
     options = judging.options
     if not options.beside:
         return {}
@@ -187,7 +187,7 @@ def _scores_beside(judging: _Judging, judged: dict[str, Predictions]) -> dict[st
 
 
 def _beside(judging: _Judging, judged: dict[str, Predictions]) -> dict[str, dict[str, Predictions]]:
-    """Predictions on the splits that stand beside this one; its own where it has the samples already."""
+    """Return predictions on the additional splits; reuse those of this split for shared samples."""
     predictor, dataset, options = judging
     found = {}
     for name in dataset.beside:
@@ -203,11 +203,15 @@ def _beside(judging: _Judging, judged: dict[str, Predictions]) -> dict[str, dict
 
 
 def _notes(predictor: Predictor, dataset: Any) -> tuple[str, ...]:  # noqa: ANN401 - a data set
-    """What a reader of the scores must know."""
-    trained = None if predictor.encoder is None else predictor.encoder.trained  # of that of domain ids
+    """Return notes for readers of the scores."""
+    trained = (
+        None if predictor.encoder is None else predictor.encoder.trained
+    )  # only the domain id encoder has it
     if trained is None:
         return ()
-    known = np.append(trained.cpu().numpy(), False)[dataset.domains]  # -1, an unknown domain: the last
+    known = np.append(trained.cpu().numpy(), False)[
+        dataset.domains
+    ]  # -1 (unknown domain) selects the last entry
     if known.all():
         return ()
     count = f"{int((~known).sum()):,} of {len(known):,} samples"
@@ -219,7 +223,7 @@ def _notes(predictor: Predictor, dataset: Any) -> tuple[str, ...]:  # noqa: ANN4
 
 
 def _facts(predictor: Predictor, asked: EvaluationOptions) -> dict[str, Any]:
-    """Who was judged on what."""
+    """Return the facts on the checkpoint and the data for the report."""
     config = predictor.config
     return {
         "algorithm": "+".join(config.methods),

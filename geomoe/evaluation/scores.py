@@ -1,4 +1,4 @@
-"""Predictions to scores: overall, by region, source and held-out apart, with intervals."""
+"""Score predictions: overall, by region, for source and held-out regions, with intervals."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ def score(
     """Score predictions.
 
     Args:
-        predictions: on one split.
-        regions: names, by domain id; samples of an unknown region (-1) count in ``overall`` alone.
+        predictions: predictions on one split.
+        regions: names, by domain id; samples of an unknown region (-1) count only in ``overall``.
         held_out: the region that was left out of training, if any.
-        uncounted: regions that are scored and never are the worst (FMoW's "Other").
-        groupings: further groups by what they are (a data set's :meth:`groupings`), one id a sample.
+        uncounted: regions that are scored but never count as the worst (FMoW's "Other").
+        groupings: further groupings by kind (a data set's :meth:`groupings`), with one id per sample.
         bootstrap: resamples of spatial blocks for each interval; 0: no intervals.
-        confidence: of the intervals.
+        confidence: confidence level of the intervals.
 
     Returns:
-        Overall, by region (those with samples), by further group, and under a held-out protocol source and
-        held-out regions apart; the interval of the worst region is that region's own.
+        Scores overall, by region (with samples), by further group, and under a held-out protocol separately
+        for source and held-out regions; the interval of the worst region is that region's own interval.
     """
     domain = predictions.domain
 
@@ -80,7 +80,7 @@ def part(
     bootstrap: int,
     confidence: float,
 ) -> Part:
-    """Scores of some of the samples; default: all of them. Fewer than two blocks give no interval."""
+    """Score some of the samples; default: all. With fewer than two blocks there is no interval."""
     label, predicted = predictions.label[rows], predictions.predicted[rows]
     block = predictions.block[rows]
     blocks = len(np.unique(block))
@@ -104,7 +104,7 @@ def part(
 
 
 def reliability(predictions: Predictions) -> Reliability:
-    """How often the network is right, by how sure it is: 15 bins of equal width, None in empty ones."""
+    """Compute accuracy by confidence in 15 bins of equal width; None in empty bins."""
     edges = np.linspace(0, 1, BINS + 1)
     sure = predictions.probabilities.max(axis=1)
     which = np.clip(np.searchsorted(edges, sure, side="left") - 1, 0, BINS - 1)

@@ -1,1 +1,1 @@
-"""Downloads, when asked: what there is to fetch, the transfer, the hashes, the unpacking."""
+"""Downloads on request: known sources, transfer, hashes and unpacking."""

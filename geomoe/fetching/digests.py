@@ -1,4 +1,4 @@
-"""Hashes of files, as they are published: sha256 or md5."""
+"""Published hashes of files: sha256 or md5."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ LENGTHS = {"sha256": 64, "md5": 32}  # hexadecimal digits
 
 
 class Digest(NamedTuple):
-    """A hash that a file ought to have.
+    """The expected hash of a file.
 
     Attributes:
         algorithm: sha256 or md5.
-        value: in lower-case hexadecimal digits.
+        value: lower-case hexadecimal digits.
     """
 
     algorithm: str
     value: str
 
     def __str__(self) -> str:
-        """As it is shown to people."""
+        """Return the hash as shown to users."""
         return f"{self.algorithm} {self.value}"
 
     def of(self, path: Path) -> Digest:
-        """The hash, by the same algorithm, of a file on disk.
+        """Compute the hash of a file on disk with the same algorithm.
 
         Raises:
             DownloadError: the file cannot be read.
         """
         try:
             with path.open("rb") as file:
-                # md5 is not used against an enemy here; machines that forbid it for that allow this
+                # md5 is not used for security here, which systems in FIPS mode allow
                 found = hashlib.file_digest(file, lambda: hashlib.new(self.algorithm, usedforsecurity=False))
         except OSError as error:
             raise DownloadError(f"{path}: cannot be read: {reason(error)}") from error
@@ -44,10 +44,10 @@ class Digest(NamedTuple):
 
 
 def parse_digest(algorithm: str, text: str, where: str) -> Digest:
-    """Check a hash that somebody gave.
+    """Validate a hash given by the user.
 
     Raises:
-        ConfigError: it is not a hash of that kind.
+        ConfigError: ``text`` is not a hash of this algorithm.
     """
     value = text.strip().lower()
     if re.fullmatch(f"[0-9a-f]{{{LENGTHS[algorithm]}}}", value) is None:

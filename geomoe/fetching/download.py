@@ -86,7 +86,15 @@ def fetch(name: str, root: str | os.PathLike[str]) -> None:
         carry_out(plan)
 
 
-def found_or_fetched(look: Callable[[], T], name: str, root: str | os.PathLike[str], *, download: bool) -> T:
+def found_or_fetched(
+    look: Callable[[], T],
+    name: str,
+    root: str | os.PathLike[str],
+    *,
+    download: bool,
+    checksum: bool,
+    folder: Callable[[T], Path],
+) -> T:
     """What a reader finds; where it finds nothing and was told to download, what it finds after that.
 
     Args:
@@ -94,14 +102,24 @@ def found_or_fetched(look: Callable[[], T], name: str, root: str | os.PathLike[s
         name: of the data set.
         root: folder that it is looked for in.
         download: whether to fetch it.
+        checksum: whether to compare its files with their published hashes.
+        folder: where they are, of what was found.
+
+    Raises:
+        DatasetNotFoundError: it is not there, and was not to be fetched.
+        DownloadError: it could not be fetched.
+        DataError: a file is another one than was published.
     """
     try:
-        return look()
+        found = look()
     except DatasetNotFoundError:
         if not download:
             raise
-    fetch(name, root)
-    return look()
+        fetch(name, root)
+        found = look()
+    if checksum:
+        check_hashes(name, folder(found))
+    return found
 
 
 def check_hashes(name: str, folder: Path) -> None:

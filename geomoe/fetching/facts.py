@@ -1,6 +1,6 @@
-"""What is known of each data set before it is on disk: licence, size, sources, layout; no torch, no network.
+"""Static facts on each data set: licence, size, sources, layout; needs no torch and no network.
 
-One file a data set in ``geomoe/fetching/known``; docs/datasets.md has the protocols.
+One file a data set in ``geomoe/fetching/known``; docs/datasets/ has the protocols.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from geomoe.errors import ConfigError
 from geomoe.fetching.digests import Digest
 from geomoe.support.words import unknown
 
-#: What is known of a source: it was used, it was not tried, or it is known not to answer.
+#: Status of a source: it was used, it was not tried, or it is known to be unavailable.
 STATUSES = ("works", "unverified", "down")
 
 
 class Source(NamedTuple):
-    """Where a data set can be had.
+    """A source of a data set.
 
     Attributes:
-        name: who offers it.
+        name: provider.
         status: one of STATUSES.
-        url: where, if that is an address.
-        note: what to know about it.
-        sha256: of the archive.
+        url: address, if there is one.
+        note: remarks for the user.
+        sha256: hash of the archive.
     """
 
     name: str
@@ -43,13 +43,13 @@ class File(NamedTuple):
     """A file that ``geomoe data download`` can fetch and check.
 
     Attributes:
-        name: on disk, and on a mirror.
-        url: where it is; empty: on the hub.
-        hub: data set repository of the Hugging Face hub that has it, found there by its sha256.
-        sha256: as published.
-        md5: as published, where there is no sha256.
-        size: bytes.
-        archive: whether it is to be unpacked into the data set's folder; else it is one of its files.
+        name: file name on disk and on a mirror.
+        url: address; empty: on the hub.
+        hub: data set repository on the Hugging Face hub, in which the sha256 identifies the file.
+        sha256: published hash.
+        md5: published hash, if there is no sha256.
+        size: size in bytes.
+        archive: whether to unpack it into the data set's folder; otherwise it is a file of the data set.
     """
 
     name: str
@@ -62,35 +62,35 @@ class File(NamedTuple):
 
     @property
     def digest(self) -> Digest:
-        """The hash that it must have."""
+        """The required hash."""
         return Digest("sha256", self.sha256) if self.sha256 else Digest("md5", self.md5)
 
     @property
     def source(self) -> str:
-        """Where it comes from, for people."""
+        """The source, as shown to users."""
         return self.url or f"huggingface.co/datasets/{self.hub}"
 
 
 class Facts(NamedTuple):
-    """What is known of a data set.
+    """The facts on a data set.
 
     Attributes:
-        title: its name, written out.
-        about: what it is, in a sentence.
-        licence: under which it may be used.
-        size: ``archive`` and ``disk``, in words.
+        title: full name.
+        about: one-sentence description.
+        licence: licence of the data.
+        size: ``archive`` and ``disk``, as text.
         sources: where to get it.
         tree: the layout on disk, as text.
-        expect: what must lie in its folder; ``a|b`` is one or the other.
+        expect: entries that its folder must contain; ``a|b`` means either.
         inside: the folder's name below ``data.root``; the root itself may be that folder.
-        sample: module of ``geomoe.datasets.samples`` that writes a small one, ``module:name`` where it writes
-            several; empty: none is needed.
-        samples: split -> number of images, where that is known; ``all`` for those without fixed splits.
-        samples_note: where the numbers come from.
-        samples_protocols: values of ``data.protocol`` under which they hold; null always is one.
-        try_flags: of ``geomoe train`` for its sample: seconds on a CPU, nothing fetched.
-        files: what can be fetched, with published hashes; archives first.
-        md5s: md5 of files of its folder that come out of an archive, where published.
+        sample: module of ``geomoe.datasets.samples`` that writes a small sample, or ``module:name`` if it
+            writes several; empty: none is needed.
+        samples: split -> number of images, if known; ``all`` for data sets without fixed splits.
+        samples_note: source of these numbers.
+        samples_protocols: values of ``data.protocol`` for which they hold; null is always included.
+        try_flags: flags of ``geomoe train`` for its sample: runs in seconds on a CPU without downloads.
+        files: files that can be fetched, with published hashes; archives first.
+        md5s: published md5 of files that are unpacked from an archive.
     """
 
     title: str
@@ -114,8 +114,8 @@ class Found(NamedTuple):
     """Whether a data set is in a folder.
 
     Attributes:
-        folder: where its files lie or ought to lie.
-        missing: entries of ``Facts.expect`` that are not there.
+        folder: actual or expected folder of its files.
+        missing: missing entries of ``Facts.expect``.
     """
 
     folder: Path
@@ -123,10 +123,10 @@ class Found(NamedTuple):
 
 
 def read_facts(name: str) -> Facts:
-    """What is known of a data set of the catalogue.
+    """Read the facts on a data set of the catalogue.
 
     Raises:
-        ConfigError: no such data set.
+        ConfigError: the data set is unknown.
     """
     if name not in CATALOGUE:
         raise ConfigError(unknown("NAME", "data set", name, list(CATALOGUE)))
@@ -146,17 +146,17 @@ def read_facts(name: str) -> Facts:
 
 
 def find(facts: Facts, root: str | os.PathLike[str]) -> Found:
-    """Look for a data set's files in a folder; nothing is read."""
+    """Look for a data set's files in a folder, without reading them."""
     own = Path(root).expanduser()
     folder = own / facts.inside if (own / facts.inside).is_dir() else own
     missing = lacking(facts, folder)
     if len(missing) == len(facts.expect) and folder == own:
-        folder = own / facts.inside  # nothing is there: say where it ought to be
+        folder = own / facts.inside  # nothing found: return the expected folder
     return Found(folder, missing)
 
 
 def lacking(facts: Facts, folder: Path) -> tuple[str, ...]:
-    """Entries of ``facts.expect`` that are not in a folder."""
+    """Return the entries of ``facts.expect`` that a folder lacks."""
     return tuple(
         entry for entry in facts.expect if not any((folder / one).exists() for one in entry.split("|"))
     )

@@ -1,7 +1,7 @@
-"""A file of a data set on the Hugging Face hub, found by its hash.
+"""Find a file of a data set on the Hugging Face hub by its hash.
 
-huggingface_hub says what is in a repository and who may read it. The bytes come by
-:mod:`geomoe.fetching.transfer`: version 1 of that package does not take up what an earlier process began.
+huggingface_hub lists the repository and handles access. :mod:`geomoe.fetching.transfer` transfers the bytes,
+because version 1 of huggingface_hub does not resume the download of an earlier process.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from geomoe.fetching.transfer import TIMEOUT, Remote
 
 
 def find_on_hub(repository: str, digest: Digest) -> Remote:
-    """Ask the hub which file of a data set repository has a sha256, and where its bytes are.
+    """Find the file of a hub data set repository that has a sha256, and its download address.
 
     Args:
         repository: ``owner/name``.
-        digest: sha256, which the hub knows of every large file.
+        digest: sha256, which the hub stores for every large file.
 
     Raises:
-        DownloadError: the hub cannot be asked, or has no such file.
+        DownloadError: the hub cannot be reached, or has no such file.
     """
     from huggingface_hub import HfApi, hf_hub_url
     from huggingface_hub.utils import build_hf_headers
@@ -28,7 +28,7 @@ def find_on_hub(repository: str, digest: Digest) -> Remote:
     where = f"{hub.endpoint}/datasets/{repository}"
     try:
         info = hub.dataset_info(repository, files_metadata=True, timeout=TIMEOUT)
-    except Exception as error:  # of two libraries for HTTP, by the version of huggingface_hub
+    except Exception as error:  # the HTTP library depends on the version of huggingface_hub
         advice = "check the network, or give another source with --url"
         raise DownloadError(f"{where}: the hub cannot be asked ({one_line(error)}); {advice}") from error
     files = {file.lfs.sha256: file for file in info.siblings or [] if file.lfs is not None}
@@ -39,7 +39,7 @@ def find_on_hub(repository: str, digest: Digest) -> Remote:
             "same file can be given with --url"
         )
     found = files[digest.value]
-    # The commit, not main: the file cannot change under our hands. The token is for the hub alone.
+    # A commit instead of main, so that the file cannot change. The token is only sent to the hub.
     url = hf_hub_url(
         repository, found.rfilename, repo_type="dataset", revision=info.sha, endpoint=hub.endpoint
     )

@@ -1,6 +1,6 @@
-"""What has come of a file: kept beside the file's place, with a note on what it is of.
+"""A partially downloaded file, stored next to its target with a note on its source.
 
-No library does it: the hub clients resume their own files alone, without a hash that outlives the process.
+No library does this: the hub clients resume only their own files, without a hash that outlives the process.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from geomoe.fetching.digests import Digest
 
 SUFFIX = ".partial"
-REJECTED = ".rejected"  # a file that was fetched whole and is not the one that was asked for
+REJECTED = ".rejected"  # suffix of a complete download that has the wrong hash
 
 
 class Partial:
-    """``NAME.partial`` and, beside it, ``NAME.partial.json``: hash of the whole file, source, validators.
+    """``NAME.partial`` and its note ``NAME.partial.json``: hash of the complete file, source, validators.
 
-    Bytes that are there are the beginning of the file with the hash of the note, whatever source they came
-    from. While it is open, no second process can open it (but on Windows, and on file systems without
-    locks: two at once spoil one another's bytes, and the hash tells).
+    The stored bytes are the beginning of the file with the hash in the note, from any source. While it is
+    open, it is locked against other processes. On Windows and on file systems without locks, two processes
+    can corrupt each other's bytes, which the hash detects.
 
     Args:
-        target: where the whole file belongs.
-        digest: its hash.
+        target: path of the complete file.
+        digest: hash of the complete file.
 
     Raises:
-        OutputError: on entering: it cannot be written, another process has it open, or it is of another file.
+        OutputError: on entering: it cannot be written, is open in another process, or is of another file.
     """
 
     def __init__(self, target: Path, digest: Digest) -> None:
@@ -61,7 +61,7 @@ class Partial:
         return self
 
     def _take_up(self) -> None:
-        """Read the note; bytes without one (it is written before them) are somebody else's."""
+        """Read the note; it is written before the bytes, so bytes without a note are not ours."""
         with contextlib.suppress(OSError, ValueError):
             found = json.loads(self.note.read_text(encoding="utf-8"))
             self.about = found if isinstance(found, dict) else {}
@@ -86,20 +86,20 @@ class Partial:
         self._stack.close()
 
     def begin_again(self, **about: str | int | None) -> None:
-        """Forget what has come; the note is about another source from now on.
+        """Discard the stored bytes and write a note on a new source.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the file or note cannot be written.
         """
         try:
-            os.truncate(self.path, 0)  # first: bytes must never stand beside a note of another source
+            os.truncate(self.path, 0)  # first: bytes must never be paired with the note of another source
             self.size, self.about = 0, {"digest": list(self.digest), **about}
             self.note.write_text(json.dumps(self.about), encoding="utf-8")
         except OSError as error:
             raise self._refusal(error) from error
 
     def append(self, block: bytes) -> None:
-        """Keep what has come.
+        """Append received bytes.
 
         Raises:
             OutputError: the disk is full.
@@ -115,10 +115,10 @@ class Partial:
         self.size += len(block)
 
     def check(self) -> None:
-        """Compare the hash of what has come, all of it; a file that is not the right one is moved aside.
+        """Verify the hash of the complete download; a wrong file is moved aside.
 
         Raises:
-            DownloadError: another hash.
+            DownloadError: the hash differs.
         """
         found = self.digest.of(self.path)
         if found != self.digest:
@@ -129,7 +129,7 @@ class Partial:
             )
 
     def reject(self) -> Path:
-        """Move the file aside, so that the next try begins clean; where it is then."""
+        """Move the file aside so that the next attempt starts clean; return its new path."""
         names = (f"{self.target.name}{REJECTED}{number}" for number in ("", *range(2, 1000)))
         aside = next(path for path in map(self.target.with_name, names) if not path.exists())
         os.replace(self.path, aside)
@@ -137,10 +137,10 @@ class Partial:
         return aside
 
     def finish(self) -> None:
-        """Give the file its name.
+        """Rename the file to its target.
 
         Raises:
-            OutputError: somebody has put a file there meanwhile.
+            OutputError: the target has been created in the meantime.
         """
         if self.target.exists():
             msg = f"{self.target}: has appeared meanwhile; nothing is written over; see {self.path}"
@@ -149,7 +149,7 @@ class Partial:
         self.note.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Delete it and its note."""
+        """Delete the file and its note."""
         self.path.unlink(missing_ok=True)
         self.note.unlink(missing_ok=True)
 

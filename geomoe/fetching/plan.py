@@ -1,4 +1,4 @@
-"""What is to be fetched of a data set, from where, and where it goes; decided before anything is touched."""
+"""Plan a download before anything is changed: which files, from which source, to which folder."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ MISSING, THERE, UNCHECKED = "missing", "there", "there, unchecked"
 
 
 class Item(NamedTuple):
-    """One file to fetch, or that need not be fetched.
+    """One file of a plan, which may already exist.
 
     Attributes:
-        file: what, from where, with which hash.
-        place: the file on disk; of an archive, the folder that it becomes.
-        state: MISSING, THERE (its hash is right) or UNCHECKED (there, and no hash is known for it).
+        file: name, source and hash.
+        place: path on disk; for an archive, the folder that it is unpacked to.
+        state: MISSING, THERE (with the right hash) or UNCHECKED (exists, but no hash is known).
     """
 
     file: File
@@ -34,13 +34,13 @@ class Item(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What is to be done to have a data set.
+    """The steps to obtain a data set.
 
     Attributes:
-        name: of the data set.
-        facts: on it.
-        root: folder that it goes into.
-        items: in the order in which they are fetched.
+        name: name of the data set.
+        facts: facts on the data set.
+        root: target folder.
+        items: files, in the order in which they are fetched.
     """
 
     name: str
@@ -50,12 +50,12 @@ class Plan(NamedTuple):
 
     @property
     def missing(self) -> tuple[Item, ...]:
-        """What is still to be fetched."""
+        """The items that are still missing."""
         return tuple(item for item in self.items if item.state == MISSING)
 
     @property
     def to_come(self) -> int | None:
-        """Bytes that still have to come; None where a size is not known before."""
+        """Return the number of bytes still to download; None if a size is unknown."""
         sizes = [self._to_come(item) for item in self.missing]
         return None if None in sizes else sum(size for size in sizes if size is not None)
 
@@ -64,28 +64,28 @@ class Plan(NamedTuple):
         if item.file.archive:
             path = path or whole_archive(self, item)
             if path is not None:
-                return 0  # unpacked from where it is
+                return 0  # unpacked from its current location
         size = item.file.size if path is None else path.stat().st_size
         return None if size is None else max(0, size - _arrived(target(self, item)))
 
     @property
     def needed(self) -> int:
-        """Bytes that have to be free, as far as is known: an archive is there beside what comes out of it."""
+        """Return the required free bytes, as far as known: an archive and its content exist together."""
         unpacked = [item.file.size or 0 for item in self.missing if item.file.archive]
         return (self.to_come or 0) + sum(unpacked)
 
     @property
     def free(self) -> int:
-        """Bytes that are free where it goes."""
+        """Return the free bytes at the target."""
         path = self.root.absolute()
         return shutil.disk_usage(next(one for one in (path, *path.parents) if one.is_dir())).free
 
     def check(self) -> None:
-        """Say now what would stop it later.
+        """Check in advance whether the plan can succeed.
 
         Raises:
-            DownloadError: a switch keeps geomoe off the network.
-            OutputError: not enough room.
+            DownloadError: a switch forbids network access.
+            OutputError: there is not enough disk space.
         """
         remote = [item for item in self.missing if local(item.file.url) is None]
         remote = [item for item in remote if not (item.file.archive and whole_archive(self, item))]
@@ -103,19 +103,19 @@ class Plan(NamedTuple):
 def make_plan(
     name: str, root: str | os.PathLike[str], url: str | None = None, digest: Digest | None = None
 ) -> Plan:
-    """Find out what a data set lacks. Files that are there are compared with published hashes.
+    """Determine the missing files of a data set. Existing files are compared with published hashes.
 
     Args:
-        name: of the data set.
-        root: folder that it is in, or is to go into.
-        url: another source: of one file or archive, or, where it ends in ``/``, a folder that has the
-            published files by their names. A local path will do.
-        digest: the hash of what is at ``url``, where that is no published file.
+        name: name of the data set.
+        root: current or future folder of the data set.
+        url: another source: one file or archive, or, if it ends in ``/``, a folder with the published file
+            names. A local path is also accepted.
+        digest: hash of the file at ``url``, if it is not a published file.
 
     Raises:
-        ConfigError: this data set is not fetched, or ``url`` and ``digest`` do not go together.
-        DownloadError: no checked source is known, and none was given.
-        OutputError: something else is where the data set is to go.
+        ConfigError: this data set cannot be fetched, or ``url`` and ``digest`` do not match.
+        DownloadError: no verified source is known and none was given.
+        OutputError: the target is occupied by something else.
     """
     facts, root = read_facts(name), Path(root).expanduser()
     if not facts.expect:
@@ -139,11 +139,11 @@ def make_plan(
 
 
 def choose(name: str, facts: Facts, url: str | None, digest: Digest | None) -> tuple[File, ...]:
-    """The files to fetch, each with its source and hash.
+    """Return the files to fetch, each with its source and hash.
 
     Raises:
-        ConfigError: ``url`` and ``digest`` do not go together.
-        DownloadError: no checked source is known, and none was given.
+        ConfigError: ``url`` and ``digest`` do not match.
+        DownloadError: no verified source is known and none was given.
     """
     hashes = "--sha256 HEX (or --md5 HEX)"
     if url is None:
@@ -182,7 +182,7 @@ def choose(name: str, facts: Facts, url: str | None, digest: Digest | None) -> t
 
 
 def local(url: str) -> Path | None:
-    """The path of a source that is no server's; None: it is one's, or the hub."""
+    """Return the path of a local source; None: the source is a server or the hub."""
     parts = urlsplit(url)
     if not url or parts.scheme in {"http", "https"}:
         return None
@@ -190,12 +190,12 @@ def local(url: str) -> Path | None:
 
 
 def target(plan: Plan, item: Item) -> Path:
-    """The file that an item is fetched to: an archive lies in the root until it is unpacked."""
+    """Return the file that an item is fetched to; an archive stays in the root until it is unpacked."""
     return plan.root / item.file.name if item.file.archive else item.place
 
 
 def whole_archive(plan: Plan, item: Item) -> Path | None:
-    """An archive of the right name that somebody has put into the root: it is used, and left there."""
+    """Return an archive with the right name that the user placed in the root: it is used and kept."""
     path = target(plan, item)
     return path if path.is_file() else None
 
@@ -229,7 +229,7 @@ def _place_archive(facts: Facts, root: Path, file: File, before: list[Item]) -> 
 def _place_file(facts: Facts, root: Path, file: File, before: list[Item]) -> Item:
     found = find(facts, root)
     entries = [entry.split("|") for entry in facts.expect if file.name in entry.split("|")]
-    folder = root  # of a file that is no part of the data set itself, unless its folder is, or will be, there
+    folder = root  # for extra files, unless the data set's folder exists or will exist
     if entries or not found.missing:
         folder = found.folder
     elif any(item.file.archive for item in before):
@@ -245,10 +245,10 @@ def _place_file(facts: Facts, root: Path, file: File, before: list[Item]) -> Ite
 
 
 def compare(path: Path, digest: Digest) -> None:
-    """Check that a file that is there is the published one.
+    """Check that an existing file is the published one.
 
     Raises:
-        OutputError: it is another one.
+        OutputError: the file has another hash.
     """
     found = digest.of(path)
     if found != digest:

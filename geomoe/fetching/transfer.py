@@ -1,11 +1,11 @@
-"""One file over HTTP: taken up where it stopped, tried again a few times.
+"""Download one file over HTTP, with resume and a few retries.
 
-Written on urllib because no library that geomoe needs anyway does it: ``download_url`` of torchvision and
-torchgeo begins again from the first byte; huggingface_hub (its issue 4196) writes to a file of that process
-alone and deletes it when the process is stopped; fsspec knows no hash and no If-Range.
+It uses urllib because no existing dependency does this: ``download_url`` of torchvision and torchgeo restarts
+at the first byte; huggingface_hub (its issue 4196) writes to a file of its own process and deletes it when
+the process stops; fsspec supports neither hashes nor If-Range.
 
-A request asks for the missing bytes (Range) of the very file that the others are of (If-Range, by a strong
-ETag or the date). Whatever a server makes of that, the hash of the whole decides in the end.
+A request asks for the missing bytes (Range), provided that the file is unchanged (If-Range, with a strong
+ETag or the date). Whatever the server answers, the hash of the complete file decides in the end.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ log = logging.getLogger(__name__)
 
 CHUNK = 1 << 20
 TIMEOUT = 30.0  # seconds without a byte
-TRIES = 5  # in a row that bring nothing new
-PAUSE = 1.0  # seconds before the second try; twice as long before each further one
-LONGEST_PAUSE = 60.0  # whatever a server asks for
-_AGAIN = {408, 425, 429, 500, 502, 503, 504}  # may be over in a moment
+TRIES = 5  # consecutive attempts without new bytes
+PAUSE = 1.0  # seconds before the second attempt; doubled before each further one
+LONGEST_PAUSE = 60.0  # seconds, even if a server asks for more
+_AGAIN = {408, 425, 429, 500, 502, 503, 504}  # may be temporary
 
 
 class Remote(NamedTuple):
@@ -43,8 +43,8 @@ class Remote(NamedTuple):
 
     Attributes:
         url: http or https.
-        size: in bytes, as published; None: not known.
-        secret: headers that only this server may see, not one that it sends us on to.
+        size: published size in bytes; None: unknown.
+        secret: headers for this server only, not sent to the target of a redirect.
     """
 
     url: str
@@ -53,7 +53,7 @@ class Remote(NamedTuple):
 
 
 class _TryAgainError(Exception):
-    """This attempt is over; another one may bring more."""
+    """This attempt has failed; another one may succeed."""
 
     def __init__(self, why: str, pause: float = 0.0) -> None:
         super().__init__(why)
@@ -61,16 +61,16 @@ class _TryAgainError(Exception):
 
 
 def receive(remote: Remote, partial: Partial, tell: Callable[[int, int | None], None]) -> None:
-    """Bring a partial file to its full length.
+    """Complete a partial file.
 
     Args:
-        remote: where it is.
-        partial: what has come of it; open. Whatever happens, it has all that came.
-        tell: called with the bytes that are there, and how many there will be, if that is known.
+        remote: the file on the server.
+        partial: the open partial file. It keeps all received bytes, even after an error.
+        tell: called with the bytes received so far, and the total if it is known.
 
     Raises:
-        DownloadError: the server does not give it, or the connection does not last.
-        OutputError: no room for it.
+        DownloadError: the server refuses the file, or the connection keeps failing.
+        OutputError: the disk is full.
     """
     furthest, failures = partial.size, 0
     while partial.size == 0 or partial.size != (remote.size or partial.about.get("size")):
@@ -78,7 +78,7 @@ def receive(remote: Remote, partial: Partial, tell: Callable[[int, int | None], 
             _attempt(remote, partial, tell)
             return
         except _TryAgainError as problem:
-            # A server that starts over each time brings nothing new; one that drops us now and then does.
+            # A server that always restarts makes no progress; one that drops the connection at times does.
             failures = failures + 1 if partial.size <= furthest else 1
             furthest = max(furthest, partial.size)
             if failures >= TRIES:
@@ -96,7 +96,7 @@ def _attempt(remote: Remote, partial: Partial, tell: Callable[[int, int | None],
         with urllib.request.urlopen(_request(remote, partial), timeout=TIMEOUT) as response:
             total = _agree(response, remote, partial)
             tell(partial.size, total)
-            while block := response.read1(CHUNK):  # read() would lose what came before a timeout
+            while block := response.read1(CHUNK):  # read() would lose bytes received before a timeout
                 partial.append(block)
                 tell(partial.size, total)
                 if total is not None and partial.size > total:
@@ -106,7 +106,7 @@ def _attempt(remote: Remote, partial: Partial, tell: Callable[[int, int | None],
             _refused(error, remote, partial)
     except (OutputError, DownloadError):
         raise
-    except ValueError as error:  # an address that is none
+    except ValueError as error:  # an invalid address
         raise DownloadError(f"{remote.url}: {one_line(error)}") from error
     except (OSError, http.client.HTTPException) as error:
         if isinstance(getattr(error, "reason", error), ssl.SSLCertVerificationError):
@@ -130,11 +130,11 @@ def _request(remote: Remote, partial: Partial) -> urllib.request.Request:
 
 
 def _agree(response: Any, remote: Remote, partial: Partial) -> int | None:  # noqa: ANN401 - an HTTPResponse
-    """Look at what the server is about to send, before a byte of it is taken; the size of the whole file.
+    """Check the server's answer before reading its body; return the size of the complete file.
 
     Raises:
-        DownloadError: it is a file of another size than the published one.
-        OutputError: no room for it.
+        DownloadError: the size differs from the published one.
+        OutputError: there is not enough disk space.
     """
     start, total = 0, response.length
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
@@ -148,9 +148,9 @@ def _agree(response: Any, remote: Remote, partial: Partial) -> int | None:  # no
     if response.status == http.HTTPStatus.PARTIAL_CONTENT:
         known = partial.about.get("size")
         if start != partial.size or (None not in (total, known) and total != known):
-            partial.begin_again()  # other bytes than we asked for, or the file has another length by now
+            partial.begin_again()  # not the requested bytes, or the length of the file has changed
             raise _TryAgainError("the file has changed on the server")
-    else:  # the first time, or all of it again: it has changed, or the server knows no Range
+    else:  # complete file: first request, the file has changed, or the server does not support Range
         about = {"url": remote.url, "validator": _validator(response.headers), "size": total}
         partial.begin_again(**about)
     free = shutil.disk_usage(partial.path.parent).free
@@ -162,16 +162,16 @@ def _agree(response: Any, remote: Remote, partial: Partial) -> int | None:  # no
 
 
 def _validator(headers: Mapping[str, str]) -> str:
-    """What If-Range may name: a strong ETag, or the date."""
+    """Return a validator for If-Range: a strong ETag, or the date."""
     etag = headers.get("ETag", "")
     return etag if etag and not etag.startswith("W/") else headers.get("Last-Modified", "")
 
 
 def _refused(error: urllib.error.HTTPError, remote: Remote, partial: Partial) -> None:
-    """Decide what an answer other than 2xx means; returns where the file is complete.
+    """Handle an answer other than 2xx; return if the file is already complete.
 
     Raises:
-        DownloadError: the server will not give it.
+        DownloadError: the server refuses the file.
     """
     what = f"the server answers {error.code} {one_line(Exception(error.reason))}"
     if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and partial.size:

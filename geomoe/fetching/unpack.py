@@ -1,6 +1,6 @@
-"""Archives, unpacked with distrust: nothing outside the folder, no links to anywhere, no more than fits.
+"""Unpack untrusted archives: nothing outside the folder, no links out of it, and limited size.
 
-Not by shutil.unpack_archive: it passes over members of a zip file in silence, and bounds no size.
+shutil.unpack_archive is not used: it silently skips members of a zip file and does not limit sizes.
 """
 
 from __future__ import annotations
@@ -26,8 +26,11 @@ if TYPE_CHECKING:
 
     Tell = Callable[[int, int | None], None]
 
-RATIO, SLACK = 100, 1 << 30  # pictures hardly shrink: what grows beyond this is no archive of pictures
-SPARE = 64 << 20  # bytes of the disk that are left alone
+RATIO, SLACK = (
+    100,
+    1 << 30,
+)  # pictures hardly compress, so an archive that expands more is not one of pictures
+SPARE = 64 << 20  # bytes that stay free on the disk
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
     *(RuntimeError, NotImplementedError, KeyError, ValueError),  # a password, a method, a link, a date
@@ -35,11 +38,11 @@ _DAMAGE = (
 
 
 def gunzip(content: bytes, where: Path, most: int = SLACK) -> bytes:
-    """What is in a gzipped file, up to ``most`` bytes: a few of them may stand for more than memory holds.
+    """Decompress a gzipped file up to ``most`` bytes: a small file may expand beyond the memory.
 
     Raises:
-        DataError: it holds more.
-        OSError, EOFError, zlib.error: damaged or truncated, as from :func:`gzip.decompress`.
+        DataError: the content is larger.
+        OSError, EOFError, zlib.error: the file is damaged or truncated, as in :func:`gzip.decompress`.
     """
     with gzip.GzipFile(fileobj=io.BytesIO(content)) as file:
         found = file.read(most + 1)
@@ -49,10 +52,10 @@ def gunzip(content: bytes, where: Path, most: int = SLACK) -> bytes:
 
 
 def check_python() -> None:
-    """Ask for a Python whose tarfile knows the filter "data", before anything is fetched.
+    """Check, before anything is fetched, that Python's tarfile supports the filter "data".
 
     Raises:
-        DataError: it is too old.
+        DataError: this Python is too old.
     """
     if not hasattr(tarfile, "data_filter"):
         msg = "archives are unpacked safely from Python 3.11.4 on; this one is older: update it"
@@ -63,13 +66,13 @@ def unpack(archive: Path, folder: Path, tell: Tell) -> None:
     """Unpack a zip or tar archive (plain, gz, bz2 or xz) into a new folder.
 
     Args:
-        archive: the file; told by its first bytes, not by its name.
-        folder: made here; when this fails, it is gone again.
-        tell: called with the bytes of the archive that are done, and all of them.
+        archive: the file; its first bytes decide the format, not its name.
+        folder: created here, and removed on failure.
+        tell: called with the processed bytes of the archive, and its total bytes.
 
     Raises:
-        DataError: truncated, damaged, no archive, or with members that have no business in a data set.
-        OutputError: it does not fit on the disk, or the folder cannot be written.
+        DataError: the file is truncated, damaged, not an archive, or has members not allowed in a data set.
+        OutputError: the content does not fit on the disk, or the folder cannot be written.
     """
     check_python()
     try:
@@ -91,7 +94,7 @@ def unpack(archive: Path, folder: Path, tell: Tell) -> None:
 
 
 class _Room:
-    """Refuses members whose names lead out of the folder, and those for which there is no room."""
+    """Refuses members with names outside the folder, and members that exceed the available space."""
 
     def __init__(self, archive: Path, folder: Path) -> None:
         self.archive, self.folder = archive, folder
@@ -131,10 +134,10 @@ def _untar(archive: Path, folder: Path, room: _Room, tell: Tell) -> None:
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
-    """The end of a tar archive is written in it; tarfile does not mind when it is missing, nor read on.
+    """Check the end marker of a tar archive, which tarfile neither requires nor reads past.
 
     Raises:
-        EOFError: it was cut off between two members, or after the last one.
+        EOFError: the archive is truncated between two members, or after the last one.
     """
     if tar.fileobj is None:
         return
@@ -142,7 +145,7 @@ def _check_end(tar: tarfile.TarFile) -> None:
     if tar.fileobj.read(tarfile.BLOCKSIZE) != bytes(tarfile.BLOCKSIZE):
         msg = "it has no end"
         raise EOFError(msg)
-    while tar.fileobj.read(1 << 20):  # to where the check sum of a compressed one is
+    while tar.fileobj.read(1 << 20):  # read on to the checksum of a compressed archive
         pass
 
 
@@ -163,13 +166,13 @@ def _unzip(archive: Path, folder: Path, room: _Room, tell: Tell) -> None:
 
 @contextlib.contextmanager
 def unpacked(archive: Path, root: Path, name: str, tell: Tell) -> Iterator[Path]:
-    """A hidden folder in ``root``, ``.NAME-unpacking``, with what is in an archive; gone when the block ends.
+    """Yield a hidden folder ``.NAME-unpacking`` in ``root`` with the unpacked archive; remove it at the end.
 
     Raises:
         DataError, OutputError: those of :func:`unpack`.
     """
     hidden = root / f".{name}-unpacking"
-    shutil.rmtree(hidden, ignore_errors=True)  # of a process that was killed
+    shutil.rmtree(hidden, ignore_errors=True)  # left by a killed process
     unpack(archive, hidden, tell)
     try:
         yield hidden

@@ -1,4 +1,4 @@
-"""Ask a trained checkpoint: about single images, or about a whole data set at once."""
+"""Prediction with a trained checkpoint: for single images, or for a whole data set."""
 
 from geomoe.inference.predictor import Prediction, Predictor, load
 from geomoe.inference.sweep import Predictions, open_split, predict_dataset, predict_many

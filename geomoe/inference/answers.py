@@ -1,4 +1,4 @@
-"""Answers as a table: CSV, GeoParquet or GeoJSON, one row for each image or tile."""
+"""Write predictions as a table: CSV, GeoParquet or GeoJSON, one row for each image or tile."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 
 
 class Layout:
-    """Which columns there are, and how a journal's answer fills them.
+    """The columns of the table, and how a journal record fills them.
 
     Args:
-        predictor: who answered.
-        probabilities: a column for every class besides that of the best one.
-        tiles: columns for the window of each tile.
+        predictor: the predictor that made the predictions.
+        probabilities: whether to add a probability column for every class, not only for the best one.
+        tiles: whether to add columns for the window of each tile.
     """
 
     def __init__(self, predictor: Predictor, *, probabilities: bool = False, tiles: bool = False) -> None:
@@ -48,19 +48,19 @@ class Layout:
 
     @property
     def columns(self) -> list[str]:
-        """Names, in order."""
+        """Return the column names, in order."""
         window = ["left", "top", "width", "height"] if self.tiles else []
         own = ["lon", "lat", "unknown_place", "class", "probability", "nearest_train_km"]
         return ["filename", *window, *own, *self.experts, *self.shares]
 
     def rows(self, items: Sequence[Item], journal: Journal) -> Iterator[dict[str, Any]]:
-        """One row for each answer, in the order of the items; None where there is no value."""
+        """Yield one row for each prediction, in item order; None marks a missing value."""
         for record in journal.records():
             if "p" in record:
                 yield self.row(items[record["i"]], record)
 
     def row(self, item: Item, record: dict[str, Any]) -> dict[str, Any]:
-        """One answer."""
+        """Return the row of one prediction."""
         best = int(np.argmax(record["p"]))
         at = record["at"]
         lon, lat = at or (None, None)
@@ -82,13 +82,13 @@ class Layout:
 
 
 def training_places(info: Mapping[str, Any]) -> NearestPlace:
-    """The training places among a checkpoint's facts; one written before there was ``places`` has none."""
+    """Return the training places in a checkpoint's facts; old checkpoints without ``places`` have none."""
     places = info.get("places") or {"lon": [], "lat": []}
     return NearestPlace(np.stack([places["lon"], places["lat"]], axis=1).astype(np.float64))
 
 
 def write_answers(items: Sequence[Item], journal: Journal, layout: Layout, output: Path) -> None:
-    """Write the table, whole or not at all; CSV and GeoJSON row by row.
+    """Write the table atomically; CSV and GeoJSON are written row by row.
 
     Raises:
         OutputError: the file cannot be written.
@@ -122,7 +122,7 @@ def _write_parquet(path: Path, layout: Layout, rows: Iterator[dict[str, Any]]) -
 
     frame = pd.DataFrame(rows, columns=layout.columns)
     for name in ("lon", "lat", "nearest_train_km"):
-        frame[name] = frame[name].astype("float64")  # also where every value is missing
+        frame[name] = frame[name].astype("float64")  # also if every value is missing
     points = geopandas.points_from_xy(frame["lon"], frame["lat"], crs="EPSG:4326")
     points[frame["unknown_place"].to_numpy(dtype=bool)] = None
     geopandas.GeoDataFrame(frame, geometry=points).to_parquet(path, index=False)

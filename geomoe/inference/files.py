@@ -1,4 +1,4 @@
-"""From files to answers: reads, asks, remembers, and writes one table, or one classified scene."""
+"""Predict image files: read, predict, journal, and write one table or one classified scene."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from geomoe.inference.scene import open_scene, scores_path, write_scene
 from geomoe.inference.tiles import Item, Tiles, make_tiling
 from geomoe.reading.image_table import Skip
 from geomoe.reading.raster import MOST_PIXELS
-from geomoe.support.files import whole_file
+from geomoe.support.files import size_and_time, whole_file
 from geomoe.types import Place
 
 if TYPE_CHECKING:
@@ -35,15 +35,15 @@ SCENES = (".tif", ".tiff")
 
 
 class Summary(NamedTuple):
-    """What came of a prediction.
+    """The result of a prediction run.
 
     Attributes:
-        files: that were written: the output, and lists beside it.
-        predicted: images or tiles with an answer.
-        skipped: what has none, and why.
-        empty: tiles of a scene that hold no data.
-        unknown_places: answers for a place that is not known.
-        resumed: answers that were there already.
+        files: written files: the output, and lists next to it.
+        predicted: images or tiles with a prediction.
+        skipped: images without a prediction, with reasons.
+        empty: tiles of a scene without data.
+        unknown_places: predictions for an unknown place.
+        resumed: predictions taken from an interrupted run.
     """
 
     files: tuple[Path, ...]
@@ -75,20 +75,20 @@ def predict_files(
         predictor: from :func:`geomoe.load`.
         inputs: files and folders; for a scene one raster.
         output: .csv, .parquet or .geojson: one row for each image (or tile); .tif: the scene, classified.
-        data_root: folder that a table's file names are relative to; default: the table's own.
-        tile: pixels on a side of a tile; default: whole images, and for a scene the size of the training
+        data_root: base folder of a table's file names; default: the folder of the table.
+        tile: side of a tile in pixels; default: whole images, and for a scene the size of the training
             images.
-        overlap: share of a side that neighbouring tiles have in common: 0, 0.5 or 0.75.
+        overlap: fraction of a side shared by neighbouring tiles: 0, 0.5 or 0.75.
         batch_size: images in a forward pass.
-        num_workers: processes that read images; 0: this one.
-        probabilities: also write every class's probability.
-        resume: go on with what an interrupted prediction left.
-        allow_vrt: read VRTs too; their sources have to lie in the folder that was given, or beside them.
-        progress: called with images done, images altogether, images skipped.
+        num_workers: number of processes that read images; 0: this process.
+        probabilities: whether to write the probability of every class.
+        resume: whether to resume an interrupted prediction.
+        allow_vrt: whether to read VRTs; their sources must be in the given folder, or next to the VRT.
+        progress: called with finished images, total images and skipped images.
 
     Raises:
-        InputError: inputs that are not there, or an output of another kind.
-        DataError: a table that cannot be used, or not one image that can be read.
+        InputError: inputs do not exist, or the output has an unsupported format.
+        DataError: a table cannot be used, or no image can be read.
         OutputError: the output cannot be written.
     """
     as_scene = output.suffix.lower() in SCENES
@@ -129,7 +129,7 @@ def predict_files(
 
 
 def _check_output(output: Path, inputs: Sequence[Path], as_scene: bool) -> None:
-    """Refuse, before any work, what could not be written, or only over an input."""
+    """Refuse, before any work, an output that cannot be written or would overwrite an input."""
     if not as_scene and output.suffix.lower() not in TABLES:
         raise InputError(f"{output}: expected a file that ends in {', '.join((*TABLES, '.tif'))}")
     given = {path.resolve() for path in inputs}
@@ -141,7 +141,7 @@ def _check_output(output: Path, inputs: Sequence[Path], as_scene: bool) -> None:
 
 
 def _source_pixels(predictor: Predictor) -> int:
-    """Pixels on a side of the training images, as far as the checkpoint tells."""
+    """Return the side of the training images in pixels, if the checkpoint has it."""
     return int(predictor.info.get("source_pixels") or predictor.config.model.image_size)
 
 
@@ -153,19 +153,11 @@ def _key(predictor: Predictor, items: Sequence[Item], parts: int) -> str:
     whole = [items.item] if isinstance(items, Tiles) else items
     if isinstance(items, Tiles):
         digest.update(repr((items.tiling, items.columns, items.rows)).encode())
-    states = {path: _state(path) for path in {item.path for item in whole}}
+    # answers to a file that has changed since are no answers to it
+    states = {path: size_and_time(path) for path in {item.path for item in whole}}
     for item in whole:
         digest.update(repr((*item[2:5], str(item.path.absolute()), states[item.path])).encode())
     return digest.hexdigest()
-
-
-def _state(path: Path) -> tuple[int, int]:
-    """Size and time of a file: answers to a file that has changed since are no answers to it."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return -1, -1
-    return found.st_size, found.st_mtime_ns
 
 
 def _ask_all(
@@ -244,7 +236,7 @@ def _counts(journal: Journal) -> dict[str, int]:
 
 
 def _write_skipped(skipped: list[Skip], output: Path) -> tuple[Path, ...]:
-    """List what has no answer beside the output; a list of an earlier time goes when there is nothing."""
+    """List skipped images next to the output; remove an old list if nothing was skipped."""
     path = _list_of_skipped(output)
     if not skipped:
         path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What is to be predicted: image files, folders of them, tables, and large scenes cut into tiles."""
+"""Collect the inputs of a prediction: image files, folders, tables, and large scenes cut into tiles."""
 
 from __future__ import annotations
 
@@ -32,28 +32,28 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_SOME = 64  # images of a table whose own places are compared with it
+_SOME = 64  # number of images whose georeference is compared with the table
 _JUNK = ("__MACOSX",)  # and everything whose name begins with a dot
 
 
 def collect(
     inputs: Sequence[Path], root: Path | None = None, tiling: Tiling | None = None, *, allow_vrt: bool = False
 ) -> tuple[list[Item], list[Skip]]:
-    """List everything that the inputs name, in order, each image once; no pixel is read.
+    """List all images of the inputs, in order and each once, without reading pixels.
 
     Args:
         inputs: image files, folders, and tables with ``filename`` and optional lon, lat and domain.
-        root: folder that the file names of tables are relative to; default: the table's own.
-        tiling: cut every image into tiles.
-        allow_vrt: read VRTs too; their sources have to lie in the folder that was given (of a table:
-            ``root``), those of a file given alone beside it.
+        root: base folder of the file names in tables; default: the folder of the table.
+        tiling: how to cut every image into tiles; None: whole images.
+        allow_vrt: whether to read VRTs; their sources must be in the given folder (for a table: ``root``),
+            or next to a VRT that is given as a file.
 
     Returns:
-        The items, and rows or images that cannot be used.
+        The items, and the unusable rows or images.
 
     Raises:
-        InputError: an input that is not there, or of an unknown kind, or nothing to predict at all.
-        DataError: a table that cannot be used.
+        InputError: an input does not exist or has an unknown format, or there is nothing to predict.
+        DataError: a table cannot be used.
     """
     items: dict[Path, Item] = {}
     skipped: list[Skip] = []
@@ -70,7 +70,7 @@ def collect(
 
 
 def _within(given: Path, root: Path | None) -> Path:
-    """The folder that what an input names has to lie in."""
+    """Return the folder that must contain the files that an input names."""
     if given.is_dir():
         return given
     is_table = given.suffix.lower() in folder_table.SUFFIXES
@@ -127,13 +127,13 @@ def _rows(path: Path, root: Path, skipped: list[Skip], vrt_root: Path | None) ->
 
 
 def _look_for_swapped(table: Table, root: Path, where: Path, vrt_root: Path | None) -> None:
-    """Compare the places of some rows with what their images say, before hours of work at wrong places."""
+    """Compare the places of some rows with the georeference of their images, before hours of work."""
     if table.lonlat is None:
         return
     rows = np.unique(np.linspace(0, len(table.filename) - 1, _SOME).astype(np.int64))
     own = np.full((len(rows), 2), np.nan)
     for number, row in enumerate(rows.tolist()):
-        with contextlib.suppress(DataError):  # told when it is read
+        with contextlib.suppress(DataError):  # reported when the image is read
             head = raster.read_header(root / table.filename[row], vrt_root)
             own[number] = head.lon, head.lat
     far = refuse_swapped(table.lonlat[rows], own, table.filename[rows], where)
@@ -143,14 +143,14 @@ def _look_for_swapped(table: Table, root: Path, where: Path, vrt_root: Path | No
 
 
 class Loaded(NamedTuple):
-    """One item that was read.
+    """One loaded item.
 
     Attributes:
-        number: of the item.
+        number: number of the item.
         image: (bands, size, size) float32 raw values; None: it could not be read.
         lonlat: (2,) degrees; NaN where unknown.
-        domain: id, -1 where unknown.
-        valid: (parts, parts) which cells of a tile hold data; (1, 1) of a whole image.
+        domain: domain id; -1 if unknown.
+        valid: (parts, parts) which cells of a tile hold data; (1, 1) for a whole image.
         error: why it could not be read.
     """
 
@@ -163,16 +163,16 @@ class Loaded(NamedTuple):
 
 
 class Images(Dataset[Loaded]):
-    """Reads items one by one, in the shape that a network takes; what is unreadable says so.
+    """Loads items one by one in the input shape of a network; unreadable items have an error.
 
     Args:
-        items: from :func:`collect`.
-        numbers: which of them, in this order.
-        bands: which, counted from 1; empty: all.
-        fill: (bands,) for pixels without data: the training images' mean.
-        size: pixels on a side that the network takes.
-        domains: names, by id.
-        parts: cells on a side of a tile.
+        items: result of :func:`collect`.
+        numbers: numbers of the items to load, in this order.
+        bands: band numbers, counted from 1; empty: all.
+        fill: (bands,) value of pixels without data: the mean of the training images.
+        size: input side of the network in pixels.
+        domains: domain names, by id.
+        parts: number of cells along a side of a tile.
     """
 
     def __init__(
@@ -194,7 +194,7 @@ class Images(Dataset[Loaded]):
         return len(self.numbers)
 
     def __getitem__(self, row: int) -> Loaded:
-        """Read one; never raises for what is wrong with a file."""
+        """Load one item; a faulty file does not raise."""
         number = self.numbers[row]
         item = self.items[number]
         domain = self.domains.get(item.domain, UNKNOWN_DOMAIN)

@@ -1,4 +1,4 @@
-"""Answers as they come, kept so that a prediction that was stopped can go on."""
+"""Journal of predictions, from which an interrupted run resumes."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ GO_ON = "make room for it, then go on with --resume"
 
 
 class Journal:
-    """One line of JSON for each answer, in ``OUTPUT.partial`` beside the output; removed at the end.
+    """One JSON line for each prediction, in ``OUTPUT.partial`` next to the output; removed at the end.
 
-    A line that was cut short by a kill is dropped, and its item asked again. While one process has it open,
-    a second one is kept out: both would write answers to the same items.
+    A line truncated by a kill is dropped, and its item is predicted again. An open journal is locked:
+    otherwise two processes would write predictions for the same items.
 
     Args:
-        output: the file that the answers are for.
-        key: changes when the inputs, the checkpoint or the options do.
-        resume: go on with the answers that are there.
+        output: the output file of the predictions.
+        key: hash that changes with the inputs, the checkpoint or the options.
+        resume: whether to continue an existing journal.
 
     Raises:
-        InputError: answers are there and ``resume`` is not asked for, or they are of other inputs or of
-            another checkpoint.
-        OutputError: it cannot be written, or another process is at work on it.
+        InputError: a journal exists and ``resume`` is False, or it belongs to other inputs or another
+            checkpoint.
+        OutputError: the journal cannot be written, or another process uses it.
     """
 
     def __init__(self, output: Path, key: str, *, resume: bool) -> None:
@@ -64,7 +64,7 @@ class Journal:
         return file
 
     def _take_up(self, resume: bool) -> None:
-        """Read which answers are there, and cut off the line that was written when the process was killed."""
+        """Read the existing predictions, and cut off a line that was truncated by a kill."""
         whole = 0
         with self.path.open("rb") as file:
             for number, line in enumerate(file):
@@ -94,7 +94,7 @@ class Journal:
         self._file.close()
 
     def add(self, records: Iterable[dict[str, Any]]) -> None:
-        """Write answers; each has its item's number ``i``.
+        """Write predictions; each has its item's number ``i``.
 
         Raises:
             OutputError: the disk is full.
@@ -113,16 +113,16 @@ class Journal:
             raise OutputError(msg) from error
 
     def records(self) -> Iterator[dict[str, Any]]:
-        """Every answer, in the order in which it came."""
+        """Yield every prediction in the order of writing."""
         with self.path.open(encoding="utf-8") as file:
             next(file)
             for line in file:
                 yield json.loads(line)
 
     def in_order(self) -> Iterator[dict[str, Any]]:
-        """Every answer by the number of its item; of several to one item the first.
+        """Yield predictions by item number; if an item has several, only the first.
 
-        No answer is kept in memory, and sixteen bytes for each.
+        Memory holds only sixteen bytes for each prediction.
         """
         numbers, places = array("q"), array("q")
         with self.path.open("rb") as file:
@@ -137,17 +137,17 @@ class Journal:
                 yield json.loads(file.readline())
 
     def remove(self) -> None:
-        """The output is there: the answers are needed no more."""
+        """Remove the journal once the output is written."""
         self.path.unlink(missing_ok=True)
 
 
 def partial_path(output: Path) -> Path:
-    """Where the answers for an output are kept until it is there."""
+    """Return the path of the journal of an output."""
     return output.with_name(output.name + ".partial")
 
 
 def _number(line: bytes) -> int:
-    """The number of a record's item, without reading all of it: it stands first."""
+    """Return the item number of a record without parsing all of it: it is the first key."""
     found = re.match(rb'\{"i":(\d+)[,}]', line)
     return int(found[1]) if found else int(json.loads(line)["i"])
 

@@ -1,4 +1,4 @@
-"""Tables of points: read with every row kept, written with the embedding beside what was there."""
+"""Read tables of points, keep every row and column, and add location embeddings."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ SUFFIXES = (".csv", ".parquet")
 
 @dataclass(frozen=True, kw_only=True)
 class EncodeOptions:
-    """Which encoder turns places into embeddings, and which columns hold the places.
+    """The encoder that turns places into embeddings, and the columns that hold the places.
 
     Args:
         encoder: name of a location encoder; or
-        checkpoint: a run's file, whose trained encoder is used instead.
-        weights: pretrained weights of the named encoder (satclip needs them).
-        legendre_polys: of sh: L * L values.
-        capsules: of geoclip.
+        checkpoint: checkpoint file whose trained encoder is used instead.
+        weights: pretrained weights of the named encoder (required by satclip).
+        legendre_polys: L of the encoder sh, which gives L * L values.
+        capsules: capsules of the encoder geoclip.
         lon: name of the column of longitudes.
         lat: name of the column of latitudes.
     """
@@ -53,7 +53,7 @@ class EncodeOptions:
 
 
 class Encoded(NamedTuple):
-    """What was written: the file, its rows, how many of them are unknown places, values of an embedding."""
+    """The written file, its rows, the number of unknown places, and the width of an embedding."""
 
     output: Path
     rows: int
@@ -62,7 +62,7 @@ class Encoded(NamedTuple):
 
 
 def encode_points(points: Path, output: Path, options: EncodeOptions) -> Encoded:
-    """Write the location embedding of every point of a file beside its columns; rows keep their order.
+    """Add the location embedding of every point of a file as new columns; rows keep their order.
 
     Args:
         points: .csv or .parquet; see :func:`read_points`.
@@ -70,8 +70,8 @@ def encode_points(points: Path, output: Path, options: EncodeOptions) -> Encoded
         options: which encoder, which columns.
 
     Raises:
-        InputError: another kind of file, an output that is the input, or a checkpoint without an encoder.
-        DataError: points that cannot be read, or have columns of these names.
+        InputError: an unsupported format, an output equal to the input, or a checkpoint without an encoder.
+        DataError: the points cannot be read, or already have columns with these names.
         CoordinateError: exactly one coordinate, infinite, or off the Earth.
         OutputError: the file cannot be written.
     """
@@ -90,11 +90,11 @@ def encode_points(points: Path, output: Path, options: EncodeOptions) -> Encoded
 
 
 def encoder_of(options: EncodeOptions) -> Callable[[torch.Tensor], torch.Tensor]:
-    """What turns (N, 2) places into (N, width) embeddings.
+    """Return a function from (N, 2) places to (N, width) embeddings.
 
     Raises:
-        InputError: a checkpoint without a location encoder.
-        CheckpointError: a checkpoint or weights that cannot be used.
+        InputError: the checkpoint has no location encoder.
+        CheckpointError: the checkpoint or weights cannot be used.
     """
     if options.checkpoint is not None:
         predictor = load(options.checkpoint, "cpu")
@@ -115,8 +115,8 @@ class PointTable(NamedTuple):
     """The rows of a file.
 
     Attributes:
-        frame: every column as it was read (CSV: text, digit for digit).
-        places: the same rows' checked coordinates.
+        frame: every column unchanged (CSV: the exact text).
+        places: checked coordinates of the same rows.
     """
 
     frame: pd.DataFrame
@@ -162,16 +162,16 @@ def embed(places: Places, encoder: Callable[[torch.Tensor], torch.Tensor]) -> ND
     """Encode places in chunks, (N, width) float32."""
     lonlat = torch.from_numpy(places.lonlat)
     with torch.inference_mode():
-        # an empty file still tells its width
+        # an empty file still needs the embedding width
         parts = [encoder(chunk).float().numpy() for chunk in lonlat.split(_CHUNK)]
     return np.concatenate(parts)
 
 
 def write_points(table: PointTable, embedding: NDArray[np.float32], path: Path) -> None:
-    """Write every row with its embedding, whole or not at all.
+    """Write every row with its embedding, atomically.
 
     Raises:
-        DataError: the file has columns of these names already.
+        DataError: the file already has columns with these names.
         OutputError: the file cannot be written.
     """
     names = [f"embedding_{number}" for number in range(embedding.shape[1])]

@@ -1,4 +1,4 @@
-"""A trained network, ready to answer: raw images and places in, classes and routings out."""
+"""Prediction with a trained network: raw images and places in, classes and routings out."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 
 class Prediction(NamedTuple):
-    """The answer for a batch of images.
+    """The prediction for a batch of images.
 
     Attributes:
         labels: (B,) int64 class ids.
-        names: the B class names that belong to them.
+        names: the B class names of these ids.
         probabilities: (B, C) softmax of the class scores; each row sums to 1.
         routings: one :class:`geomoe.Routing` for each MoGE block; empty without experts.
     """
@@ -42,7 +42,7 @@ class Prediction(NamedTuple):
 
 
 class Predictor:
-    """A trained network in evaluation mode, with everything that its answers need.
+    """A trained network in evaluation mode, with everything needed for prediction.
 
     Made by :func:`load`.
 
@@ -50,7 +50,7 @@ class Predictor:
         config: the run's configuration.
         info: plain facts stored with the weights: classes, domains, bands, mean, std, ...
         model: the network.
-        device: where it runs.
+        device: device of the network.
     """
 
     def __init__(self, model: Network, config: RunConfig, info: dict[str, Any], device: str) -> None:
@@ -87,11 +87,11 @@ class Predictor:
         return self.model.blocks
 
     def check_experts(self, experts: BlockExperts) -> BlockExperts:
-        """Return ``experts`` if this network can answer with them.
+        """Return ``experts`` if this network supports them.
 
         Raises:
-            ConfigError: not "all", "shared" or the number of an expert that exists (or a tuple of
-                these, one for each MoGE block), or an expert asked of a network that has none.
+            ConfigError: ``experts`` is not "all", "shared" or the number of an existing expert (or a
+                tuple of these, one for each MoGE block), or the network has no experts.
         """
         if isinstance(experts, tuple):
             if len(experts) != len(self.blocks):
@@ -128,17 +128,16 @@ class Predictor:
         Args:
             image: (B, bands, height, width) raw values as in the data set (0 to 255, not scaled),
                 of any real dtype; normalised here with the training set's mean and std.
-            lonlat: (B, 2) degrees, longitude first; a row of NaN, NaN or no ``lonlat`` at all
-                means that the place is unknown.
-            experts: "all" (MoGE), "shared" (MoGE-SE: the shared expert alone) or the number of
-                the one specialist through which every image is forced; a tuple: one choice for
-                each MoGE block.
-            domain: (B,) domain ids, for the encoder of domain ids alone; default: unknown.
+            lonlat: (B, 2) degrees, longitude first; a (NaN, NaN) row or omitted ``lonlat`` means that
+                the place is unknown.
+            experts: "all" (MoGE), "shared" (MoGE-SE: only the shared expert) or the number of the
+                specialist that processes every image; a tuple: one choice for each MoGE block.
+            domain: (B,) domain ids, used only by the domain id encoder; default: unknown.
 
         Raises:
-            InputError: an image batch of another shape, band count or size, or not finite.
-            CoordinateError: impossible places, or not one for each image.
-            ConfigError: experts that this network does not have.
+            InputError: the image batch has a wrong shape, band count or size, or is not finite.
+            CoordinateError: places are invalid, or their number differs from that of the images.
+            ConfigError: the network does not have these experts.
         """
         pixels = self._check_image(image)
         places = self._check_places(lonlat, len(pixels))
@@ -162,7 +161,7 @@ class Predictor:
 
         Args:
             image: (B, bands, height, width) raw values.
-            place: where they were taken, with or without fixed features (:meth:`with_features`).
+            place: places of the images, with or without fixed features (:meth:`with_features`).
             experts: "all", "shared" or the number of one specialist.
             cka_tokens: also return every expert's output on this many tokens of each image.
         """
@@ -174,23 +173,23 @@ class Predictor:
     def forward_many(
         self, image: Tensor, place: Place, choices: Sequence[BlockExperts]
     ) -> dict[BlockExperts, ModelOutput]:
-        """Like :meth:`forward`, for several choices of experts; what they share is computed once."""
+        """Like :meth:`forward`, for several choices of experts; shared parts are computed once."""
         choices = [self.check_experts(choice) for choice in choices]
         batch = self._batch(image, place)
         return self.model.forward_many(batch.image, choices, batch.place)
 
     def _batch(self, image: Tensor, place: Place) -> Batch:
-        """Raw images and places on the predictor's device, as the network takes them; no labels."""
+        """Return raw images and places as a batch on the predictor's device, without labels."""
         image = self.normalise(image)
         index = torch.arange(len(image), device=self.device)
         return Batch(image, torch.full_like(index, -1), place.to(self.device), index)
 
     def normalise(self, image: Tensor) -> Tensor:
-        """(B, bands, height, width) raw values to what the network was trained on, on its device."""
+        """Normalise (B, bands, height, width) raw values as in training, on the predictor's device."""
         return (image.to(self.device, torch.float32) - self._mean) / self._std
 
     def with_features(self, place: Place) -> Place:
-        """The same places on the predictor's device, with the fixed features of its encoder if it has one."""
+        """Return the places on the predictor's device, with the fixed features of the encoder, if any."""
         place = place.to(self.device)
         return place if self.encoder is None else place._replace(features=self.encoder.feature_table(place))
 
@@ -230,7 +229,7 @@ class Predictor:
 
 
 def _as_tensor(values: ArrayLike | Tensor, name: str) -> Tensor:
-    """A tensor of whatever holds numbers; torch takes no flipped and no byte-swapped numpy arrays."""
+    """Convert numbers to a tensor; torch rejects numpy arrays with negative strides or swapped bytes."""
     if isinstance(values, torch.Tensor):
         return values
     try:
@@ -249,12 +248,12 @@ def load(path: str | PathLike[str], device: str = "auto") -> Predictor:
         device: auto (a GPU if there is one), cpu, cuda, cuda:1, ...
 
     Raises:
-        CheckpointError: the file is missing, foreign, corrupt or of another model.
-        ConfigError: no such device.
+        CheckpointError: the file is missing, not a geomoe checkpoint, corrupt or of another model.
+        ConfigError: the device does not exist.
     """
     checkpoint = load_checkpoint(path)
     _device(device)  # refuse a wrong device before the network is built
-    with torch.random.fork_rng(devices=[]):  # the first weights are drawn, only to be replaced
+    with torch.random.fork_rng(devices=[]):  # the initial random weights are replaced anyway
         model = build_network(checkpoint.config, checkpoint.info)
     load_weights(model, checkpoint.network, path)
     return Predictor(model, checkpoint.config, checkpoint.info, device)

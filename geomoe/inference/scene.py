@@ -1,4 +1,4 @@
-"""A large scene, classified: tiles that overlap are averaged on a grid of cells with the scene's own CRS."""
+"""Classify a large scene: average overlapping tiles on a grid of cells in the CRS of the scene."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
 
 class Scene(NamedTuple):
-    """What is known of a scene without reading it.
+    """Metadata of a scene.
 
     Attributes:
         path: the file.
-        width, height: pixels.
-        crs: of the scene; None where it has none.
-        transform: pixels to coordinates.
+        width, height: size in pixels.
+        crs: CRS of the scene; None if it has none.
+        transform: transform from pixels to coordinates.
     """
 
     path: Path
@@ -45,11 +45,11 @@ class Scene(NamedTuple):
 
 
 class Averages(NamedTuple):
-    """Means over the tiles that cover each cell of one row of cells.
+    """Means over the tiles that cover each cell, for one row of cells.
 
     Attributes:
         shares: (C, W) class probabilities; NaN where there is no data.
-        weights: (M * E, W) gate weights; the same.
+        weights: (M * E, W) gate weights; NaN where there is no data.
         empty: (W,) cells without data.
     """
 
@@ -59,15 +59,15 @@ class Averages(NamedTuple):
 
 
 def open_scene(inputs: Sequence[Path], vrt_root: Path | None = None) -> Scene:
-    """The one raster that is to be classified.
+    """Open the single raster to classify.
 
     Args:
-        inputs: what was given.
-        vrt_root: folder that the sources of a VRT have to lie in; None: VRTs are refused.
+        inputs: the given inputs.
+        vrt_root: folder that must contain all sources of a VRT; None: VRTs are refused.
 
     Raises:
-        InputError: several inputs, or none that is a raster.
-        DataError: it cannot be read.
+        InputError: there are several inputs, or no raster.
+        DataError: the raster cannot be read.
     """
     if len(inputs) != 1 or inputs[0].suffix.lower() not in raster.SUFFIXES:
         names = ", ".join(map(str, inputs))
@@ -78,13 +78,13 @@ def open_scene(inputs: Sequence[Path], vrt_root: Path | None = None) -> Scene:
 
 
 def average(scene: Scene, tiling: Tiling, journal: Journal, classes: int, experts: int) -> Iterator[Averages]:
-    """Rows of cells from north to south; a cell is one step of the tiles on a side.
+    """Yield rows of cells from north to south; the side of a cell is one tile step.
 
-    Only as many rows are kept as a tile has: a scene may have any number of them.
+    Memory holds only as many rows as a tile has, so a scene may have any number of rows.
     """
     parts = tiling.size // tiling.step
     columns = tiling.count(scene.width)
-    # cells that lie wholly beyond the scene hold no data; those that reach beyond it stay
+    # Cells completely outside the scene have no data; cells partly outside are kept.
     inside = (-(-scene.height // tiling.step), -(-scene.width // tiling.step))
     sums = _Sums(parts, classes, experts, columns + parts - 1)
     row = 0
@@ -100,7 +100,7 @@ def average(scene: Scene, tiling: Tiling, journal: Journal, classes: int, expert
 
 
 class _Sums:
-    """Sums over tiles for ``parts`` rows of cells, the oldest of which makes room for the next."""
+    """Sums over tiles for ``parts`` rows of cells, in a ring buffer."""
 
     def __init__(self, parts: int, classes: int, experts: int, width: int) -> None:
         self.parts = parts
@@ -121,7 +121,7 @@ class _Sums:
             self.valid[at, cells] |= valid
 
     def take(self, row: int, width: int) -> Averages:
-        """One row, whose place is free from then on."""
+        """Return one row, and free its slot."""
         at = row % self.parts
         empty = ~self.valid[at, :width]
         count = np.where(empty, np.float32(np.nan), self.count[at, :width])
@@ -136,14 +136,14 @@ class _Sums:
 def write_scene(
     scene: Scene, tiling: Tiling, journal: Journal, layout: Layout, output: Path
 ) -> tuple[Path, ...]:
-    """Write the classes, and beside them the numbers behind them.
+    """Write the classes and, to a second file, the scores.
 
-    ``OUTPUT.tif`` has one band: class ids with colours, names in its tags, and no data where the scene has
-    none. ``OUTPUT-scores.tif`` has float32 bands: the probability of that class, the distance to the nearest
-    training place in km, and each expert's gate weight.
+    ``OUTPUT.tif`` has one band: class ids with colours, class names in its tags, and nodata where the scene
+    has no data. ``OUTPUT-scores.tif`` has float32 bands: the probability of that class, the distance to the
+    nearest training place in km, and the gate weight of each expert.
 
     Raises:
-        OutputError: they cannot be written.
+        OutputError: the files cannot be written.
     """
     large = len(layout.classes) > 255
     dtype, nodata = ("uint16", 65535) if large else ("uint8", 255)
@@ -179,7 +179,7 @@ def write_scene(
 
 
 def scores_path(output: Path) -> Path:
-    """Where the numbers behind a classified scene are written."""
+    """Return the path of the scores of a classified scene."""
     return output.with_name(f"{output.stem}-scores{output.suffix}")
 
 
@@ -195,7 +195,7 @@ def _cell_transform(scene: Scene, step: int) -> Affine:
 
 
 def cell_places(scene: Scene, step: int, row: int, width: int) -> NDArray[np.float64]:
-    """(width, 2) degrees of the middle of each cell of a row; NaN without a CRS."""
+    """Return (width, 2) degrees of the centre of each cell of a row; NaN without a CRS."""
     if scene.crs is None or scene.transform.is_identity:
         return np.full((width, 2), np.nan)
     a, b, c, d, e, f = _cell_transform(scene, step)[:6]
@@ -207,7 +207,7 @@ def cell_places(scene: Scene, step: int, row: int, width: int) -> NDArray[np.flo
 
 
 def _colours(count: int) -> dict[int, tuple[int, int, int, int]]:
-    """Colours that neighbouring ids do not share: hues a golden angle apart."""
+    """Return clearly different colours for neighbouring ids: hues a golden angle apart."""
     colours = {}
     for number in range(count):
         lightness = (0.45, 0.6, 0.35)[number % 3]

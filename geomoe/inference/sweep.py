@@ -1,4 +1,4 @@
-"""One pass over a data set: every image is read once, however many ways the experts are asked."""
+"""Predict a data set in one pass: each image is read once for any number of expert choices."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Predictions:
-    """What a network said about every sample of a data set, in the data set's order.
+    """The predictions of a network for every sample of a data set, in the data set's order.
 
     Attributes:
         index: (N,) row of each sample in the data set.
         lonlat: (N, 2) float64 degrees, longitude first; NaN, NaN where the place is unknown.
         domain: (N,) domain ids; -1 where unknown.
-        block: (N,) id of the spatial block that each sample lies in; a data set that declares none
-            gives each sample a block of its own.
+        block: (N,) id of the spatial block of each sample; if the data set declares no blocks, each
+            sample is its own block.
         label: (N,) true class ids.
         logits: (N, C) float32 class scores.
         weights: (M, N, E) float32 gate weights of each MoGE block; M = 0 without experts.
@@ -53,10 +53,10 @@ class Predictions:
         return len(self.index)
 
     def take(self, rows: NDArray[np.bool_]) -> Predictions:
-        """Those of some samples.
+        """Return the predictions of some samples.
 
         Args:
-            rows: (N,) which.
+            rows: (N,) mask of the samples.
         """
         names = ("index", "lonlat", "domain", "block", "label", "logits")
         return Predictions(
@@ -65,12 +65,12 @@ class Predictions:
 
     @cached_property
     def predicted(self) -> NDArray[np.int64]:
-        """(N,) class ids with the highest score."""
+        """Return (N,) class ids with the highest score."""
         return self.logits.argmax(axis=1)
 
     @cached_property
     def correct(self) -> NDArray[np.bool_]:
-        """(N,) whether the predicted class is the true one."""
+        """Return (N,) whether the predicted class is the true class."""
         return self.predicted == self.label
 
     @cached_property
@@ -82,7 +82,7 @@ class Predictions:
 
     @cached_property
     def top1(self) -> NDArray[np.int64]:
-        """(M, N) the expert with the largest gate weight, in each MoGE block."""
+        """Return (M, N) numbers of the expert with the largest gate weight, in each MoGE block."""
         return self.weights.argmax(axis=2)
 
 
@@ -95,7 +95,7 @@ def predict_dataset(
     batch_size: int = 256,
     num_workers: int = 0,
 ) -> Predictions:
-    """Ask a network about every sample of a data set.
+    """Predict every sample of a data set.
 
     Args:
         predictor: from :func:`geomoe.load`.
@@ -104,11 +104,12 @@ def predict_dataset(
         split: which part of a data module: train, val, test, held_out, or another of its splits.
         experts: "all", "shared", the number of one specialist, or a tuple of these, one for each block.
         batch_size: images in a forward pass.
-        num_workers: processes that read images; 0: this one.
+        num_workers: number of processes that read images; 0: this process.
 
     Raises:
-        InputError: an empty data set, one without places, labels or domains, or a split too many or too few.
-        ConfigError: experts that this network does not have.
+        InputError: the data set is empty or lacks places, labels or domains, or ``split`` is missing or
+            not applicable.
+        ConfigError: the network does not have these experts.
     """
     chosen = predict_many(
         predictor, dataset, [experts], split=split, batch_size=batch_size, num_workers=num_workers
@@ -150,13 +151,13 @@ def predict_many(
 def batches(
     data: Dataset, batch_size: int = 256, num_workers: int = 0, rows: NDArray[np.int64] | None = None
 ) -> Iterator[tuple[NDArray[np.int64], torch.Tensor]]:
-    """Raw images in order: rows (B,) of the data set and image (B, bands, height, width).
+    """Yield raw images in order: rows (B,) of the data set and image (B, bands, height, width).
 
     Args:
         data: a data set of sample dictionaries, with or without ``__getitems__``.
         batch_size: images in a batch.
-        num_workers: processes that read images; 0: this one.
-        rows: which rows; default: all.
+        num_workers: number of processes that read images; 0: this process.
+        rows: rows to read; default: all.
     """
     rows = np.arange(len(data)) if rows is None else rows  # type: ignore[arg-type]
     loader: DataLoader = DataLoader(
@@ -165,11 +166,11 @@ def batches(
         sampler=rows.tolist(),
         num_workers=num_workers,
         collate_fn=collate,
-        generator=torch.Generator(),  # its seed for workers would be drawn from the caller's numbers
+        generator=torch.Generator(),  # otherwise the worker seed would consume the caller's random numbers
     )
     start = 0
     for sample in loader:
-        image = sample["image"].float()  # bytes, where they come from a cache
+        image = sample["image"].float()  # a cache returns bytes
         yield rows[start : start + len(image)], image
         start += len(image)
 
@@ -190,12 +191,12 @@ def open_split(
         predictor: from :func:`geomoe.load`.
         split: train, val, test, held_out, or another split of the data set.
         root: folder of the data; default: that of the run.
-        allow_vrt: read VRTs too; the checkpoint's own word does not count, it may come from anybody.
+        allow_vrt: whether to read VRTs; the setting in the checkpoint is ignored, as it may be untrusted.
 
     Raises:
-        ConfigError: no such split, or split held_out of a run that held nothing out.
-        DatasetNotFoundError: the data is not where it was looked for.
-        DataError: other data than the checkpoint was trained on: its splits may not be the same.
+        ConfigError: the split is unknown, or is held_out and the run held nothing out.
+        DatasetNotFoundError: the data is missing.
+        DataError: the data differs from the training data of the checkpoint, so the splits may differ too.
     """
     config = predictor.config
     where = replace(config.data, root=root or config.data.root, allow_vrt=allow_vrt)

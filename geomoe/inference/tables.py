@@ -1,4 +1,4 @@
-"""The door for data sets: geomoe's own and anybody's become one table of what a sweep must know."""
+"""Convert any data set, geomoe's or the user's, to the table that a sweep needs."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 
 class DataModule(Protocol):
-    """A data module, as far as a sweep asks it."""
+    """The part of a data module that a sweep uses."""
 
     def dataset(self, split: str) -> Dataset[Any]:
-        """One split."""
+        """Return one split."""
 
 
 class Table(NamedTuple):
-    """What a sweep knows of N samples without opening an image.
+    """What a sweep knows about N samples without opening an image.
 
     Attributes:
-        place: where they are, checked.
+        place: checked places.
         label: (N,) true class ids.
-        block: (N,) ids of spatial blocks; a data set that declares none gives each sample its own.
+        block: (N,) ids of spatial blocks; if the data set declares none, each sample has its own.
     """
 
     place: Place
@@ -38,10 +38,10 @@ class Table(NamedTuple):
 
 
 def part_of(dataset: Dataset[Any] | DataModule, split: str | None) -> Dataset[Any]:
-    """The data set that is meant: the one that was given, or a split of a data module.
+    """Return the given data set, or a split of a data module.
 
     Raises:
-        InputError: a split of a data set, or a data module without one.
+        InputError: ``split`` is given for a data set, or missing for a data module.
     """
     name = type(dataset).__name__
     if hasattr(dataset, "__getitem__"):
@@ -56,11 +56,11 @@ def part_of(dataset: Dataset[Any] | DataModule, split: str | None) -> Dataset[An
 
 
 def table_of(data: Any) -> Table:  # noqa: ANN401 - a data set of anybody's
-    """Read the columns ``lonlat``, ``labels``, ``domains`` and, where there are some, ``blocks``.
+    """Read the columns ``lonlat``, ``labels``, ``domains`` and, if present, ``blocks``.
 
     Raises:
-        InputError: no samples, or a column that is missing or has another length.
-        CoordinateError: an impossible place.
+        InputError: there are no samples, or a column is missing or has a wrong length.
+        CoordinateError: a place is invalid.
     """
     name = type(data).__name__
     missing = [column for column in ("lonlat", "labels", "domains") if not hasattr(data, column)]

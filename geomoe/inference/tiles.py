@@ -1,4 +1,4 @@
-"""Images and the tiles that large ones are cut into."""
+"""Images, and tiles cut from large images."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ class Item(NamedTuple):
     """One image, or one tile of a scene.
 
     Attributes:
-        name: as it is written in results.
+        name: name in the results.
         path: the file.
         window: left column, upper row, width, height in pixels; None: the whole image.
-        lonlat: degrees; None: what the file's own georeference says.
-        domain: name of the domain, empty where it is not known.
-        vrt_root: folder that the sources of a VRT have to lie in; None: VRTs are refused.
+        lonlat: degrees; None: from the georeference of the file.
+        domain: name of the domain; empty if unknown.
+        vrt_root: folder that must contain all sources of a VRT; None: VRTs are refused.
     """
 
     name: str
@@ -41,15 +41,15 @@ class Tiling(NamedTuple):
     step: int
 
     def count(self, pixels: int) -> int:
-        """Tiles along a side of this many pixels."""
+        """Return the number of tiles along a side with this many pixels."""
         return max(-(-(pixels - self.size) // self.step), 0) + 1
 
 
 def make_tiling(size: int, overlap: float) -> Tiling:
-    """Tiles whose neighbours share ``overlap`` of their side.
+    """Make a tiling whose neighbouring tiles share the fraction ``overlap`` of their side.
 
     Args:
-        size: pixels; made larger by a few so that steps divide it.
+        size: side in pixels; increased by a few pixels so that the step divides it.
         overlap: 0, 0.5 or 0.75.
     """
     parts = round(1 / (1 - overlap))
@@ -58,12 +58,12 @@ def make_tiling(size: int, overlap: float) -> Tiling:
 
 
 class Tiles(Sequence[Item]):
-    """The tiles of one raster, row by row, made when they are asked for: a scene may have millions.
+    """The tiles of one raster, row by row, created on access: a scene may have millions.
 
     Args:
         item: the raster.
-        tiling: how it is cut.
-        width, height: its pixels.
+        tiling: how the raster is cut.
+        width, height: size of the raster in pixels.
     """
 
     def __init__(self, item: Item, tiling: Tiling, width: int, height: int) -> None:
@@ -80,19 +80,19 @@ class Tiles(Sequence[Item]):
     def __getitem__(self, number: slice) -> list[Item]: ...
 
     def __getitem__(self, number: int | slice) -> Item | list[Item]:
-        """One tile, or some of them."""
+        """Return one tile, or a list of tiles."""
         if isinstance(number, slice):
             return [self[one] for one in range(*number.indices(len(self)))]
         if not 0 <= number < len(self):
             raise IndexError(f"there are {len(self)} tiles; got {number}")
         row, column = divmod(number, self.columns)
         step, size = self.tiling.step, self.tiling.size
-        # a table's place serves none of the tiles
+        # a place from a table does not apply to the tiles
         return self.item._replace(window=(column * step, row * step, size, size), lonlat=None)
 
 
 def cut(item: Item, tiling: Tiling, skipped: list[Skip]) -> Iterator[Item]:
-    """The tiles of one image; an unreadable one is skipped."""
+    """Yield the tiles of one image; an unreadable image is skipped."""
     try:
         head = raster.read_header(item.path, item.vrt_root)
     except DataError as error:

@@ -1,4 +1,4 @@
-"""Expert maps: what the routers of a checkpoint answer everywhere on Earth.
+"""Expert maps: the output of a checkpoint's routers everywhere on Earth.
 
 One routing table (:mod:`geomoe.mapping.table`) becomes a page, a raster, a vector file and a figure.
 """

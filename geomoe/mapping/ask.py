@@ -1,4 +1,4 @@
-"""A checkpoint's routers, asked on a grid."""
+"""Evaluate the routers of a checkpoint on a grid."""
 
 from __future__ import annotations
 
@@ -43,9 +43,10 @@ def check_routes_by_place(predictor: Predictor, where: str) -> None:
 
 @torch.inference_mode()
 def route_grid(model: Network, grid: Grid) -> NDArray[np.float32]:
-    """Ask the routers in every cell: gate weights (M, H * W, E), in bounded memory beside them.
+    """Evaluate the routers in every cell: gate weights (M, H * W, E), with bounded additional memory.
 
-    The two sides of the antimeridian are asked apart: the answers are those of two grids that meet there.
+    The two sides of the antimeridian are evaluated separately, so the result equals that of two grids that
+    meet there.
 
     Args:
         model: a network with MoGE blocks, on any device.

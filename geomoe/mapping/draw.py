@@ -1,4 +1,4 @@
-"""From a checkpoint alone to its expert map: ask the routers everywhere, write what they answer."""
+"""Draw the expert map of a checkpoint: evaluate the routers on a grid and write the results."""
 
 from __future__ import annotations
 
@@ -108,10 +108,10 @@ def map_experts(
     options: MapOptions | None = None,
     **changes: Any,  # noqa: ANN401 - fields of MapOptions
 ) -> MapResult:
-    """Draw where each expert of a checkpoint answers.
+    """Draw where each expert of a checkpoint is used.
 
-    The routers that classify images are asked at the centre of every cell of a grid; no image is
-    needed for that. The files are written together at the end, or not at all.
+    The routers used for classification are evaluated at the centre of every cell of a grid, which needs
+    no image. All files are written at the end, or none.
 
     Args:
         checkpoint: a ``.ckpt`` file written by ``geomoe train --algorithm moge``.

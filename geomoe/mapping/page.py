@@ -104,7 +104,7 @@ def _notes(table: RoutingTable, points: Points | None, view: Frame) -> list[str]
         "Experts are numbered from 0. The shared expert answers everywhere and is not shown.",
         f"Weights: {cell}; 8 bits, exact to 0.002. Shares count true area, Antarctica included.",
         "Coastlines and regions: Natural Earth (public domain), illustrative. Web Mercator enlarges "
-        "high latitudes and ends at 85°. Drawn with Leaflet and folium.",
+        "high latitudes and ends at 85°. Drawn with Leaflet.",
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is said about a map, as typed values; the names are the keys of ``experts.json`` (docs/maps.md)."""
+"""The typed values of a map's report; field names are the keys of ``experts.json`` (docs/maps.md)."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""The routing table: what every router answers in every cell of a grid, and what can be read off it.
+"""The routing table: the output of every router in every cell of a grid, and statistics derived from it.
 
-No torch here: the table is numpy, and everything that is drawn or written comes from it alone.
+The table needs only numpy, no torch; everything that is drawn or written is derived from it.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Judgement in numbers: arrays or tensors in, plain numbers out."""
+"""Metrics: arrays or tensors in, plain numbers out."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from geomoe.metrics.similarity import expert_cka
 
-# public name -> module that holds it; looked up when first used: maps are judged without torch
+# public name -> module that holds it; imported on first use: metrics of maps need no torch
 _PUBLIC = {
     "FMoWScores": "geomoe.metrics.fmow",
     "GroupScore": "geomoe.metrics.classification",

@@ -1,4 +1,4 @@
-"""The door of this room: arrays or tensors become checked numpy arrays."""
+"""Convert arrays or tensors to validated numpy arrays, for all metrics."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often, for whom and how confidently a classifier is right."""
+"""Classification metrics: accuracy, group accuracy, macro F1 and recall, calibration error."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def group_accuracy(
 
 
 def worst_group(scores: Mapping[str, GroupScore], exclude: Collection[str] = ()) -> tuple[str, GroupScore]:
-    """The group with the lowest accuracy, among those with samples; the first of equals.
+    """Return the group with the lowest accuracy among those with samples; the first if tied.
 
     Args:
         scores: from :func:`group_accuracy`.
@@ -120,9 +120,9 @@ def macro_recall(predictions: Values, labels: Values) -> float:
 
 
 def _counts(predictions: Values, labels: Values) -> tuple[NDArray[np.int64], ...]:
-    """Of each class that occurs among the labels: samples got right, of that class, taken for it.
+    """Count correct, true and predicted samples of each class that occurs among the labels.
 
-    Counted here and not by torchmetrics, whose float32 is not the last digit of scikit-learn (and WILDS).
+    torchmetrics is not used: its float32 results differ in the last digits from scikit-learn (and WILDS).
     """
     predicted, true = _pair(predictions, labels)
     for name, ids in (("predictions", predicted), ("labels", true)):

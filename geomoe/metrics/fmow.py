@@ -1,4 +1,4 @@
-"""What FMoW is reported by: the average, the worst region, each year."""
+"""The official metrics of FMoW: average, worst region, and each year."""
 
 from __future__ import annotations
 

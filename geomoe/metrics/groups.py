@@ -1,4 +1,4 @@
-"""Which of several groups is the worst one: the one definition of it."""
+"""The single definition of the worst group."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What accuracy does as source domains are added while the budget stays (MESSI, arXiv 2606.25665, D.3)."""
+"""Accuracy as a function of the number of source domains at a fixed budget (MESSI, arXiv 2606.25665, D.3)."""
 
 from __future__ import annotations
 

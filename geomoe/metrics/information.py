@@ -1,4 +1,4 @@
-"""How much one labelling of places tells about another."""
+"""Mutual information between two labellings of places."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Intervals that respect space: whole blocks are resampled, because neighbours are not independent.
+"""Spatial block bootstrap intervals: whole blocks are resampled, because neighbours are not independent.
 
-Not by scipy.stats.bootstrap: it resamples single samples, and knows no blocks.
+scipy.stats.bootstrap is not used: it resamples single samples and does not support blocks.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""How the routers share out samples or places: load, dead experts, entropy, each defined once.
+"""Routing statistics over samples or places: load, dead experts and entropy, each defined once.
 
-No torch here, so that maps can be judged where there is none.
+This module does not import torch, so that it works for maps without torch.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def routing_load(weights: Values, sample_weight: Values | None = None) -> Load:
 
 
 def dead_experts(mean_weight: Values) -> list[int]:
-    """Experts that hardly answer for anyone: with less than 5 % of their fair share of the gate weight.
+    """Return the rarely used experts: those with less than 5 % of their fair share of the gate weight.
 
     The fair share of each of E experts is 1 / E, so that with 4 experts one is dead below a mean weight of
     0.0125. This is the definition of the training log, of reports and of maps.

@@ -1,4 +1,4 @@
-"""How alike experts are, for reports: exact, in float64, without gradients."""
+"""Similarity of experts for reports: exact, in float64, without gradients."""
 
 from __future__ import annotations
 

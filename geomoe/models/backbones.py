@@ -121,15 +121,24 @@ def create_backbone(
     return vit
 
 
+def refuse_offered(weights: str | None, name: str) -> None:
+    """Check that no published weights are asked of a network that has none.
+
+    Raises:
+        ConfigError: they are.
+    """
+    if weights == "timm" or (weights or "").startswith("torchgeo:"):
+        raise ConfigError(
+            f"weights: nobody offers weights for {name}; expected none or a local file; got {weights}"
+        )
+
+
 def _create_quick(
     num_classes: int, image_size: int, patch_size: int, bands: int, drop_path: float, weights: str | None
 ) -> VisionTransformer:
     if patch_size not in _STRIDES:
         raise ConfigError(f"patch_size: {QUICK} has {' or '.join(map(str, _STRIDES))}; got {patch_size}")
-    if weights == "timm" or (weights or "").startswith("torchgeo:"):
-        raise ConfigError(
-            f"weights: nobody offers weights for {QUICK}; expected none or a local file; got {weights}"
-        )
+    refuse_offered(weights, QUICK)
     _check_patches(QUICK, image_size, patch_size)
     return VisionTransformer(
         img_size=image_size,

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
-from geomoe.models.network import Network, check_rows, refuse_choice
+from geomoe.models.network import Ask, Network, check_rows, refuse_choice
 from geomoe.models.networks import check_network, pooled_features, width
-from geomoe.types import BlockExperts, ModelOutput, Place, as_place
+from geomoe.types import ModelOutput, Place, as_place
 
 if TYPE_CHECKING:
     from geomoe.encoders.base import LocationEncoder
@@ -40,32 +40,9 @@ class LocationNetwork(Network):
         self.norm_location = nn.LayerNorm(encoder.out_dim)
         self.head = nn.Linear(width(network) + encoder.out_dim, classes)
 
-    def forward(
-        self,
-        image: Tensor,
-        place: Place | Tensor | None = None,
-        *,
-        experts: BlockExperts = "all",
-        cka_tokens: int | None = None,
-        shared_features: bool | None = None,
-    ) -> ModelOutput:
-        """Classify images by what they show and where they are.
-
-        Args:
-            image: (B, bands, H, W).
-            place: a Place, or lonlat (B, 2) degrees alone, longitude first; NaN, NaN where unknown.
-            experts: "all"; there are none to choose from.
-            cka_tokens: not used.
-            shared_features: not used.
-
-        Returns:
-            Class scores, and the image features without the location.
-
-        Raises:
-            ConfigError: no places, or a choice of experts.
-            InputError: images of another size or number of bands, or not one place for each.
-        """
-        refuse_choice(experts, "LocationNetwork")
+    def _answer(self, image: Tensor, place: Place | Tensor | None, ask: Ask) -> ModelOutput:
+        """Classify images by what they show and where they are; the features are those of the image alone."""
+        refuse_choice(ask.experts, "LocationNetwork")
         place = as_place(place)
         check_rows(image, place)
         embedding = self.embed_places(place)

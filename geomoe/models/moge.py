@@ -10,7 +10,7 @@ from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
-from geomoe.models.network import Network, check_rows
+from geomoe.models.network import Ask, Network, check_rows
 from geomoe.models.vit import (
     attend,
     check_block,
@@ -77,39 +77,12 @@ class MoGEViT(Network):
         """K, specialists that answer for a sample."""
         return self._banks()[0].router.top_k
 
-    def forward(
-        self,
-        image: Tensor,
-        place: Place | Tensor | None = None,
-        *,
-        experts: BlockExperts = "all",
-        cka_tokens: int | None = None,
-        shared_features: bool | None = None,
-    ) -> ModelOutput:
-        """Classify images with the experts of their places.
-
-        Args:
-            image: (B, bands, H, W).
-            place: a Place, or lonlat (B, 2) degrees alone, longitude first; NaN, NaN where unknown. Fixed
-                features in it are not computed again.
-            experts: "all" (MoGE), "shared" (MoGE-SE, needs no place) or the number of one specialist
-                that answers, beside f_0, for every sample; a tuple: one choice for each MoGE block.
-            cka_tokens: random tokens of each sample on which every expert is run for the diversity
-                loss; 0: all tokens; None: no ``expert_outputs``.
-            shared_features: whether to return f_0's token means; default: in training.
-
-        Returns:
-            Scores, features, and one entry for each MoGE block in ``routings`` (none when no place
-            was given), ``shared_features`` and ``expert_outputs`` (where asked for).
-
-        Raises:
-            ConfigError: no such expert, or no places for experts that need them.
-            InputError: images of another size or number of bands, or not one place for each.
-        """
+    def _answer(self, image: Tensor, place: Place | Tensor | None, ask: Ask) -> ModelOutput:
+        """Classify images with the experts of their places."""
         place = as_place(place)
         check_rows(image, place)
-        plans = self._plans(len(image), place, experts)
-        wanted = self.training if shared_features is None else shared_features
+        plans = self._plans(len(image), place, ask.experts)
+        wanted = self.training if ask.shared_features is None else ask.shared_features
         tokens = embed_tokens(self.backbone, image)
         features, outputs = [], []
         for index, module in enumerate(self.backbone.blocks):
@@ -119,7 +92,7 @@ class MoGEViT(Network):
             block = cast("Block", module)
             tokens = attend(block, tokens)
             layer = cast("MoGELayer", self.layers[str(index)])
-            mixed = layer.mix(block.norm2(tokens), plans[index], block.mlp, cka_tokens, wanted)
+            mixed = layer.mix(block.norm2(tokens), plans[index], block.mlp, ask.cka_tokens, wanted)
             tokens = finish_block(block, tokens, mixed.y)
             features.append(mixed.shared_feature)
             outputs.append(mixed.expert_outputs)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor, nn
 
@@ -13,6 +13,14 @@ from geomoe.types import BlockExperts, ModelOutput, Place, Routing, as_place
 
 if TYPE_CHECKING:
     from geomoe.encoders.base import LocationEncoder
+
+
+class Ask(NamedTuple):
+    """What is asked of a network beside its answer; see :meth:`Network.forward`."""
+
+    experts: BlockExperts = "all"
+    cka_tokens: int | None = None
+    shared_features: bool | None = None
 
 
 class Network(nn.Module):
@@ -73,14 +81,26 @@ class Network(nn.Module):
             image: (B, bands, H, W).
             place: where they were taken: a Place, or its lonlat (B, 2) alone: degrees, longitude first,
                 NaN, NaN where unknown; may be left out where no place is needed.
-            experts: "all", "shared", the number of one specialist, or a tuple of these, one for each block.
-            cka_tokens: tokens of each sample on which every expert is run for the diversity loss.
-            shared_features: whether to return the shared experts' token means.
+            experts: "all" (MoGE), "shared" (MoGE-SE, needs no place) or the number of one specialist that
+                answers, beside the shared expert, for every sample; a tuple: one choice for each MoGE block.
+                A network without experts has "all" alone.
+            cka_tokens: random tokens of each sample on which every expert is run for the diversity loss;
+                0: all tokens; None: no ``expert_outputs``. Without experts: not used.
+            shared_features: whether to return the shared experts' token means; None: in training.
+
+        Returns:
+            Class scores and image features; with experts also one entry for each MoGE block in ``routings``
+            (none when no place was given), ``shared_features`` and ``expert_outputs`` (where asked for).
 
         Raises:
             ConfigError: experts that the network does not have, or no places where it needs them.
-            InputError: images of another size or number of bands.
+            InputError: images of another size or number of bands, or not one place for each, where places
+                are asked for.
         """
+        return self._answer(image, place, Ask(experts, cka_tokens, shared_features))
+
+    def _answer(self, image: Tensor, place: Place | Tensor | None, ask: Ask) -> ModelOutput:
+        """What a network does: :meth:`forward`, whose arguments it gets."""
         raise NotImplementedError
 
     def forward_many(

@@ -15,7 +15,14 @@ from torch import Tensor, nn
 
 from geomoe.errors import ConfigError, GeomoeError, InputError, one_line
 from geomoe.models.backbone_weights import load_network, network_state
-from geomoe.models.backbones import QUICK, check_sizes, create_backbone, is_plain_vit, no_such_backbone
+from geomoe.models.backbones import (
+    QUICK,
+    check_sizes,
+    create_backbone,
+    is_plain_vit,
+    no_such_backbone,
+    refuse_offered,
+)
 from geomoe.models.mnist_cnn import MNIST_CNN, MnistCnn
 from geomoe.models.named_weights import load_timm
 from geomoe.models.vit import check_vit, image_features
@@ -81,10 +88,7 @@ def create_network(
 def _create_mnist_cnn(num_classes: int, bands: int, weights: str | None, drop_path: float) -> MnistCnn:
     if drop_path:
         raise ConfigError(f"drop_path: {MNIST_CNN} has no stochastic depth; set it to 0; got {drop_path}")
-    if weights == "timm" or (weights or "").startswith("torchgeo:"):
-        raise ConfigError(
-            f"weights: nobody offers weights for {MNIST_CNN}; expected none or a local file; got {weights}"
-        )
+    refuse_offered(weights, MNIST_CNN)
     return MnistCnn(num_classes, bands)
 
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from geomoe.models.network import Network, refuse_choice
+from geomoe.models.network import Ask, Network, refuse_choice
 from geomoe.models.networks import check_network, classify, pooled_features
-from geomoe.types import BlockExperts, ModelOutput, Place
+from geomoe.types import ModelOutput, Place
 
 
 class PlainNetwork(Network):
@@ -22,21 +22,8 @@ class PlainNetwork(Network):
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__(check_network(backbone))
 
-    def forward(
-        self,
-        image: Tensor,
-        place: Place | Tensor | None = None,
-        *,
-        experts: BlockExperts = "all",
-        cka_tokens: int | None = None,
-        shared_features: bool | None = None,
-    ) -> ModelOutput:
-        """Classify images (B, bands, H, W); everything else is there for the common signature.
-
-        Raises:
-            ConfigError: experts other than "all", since there are none to choose from.
-            InputError: images of another size or number of bands.
-        """
-        refuse_choice(experts, "PlainNetwork")
+    def _answer(self, image: Tensor, place: Place | Tensor | None, ask: Ask) -> ModelOutput:
+        """Classify images; places are not looked at."""
+        refuse_choice(ask.experts, "PlainNetwork")
         features = pooled_features(self.backbone, image)
         return ModelOutput(classify(self.backbone, features), features)

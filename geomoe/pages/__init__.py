@@ -1,1 +1,1 @@
-"""What every HTML page shares: the shell that needs no network, layers of marks, colours, assets."""
+"""Shared parts of HTML pages: the offline shell, layers of marks, colours and assets."""

@@ -1,4 +1,4 @@
-"""Things at places as one offline page: discs, boxes and regions of the Earth in layers, each with its table.
+"""Render layers of discs, boxes and regions of the Earth, each with its table, as one offline page.
 
 Scores by region and camera, and what a check of a data set found, are drawn with it. No torch here; a pure
 function of plain data.
@@ -28,7 +28,7 @@ RAMP = (
 class Mark(NamedTuple):
     """One thing on the map: a disc, a box or a region of the Earth, whichever of the three is given.
 
-    One that has none of them, or a region whose outline is not known, stands in the table alone.
+    A mark with none of them, or with a region of unknown outline, is only in the table.
 
     Attributes:
         values: a text for each column of its layer; shown in the table, and by a click.
@@ -37,7 +37,7 @@ class Mark(NamedTuple):
         radius: of the disc, pixels.
         box: west, south, east, north in degrees.
         region: name of a region.
-        faint: drawn so that it does not catch the eye: too little is known of it.
+        faint: whether to draw it inconspicuously, because it is based on little data.
     """
 
     values: tuple[str, ...]
@@ -57,7 +57,7 @@ class Layer(NamedTuple):
         name: on its button.
         title: above its legend and table.
         columns: names of the values.
-        listed: how many of them the table has room for; a click shows all.
+        listed: number of columns in the table; a click on a mark shows all.
         marks: in the order of the table.
         ramp: text at the low and at the high end of :data:`RAMP`; None: no scale of colours.
         keys: colour and meaning, where colours are names.
@@ -122,7 +122,7 @@ def render_atlas(
         "notes": [
             *notes,
             "Coastlines and regions: Natural Earth (public domain), illustrative. Web Mercator enlarges high "
-            "latitudes and ends at 85°. Drawn with Leaflet and folium.",
+            "latitudes and ends at 85°. Drawn with Leaflet.",
         ],
     }
     return assemble(title, data, _SCRIPTS)

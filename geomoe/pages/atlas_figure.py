@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from geomoe.pages.atlas import Layer, Mark
 
-LEAST = 20.0  # degrees: a map shows at least so much, so that one sees where on Earth it is
+LEAST = 20.0  # minimum extent of a map in degrees, so that its location is recognisable
 INK = "#17232b"
 
 

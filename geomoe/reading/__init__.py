@@ -1,1 +1,1 @@
-"""People's files: rasters, pictures, sheets, tables of images. Nothing here knows a data set."""
+"""Readers of user files: rasters, pictures, sheets and image tables. Independent of any data set."""

@@ -1,8 +1,7 @@
-"""Files that GDAL opens because they lie beside an image: masks, overviews, statistics, world files.
+"""Check the sidecar files that GDAL opens next to an image: masks, overviews, statistics, world files.
 
-GDAL tries all its drivers on a mask or an overview, so one that is really a VRT would reach the network.
-Where nothing lies beside an image, GDAL is told not to look at all; where something does, it is looked at
-here first.
+GDAL tries all its drivers on a mask or an overview, so a disguised VRT could reach the network.
+If an image has no sidecar files, GDAL is told not to look for any. Otherwise they are checked here first.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from geomoe.errors import DataError, one_line
 from geomoe.reading.kinds import HFA, look
 from geomoe.support.files import open_regular, refuse_special
 
-#: Config while an image is open: no driver reaches a server, no VRT runs code. The scheme of the proxy is one
-#: that libcurl does not know, so it gives up before it opens a socket.
+#: GDAL configuration while an image is open: no driver reaches a server, no VRT runs code. libcurl does not
+#: know the scheme of the proxy, so it fails before it opens a socket.
 CLOSED = {
     "GDAL_HTTP_PROXY": "off://",
     "CPL_VSIL_CURL_ALLOWED_EXTENSIONS": ".none",
     "GDAL_VRT_ENABLE_PYTHON": "NO",
-    "GDAL_ERROR_ON_LIBJPEG_WARNING": True,  # libjpeg fills the missing part of a file with grey otherwise
+    "GDAL_ERROR_ON_LIBJPEG_WARNING": True,  # otherwise libjpeg fills the missing part of a file with grey
 }
 _MASKS = (".msk", ".MSK", ".ovr", ".OVR")
 _AUX = (".aux", ".AUX")
@@ -37,19 +36,19 @@ _MOST_XML = 16 << 20  # bytes
 
 
 def options(beside: bool) -> dict[str, object]:
-    """GDAL's configuration for an image, depending on what :func:`look_beside` found."""
+    """Return GDAL's configuration for an image, given the result of :func:`look_beside`."""
     return {**CLOSED, "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE" if beside else "EMPTY_DIR"}
 
 
 def look_beside(path: str, driver: str) -> bool:
-    """Whether files beside an image speak of it too; those are looked at, and so is what an .img names.
+    """Return whether an image has sidecar files; check them, and the files that an .img refers to.
 
     Args:
         path: the image.
-        driver: that opens it.
+        driver: GDAL driver that opens the image.
 
     Raises:
-        DataError: one of them is no file, or is of a kind that may lead elsewhere.
+        DataError: a sidecar is not a regular file, or is of a format that may refer to other files.
     """
     if driver == HFA:
         _refuse_elsewhere(path)
@@ -66,7 +65,7 @@ def _look_at(name: str) -> None:
     refuse_special(name, DataError)
     if name.endswith(_MASKS):
         _refuse_other_than_tiff(Path(name))
-    elif name.endswith(_AUX) and _is_hfa(name):  # GDAL leaves others alone
+    elif name.endswith(_AUX) and _is_hfa(name):  # GDAL ignores other .aux files
         look_beside(name, HFA)
     elif name.endswith(".aux.xml"):
         with open_regular(name, DataError) as file:
@@ -89,7 +88,7 @@ def _refuse_other_than_tiff(path: Path) -> None:
     kind = look(path)
     if kind.driver != "GTiff":
         raise DataError(f"{path}: lies beside an image and is no TIFF but {kind.driver}; remove it")
-    beside = look_beside(os.fspath(path), kind.driver)  # a mask may have overviews, too
+    beside = look_beside(os.fspath(path), kind.driver)  # a mask may have overviews too
     try:
         with rasterio.Env(**options(beside)), rasterio.open(path, driver=kind.driver) as source:
             refuse_overviews(source, path)
@@ -98,14 +97,14 @@ def _refuse_other_than_tiff(path: Path) -> None:
 
 
 def refuse_overviews(source: object, path: str | os.PathLike[str]) -> None:
-    """Refuse an image that says where its overviews are: they may be anywhere.
+    """Refuse an image that names an external file for its overviews: it could be any file.
 
     Args:
         source: an open rasterio data set.
-        path: its name.
+        path: its file name, for the error.
 
     Raises:
-        DataError: it does.
+        DataError: the image has an OVERVIEWS tag.
     """
     if source.tags(ns="OVERVIEWS"):  # type: ignore[attr-defined]
         raise DataError(f"{path}: unreadable image: it names another file for its overviews; remove that tag")
@@ -116,14 +115,14 @@ _PATHS = re.compile(r'(?:EXTENSION\["PROJ4(?:_GRIDS)?",|PARAMETERFILE\[[^,\]]*,)
 
 
 def refuse_grids(text: str, path: str | os.PathLike[str]) -> None:
-    """Refuse a CRS that names a file by its path: PROJ would open it, whatever it is.
+    """Refuse a CRS that names a file by its path: PROJ would open any file named there.
 
     Args:
-        text: the CRS in WKT, or text that has it somewhere.
-        path: of the image.
+        text: the CRS in WKT, or text that contains it.
+        path: file name of the image, for the error.
 
     Raises:
-        DataError: it does.
+        DataError: the CRS names a file by its path.
     """
     if not _GRIDS.search(text):
         return
@@ -141,10 +140,10 @@ def _is_hfa(path: str) -> bool:
 def _refuse_elsewhere(path: str) -> None:
     """Refuse an ERDAS file whose pixels or overviews are in a file outside its own folder.
 
-    Its tree is walked: entries of 128 bytes that point to one another.
+    Walks the tree of the file, whose entries of 128 bytes point to one another.
 
     Raises:
-        DataError: it does, or the tree is damaged.
+        DataError: the file refers to such a file, or its tree is damaged.
     """
     try:
         with open_regular(path, DataError) as file:

@@ -1,4 +1,4 @@
-"""The table of somebody's own images: filename, label, place, domain, split; every row judged on its own."""
+"""Read a user's image table (filename, label, place, domain, split); each row is validated separately."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from geomoe.reading.sheets import Sheet
 
 SUFFIXES = (".csv", ".parquet")
-#: Other names under which columns are found, in any case.
+#: Alternative column names; case does not matter.
 ALIASES = {"lon": ("lon", "longitude", "lng"), "lat": ("lat", "latitude")}
 COUNTRY = ("country_code", "iso_a3", "iso_a2", "country")  # columns that may hold country codes, best first
 _OWN = frozenset(("filename", "label", "domain", "split", "timestamp", *COUNTRY))
@@ -31,12 +31,12 @@ _PLACES = frozenset(alias for names in ALIASES.values() for alias in names)
 
 
 class Skip(NamedTuple):
-    """A row or image that is left out.
+    """A row or image that is skipped.
 
     Attributes:
-        row: of the table, counted from 1 after the header, empty lines left out; 0: of no table.
-        filename: as given.
-        reason: in a few words.
+        row: row of the table, counted from 1 after the header without empty lines; 0: not from a table.
+        filename: name as given.
+        reason: short explanation.
     """
 
     row: int
@@ -45,17 +45,17 @@ class Skip(NamedTuple):
 
 
 class Table(NamedTuple):
-    """The rows that can be used, in their order; arrays of N.
+    """The usable rows, in table order; arrays of length N.
 
     Attributes:
-        filename: (N,) text, as given; with ``/`` between folders, also where Windows wrote the table.
+        filename: (N,) text as given, with ``/`` between folders even if the table comes from Windows.
         lonlat: (N, 2) float64 degrees, NaN where empty; None: the table has no such columns.
-        label, domain, split: (N,) text, empty where the cell is; None: no such column.
-        country: (N,) text, the same, from the first column of COUNTRY that is there.
+        label, domain, split: (N,) text, empty where the cell is empty; None: no such column.
+        country: (N,) text, likewise, from the first column of COUNTRY that exists.
         timestamp: (N,) seconds since 1970 (UTC), NaN where empty; None: no such column.
-        row: (N,) number of the row, counted from 1 after the header.
-        skipped: rows left out, and why.
-        total: rows in the file.
+        row: (N,) row numbers, counted from 1 after the header.
+        skipped: skipped rows, with reasons.
+        total: number of rows in the file.
     """
 
     filename: NDArray[Any]
@@ -70,7 +70,7 @@ class Table(NamedTuple):
     total: int
 
     def keep(self, chosen: NDArray[np.bool_], skipped: Iterable[Skip] = ()) -> Table:
-        """These rows alone; ``skipped`` is added to what was left out before."""
+        """Return a table of the ``chosen`` rows only; append ``skipped`` to the skipped rows."""
         kept = {
             name: None if column is None else column[chosen]
             for name, column in self._asdict().items()
@@ -80,15 +80,15 @@ class Table(NamedTuple):
 
 
 def tolerance(total: int) -> int:
-    """Rows that may be skipped: 1 % and at least 5, but never more than a fifth."""
+    """Return how many rows may be skipped: 1 %, at least 5, but at most a fifth of all rows."""
     return min(max(5, total // 100), total // 5)
 
 
 def refuse_many(skipped: list[Skip], total: int, where: object) -> None:
-    """Refuse a table of which too many rows cannot be used: then the table is misunderstood.
+    """Refuse a table with too many unusable rows: its layout was probably misread.
 
     Raises:
-        DataError: more than :func:`tolerance` rows.
+        DataError: more than :func:`tolerance` rows are skipped.
     """
     if len(skipped) > tolerance(total):
         kinds: dict[str, list[Skip]] = {}
@@ -108,13 +108,13 @@ def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None)
     """Read a table of images.
 
     Args:
-        path: .csv or .parquet, with or without geometry (points in any CRS are places too).
-        labels: whether there must be a column ``label``, and two classes.
+        path: .csv or .parquet, with or without geometry (points in any CRS also give places).
+        labels: whether a column ``label`` with at least two classes is required.
         domain_by: column that names the domain; default: ``domain``.
 
     Raises:
-        DataError: no such file or column, a wrong type, the same image twice with different labels or
-            splits, or too many rows that cannot be used.
+        DataError: a missing file or column, a wrong type, an image listed twice with different labels or
+            splits, or too many unusable rows.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path}: expected a table that ends in {' or '.join(SUFFIXES)}")
@@ -154,17 +154,17 @@ def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None)
 
 
 def _slashes(filename: NDArray[Any]) -> NDArray[Any]:
-    """Names with ``/`` between folders, also where they come from Windows."""
+    """Replace the backslashes of Windows paths with ``/``."""
     return _each(filename, lambda name: "\\" in name, lambda name: name.replace("\\", "/"))
 
 
 def _normal(filename: NDArray[Any]) -> NDArray[Any]:
-    """One name for each file: ``a/../b.tif`` and ``./b.tif`` are ``b.tif``."""
+    """Normalise paths: ``a/../b.tif`` and ``./b.tif`` become ``b.tif``."""
     return _each(filename, lambda name: "./" in name or "//" in name, posixpath.normpath)
 
 
 def _leads_away(filename: NDArray[Any]) -> NDArray[np.bool_]:
-    """(N,) which names go up beyond the folder they are relative to, or are none of a file."""
+    """Return (N,) flags of names that leave their base folder or do not name a local file."""
     return np.fromiter((_is_away(name) for name in filename), dtype=bool, count=len(filename))
 
 
@@ -182,7 +182,7 @@ def _each(names: NDArray[Any], chosen: Callable[[str], bool], change: Callable[[
 
 
 class _Reader:
-    """Columns of one frame; the first fault of each row is kept."""
+    """Reads the columns of one frame and records the first fault of each row."""
 
     def __init__(self, sheet: Sheet, path: Path) -> None:
         self.frame, self.names, self.path = sheet.frame, sheet.names, path
@@ -191,7 +191,7 @@ class _Reader:
     def need(self, name: str) -> None:
         columns = self.names
         if name in columns:
-            if columns.count(name) > 1 or f"{name}.1" in columns:  # pandas gives the second one a number
+            if columns.count(name) > 1 or f"{name}.1" in columns:  # pandas numbers a repeated column
                 raise DataError(f"{self.path}: has several columns {name}; keep one")
             return
         lower = {column.lower(): column for column in columns}
@@ -254,7 +254,7 @@ class _Reader:
         self.fault(
             stamps.isna().to_numpy() & ~empty, "timestamp is not ISO 8601 (2021-05-31T10:15:00Z)", text
         )
-        whole = stamps.dt.tz_localize(None).to_numpy().astype("datetime64[us]")  # years beyond 2262 too
+        whole = stamps.dt.tz_localize(None).to_numpy().astype("datetime64[us]")  # also holds years after 2262
         return np.where(np.isnat(whole), np.nan, whole.astype(np.int64) / 1e6)
 
     def without_faults(self, table: Table) -> Table:

@@ -1,7 +1,7 @@
-"""What kind of image a file is, told by its first bytes: GDAL's other drivers never get to see it.
+"""Detect the image format of a file from its first bytes, so that no other GDAL driver sees the file.
 
-GDAL would try two hundred drivers on any file, whatever its name. Some of them read a few lines of text in
-it as an order to fetch something from a server, to send it a local file, or to write into a folder.
+GDAL would try about two hundred drivers on any file, regardless of its name. For some of them a few lines of
+text in the file are a command to fetch from a server, to send a local file to it, or to write into a folder.
 """
 
 from __future__ import annotations
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 VRT = "VRT"
 HFA = "HFA"
-TAIL = 4096  # bytes at the end of a file that are looked at
+TAIL = 4096  # bytes read at the end of a file
 _HEAD = 256
 _ABSENT = (errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP)
-_JPEG2000 = ("JP2OpenJPEG", "JP2KAK", "JP2Lura", "JP2ECW", "JP2MrSID")  # one of them is built in
-#: First bytes -> drivers of which the first one that is there opens the file.
+_JPEG2000 = ("JP2OpenJPEG", "JP2KAK", "JP2Lura", "JP2ECW", "JP2MrSID")  # GDAL is built with one of these
+#: First bytes -> candidate drivers; the first available one opens the file.
 _FIRST_BYTES: tuple[tuple[bytes, tuple[str, ...]], ...] = (
     (b"II*\0", ("GTiff",)),
     (b"MM\0*", ("GTiff",)),
@@ -46,12 +46,12 @@ _READ = "TIFF, PNG, JPEG, JPEG 2000, GIF, WebP, BMP, ERDAS .img"
 
 
 class Kind(NamedTuple):
-    """What was found.
+    """The detected format of a file.
 
     Attributes:
-        driver: name of the one GDAL driver that may open the file.
-        size: bytes.
-        tail: its last bytes, at most :data:`TAIL`.
+        driver: name of the only GDAL driver that may open the file.
+        size: file size in bytes.
+        tail: the last bytes of the file, at most :data:`TAIL`.
     """
 
     driver: str
@@ -60,10 +60,10 @@ class Kind(NamedTuple):
 
 
 def look(path: Path) -> Kind:
-    """Look at the first and last bytes of one file; a pipe or a device is never opened.
+    """Read the first and last bytes of one file; a pipe or a device is never opened.
 
     Raises:
-        DataError: not there, no file, empty, or no image of a kind that is read.
+        DataError: the file is missing, not regular, empty, or not an image of a supported format.
     """
     try:
         with open_regular(path, DataError) as file:
@@ -73,7 +73,7 @@ def look(path: Path) -> Kind:
             tail = file.read(TAIL)
     except DataError:
         raise
-    except (OSError, ValueError) as error:  # ValueError: a name that no system would take
+    except (OSError, ValueError) as error:  # ValueError: an invalid file name
         if isinstance(error, OSError) and error.errno not in _ABSENT:
             raise DataError(f"{path}: unreadable image: {error.strerror or error}") from error
         raise DataError(f"{path}: no such image") from error

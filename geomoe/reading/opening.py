@@ -1,4 +1,4 @@
-"""The one door for image files: a file's first bytes fix the driver; every fault is one clear error."""
+"""Open image files, always here: the first bytes decide the driver, and each fault is one clear error."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from geomoe.reading.vrt import rebuild
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}  # what a whole file ends with, give or take a trailer
+_ENDS = {"PNG": b"IEND", "JPEG": b"\xff\xd9"}  # end marker of a complete file; a trailer may follow
 
 
 class _Checked(NamedTuple):
-    """A file that was looked at: what GDAL is given, by which driver, and whether files beside it count."""
+    """A checked file: the name passed to GDAL, its driver, and whether sidecar files are used."""
 
     target: Path | str
     kind: Kind
@@ -33,17 +33,17 @@ class _Checked(NamedTuple):
 
 @contextlib.contextmanager
 def open_raster(path: str | os.PathLike[str], vrt_root: Path | None = None) -> Iterator[Any]:
-    """Open one file for reading; also what happens while it is open is told as one clear error.
+    """Open one file for reading; errors raised while it is open also become one clear error.
 
-    Nothing else is opened through it but files beside it that were looked at, nor is a server asked.
+    Only checked sidecar files are opened in addition to it, and no server is contacted.
 
     Args:
         path: a file.
-        vrt_root: folder that the sources of a VRT have to lie in; None: VRTs are refused.
+        vrt_root: folder that must contain all sources of a VRT; None: VRTs are refused.
 
     Raises:
-        DataError: missing, no file, empty, truncated, no image of a kind that is read, or one that leads
-            elsewhere; the message names the file.
+        DataError: the file is missing, not regular, empty, truncated, not an image of a supported format, or
+            refers to other files; the message names the file.
     """
     path = Path(path)
     checked = _check(path, vrt_root)
@@ -52,9 +52,9 @@ def open_raster(path: str | os.PathLike[str], vrt_root: Path | None = None) -> I
 
 
 class KeptOpen:
-    """Keeps the last file open, so that the next tile finds the blocks decoded that it shares with this one.
+    """Keeps the last file open, so that blocks shared by consecutive tiles are decoded only once.
 
-    A copy in another process opens the file anew.
+    A copy of this object in another process reopens the file.
     """
 
     def __init__(self) -> None:
@@ -64,10 +64,10 @@ class KeptOpen:
 
     @contextlib.contextmanager
     def open(self, path: Path, vrt_root: Path | None = None) -> Iterator[Any]:
-        """The file, open; as :func:`open_raster`, but it stays so.
+        """Yield the open file, as :func:`open_raster` does, and keep it open afterwards.
 
         Raises:
-            DataError: as there.
+            DataError: as :func:`open_raster`.
         """
         checked = None
         if path != self._path:
@@ -80,11 +80,11 @@ class KeptOpen:
             try:
                 yield self._source
             except BaseException:
-                self.close()  # GDAL would tell of this error again, at whatever is asked next
+                self.close()  # otherwise GDAL would report this error again at the next call
                 raise
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the open file, if any."""
         if self._source is not None:
             self._source.close()
         self._path = self._source = None
@@ -94,12 +94,12 @@ class KeptOpen:
 
 
 def name_of(source: Any) -> str:  # noqa: ANN401 - an open rasterio data set
-    """The name of an open image, for errors; of a VRT no more than that, as GDAL has its text for a name."""
+    """Return the name of an open image for errors; for a VRT a generic name, as GDAL uses its XML as name."""
     return "VRT" if source.driver == VRT else str(source.name)
 
 
 def _check(path: Path, vrt_root: Path | None) -> _Checked:
-    """Look at a file, and at what lies beside it or is named by it, before GDAL does."""
+    """Check a file, its sidecar files and the files it refers to before GDAL opens them."""
     kind = look(path)
     if kind.driver == VRT:
         if vrt_root is None:
@@ -108,9 +108,9 @@ def _check(path: Path, vrt_root: Path | None) -> _Checked:
         made = rebuild(path, vrt_root)
         return _Checked(made.xml, kind, made.beside)
     name = os.fspath(path)
-    if name.startswith("/vsi"):  # GDAL would take it for a name of its own, whatever lies there
+    if name.startswith("/vsi"):  # GDAL would treat it as a virtual path, even if such a file exists
         raise DataError(f"{path}: unreadable image: names that begin with /vsi are not read")
-    if ":" in name:  # so that it begins with no name of a driver or protocol
+    if ":" in name:  # so that it cannot start with the prefix of a driver or protocol
         name = os.path.abspath(name)
     return _Checked(Path(name), kind, look_beside(name, kind.driver))
 
@@ -140,11 +140,11 @@ def _open(path: Path, checked: _Checked) -> Any:  # noqa: ANN401 - an open raste
 
 
 def _refuse_half(source: Any, path: Path, kind: Kind) -> None:  # noqa: ANN401 - an open rasterio data set
-    """Refuse a half-copied picture: GDAL reads the missing part of a PNG as zeros, without a word."""
+    """Refuse a truncated picture: GDAL silently reads the missing part of a PNG as zeros."""
     end = _ENDS.get(kind.driver)
     if end is None or end in kind.tail:
         return
-    # phones hang films behind their pictures: is the picture whole that comes before something else?
+    # Phones append videos to their pictures, so check whether the picture before the trailer is complete.
     if source.driver == "PNG":
         whole = end in path.read_bytes()
     else:

@@ -1,4 +1,4 @@
-"""Image files as tensors; what is wrong with a file is said in one line that names it."""
+"""Read image files as tensors; an error is one line that names the file."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-#: What Pillow may take a file for: it has readers that start other programs (PostScript).
+#: Formats that Pillow may try: some of its other readers start external programs (PostScript).
 FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF", "JPEG2000", "PPM")
 
 
 def read_rgb(path: Path) -> Tensor:
-    """Read a picture (JPEG, PNG, ...) as (3, H, W) uint8, whatever its colour mode; the file is closed.
+    """Read a picture (JPEG, PNG, ...) of any colour mode as (3, H, W) uint8, and close the file.
 
-    Pixels lie as they are stored: a camera's note on how it was held (EXIF orientation) is not followed.
+    Pixels keep their stored order: the EXIF orientation is ignored.
 
     Raises:
-        DataError: the file is missing, empty, cut off, not a picture, or has more than 8 bits.
+        DataError: the file is missing, empty, truncated, not a picture, or has more than 8 bits.
     """
     try:
         with open_regular(path, DataError) as file, Image.open(file, formats=FORMATS) as image:
-            pixels = np.array(_rgb(image, path))  # a copy: torch wants memory that it may write to
+            pixels = np.array(_rgb(image, path))  # a copy: torch needs writable memory
     except DataError:
         raise
     except UnidentifiedImageError as error:
@@ -51,15 +51,15 @@ def read_rgb(path: Path) -> Tensor:
 
 
 def _rgb(image: Image.Image, path: Path) -> Image.Image:
-    """Pillow cuts a grey picture of 16 bits off at 255; here it is darkened, as Pillow does in colour."""
+    """Convert to RGB; scale 16-bit grey to 8 bits, as Pillow does for colour (it clips grey at 255)."""
     if image.mode == "F" or image.mode.startswith("I"):
-        if image.format != "PNG":  # of a TIFF nobody knows which number is white
+        if image.format != "PNG":  # in a TIFF the value of white is unknown
             raise DataError(f"{path}: has more than 8 bits (mode {image.mode}); save it with 8")
         image = Image.fromarray((np.asarray(image).astype(np.int64) >> 8).astype(np.uint8))
     return image.convert("RGB")
 
 
 def absent(folder: Path, names: Iterable[str]) -> list[Path]:
-    """Which of these files a folder does not have; it is listed once, which is quick for half a million."""
+    """Return the files missing from a folder; one listing keeps this fast for half a million files."""
     there = set(os.listdir(folder))
     return [folder / name for name in names if name not in there and not (folder / name).is_file()]

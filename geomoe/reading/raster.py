@@ -1,4 +1,4 @@
-"""Images from files through GDAL: pictures and rasters of any band count, type and CRS; nodata; places."""
+"""Read images through GDAL: rasters of any band count, type and CRS, with nodata and location."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: What files in a folder are taken for images.
+#: Suffixes of the files in a folder that count as images.
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".webp", ".gif", ".bmp", ".vrt", ".img")
-MOST_PIXELS = 2**26  # in one image that is read whole: 8192 x 8192
+MOST_PIXELS = 2**26  # limit for one image that is read completely: 8192 x 8192
 PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
 class Header(NamedTuple):
-    """What a file says of itself, without its pixels.
+    """Metadata of an image file, without its pixels.
 
     Attributes:
-        bands: that are data (a mask of transparency is none; a palette is three).
-        height, width: pixels.
-        dtype: that holds the values of every band.
-        picture: whether it is a picture (PNG, JPEG, ...), whose single grey band may stand for three.
-        lon, lat: degrees of the centre, from its own georeference; NaN where it has none.
-        unknown: why it has none: ``no georeference``, ``no CRS``, ``off the Earth``; else empty.
-        alpha: whether a band is marked as a mask of transparency, and therefore is no data.
-        gaps: whether it may have pixels without data; False only where the header rules them out.
+        bands: number of data bands (an alpha band does not count; a palette counts as three).
+        height, width: size in pixels.
+        dtype: type that can hold the values of every band.
+        picture: whether it is a picture (PNG, JPEG, ...), whose single grey band may be repeated three times.
+        lon, lat: degrees of the centre, from the file's georeference; NaN if it has none.
+        unknown: why the place is unknown: ``no georeference``, ``no CRS``, ``off the Earth``; else empty.
+        alpha: whether a band is marked as alpha and is therefore not data.
+        gaps: whether pixels may lack data; False only if the header rules this out.
     """
 
     bands: int
@@ -56,14 +56,14 @@ class Header(NamedTuple):
 
 
 def read_header(path: str | os.PathLike[str], vrt_root: Path | None = None) -> Header:
-    """Look at one file.
+    """Read the header of one file.
 
     Args:
         path: the file.
-        vrt_root: folder that the sources of a VRT have to lie in; None: VRTs are refused.
+        vrt_root: folder that must contain all sources of a VRT; None: VRTs are refused.
 
     Raises:
-        DataError: unreadable, no bands, or complex numbers.
+        DataError: the file is unreadable, has no bands, or holds complex numbers.
     """
     with open_raster(path, vrt_root) as source:
         if source.count == 0:
@@ -71,7 +71,7 @@ def read_header(path: str | os.PathLike[str], vrt_root: Path | None = None) -> H
         unreal = [kind for kind in source.dtypes if "complex" in kind]
         if unreal:
             raise DataError(f"{path}: complex values ({unreal[0]}); give intensities")
-        if source.driver == "GTiff":  # the last pixel lies in the part that a half-copied file lacks
+        if source.driver == "GTiff":  # a truncated file lacks its last pixel
             source.read(source.count, window=Window(source.width - 1, source.height - 1, 1, 1))
         data = data_bands(source)
         lonlat, unknown = place_of(source, source.width / 2, source.height / 2)
@@ -83,14 +83,14 @@ def read_header(path: str | os.PathLike[str], vrt_root: Path | None = None) -> H
 
 
 def _may_have_gaps(source: Any, dtype: np.dtype[Any]) -> bool:  # noqa: ANN401 - an open rasterio data set
-    """Whether :func:`read_pixels` may find pixels without data: by a mask, a missing colour, or NaN."""
+    """Return whether :func:`read_pixels` may find missing pixels: mask, missing palette colour, or NaN."""
     masked = any(MaskFlags.all_valid not in flags for flags in source.mask_flag_enums)
     colourless = _palette(source) and len(source.colormap(1)) < 256
     return masked or colourless or dtype.kind not in "iu"
 
 
 def data_bands(source: Any) -> list[int]:  # noqa: ANN401 - an open rasterio data set
-    """Numbers of the bands that are not a mask of transparency, counted from 1; of a film its first frame."""
+    """Return the numbers of the non-alpha bands, counted from 1; of an animation, only the first frame's."""
     numbers = range(1, source.count + 1)
     if source.driver == "GIF":
         return [1]
@@ -100,19 +100,19 @@ def data_bands(source: Any) -> list[int]:  # noqa: ANN401 - an open rasterio dat
 
 
 def georeference(source: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    """Transform of an open raster, by its control points where it has no other, and CRS; None without one."""
+    """Return the transform (from control points if there is no other) and CRS of an open raster, or None."""
     if source.transform.is_identity and source.gcps[0]:
         return from_gcps(source.gcps[0]), source.gcps[1]
     return source.transform, source.crs
 
 
 def place_of(source: Any, column: float, row: float) -> tuple[tuple[float, float], str]:  # noqa: ANN401
-    """Degrees (lon, lat) of a point of an open raster, from its own CRS; or NaN, NaN and why not.
+    """Return (lon, lat) in degrees of a point of an open raster; or (NaN, NaN) and the reason.
 
     Args:
         source: an open rasterio data set.
-        column: pixels from its left edge.
-        row: pixels from its upper edge.
+        column: pixels from the left edge.
+        row: pixels from the upper edge.
     """
     nowhere = (float("nan"), float("nan"))
     transform, crs = georeference(source)
@@ -136,16 +136,16 @@ def read_pixels(
     bands: Sequence[int] = (),
     window: tuple[int, int, int, int] | None = None,
 ) -> NDArray[np.float32]:
-    """(bands, H, W) float32 raw values; NaN where there is no data (nodata, masks, transparency, NaN).
+    """Return (bands, H, W) float32 raw values; NaN where data is missing (nodata, masks, alpha, NaN).
 
     Args:
         source: an open rasterio data set.
-        bands: which, counted from 1; empty: all that are data. A band that is asked for by number is
-            data even if the file marks it as a mask.
-        window: left column, upper row, width, height; may reach beyond the raster, where there is no data.
+        bands: band numbers, counted from 1; empty: all data bands. A band requested by number is data even
+            if the file marks it as alpha.
+        window: left column, upper row, width, height; pixels outside the raster have no data.
 
     Raises:
-        DataError: a band that is not there, or more pixels than an image may have.
+        DataError: a band does not exist, or there are more pixels than an image may have.
     """
     if bands and max(bands) > source.count:
         raise DataError(f"{name_of(source)}: has {source.count} bands; data.bands asks for {max(bands)}")
@@ -175,7 +175,7 @@ def read_pixels(
 
 
 def _masked(source: Any, chosen: list[int], window: Window) -> NDArray[np.bool_]:  # noqa: ANN401
-    # An alpha band that was asked for as data (near infrared, marked by a writer's default) masks nothing.
+    # A band requested as data masks nothing, even if it is marked as alpha (some writers do so for NIR).
     as_data = any(source.colorinterp[number - 1] == ColorInterp.alpha for number in chosen)
     masked = np.zeros((len(chosen), int(window.height), int(window.width)), dtype=bool)
     for position, number in enumerate(chosen):
@@ -198,17 +198,17 @@ def _colours(source: Any, numbers: NDArray[np.float32]) -> NDArray[np.float32]: 
 
 
 def _brightness(source: Any) -> float:  # noqa: ANN401
-    """What brings a grey picture of 1, 2 or 4 bits to 0..255, as every viewer shows it."""
+    """Return the factor that scales a grey picture of 1, 2 or 4 bits to 0..255, as viewers do."""
     bits = int(source.tags(1, ns="IMAGE_STRUCTURE").get("NBITS", 8))
     scaled = source.driver in PICTURES and bits < 8 and not _palette(source)
     return 255 / (2**bits - 1) if scaled else 1.0
 
 
 def as_bands(values: NDArray[np.float32], count: int, picture: bool, where: str) -> NDArray[np.float32]:
-    """Bring an image to the band count of its data set: a grey picture among colour ones is repeated.
+    """Match the band count of the data set: repeat the band of a grey picture among colour ones.
 
     Raises:
-        DataError: another number of bands.
+        DataError: the number of bands does not fit.
     """
     if len(values) == 1 and count == 3 and picture:
         return np.repeat(values, 3, axis=0)
@@ -224,17 +224,17 @@ def load_image(
     window: tuple[int, int, int, int] | None = None,
     vrt_root: Path | None = None,
 ) -> torch.Tensor:
-    """(bands, H, W) float32 raw values of one file; where there is no data, the value of ``fill``.
+    """Read one file as (bands, H, W) float32 raw values; missing pixels get the value of ``fill``.
 
     Args:
         path: the file.
-        bands: which, counted from 1; empty: all that are data.
-        fill: (bands,) for pixels without data: the training images' mean, which the network sees as 0.
+        bands: band numbers, counted from 1; empty: all data bands.
+        fill: (bands,) value of missing pixels: the mean of the training images, which normalises to 0.
         window: left column, upper row, width, height.
-        vrt_root: folder that the sources of a VRT have to lie in; None: VRTs are refused.
+        vrt_root: folder that must contain all sources of a VRT; None: VRTs are refused.
 
     Raises:
-        DataError: unreadable, or another number of bands than ``fill``.
+        DataError: the file is unreadable, or its number of bands differs from that of ``fill``.
     """
     with open_raster(path, vrt_root) as source:
         picture = source.driver in PICTURES
@@ -243,7 +243,7 @@ def load_image(
 
 
 def sized(image: torch.Tensor, size: int | None) -> torch.Tensor:
-    """(bands, size, size): the whole image resized, as everywhere in training and prediction."""
+    """Resize the whole image to (bands, size, size), the same way for training and prediction."""
     if size is None or image.shape[-2:] == (size, size):
         return image
     from torchvision.transforms.v2.functional import resize

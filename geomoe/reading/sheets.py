@@ -1,4 +1,4 @@
-"""Tables of people's own rows: read with every cell as it stands, numbers and places judged row by row."""
+"""Read user tables with every cell unchanged; numbers and places are validated row by row."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Cells that say "nothing here", in lower case.
+#: Cell values that mean "missing", in lower case.
 MISSING = frozenset(("", "na", "nan", "none", "null"))
-_NOTHING = frozenset(("", "nan", "None", "<NA>"))  # the same for names, of which NA may be one
+_NOTHING = frozenset(("", "nan", "None", "<NA>"))  # the same for names, where NA may be a name
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
 
 
 class Sheet(NamedTuple):
-    """A table as it stands.
+    """A table with unchanged cells.
 
     Attributes:
-        frame: N rows of the columns that were asked for; of a CSV every cell as text, digit for digit.
-        names: of all columns.
-        row: (N,) number of each row, counted from 1 after the header; an empty line is none.
-        broken: rows that are left out of the frame: the number, and what is wrong.
+        frame: N rows of the requested columns; for a CSV each cell is its exact text.
+        names: names of all columns.
+        row: (N,) number of each row, counted from 1 after the header; empty lines do not count.
+        broken: rows that are not in the frame: the number and the reason.
     """
 
     frame: pd.DataFrame
@@ -46,18 +46,18 @@ class Sheet(NamedTuple):
 
 
 def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> Sheet:
-    """A .csv or a .parquet, with or without geometry.
+    """Read a .csv or .parquet, with or without geometry.
 
     Args:
         path: the file.
-        wanted: which columns of a CSV are kept, by name; the others cost no memory.
+        wanted: tells by name which columns of a CSV are kept; the others use no memory.
 
     Raises:
-        DataError: missing, empty, half-copied, not in UTF-8 or otherwise unreadable.
+        DataError: the file is missing, empty, truncated, not in UTF-8 or otherwise unreadable.
     """
     refuse_special(path, DataError)
     kind = path.suffix.lower()
-    path = path.absolute() if ":" in str(path) else path  # no name of a server, whatever folders are called
+    path = path.absolute() if ":" in str(path) else path  # so that it is not taken for a URL
     try:
         if kind == ".csv":
             return _read_csv(path, wanted)
@@ -77,10 +77,10 @@ def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) ->
 
 
 def read_frame(path: Path) -> pd.DataFrame:
-    """Every row and column of a .csv (cells as text) or a .parquet.
+    """Read every row and column of a .csv (cells as text) or a .parquet.
 
     Raises:
-        DataError: as :func:`read_sheet`; also for a single row that is broken.
+        DataError: as :func:`read_sheet`, and also if a single row is broken.
     """
     sheet = read_sheet(path)
     if sheet.broken:
@@ -90,7 +90,7 @@ def read_frame(path: Path) -> pd.DataFrame:
 
 
 def separator_hint(names: tuple[str, ...]) -> str:
-    """What to do about a header that is one cell, because its cells are not separated by commas."""
+    """Return advice for a header of one cell, which probably uses another separator than the comma."""
     found = [word for sign, word in _SEPARATORS.items() if len(names) == 1 and sign in names[0]]
     return f"; cells are separated by {found[0]}: save the table with commas" if found else ""
 
@@ -111,7 +111,7 @@ def _read_csv(path: Path, wanted: Callable[[str], bool]) -> Sheet:
             broken.append((number, f"a line has too many cells: {one_line(ValueError(','.join(cells)), 80)}"))
             continue
         row.append(number)
-        cells += [""] * (len(names) - have)  # spreadsheets leave out what is empty at the end of a line
+        cells += [""] * (len(names) - have)  # spreadsheets omit empty cells at the end of a line
         for k, append in fill:
             append(cells[k])
     if number and not _ends(path):
@@ -127,14 +127,14 @@ def _read_csv(path: Path, wanted: Callable[[str], bool]) -> Sheet:
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
-    """The cells of each line that is not empty, the header's first.
+    """Yield the cells of each line that is not empty, starting with the header.
 
-    Python's own reader is strict: a quote that is never closed would swallow every row behind it.
+    Uses Python's strict CSV reader: an unclosed quote would otherwise swallow all rows after it.
     """
     _refuse_zeros(path)
     with path.open(encoding="utf-8-sig", newline="") as file, _long_cells():
         reader = csv.reader(file, strict=True)
-        begin = 1  # line on which the row under way begins
+        begin = 1  # first line of the current row
         try:
             for cells in reader:
                 begin = reader.line_num + 1
@@ -149,7 +149,7 @@ def _lines(path: Path) -> Iterator[list[str]]:
 
 @contextlib.contextmanager
 def _long_cells() -> Iterator[None]:
-    """Let cells be as long as they are; outlines of countries are long."""
+    """Lift the limit on the length of a cell: country outlines are long."""
     before = csv.field_size_limit(2**31 - 1)
     try:
         yield
@@ -158,7 +158,7 @@ def _long_cells() -> Iterator[None]:
 
 
 def _refuse_zeros(path: Path) -> None:
-    """A copy that stopped may have its full length, with zeros for what did not come."""
+    """Refuse a file with zero bytes: an interrupted copy may be padded to its full length with zeros."""
     with path.open("rb") as file:
         while block := file.read(1 << 20):
             if b"\0" in block:
@@ -177,14 +177,14 @@ def _where_not_utf8(path: Path) -> str:
 
 
 def _ends(path: Path) -> bool:
-    """Whether the last line of a file has an end."""
+    """Return whether the last line of a file ends with a newline."""
     with path.open("rb") as file:
         file.seek(-1, 2)
         return file.read(1) in (b"\n", b"\r")
 
 
 def _unique(header: list[str]) -> list[str]:
-    """Names of columns; one without a name, or with that of another one, gets a number, as in pandas."""
+    """Return unique column names; unnamed and repeated columns get a number, as in pandas."""
     names: list[str] = []
     for k, given in enumerate(header):
         name = given.strip() or f"Unnamed: {k}"
@@ -194,11 +194,11 @@ def _unique(header: list[str]) -> list[str]:
 
 
 def text_of(column: pd.Series) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """(N,) stripped text of each cell and whether the cell is empty; whole floats lose their ``.0``."""
+    """Return (N,) the stripped text of each cell and (N,) empty flags; whole floats lose their ``.0``."""
     if pd.api.types.is_float_dtype(column) and (column.dropna() % 1 == 0).all():
-        column = column.astype("Int64")  # whole numbers that became floats because of one empty cell
+        column = column.astype("Int64")  # integers that an empty cell turned into floats
     text = _stripped(column)
-    # not np.isin, which would give every cell the width of the longest
+    # np.isin would pad every cell to the width of the longest.
     said = np.fromiter((value in _NOTHING for value in text), dtype=bool, count=len(text))
     missing = column.isna().to_numpy(dtype=bool) | said
     text[missing] = ""
@@ -212,7 +212,7 @@ def _stripped(column: pd.Series) -> NDArray[Any]:
 
 
 def numbers_of(column: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
-    """(N,) numbers, NaN where the cell is empty, and which cells hold something that is no number."""
+    """Return (N,) numbers, NaN where empty, and (N,) flags of cells that are not numbers."""
     if pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column):
         return column.to_numpy(np.float64, na_value=np.nan), np.zeros(len(column), dtype=bool)
     text = _stripped(column)
@@ -224,10 +224,10 @@ def numbers_of(column: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_
 
 
 def lonlat_of_geometry(frame: geopandas.GeoDataFrame, path: Path) -> NDArray[np.float64]:
-    """(N, 2) degrees of the points of a table, from any CRS; NaN, NaN where there is none.
+    """Return (N, 2) degrees of the points of a table in any CRS; (NaN, NaN) where there is no point.
 
     Raises:
-        DataError: a geometry that is no point.
+        DataError: a geometry is not a point.
     """
     geometry = frame.geometry
     known = ~(geometry.isna() | geometry.is_empty)

@@ -1,4 +1,4 @@
-"""Tables whose lon and lat columns are swapped, found by the images' own georeference."""
+"""Detect tables with swapped lon and lat columns by comparison with the images' georeference."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-FAR_KM = 100.0  # a table's place is doubted when the image's own georeference lies farther off
+FAR_KM = 100.0  # a table's place is doubtful if it is farther than this from the image's georeference
 
 
 def refuse_swapped(
     given: NDArray[np.float64], own: NDArray[np.float64], filename: NDArray[Any], where: Path
 ) -> NDArray[np.bool_]:
-    """(N,) which places lie far from where the images say; no swap of lon and lat brings most of them near.
+    """Return (N,) flags of places far from the images' georeference; refuse swapped lon and lat.
 
     Args:
-        given: (N, 2) degrees of a table; NaN where unknown.
-        own: (N, 2) degrees of the images' own georeference; NaN where they have none.
-        filename: (N,) names.
+        given: (N, 2) degrees from the table; NaN where unknown.
+        own: (N, 2) degrees from the images' georeference; NaN where they have none.
+        filename: (N,) file names.
         where: the table, for errors.
 
     Raises:
-        DataError: the table's places are those of the images with lon and lat swapped.
+        DataError: swapping lon and lat moves most of the far places near the images' georeference.
     """
     far = np.zeros(len(given), dtype=bool)
     both = ~np.isnan(given[:, 0]) & ~np.isnan(own[:, 0])

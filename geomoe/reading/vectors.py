@@ -1,4 +1,4 @@
-"""Outlines from vector files of a few kinds, told by their first bytes: other drivers reach the network."""
+"""Read outlines from a few vector formats, detected by first bytes: other drivers may reach the network."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ _KINDS = "GeoJSON, a shapefile (.shp, unpacked), GeoPackage or GeoParquet"
 
 
 def read_shapes(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - a GeoDataFrame
-    """Read a vector file; nothing but this file, and those of a shapefile, is opened.
+    """Read a vector file; only this file, or the files of a shapefile, are opened.
 
     Raises:
-        DataError: it cannot be read, or is of another kind.
+        DataError: the file cannot be read, or has an unsupported format.
     """
     import geopandas
 
@@ -48,12 +48,12 @@ def read_shapes(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - a GeoDat
             return geopandas.read_file(name, engine="pyogrio")
     except DataError:
         raise
-    except Exception as error:  # whatever the reader of the format raises
+    except Exception as error:  # the readers raise many types of errors
         raise DataError(f"{path}: cannot be read as outlines of countries ({one_line(error)})") from error
 
 
 def _geojson(path: Path) -> Any:  # noqa: ANN401 - a GeoDataFrame
-    """Read without OGR, which has several drivers for what begins with a brace."""
+    """Read GeoJSON without OGR, which tries several drivers on a file that begins with a brace."""
     import geopandas
 
     with open_regular(path, DataError) as file:
@@ -66,7 +66,7 @@ def _geojson(path: Path) -> Any:  # noqa: ANN401 - a GeoDataFrame
 
 
 def _refuse_virtual(name: str) -> None:
-    """Refuse a database with tables that are made by code when they are read, but for indices of places."""
+    """Refuse a database with virtual tables, which run code when read; R-tree indices are allowed."""
     address = f"{Path(name).as_uri()}?mode=ro&immutable=1"
     with contextlib.closing(sqlite3.connect(address, uri=True)) as base:
         made = [
@@ -79,7 +79,7 @@ def _refuse_virtual(name: str) -> None:
 
 @contextlib.contextmanager
 def _closed() -> Iterator[None]:
-    """Keep the GDAL of pyogrio, which is another one than rasterio's, off the network."""
+    """Keep pyogrio's GDAL, a separate copy from rasterio's, off the network."""
     import pyogrio
 
     closed = {key: value for key, value in CLOSED.items() if "HTTP" in key or "CURL" in key}

@@ -1,9 +1,9 @@
-"""VRT files, read with distrust: built anew from what is known to be harmless, with sources looked at.
+"""Read untrusted VRT files: rebuild them from allow-listed XML and check every source.
 
-A VRT is text that names other files, and GDAL would take any name: a server, ``/etc/passwd`` as pixels, a
-Python function. Here its XML is taken apart; elements and attributes that are not in the lists below are
-refused; every source has to be an image of its own inside one folder; and GDAL gets new XML in which each
-source is opened by the one driver that fits its first bytes.
+A VRT is text that names other files, and GDAL would accept any name: a server, ``/etc/passwd`` as pixels, a
+Python function. This module parses the XML and refuses elements and attributes that are not in the lists
+below. Every source must be an image inside one folder. GDAL gets new XML, in which the first bytes of each
+source decide the one driver that opens it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from geomoe.reading.beside import look_beside, options, refuse_grids, refuse_ove
 from geomoe.reading.kinds import VRT, look
 from geomoe.support.files import open_regular
 
-MOST_BYTES = 16 << 20  # of one file
-MOST_SOURCES = 10_000  # altogether
-MOST_DEEP = 3  # VRTs within VRTs
-_MOST_TEXT = 64 << 20  # of what is built
+MOST_BYTES = 16 << 20  # size of one file
+MOST_SOURCES = 10_000  # in total, nested VRTs included
+MOST_DEEP = 3  # nesting depth of VRTs
+_MOST_TEXT = 64 << 20  # size of the rebuilt XML
 
 _SOURCE = ("SourceFilename", "SourceBand", "SourceProperties", "SrcRect", "DstRect")
 _COMPLEX = (
     *(*_SOURCE, "ScaleOffset", "ScaleRatio", "LUT", "NODATA", "ColorTableComponent", "UseMaskBand"),
     *("Exponent", "SrcMin", "SrcMax", "DstMin", "DstMax", "Clamp"),
 )
-#: Elements, and the elements that may be in them; those that are in no list hold text alone.
+#: Element -> child elements that it may have; elements without an entry here hold only text.
 _CHILDREN: dict[str, tuple[str, ...]] = {
     "VRTDataset": (
         *("SRS", "GeoTransform", "GCPList", "Metadata", "MaskBand", "VRTRasterBand"),
@@ -66,16 +66,16 @@ _ATTRIBUTES: dict[str, tuple[str, ...]] = {
     "OverviewList": ("resampling",),
     **dict.fromkeys(("SimpleSource", "AveragedSource", "ComplexSource"), ("resampling",)),
 }
-_LEFT_OUT = ("OverviewList", "Histograms")  # known, and of no use here
-_DOMAINS = ("", "IMAGE_STRUCTURE")  # of metadata that is kept
+_LEFT_OUT = ("OverviewList", "Histograms")  # known, but not needed
+_DOMAINS = ("", "IMAGE_STRUCTURE")  # metadata domains that are kept
 
 
 class Rebuilt(NamedTuple):
     """A VRT that GDAL may open.
 
     Attributes:
-        xml: the whole of it; names of sources are absolute.
-        beside: whether files lie beside some source that GDAL has to see.
+        xml: the complete VRT; source names are absolute.
+        beside: whether some source has sidecar files that GDAL must see.
     """
 
     xml: str
@@ -83,25 +83,25 @@ class Rebuilt(NamedTuple):
 
 
 def rebuild(path: Path, root: Path) -> Rebuilt:
-    """Read a VRT and build it anew.
+    """Read a VRT and rebuild it.
 
     Args:
         path: the file.
-        root: folder that every source has to lie in, links followed.
+        root: folder that must contain every source, after links are resolved.
 
     Raises:
-        DataError: it cannot be read, or holds or names something that it may not.
+        DataError: the VRT cannot be read, or it contains or names something that is not allowed.
     """
     builder = _Builder(os.path.realpath(root))
     return Rebuilt(builder.file(Path(os.path.realpath(path)), path, 0), builder.beside)
 
 
 class _Builder:
-    """Builds one VRT and those within it."""
+    """Rebuilds one VRT and the VRTs nested in it."""
 
     def __init__(self, root: str) -> None:
         self.root, self.beside, self.count, self.size = root, False, 0, 0
-        self._known: dict[tuple[str, int], str] = {}  # real path and depth -> what stands for it
+        self._known: dict[tuple[str, int], str] = {}  # real path and depth -> its replacement
 
     def file(self, path: Path, shown: Path, depth: int) -> str:
         if depth > MOST_DEEP:
@@ -158,7 +158,7 @@ class _Builder:
         return self._known[key]
 
     def _checked(self, path: Path, shown: Path, depth: int) -> str:
-        """What stands for a source in the new XML: a name with the one driver for it, or a VRT of its own."""
+        """Return the replacement of a source in the new XML: a name with its one driver, or a nested VRT."""
         try:
             kind = look(path)
             if kind.driver == VRT:

@@ -1,1 +1,1 @@
-"""Small helpers that every room may use: whole files, locks, switches, words."""
+"""Small helpers for every room: atomic files, locks, offline switches, error texts."""

@@ -1,4 +1,4 @@
-"""Output that is whole or not there, put in its place in one step; input that is a file and nothing else."""
+"""Atomic output files, and input that is restricted to regular files."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 @contextlib.contextmanager
 def whole_file(path: str | os.PathLike[str], advice: str = "choose another output") -> Iterator[Path]:
-    """A scratch file that becomes ``path`` when the block ends well, and vanishes when it does not.
+    """Yield a temporary file that is renamed to ``path`` on success and deleted on failure.
 
-    So do folders that were made for it.
+    Folders created for it are removed on failure too.
 
     Args:
-        path: the file; its folder is made if it is not there.
-        advice: what the error tells the reader to do.
+        path: the file; its folder is created if needed.
+        advice: what the error message tells the user to do.
 
     Raises:
-        OutputError: the folder cannot be made or written, or is full.
+        OutputError: the folder cannot be created or written, or is full.
     """
     path = Path(path)
     try:
@@ -53,10 +53,10 @@ def whole_file(path: str | os.PathLike[str], advice: str = "choose another outpu
 
 @contextlib.contextmanager
 def made_folders(folder: Path) -> Iterator[None]:
-    """Make a folder and those above it; those that were made here and are empty in the end are gone again.
+    """Create a folder and its parents; at the end, remove created folders that are empty.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: the folder cannot be created.
     """
     missing = missing_folders(folder)
     try:
@@ -67,20 +67,29 @@ def made_folders(folder: Path) -> Iterator[None]:
 
 
 def missing_folders(folder: Path) -> list[Path]:
-    """A folder and those above it that are not there, the innermost first."""
+    """Return the missing ones of a folder and its parents, innermost first."""
     return [path for path in (folder, *folder.parents) if not path.exists()]
 
 
 def remove_empty(folders: Iterable[Path]) -> None:
-    """Remove those of some folders, the innermost first, that are there and in which nothing lies."""
+    """Remove the folders, given innermost first, that exist and are empty."""
     for folder in folders:
-        with contextlib.suppress(OSError):  # not there, not a folder, or somebody has put something in it
+        with contextlib.suppress(OSError):  # missing, not a folder, or not empty
             folder.rmdir()
 
 
 def reason(error: OSError) -> str:
-    """Why something could not be written, in a few words."""
+    """Return a short reason why something could not be written."""
     return (error.strerror or str(error)).splitlines()[0]
+
+
+def size_and_time(path: Path) -> tuple[int, int]:
+    """Bytes of a file and its last change, nanoseconds since 1970; -1, -1 where it cannot be looked at."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
 
 
 def _umask() -> int:
@@ -90,18 +99,18 @@ def _umask() -> int:
 
 
 class Workplace:
-    """A folder that is filled out of sight and shown when it is complete.
+    """An output folder whose files become visible only when all are complete.
 
     Files are made in a hidden folder inside the output folder (so that the final step is a rename on
     one file system) and moved by :meth:`finish`. If anything fails before, the output folder is as
     it was: its old files untouched, the folder itself gone if it was not there.
 
     Args:
-        folder: the output folder; tried at once, so that hours of work are not lost to a typing error.
-        what: what is written, for errors.
+        folder: the output folder; checked immediately, so that a typing error does not waste hours of work.
+        what: description of the output, for errors.
 
     Raises:
-        OutputError: on entering: the folder cannot be made or written.
+        OutputError: on entering: the folder cannot be created or written.
     """
 
     def __init__(self, folder: Path, what: str) -> None:
@@ -160,7 +169,7 @@ class Workplace:
 
 
 def cache_folder(root: str | os.PathLike[str] | None = None) -> Path:
-    """Where the crops lie: ``root``, else GEOMOE_CACHE, else the system's cache folder for geomoe."""
+    """Return the cache folder: ``root``, else GEOMOE_CACHE, else the system's cache folder for geomoe."""
     if root is not None:
         return Path(root).expanduser()
     from platformdirs import user_cache_dir
@@ -190,7 +199,7 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
 
 @contextlib.contextmanager
 def no_empty_folders(folder: str | os.PathLike[str]) -> Iterator[None]:
-    """When the block fails, remove the folders that it made and in which it left no file."""
+    """If the block fails, remove the folders that it created and left empty."""
     path = Path(folder).absolute()
     new = missing_folders(path)
     try:
@@ -202,12 +211,12 @@ def no_empty_folders(folder: str | os.PathLike[str]) -> Iterator[None]:
 
 
 def refuse_special(path: str | os.PathLike[str], kind: type[GeomoeError] = InputError) -> None:
-    """Refuse a pipe, a socket or a device where a file is expected, without opening it: it would never end.
+    """Refuse a pipe, a socket or a device without opening it: reading it might never end.
 
-    What is not there, or is a folder, passes: whoever opens it says so.
+    Missing files and folders pass: opening them raises the error.
 
     Args:
-        path: what somebody gave.
+        path: a path given by the user.
         kind: the error to raise.
 
     Raises:
@@ -233,7 +242,7 @@ def open_regular(path: str | os.PathLike[str], kind: type[GeomoeError] = InputEr
         OSError: as :func:`open` does.
     """
     refuse_special(path, kind)
-    # what the name stands for may have changed since: it is asked again, of what is open
+    # The path may have changed since the check, so check the open file again.
     file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0)))  # noqa: SIM115
     mode = os.fstat(file.fileno()).st_mode
     if not stat.S_ISREG(mode):

@@ -1,6 +1,6 @@
-"""One process at a time: locks that end with the process that holds them, however it ends.
+"""Locks between processes, released when the holding process ends for any reason.
 
-Not by filelock: it cannot lock a folder, and grants a second lock once the locked file has been renamed.
+filelock is not used: it cannot lock a folder, and grants a second lock after the locked file is renamed.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ def lock(handle: int, path: Path, busy: str) -> None:
         raise OutputError(refusal) from error
     except OSError:  # a file system without locks
         return
-    # Opened before another process removed or renamed the file, and locked after: no longer this one.
+    # Another process may have removed or renamed the file between opening and locking it.
     if not path.exists() or not os.path.samestat(os.fstat(handle), path.stat()):
         raise OutputError(refusal)
     _held.add(handle)
 
 
 def release(handle: int) -> None:
-    """Forget a handle that is about to be closed, which ends its lock."""
+    """Forget a handle before it is closed, which releases its lock."""
     _held.discard(handle)
 
 
 @functools.cache
 def _leave_locks_to_parents() -> None:
-    """A forked worker has its parent's handles: it would hold a killed parent's lock for seconds."""
+    """Close inherited handles in forked workers, which would hold a killed parent's lock for seconds."""
     os.register_at_fork(after_in_child=_drop)
 
 

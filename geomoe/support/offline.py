@@ -1,4 +1,4 @@
-"""What keeps geomoe off the network: switches, and having none."""
+"""Offline mode: switches that forbid downloads, and detection of a missing network."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ def offline() -> str | None:
 
 
 def kept_off(url: str) -> str | None:
-    """Why a server is not to be asked at all, in words; None: ask it.
+    """Return the reason why a server must not be contacted; None: contact it.
 
-    Where its name cannot be resolved there is no network, and clients of hubs would try again for minutes.
-    Behind a proxy, names are the proxy's business.
+    If its name cannot be resolved there is no network, and hub clients would retry for minutes. Behind a
+    proxy, the proxy resolves names.
     """
     switch = offline()
     if switch is not None:

@@ -1,4 +1,4 @@
-"""Weights files: opened without running anything in them, checked for damage, and compared strictly."""
+"""Read weights files without executing code, check them for damage, and compare them strictly."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from geomoe.errors import CheckpointError, one_line
+from geomoe.support.files import refuse_special
 
 if TYPE_CHECKING:
     import os
@@ -22,19 +23,20 @@ _GARBAGE = (OSError, RuntimeError, EOFError, ValueError, KeyError, AttributeErro
 
 
 def read_weights(path: str | os.PathLike[str], advice: str, *, mapped: bool = False) -> Any:  # noqa: ANN401
-    """What a file of torch's or of safetensors (told by its suffix) holds, on the CPU.
+    """Read a torch or safetensors file (by its suffix) to the CPU.
 
     Args:
         path: the file.
-        advice: what to give instead where there is no such file.
-        mapped: leave the tensors in the file until they are used, where its format allows it.
+        advice: what to use instead if the file does not exist.
+        mapped: whether to memory-map the tensors, if the format allows it.
 
     Raises:
         CheckpointError: the file is not there, no regular file, empty, damaged, or would run code.
     """
     path = Path(path)
+    refuse_special(path, CheckpointError)
     if not path.is_file():
-        what = "is a folder" if path.is_dir() else "is no regular file" if path.exists() else "no such file"
+        what = "is a folder" if path.is_dir() else "no such file"
         raise CheckpointError(f"{path}: {what}; {advice}")
     if path.stat().st_size == 0:
         raise CheckpointError(f"{path}: empty file; copy or fetch it again")
@@ -50,7 +52,7 @@ def read_weights(path: str | os.PathLike[str], advice: str, *, mapped: bool = Fa
     except CheckpointError:
         raise
     except pickle.UnpicklingError as error:
-        why = "it holds code or foreign objects, or is corrupt; save its state_dict alone"
+        why = "it would run code, holds foreign objects, or is corrupt; save its state_dict alone"
         raise CheckpointError(f"{path}: refused, nothing was executed: {why}") from error
     except PermissionError as error:
         raise CheckpointError(f"{path}: no permission to read it") from error
@@ -71,7 +73,7 @@ def _read_safetensors(path: Path) -> dict[str, Any]:
 
 
 def _check_sums(path: Path) -> None:
-    """Torch writes a check sum of each part of a file, and does not look at it when it reads.
+    """Verify the checksum of each part of a file, which torch writes but does not check.
 
     Raises:
         CheckpointError: a part was changed since, or is compressed, as torch's never are.

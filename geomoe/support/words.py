@@ -1,4 +1,4 @@
-"""Wrong names, told with the nearest right one."""
+"""Error texts for unknown names, with the nearest valid one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Training runs: from a configuration to a folder with checkpoints, metrics and everything to repeat it."""
+"""Training runs: from a configuration to a folder with checkpoints, metrics and all data to reproduce it."""
 
 from geomoe.training.options import FitOptions, RunResult
 from geomoe.training.run import fit, is_first_process

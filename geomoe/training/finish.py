@@ -1,4 +1,4 @@
-"""The end of a run whose method makes its network for use after the last update (SWAD)."""
+"""Finish a run whose method builds the final network after the last update (SWAD)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from geomoe.training.resumable import step_seed
+from geomoe.support.seeds import mixed_seed
 from geomoe.training.validation import RegionMetrics
 
 if TYPE_CHECKING:
@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 
 def make_network(trainer: Trainer, task: TrainingTask, data: ResumableData, saving: Saving) -> None:
-    """Let the method make its network, judge it on the validation part, and save it as the run's best."""
+    """Let the method build its network, validate it, and save it as the best checkpoint of the run."""
     task.to(trainer.strategy.root_device)
-    torch.manual_seed(step_seed(task.config.seed, task.config.trainer.max_epochs, 0, trainer.global_rank))
+    torch.manual_seed(mixed_seed(task.config.seed, task.config.trainer.max_epochs, 0, trainer.global_rank))
     task.algorithm.finished(_batches(task, data, train=True))
     with torch.no_grad():
         network = task.algorithm.answering().eval()
@@ -37,7 +37,7 @@ def make_network(trainer: Trainer, task: TrainingTask, data: ResumableData, savi
 
 
 def _batches(task: TrainingTask, data: ResumableData, *, train: bool) -> Iterator[Batch]:
-    """Training batches, augmented, or those of the validation part; on the device."""
+    """Yield augmented training batches, or validation batches, on the device."""
     loader = data.inner.train_dataloader() if train else data.inner.val_dataloader()
     split = "train" if train else "val"
     for sample in loader:

@@ -1,4 +1,4 @@
-"""Loggers by name, written into the run's folder. ``csv`` is not among them: see saving.py."""
+"""Create loggers by name, which write to the run's folder. ``csv`` is handled in saving.py."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def check_loggers(names: Iterable[str]) -> None:
-    """Refuse loggers that are not installed, before anything is written.
+    """Refuse loggers whose package is not installed, before anything is written.
 
     Raises:
         DependencyNotFoundError: a logger's package is not installed.
@@ -28,12 +28,12 @@ def check_loggers(names: Iterable[str]) -> None:
 
 
 def create_loggers(names: Iterable[str], folder: Path, first_step: int = 0) -> list[Logger]:
-    """Lightning loggers for a run.
+    """Create the Lightning loggers of a run.
 
     Args:
         names: csv (written by the run itself), tensorboard, wandb.
         folder: the run's folder.
-        first_step: where a resumed run goes on; what TensorBoard has from there on is hidden.
+        first_step: step at which a resumed run continues; TensorBoard hides older records from there on.
     """
     made: list[Logger] = []
     for name in names:

@@ -1,4 +1,4 @@
-"""What is asked of a run, and what it leaves."""
+"""Options and result of a training run."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FitOptions:
-    """What is asked of a run beside its configuration; whole epochs compute the same whatever it says.
+    """Options of a run in addition to its configuration; they do not change what full epochs compute.
 
     Args:
-        resume: go on with the run in the folder; the result is the one it would have had unstopped.
+        resume: continue the run in the folder; the result equals that of an uninterrupted run.
         dry_run: two optimiser steps, validation, checkpoint, reload; in a folder that ends in
             ``-dry`` and may be overwritten.
-        command: how the run was asked for, in words or as one line; kept in run.json.
+        command: the command that started the run, as one line; stored in run.json.
         quiet: no progress on stderr.
         callbacks: further Lightning callbacks.
-        limit_batches: batches of an epoch of training, and of validation; default: all.
+        limit_batches: limit of batches per training epoch and per validation; default: all.
     """
 
     resume: bool = False
@@ -35,13 +35,13 @@ class FitOptions:
 
 
 class RunResult(NamedTuple):
-    """What a run left.
+    """The result of a run.
 
     Attributes:
         folder: the run's folder.
         best: checkpoint of the epoch that validation selected.
         last: checkpoint of the last epoch.
-        metrics: the selected epoch's row of metrics.csv.
+        metrics: row of the selected epoch in metrics.csv.
     """
 
     folder: Path

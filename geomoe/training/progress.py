@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import time
+import math
 from typing import TYPE_CHECKING
 
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from geomoe.support.progress import Progress
 
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
 
+    from geomoe.support.progress import Count
     from geomoe.types import Batch
-
-REFRESH = 0.2  # seconds between updates of the bar
 
 
 class TrainingProgress(Callback):
@@ -26,28 +26,20 @@ class TrainingProgress(Callback):
 
     def __init__(self, console: Console | None = None) -> None:
         self.console = console or Console(stderr=True, highlight=False)
-        self._bar: Progress | None = None
-        self._task = TaskID(0)
+        self._progress: Progress | None = None
         self._images = 0
-        self._steps = 0
-        self._start = self._drawn = 0.0
+        self._epoch = self._scores = ""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Draw the bar, from where the run stands."""
-        self._start, self._images, self._steps = time.monotonic(), 0, 0
-        if not trainer.is_global_zero or not self.console.is_terminal:
-            return
-        self._bar = Progress(
-            TextColumn("[bold]{task.description}"), BarColumn(), MofNCompleteColumn(),
-            TextColumn("{task.fields[speed]}"), TimeRemainingColumn(elapsed_when_finished=True),
-            TextColumn("{task.fields[scores]}"),
-            console=self.console, refresh_per_second=4,
+        self._images, self._scores = 0, ""
+        # a line an epoch, and none in between
+        self._progress = Progress(
+            self._say, self._line, parts=0, every=math.inf, console=self.console,
+            quiet=not trainer.is_global_zero,
         )  # fmt: skip
-        self._task = self._bar.add_task(
-            _epoch(trainer), total=_batches(trainer) * (trainer.max_epochs or 1),
-            completed=_batches_done(trainer), speed="", scores="",
-        )  # fmt: skip
-        self._bar.start()
+        self._progress.start("training", _batches_done(trainer))
+        self._count(trainer)
 
     def on_train_batch_end(
         self,
@@ -59,32 +51,19 @@ class TrainingProgress(Callback):
     ) -> None:
         """Count; draw a few times a second at most."""
         self._images += len(batch.label) * trainer.world_size
-        self._steps += 1
-        now = time.monotonic()
-        if self._bar is not None and now - self._drawn > REFRESH:
-            self._drawn = now
-            self._bar.update(
-                self._task, completed=_batches_done(trainer), description=_epoch(trainer), speed=self._speed()
-            )
+        self._count(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Show the epoch's metrics."""
         metrics = {name: float(value) for name, value in trainer.callback_metrics.items()}
-        scores = ", ".join(
+        self._scores = ", ".join(
             f"{name} {metrics[name]:.3f}"
             for name in ("val_acc", "val_worst_region_acc", "val_loss")
             if name in metrics
         )
-        if self._bar is not None:
-            done = (trainer.current_epoch + 1) * _batches(trainer)
-            self._bar.update(
-                self._task, completed=done, description=_epoch(trainer), scores=scores, speed=self._speed()
-            )
-        elif trainer.is_global_zero:
-            left = self._seconds_left(trainer)
-            self.console.print(
-                f"{_epoch(trainer)}: {scores}, {self._speed()}, {left:.0f} s left", soft_wrap=True
-            )
+        self._count(trainer, (trainer.current_epoch + 1) * _batches(trainer))
+        if self._progress is not None:
+            self._progress.tell()
 
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Leave the finished bar on the screen."""
@@ -94,17 +73,25 @@ class TrainingProgress(Callback):
         """Give the terminal back."""
         self._close()
 
+    def _count(self, trainer: Trainer, done: int | None = None) -> None:
+        self._epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
+        if self._progress is not None:
+            total = _batches(trainer) * (trainer.max_epochs or 1)
+            self._progress(_batches_done(trainer) if done is None else done, total, "training")
+
+    def _line(self, count: Count) -> str:
+        speed = f"{self._images / max(count.seconds, 1e-9):.0f} images/s"
+        if self.console.is_terminal:  # the bar has the time left
+            words = [self._epoch, f"{count.done}/{count.total}", speed, self._scores]
+            return ", ".join(word for word in words if word)
+        return f"{self._epoch}: {self._scores}, {speed}, {count.left:.0f} s left"
+
+    def _say(self, line: str) -> None:
+        self.console.print(line, soft_wrap=True)
+
     def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.stop()
-            self._bar = None
-
-    def _speed(self) -> str:
-        return f"{self._images / max(time.monotonic() - self._start, 1e-9):.0f} images/s"
-
-    def _seconds_left(self, trainer: Trainer) -> float:
-        epochs = (trainer.max_epochs or 1) - trainer.current_epoch - 1
-        return epochs * _batches(trainer) * (time.monotonic() - self._start) / max(self._steps, 1)
+        if self._progress is not None:
+            self._progress.close()
 
 
 def _batches(trainer: Trainer) -> int:
@@ -114,7 +101,3 @@ def _batches(trainer: Trainer) -> int:
 def _batches_done(trainer: Trainer) -> int:
     progress = trainer.fit_loop.epoch_loop.batch_progress
     return trainer.current_epoch * _batches(trainer) + progress.current.ready
-
-
-def _epoch(trainer: Trainer) -> str:
-    return f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"

@@ -1,4 +1,4 @@
-"""What makes a resumed run exact: a data module that can begin at any batch, and a seed for each step."""
+"""Exact resume: a data module that can start at any batch, and a seed for each step."""
 
 from __future__ import annotations
 
@@ -7,19 +7,21 @@ from typing import Any
 import torch
 from lightning.pytorch import LightningDataModule
 
+from geomoe.support.seeds import mixed_seed
+
 
 class ResumableData(LightningDataModule):
-    """Hands everything on to a data module; its state says which batch comes next.
+    """Wraps a data module; its state holds the next batch.
 
-    Lightning counts the steps of a resumed run, but neither tells the sampler where to begin nor, before
-    its worker processes have begun, which epoch it is. And everything random in a step is made a
-    function of (seed, epoch, batch, rank) alone.
+    Lightning counts the steps of a resumed run, but does not tell the sampler where to start, nor the epoch
+    before the worker processes start. All randomness of a step is a function of (seed, epoch, batch, rank)
+    only.
 
     Args:
         inner: a data module with ``train_dataset`` and ``val_dataset``, whose training loader's sampler
             has ``set_epoch``, ``resume_at``, ``state_dict`` and ``load_state_dict``
             (:class:`geomoe.datasets.EpochSampler`).
-        seed: of everything random in a step: augmentation, dropout, noise.
+        seed: seed of all randomness in a step: augmentation, dropout, noise.
     """
 
     def __init__(self, inner: Any, seed: int) -> None:  # noqa: ANN401 - a data module of any table
@@ -34,7 +36,7 @@ class ResumableData(LightningDataModule):
         self.train_dataset, self.val_dataset = self.inner.train_dataset, self.inner.val_dataset
 
     def train_dataloader(self) -> Any:  # noqa: ANN401 - whatever loader the data module has
-        """The training loader, set to where the run stands."""
+        """Return the training loader, positioned at the next batch of the run."""
         loader = self.inner.train_dataloader()
         if self._start is not None:
             start, self._start = self._start, None
@@ -44,7 +46,7 @@ class ResumableData(LightningDataModule):
         return loader
 
     def batches_per_epoch(self) -> int:
-        """Training batches of this process in a whole epoch."""
+        """Return the number of training batches of this process in a full epoch."""
         return len(self.inner.train_dataloader())
 
     def val_dataloader(self) -> Any:  # noqa: ANN401 - whatever loader the data module has
@@ -52,11 +54,11 @@ class ResumableData(LightningDataModule):
         return self.inner.val_dataloader()
 
     def on_before_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:  # noqa: ANN401
-        """Seed the step before its augmentation, the first thing in it that draws numbers."""
+        """Seed the step before augmentation, which is the first to draw random numbers."""
         trainer = self.trainer
         if trainer is not None and trainer.training:
             batch_number = trainer.fit_loop.epoch_loop.batch_progress.current.ready
-            seed = step_seed(self.seed, trainer.current_epoch, batch_number, trainer.global_rank)
+            seed = mixed_seed(self.seed, trainer.current_epoch, batch_number, trainer.global_rank)
             # not torch.manual_seed: that formats a stack trace for each kind of device that is not in use
             torch.default_generator.manual_seed(seed)
             if trainer.strategy.root_device.type == "cuda":
@@ -68,7 +70,7 @@ class ResumableData(LightningDataModule):
         return self.inner.on_after_batch_transfer(batch, dataloader_idx)
 
     def state_dict(self) -> dict[str, Any]:
-        """The epoch and the batch that come next, and what the order of samples depends on."""
+        """Return the next epoch and batch, and the parameters of the sample order."""
         loop = self.trainer.fit_loop  # type: ignore[union-attr]
         epochs: Any = loop.epoch_progress.current
         between = epochs.ready == epochs.processed
@@ -79,16 +81,5 @@ class ResumableData(LightningDataModule):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Remember where the next training loader is to begin."""
+        """Restore the position at which the next training loader starts."""
         self._start = state_dict
-
-
-def step_seed(seed: int, epoch: int, batch: int, rank: int) -> int:
-    """A 63-bit seed for one step in one process; the four numbers fix it (splitmix64)."""
-    state = 0
-    for number in (seed, epoch, batch, rank):
-        state = (state + number + 0x9E3779B97F4A7C15) & (2**64 - 1)
-        state = ((state ^ (state >> 30)) * 0xBF58476D1CE4E5B9) & (2**64 - 1)
-        state = ((state ^ (state >> 27)) * 0x94D049BB133111EB) & (2**64 - 1)
-        state ^= state >> 31
-    return state >> 1

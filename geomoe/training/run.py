@@ -6,7 +6,7 @@ import logging
 import os
 import platform
 import warnings
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -20,15 +20,16 @@ from geomoe.algorithms import Facts
 from geomoe.build import build_datamodule, build_method
 from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights, read
 from geomoe.config.rules import check
-from geomoe.errors import CheckpointError, ConfigError, DataError
+from geomoe.errors import CheckpointError, ConfigError, DataError, DivergedError
 from geomoe.models import Network
 from geomoe.support.options import call_options
 from geomoe.training.finish import make_network
 from geomoe.training.loggers import check_loggers, create_loggers
 from geomoe.training.options import FitOptions, RunResult
 from geomoe.training.progress import TrainingProgress
+from geomoe.training.record import facts
 from geomoe.training.resumable import ResumableData
-from geomoe.training.runfolder import RunFolder, different_keys, facts, run_folder
+from geomoe.training.runfolder import RunFolder, different_keys, run_folder
 from geomoe.training.saving import CheckpointIO, Saving, Stopped, StopRequest
 from geomoe.training.task import TrainingTask
 
@@ -42,11 +43,11 @@ log = logging.getLogger(__name__)
 
 DRY_STEPS = 2
 
-# What a checkpoint needs beside its weights, so that training can go on from it.
+# What a checkpoint needs in addition to its weights, so that training can resume.
 _STATE = ("global_step", "optimizer_states", "lr_schedulers", "loops", "callbacks", "epoch_sums")
 
-# What Lightning remarks on and geomoe has decided: loaders without processes (the data is a memory
-# map), a frozen encoder in eval mode, a loader that goes on in the middle of an epoch (ours does).
+# Warnings of Lightning about deliberate choices: loaders without worker processes (the data is a memory
+# map), a frozen encoder in eval mode, a loader that resumes in the middle of an epoch (ours does).
 _REMARKS = (
     r".*does not have many workers.*",
     r".*module\(s\) in eval mode at the start of training.*",
@@ -61,21 +62,21 @@ def fit(
     options: FitOptions | None = None,
     **changes: Any,  # noqa: ANN401 - fields of FitOptions
 ) -> RunResult:
-    """Train as configured, in a folder of its own, and keep the best and the last checkpoint.
+    """Train as configured in a separate folder, and keep the best and the last checkpoint.
 
     With several devices or nodes, call it in each process (torchrun and SLURM do) or let Lightning
-    start them.
+    start the processes.
 
     Args:
-        config: everything that decides the result.
-        options: what is asked of the run beside that.
+        config: everything that determines the result.
+        options: further options of the run.
         **changes: fields of :class:`FitOptions` by name: ``fit(config, resume=True)``.
 
     Raises:
-        ConfigError: an impossible configuration, or another one than that of the run to resume.
-        OutputError: the folder exists, or cannot be written.
-        CheckpointError: weights to start from, or the state to resume, cannot be used.
-        KeyboardInterrupt: Ctrl-C or SIGTERM came; the state is in last.ckpt.
+        ConfigError: the configuration is invalid, or differs from that of the run to resume.
+        OutputError: the folder exists or cannot be written.
+        CheckpointError: the initial weights or the state to resume cannot be used.
+        KeyboardInterrupt: Ctrl-C or SIGTERM was received; the state is in last.ckpt.
     """
     asked = call_options(FitOptions, options, changes)
     check(config)
@@ -84,6 +85,11 @@ def fit(
         config, asked = _shortened(config), replace(asked, limit_batches=limit)
     check_loggers(config.trainer.loggers)
     folder, first = run_folder(config, dry_run=asked.dry_run), is_first_process()
+    with folder.alone() if first else nullcontext():
+        return _fit(config, asked, folder, first=first)
+
+
+def _fit(config: RunConfig, asked: FitOptions, folder: RunFolder, *, first: bool) -> RunResult:
     resume = asked.resume and not asked.dry_run
     if first:
         folder.check_resume(config) if resume else folder.check_new(replace=asked.dry_run)
@@ -109,7 +115,7 @@ def _shortened(config: RunConfig) -> RunConfig:
 
 
 def _earlier(folder: RunFolder, config: RunConfig) -> Checkpoint:
-    """The run's last checkpoint; refused when it is that of another run, copied there by mistake."""
+    """Load the run's last checkpoint; refuse a checkpoint of another run that was copied there."""
     earlier = load_checkpoint(folder.last)
     changed = different_keys(earlier.config.as_dict(), config.as_dict())
     if changed:
@@ -126,10 +132,10 @@ def _build(config: RunConfig, earlier: Checkpoint | None) -> tuple[TrainingTask,
     data.prepare_data()
     data.setup("fit")
     info = data.info()
-    if earlier is not None and earlier.info["data_hash"] != info["data_hash"]:
+    if earlier is not None and earlier.info.get("data_hash") != info["data_hash"]:
         msg = f"{earlier.path}: the data has changed since this run began; bring it back, or train anew"
         raise DataError(msg)
-    # A run that goes on has its weights in the checkpoint: the files it started from may be gone.
+    # A resumed run takes its weights from the checkpoint, so its initial weight files may be missing.
     found = earlier.info if earlier else info
     method = build_method(config, found, facts_of(config, data), pretrained=earlier is None)
     if earlier is not None:
@@ -145,7 +151,7 @@ def _build(config: RunConfig, earlier: Checkpoint | None) -> tuple[TrainingTask,
 
 
 def facts_of(config: RunConfig, data: Any) -> Facts:  # noqa: ANN401 - a data module, after its setup
-    """What a training method may know of its task."""
+    """Return the facts on the task that a training method may use."""
     train = data.train_dataset
     domains, samples = np.unique(train.domains[train.domains >= 0], return_counts=True)
     return Facts(
@@ -170,7 +176,7 @@ def _run(
     shown = [] if asked.quiet else [TrainingProgress()]
     first_step = _steps_done(folder.last) if going_on else 0
     loop = options
-    if not task.automatic_optimization:  # the stepper does it
+    if not task.automatic_optimization:  # the stepper does this
         loop = replace(options, accumulate_grad_batches=1, gradient_clip=0.0)
     trainer = _trainer(
         loop,
@@ -191,6 +197,10 @@ def _run(
             trainer.fit(task, datamodule=data, ckpt_path=folder.last if going_on else None, weights_only=True)
     except (Stopped, SystemExit) as error:  # Lightning turns a KeyboardInterrupt into SystemExit
         raise KeyboardInterrupt from error
+    except DivergedError as error:
+        if not folder.last.exists():
+            raise
+        raise DivergedError(f"{error}; {folder.last} is from before that") from error
     saving.write_table(trainer)
     if task.algorithm.makes_network:
         make_network(trainer, task, data, saving)
@@ -198,7 +208,7 @@ def _run(
 
 
 def _warn_of_emulation(precision: str, device: str) -> None:
-    """Say so when a processor without bfloat16 arithmetic is asked for it: it is tens of times slower."""
+    """Warn if bfloat16 is used on a processor that emulates it, which is tens of times slower."""
     processor = torch.backends.cpu.get_cpu_capability()
     if device == "cpu" and precision.startswith("bf16") and processor == "AVX2":
         log.warning(
@@ -220,7 +230,7 @@ def _steps_done(path: Path) -> int:
 def _trainer(options: TrainerConfig, **extra: Any) -> Trainer:  # noqa: ANN401 - Lightning's own options
     plugins: list[Any] = [CheckpointIO()]
     if SLURMEnvironment.detect():
-        # A job that SLURM starts again has to say --resume; Lightning would put its own files elsewhere.
+        # A job requeued by SLURM must use --resume; Lightning's requeue would store its files elsewhere.
         plugins.append(SLURMEnvironment(auto_requeue=False))
     try:
         return Trainer(
@@ -234,7 +244,7 @@ def _trainer(options: TrainerConfig, **extra: Any) -> Trainer:  # noqa: ANN401 -
             gradient_clip_val=options.gradient_clip or None,
             plugins=plugins,
             num_sanity_val_steps=0,
-            use_distributed_sampler=False,  # the data module's sampler deals out the rows itself
+            use_distributed_sampler=False,  # the data module's sampler distributes the rows
             enable_progress_bar=False,
             enable_model_summary=False,
             **extra,
@@ -267,10 +277,10 @@ def _device(trainer: Trainer) -> str:
 
 
 def is_first_process() -> bool:
-    """Whether this process writes and reports: alone, or the first that torchrun, SLURM or Lightning started.
+    """Return whether this process writes and reports: a single one, or rank 0 of torchrun, SLURM, Lightning.
 
-    Lightning's own helpers are known by LOCAL_RANK and NODE_RANK, also within an interactive SLURM job, where
-    all of them have the SLURM_PROCID of the shell.
+    Processes started by Lightning are identified by LOCAL_RANK and NODE_RANK, also in an interactive SLURM
+    job, where all of them have the SLURM_PROCID of the shell.
     """
     names = ("RANK",) if os.environ.get("RANK") else ("NODE_RANK", "LOCAL_RANK", "SLURM_PROCID")
     return all(os.environ.get(name) in {None, "", "0"} for name in names)
@@ -278,7 +288,7 @@ def is_first_process() -> bool:
 
 @contextmanager
 def _quiet_lightning() -> Iterator[None]:
-    """Keep Lightning's remarks off the screen, and its warnings about what was decided here."""
+    """Hide Lightning's log messages, and its warnings about deliberate choices."""
     loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():

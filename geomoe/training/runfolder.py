@@ -9,28 +9,24 @@ from __future__ import annotations
 
 import contextlib
 import json
-import platform
-import shlex
+import os
 import shutil
-import subprocess
-from datetime import UTC, datetime
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from geomoe import __version__
 from geomoe.catalogue import METHODS
 from geomoe.config import ModelConfig, RunConfig
 from geomoe.config.load import read_config
-from geomoe.errors import ConfigError, DataError, OutputError, one_line
-from geomoe.support.files import read_text, reason, remove_empty, whole_file
+from geomoe.errors import ConfigError, OutputError
+from geomoe.support.files import missing_folders, read_text, reason, remove_empty, whole_file
+from geomoe.support.locks import lock, release
+from geomoe.training.record import now, read_record
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping
 
-PACKAGES = ("torch", "lightning", "timm", "torchgeo", "torchmetrics", "numpy")
 #: Keys that may differ on --resume: they say where the run lies and how it is watched, not what it computes.
 FREE_KEYS = (
     *("output", "run_name", "data.root", "data.num_workers"),
@@ -69,8 +65,37 @@ class RunFolder:
         """Exists once the run has ended."""
         return self.path / "done"
 
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes from training in this folder until the block ends.
+
+        Raises:
+            OutputError: another process trains there, or no folder can be made.
+        """
+        file = self.path.with_name(f".{self.path.name}.lock")
+        missing = missing_folders(file.parent)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            handle = os.open(file, os.O_CREAT | os.O_RDWR)
+        except OSError as error:
+            remove_empty(missing)
+            msg = f"{self.path}: cannot be created: {reason(error)}; choose another --output"
+            raise OutputError(msg) from error
+        try:
+            lock(handle, file, f"training in {self.path}")
+            try:
+                yield
+            finally:
+                file.unlink(missing_ok=True)
+        finally:
+            release(handle)
+            os.close(handle)
+            remove_empty(missing)
+
     def check_new(self, *, replace: bool) -> None:
         """Check that a new run can begin here; nothing is left behind but empty parent folders removed.
+
+        A folder without any file is what a run left that was killed as it began: it is begun again.
 
         Args:
             replace: whether an earlier folder may be thrown away (dry runs alone).
@@ -78,7 +103,7 @@ class RunFolder:
         Raises:
             OutputError: the folder is there already, cannot be made, or has no space left.
         """
-        if self.path.exists() and not replace:
+        if self.path.exists() and not replace and any(path.is_file() for path in self.path.rglob("*")):
             state = "a finished run" if self.done.exists() else "an unfinished run"
             how = "" if self.done.exists() else "continue it with --resume, "
             msg = f"{self.path}: {state} is there already; {how}choose another --run_name or remove it"
@@ -143,7 +168,7 @@ class RunFolder:
                 f"{self.path / 'config.yaml'}: cannot resume with another configuration: {'; '.join(changed)}"
             )
             raise ConfigError(msg)
-        self._read_facts()
+        read_record(self.path / "run.json")
 
     def read_config(self) -> RunConfig:
         """The configuration that the run was started with."""
@@ -163,25 +188,14 @@ class RunFolder:
             DataError: what was there is damaged.
             OutputError: it cannot be written.
         """
-        whole = self._read_facts() or {**facts, "starts": []}
-        whole["starts"] += facts["starts"]
-        write_text(self.path / "run.json", json.dumps(whole, indent=2) + "\n")
-
-    def _read_facts(self) -> dict[str, Any] | None:
         path = self.path / "run.json"
-        try:
-            found = json.loads(read_text(path, DataError))
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError) as error:
-            raise _damaged(path, one_line(error)) from error
-        if not isinstance(found, dict) or not isinstance(found.get("starts"), list):
-            raise _damaged(path, "not what geomoe train writes")
-        return found
+        whole = read_record(path) or {**facts, "starts": []}
+        whole["starts"] += facts["starts"]
+        write_text(path, json.dumps(whole, indent=2) + "\n")
 
     def finish(self) -> None:
         """Mark the run as ended."""
-        write_text(self.done, _now() + "\n")
+        write_text(self.done, now() + "\n")
 
 
 def run_name(config: RunConfig) -> str:
@@ -225,12 +239,6 @@ def different_keys(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str =
     return changed
 
 
-def _damaged(path: Path, what: str) -> DataError:
-    return DataError(
-        f"{path}: cannot be read: {what}; bring it back, or remove it to go on without its record of starts"
-    )
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a small file whole or not at all.
 
@@ -239,37 +247,3 @@ def write_text(path: Path, text: str) -> None:
     """
     with whole_file(path, "make space or choose another --output") as scratch:
         scratch.write_text(text, encoding="utf-8")
-
-
-def facts(
-    config: RunConfig, device: str, command: Sequence[str] | str | None, data: Mapping[str, Any]
-) -> dict[str, Any]:
-    """What ``run.json`` says: seed, versions, device, data, git commit when there is one, command."""
-    words = shlex.split(command) if isinstance(command, str) else list(command or [])
-    machine = {"device": device, "versions": _versions()}
-    start = {"time": _now(), "command": words or None, "git_commit": _git_commit(), **machine}
-    return {"seed": config.seed, "data": dict(data), **machine, "starts": [start]}
-
-
-def _versions() -> dict[str, str]:
-    versions = {"geomoe": __version__, "python": platform.python_version(), "system": platform.platform()}
-    for name in PACKAGES:
-        with contextlib.suppress(metadata.PackageNotFoundError):
-            versions[name] = metadata.version(name)
-    return versions
-
-
-def _git_commit() -> str | None:
-    """Commit of the working folder, with ``-dirty`` when files differ from it; None outside git."""
-    try:
-        found = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            capture_output=True, text=True, timeout=10, check=True,
-        )  # fmt: skip
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return found.stdout.strip() or None
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""Checkpoints and ``metrics.csv``: written so that a run killed at any moment can go on exactly."""
+"""Write checkpoints and ``metrics.csv`` so that a run killed at any time can resume exactly."""
 
 from __future__ import annotations
 
@@ -32,29 +32,29 @@ log = logging.getLogger(__name__)
 
 
 class Stopped(BaseException):
-    """The run was asked to stop; its state is in last.ckpt."""
+    """The run was stopped on request; its state is in last.ckpt."""
 
 
 class CheckpointIO(TorchCheckpointIO):
-    """How Lightning writes and reads files here: whole or not at all, and never running their code."""
+    """Lightning's file access: atomic writes, and reads that never execute code from a file."""
 
     def save_checkpoint(  # type: ignore[override]
         self, checkpoint_: dict[str, Any], path: str | Path, storage_options: object = None
     ) -> None:
-        """Write beside the file, then rename."""
+        """Write to a temporary file, then rename it."""
         checkpoint.write_atomically(checkpoint_, path)
 
     def load_checkpoint(  # type: ignore[override]
         self, path: str | Path, map_location: object = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read plain tensors and facts alone."""
+        """Read only tensors and plain facts."""
         return checkpoint.read(path)
 
 
 class StopRequest:
-    """Remembers that Ctrl-C or SIGTERM came, so that the step under way is finished and saved.
+    """Records Ctrl-C or SIGTERM, so that the current step is finished and saved.
 
-    A second Ctrl-C stops at once.
+    A second Ctrl-C stops immediately.
     """
 
     def __init__(self) -> None:
@@ -62,7 +62,7 @@ class StopRequest:
 
     @contextmanager
     def listen(self) -> Iterator[None]:
-        """Take the two signals, and give them back at the end."""
+        """Handle both signals, and restore the previous handlers at the end."""
         before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
         self.install()
         try:
@@ -71,12 +71,12 @@ class StopRequest:
             self._set({number: handler or signal.SIG_DFL for number, handler in before.items()})
 
     def install(self) -> None:
-        """Take the signals, also from Lightning, which on SIGTERM would leave within an epoch, unsaved."""
+        """Install the handlers, also over Lightning's, which on SIGTERM would exit without saving."""
         self._set({signal.SIGINT: self._take, signal.SIGTERM: self._take})
 
     @staticmethod
     def _set(handlers: Mapping[signal.Signals, Any]) -> None:
-        if threading.current_thread() is threading.main_thread():  # Python allows no other
+        if threading.current_thread() is threading.main_thread():  # Python allows handlers only there
             for number, handler in handlers.items():
                 signal.signal(number, handler)
 
@@ -89,16 +89,16 @@ class StopRequest:
 class Saving(Checkpoint):
     """Keeps last.ckpt (newest state), best.ckpt (selected epoch) and metrics.csv.
 
-    The rows of metrics.csv are part of each checkpoint: whatever is resumed, the file goes on from
-    exactly there. At the end of an epoch the order is best, last, metrics.csv; a kill between any two of
-    them loses nothing, as the epoch is then done again, with the same result.
+    Each checkpoint contains the rows of metrics.csv, so the file continues exactly at the resumed
+    checkpoint. At the end of an epoch the order is best, last, metrics.csv; a kill between two of these
+    loses nothing, because the epoch is repeated with the same result.
 
     Args:
-        folder: the run's.
+        folder: the run's folder.
         select: validation metric; the first epoch with the best value is kept.
-        every_n_steps: optimiser steps after which last.ckpt is also saved within an epoch; 0: never.
-        table: whether metrics.csv is written.
-        stop: asked after each step.
+        every_n_steps: optimiser steps between saves of last.ckpt within an epoch; 0: never.
+        table: whether to write metrics.csv.
+        stop: stop request, checked after each step.
     """
 
     def __init__(
@@ -110,15 +110,15 @@ class Saving(Checkpoint):
         self.best: dict[str, float] = {}
 
     def state_dict(self) -> dict[str, Any]:
-        """Plain types only."""
+        """Return the state as plain types."""
         return {"rows": self.rows, "best": self.best}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from a checkpoint."""
+        """Restore the state from a checkpoint."""
         self.rows, self.best = list(state_dict["rows"]), dict(state_dict["best"])
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Bring metrics.csv back to where the resumed checkpoint was; listen for the wish to stop."""
+        """Reset metrics.csv to the state of the resumed checkpoint; start listening for stop requests."""
         self.stop.install()
         self.write_table(trainer)
 
@@ -130,18 +130,19 @@ class Saving(Checkpoint):
         batch: object,
         batch_idx: int,
     ) -> None:
-        """Within an epoch, save after every n optimiser steps, and when asked to stop."""
+        """Save within an epoch after every n optimiser steps, and on a stop request."""
         ended = trainer.fit_loop.epoch_loop._num_ready_batches_reached()
         if ended or not pl_module.ends_update(batch_idx):
-            return  # gradients under way are not part of a checkpoint; the end of an epoch saves itself
+            return  # accumulated gradients are not in a checkpoint; the end of an epoch saves anyway
         stop, done = self._asked_to_stop(trainer), pl_module.now(batch_idx).step + 1
         if stop or (self.every_n_steps and done % self.every_n_steps == 0):
+            pl_module.refuse_lost()
             trainer.save_checkpoint(self.folder.last)
         if stop:
             raise Stopped
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: TrainingTask) -> None:  # type: ignore[override]
-        """Note the epoch's metrics, keep it if it is the best, save the state."""
+        """Record the epoch's metrics, save it if it is the best, and save the state."""
         values = {
             name: float(trainer.callback_metrics[name])
             for name in sorted(trainer.callback_metrics, key=_place)
@@ -172,7 +173,7 @@ class Saving(Checkpoint):
         return trainer.strategy.reduce_boolean_decision(self.stop.came, all=False)
 
     def write_table(self, trainer: Trainer) -> None:
-        """Write metrics.csv, whole, from the rows so far."""
+        """Write the complete metrics.csv from the rows so far."""
         if not self.table or not trainer.is_global_zero or not self.rows:
             return
         names = list(dict.fromkeys(name for row in self.rows for name in row))
@@ -188,9 +189,9 @@ def _place(name: str) -> tuple[bool, str]:
 
 
 def _same_file(source: Path, target: Path) -> None:
-    """Give a checkpoint a second name; a copy where the file system has no hard links.
+    """Give a checkpoint a second name by a hard link, or a copy if the file system has no hard links.
 
-    Checkpoints are replaced, never changed, so the two names part when either is written again.
+    Checkpoints are replaced and never modified, so writing one name does not affect the other.
     """
     with whole_file(target, "make space and go on with --resume") as scratch:
         scratch.unlink()

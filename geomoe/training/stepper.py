@@ -1,7 +1,7 @@
-"""The stepper: for methods with an update of their own, what turns losses into changed weights.
+"""The stepper: turns losses into weight updates, for methods with a custom update.
 
-It alone knows optimisers, schedules, precision, clipping, accumulation and ranks. Methods that have losses
-alone need none: Lightning's automatic optimisation does the same for them.
+Only the stepper handles optimisers, schedules, precision, clipping, accumulation and ranks. Methods that only
+define losses do not need it: Lightning's automatic optimisation does the same for them.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ class LightningStepper:
     Args:
         task: the Lightning module; its trainer is running, and it has an optimiser for each learner.
         learners: name -> module.
-        options: of the trainer.
-        factor: of the learning rate, by the number of an update.
+        options: options of the trainer.
+        factor: factor on the learning rate, as a function of the update number.
     """
 
     def __init__(
@@ -51,7 +51,7 @@ class LightningStepper:
         self.optimizers = dict(zip(self.learners, found if isinstance(found, list) else [found], strict=True))
 
     def begin(self, now: Now, *, last: bool) -> None:
-        """A batch comes: the update's number, and whether it is the last batch of its update."""
+        """Start a batch: set the position in training, and whether the batch is the last of its update."""
         self.now, self.last = now, last
         self.numbers = torch.get_rng_state()
 
@@ -62,7 +62,7 @@ class LightningStepper:
             self.task.manual_backward(loss * share, inputs=self.learners[learner])
 
     def _share(self, samples: int | None, loss: Tensor) -> float:
-        """What this process's mean counts in the mean over all processes, times their number."""
+        """Return the weight of this process's mean in the mean over all processes, times their number."""
         if samples is None or world() == 1:
             return 1.0
         every = torch.tensor(float(samples), device=loss.device)
@@ -71,7 +71,7 @@ class LightningStepper:
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:
-        """Without DistributedDataParallel's reduction, which expects one backward pass over everything."""
+        """Disable DistributedDataParallel's reduction, which expects a single backward pass."""
         block = getattr(self.task.trainer.strategy, "block_backward_sync", None) if world() > 1 else None
         with block() if block else contextlib.nullcontext():
             yield
@@ -86,13 +86,13 @@ class LightningStepper:
         return [value / self._scale() for value in found]
 
     def apply(self, learner: str = MAIN) -> None:
-        """One step of a learner's optimiser, if the update's last batch has come."""
+        """Take one step of a learner's optimiser, if this is the last batch of the update."""
         if not self.last:
             return
         parameters, optimizer = self.learners[learner], self.optimizers[learner]
         self._average([value.grad for value in parameters if value.grad is not None])
         if self.options.gradient_clip:
-            # gradients of 16-mixed are scaled until the optimiser's own step, and so is their bound
+            # Gradients of 16-mixed stay scaled until the optimiser's step, so the bound is scaled too.
             clip_grad_norm_(parameters, self.options.gradient_clip * self._scale())
         for group in optimizer.param_groups:
             group["lr"] = group["initial_lr"] * self.factor(self.now.step)
@@ -113,12 +113,12 @@ class LightningStepper:
         return 1.0 if scaler is None else scaler.get_scale()
 
     def reset(self, learner: str = MAIN) -> None:
-        """Forget a learner's moments."""
+        """Reset the optimiser moments of a learner."""
         self.optimizers[learner].optimizer.state.clear()
 
     @contextlib.contextmanager
     def replay(self) -> Iterator[None]:
-        """Draw what every such block of this batch draws; for what follows, nothing has been drawn."""
+        """Use the same random numbers in every such block of this batch; restore the generator afterwards."""
         devices = [self.task.device] if self.task.device.type == "cuda" else []
         with torch.random.fork_rng(devices):
             torch.set_rng_state(self.numbers)

@@ -1,4 +1,4 @@
-"""Running sums of one training epoch: a few tensor additions a step, nothing read back until its end."""
+"""Running sums of one training epoch: a few tensor additions per step, read back only at its end."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 class EpochSums:
-    """Loss terms and expert loads, summed over the samples of an epoch.
+    """Sums of loss terms and expert loads over the samples of an epoch.
 
-    Sums stay on the device. Part of the checkpoint, so that a run resumed within an epoch reports
-    the same numbers as one that was never stopped.
+    Sums stay on the device. They are part of the checkpoint, so a run resumed within an epoch reports
+    the same numbers as an uninterrupted one.
     """
 
     def __init__(self) -> None:
@@ -48,7 +48,7 @@ class EpochSums:
             self._routes = _add(self._routes, torch.cat([weights.sum(dim=1), entropy[:, None]], dim=1), 1)
 
     def tensors(self) -> list[Tensor]:
-        """The sums that have been started, in a fixed order; across processes they add up."""
+        """Return the existing sums in a fixed order; add them up across processes."""
         return [value for value in (self._terms, self._routes) if value is not None]
 
     def results(self, sums: Sequence[Tensor], blocks: Sequence[int]) -> dict[str, float]:
@@ -57,7 +57,7 @@ class EpochSums:
         Returns:
             ``train_loss``, ``train_<term>``, and for each MoGE block ``blockB_expertE_load`` (share
             of the gate weight; they sum to 1) and ``blockB_entropy`` (mean entropy of the router's
-            softmax over log E: 0 certain, 1 indifferent).
+            softmax divided by log E: 0 certain, 1 uniform).
         """
         if not sums:
             return {}
@@ -71,11 +71,11 @@ class EpochSums:
         return means
 
     def state(self, sums: Sequence[Tensor]) -> dict[str, Any]:
-        """What a checkpoint keeps of sums over all processes."""
+        """Return the checkpoint state of sums over all processes."""
         return {"names": list(self.names), "sums": [value.cpu() for value in sums]}
 
     def load(self, state: dict[str, Any], device: torch.device) -> None:
-        """Go on from a checkpoint."""
+        """Restore the sums from a checkpoint."""
         self.names = list(state["names"])
         sums = [value.to(device) for value in state["sums"]]
         self._terms, self._routes = [*sums, None, None][:2]
@@ -88,6 +88,6 @@ def _add(total: Tensor | None, values: Tensor, samples: int) -> Tensor:
 
 
 def dead_experts(means: Mapping[str, float], block: int) -> list[int]:
-    """Experts of a block that are dead: see :func:`geomoe.metrics.dead_experts`."""
+    """Return the dead experts of a block: see :func:`geomoe.metrics.dead_experts`."""
     loads = [value for name, value in means.items() if name.startswith(f"block{block}_expert")]
     return metrics.dead_experts(loads) if loads and math.isfinite(sum(loads)) else []

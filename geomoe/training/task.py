@@ -1,4 +1,4 @@
-"""The Lightning task: hands batches to a training method, sums what is reported, builds the optimisers."""
+"""The Lightning task: passes batches to a training method, sums metrics, and builds the optimisers."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from geomoe import checkpoint
 from geomoe.algorithms.contract import Now
-from geomoe.errors import ConfigError
+from geomoe.errors import ConfigError, DivergedError
 from geomoe.training.stepper import LightningStepper
 from geomoe.training.sums import EpochSums, dead_experts
 from geomoe.training.validation import RegionMetrics
@@ -38,8 +38,8 @@ FUSED = ("adam", "adamw")
 class TrainingTask(LightningModule):
     """Trains one method.
 
-    Methods with losses alone are trained by Lightning's automatic optimisation; those with an update of their
-    own, or with several learners, by a :class:`~geomoe.training.stepper.LightningStepper`.
+    Methods that only define losses use Lightning's automatic optimisation; methods with a custom update or
+    several learners use a :class:`~geomoe.training.stepper.LightningStepper`.
 
     Args:
         algorithm: the method; the optimisers see the parameters of its learners.
@@ -63,6 +63,7 @@ class TrainingTask(LightningModule):
         self.blocks = sorted(algorithm.answering().blocks)
         self._places: dict[str, Tensor] = {}
         self._counted: int | None = None
+        self._lost: Tensor | None = None
         self._warned: set[tuple[int, int]] = set()
 
     # --- location features, once for each data set ----------------------------------------------
@@ -81,7 +82,7 @@ class TrainingTask(LightningModule):
         return self.trainer.datamodule  # type: ignore[attr-defined]
 
     def with_places(self, batch: Batch, split: str) -> Batch:
-        """A batch with the fixed location features of its samples."""
+        """Return the batch with the fixed location features of its samples."""
         table = self._places.get(split)
         if table is None:
             return batch
@@ -90,7 +91,7 @@ class TrainingTask(LightningModule):
     # --- steps ----------------------------------------------------------------------------------
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
-        """The method's loss, or its own update; the parts of the loss are added up on the device."""
+        """Compute the method's loss or run its custom update; sum the loss terms on the device."""
         batch, now = self.with_places(batch, "train"), self.now(batch_idx)
         if self.automatic_optimization:
             answer = self.algorithm.losses(batch, now)
@@ -100,29 +101,54 @@ class TrainingTask(LightningModule):
         total = answer.total
         named = {**answer.terms, **answer.notes}
         self.sums.update(LossTerms(total, named), answer.output.routings, len(batch.label))
+        self._watch(total, now.step)
         if self.automatic_optimization:
             return total
         if self.ends_update(batch_idx):
             self.algorithm.stepped(now._replace(step=now.step + 1))
         return None
 
+    def _watch(self, total: Tensor, step: int) -> None:
+        """Remember the first update whose loss is not finite; on the device, nothing waits for it."""
+        if self._lost is None:
+            self._lost = torch.full((), -1, dtype=torch.int64, device=total.device)
+        lost = (self._lost < 0) & ~total.detach().isfinite()
+        self._lost = torch.where(lost, step, self._lost)
+
+    def refuse_lost(self) -> None:
+        """Stop a training that has diverged, before its state is saved; every process has to ask.
+
+        Raises:
+            DivergedError: the loss of an update since the last call was NaN or infinite.
+        """
+        if self._lost is None:
+            return
+        lost = self._lost
+        if self.trainer.world_size > 1:
+            lost = self.trainer.strategy.reduce(lost.clone(), reduce_op="max")
+        if int(lost) >= 0:
+            raise DivergedError(
+                f"training diverged: the loss is no number since update {int(lost) + 1} (epoch "
+                f"{self.current_epoch}); lower --optimizer.lr, or set --trainer.gradient_clip 1.0"
+            )
+
     def optimizer_step(self, epoch: int, batch_idx: int, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
-        """Lightning's own step; then the method knows that its weights have changed."""
+        """Run Lightning's step, then notify the method that its weights have changed."""
         super().optimizer_step(epoch, batch_idx, *args, **kwargs)
         now = self.now(batch_idx)
         self.algorithm.stepped(now._replace(step=now.step + 1))
 
     def now(self, batch_idx: int) -> Now:
-        """Where training stands at a batch of this epoch."""
+        """Return the position of training at a batch of this epoch."""
         done = self.current_epoch * self._updates_per_epoch() + batch_idx // self._accumulated
         return Now(done, self._total_steps(), self.current_epoch)
 
     def updates_done(self) -> int:
-        """Updates so far, at the end of an epoch."""
+        """Return the number of updates so far, at the end of an epoch."""
         return (self.current_epoch + 1) * self._updates_per_epoch()
 
     def ends_update(self, batch_idx: int) -> bool:
-        """Whether a batch is the last one of its update."""
+        """Return whether a batch is the last of its update."""
         return (batch_idx + 1) % self._accumulated == 0 or batch_idx + 1 == self._batches()
 
     @property
@@ -143,6 +169,7 @@ class TrainingTask(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Report the mean loss terms and the experts' loads; warn when experts are dead."""
+        self.refuse_lost()
         means = self.sums.results(self._added_up(), self.blocks)
         means["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
         self.sums.reset()
@@ -151,7 +178,7 @@ class TrainingTask(LightningModule):
             self._warn(means)
 
     def _report(self, metrics: Mapping[str, float]) -> None:
-        # the numbers are the same in every process by now; sync_dist keeps Lightning from doubting it
+        # The values are already equal in every process; sync_dist avoids a warning of Lightning.
         self.log_dict(
             {name: torch.tensor(value, dtype=torch.float64) for name, value in metrics.items()},
             sync_dist=self.trainer.world_size > 1,
@@ -163,11 +190,6 @@ class TrainingTask(LightningModule):
         return [self.trainer.strategy.reduce(value.clone(), reduce_op="sum") for value in self.sums.tensors()]
 
     def _warn(self, means: Mapping[str, float]) -> None:
-        if not math.isfinite(means.get("train_loss", 0.0)):
-            advice = "lower --optimizer.lr, or set --trainer.gradient_clip 1.0"
-            log.warning(
-                "the training loss is %s (epoch %d); %s", means["train_loss"], self.current_epoch, advice
-            )
         for block in self.blocks:
             new = [expert for expert in dead_experts(means, block) if (block, expert) not in self._warned]
             self._warned |= {(block, expert) for expert in new}
@@ -181,7 +203,7 @@ class TrainingTask(LightningModule):
     # --- optimiser ------------------------------------------------------------------------------
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401 - Lightning has eight types for it
-        """An optimiser of timm by name for each learner; one schedule a step."""
+        """Create a timm optimiser for each learner, with a schedule that advances every step."""
         factor = LearningRate(self.config.optimizer, self._total_steps())
         made = [self._optimizer(module) for module in self.algorithm.learners().values()]
         if self.automatic_optimization:
@@ -195,14 +217,14 @@ class TrainingTask(LightningModule):
         return made
 
     def on_train_start(self) -> None:
-        """Methods with an update of their own get their stepper."""
+        """Create the stepper of methods with a custom update."""
         if not self.automatic_optimization:
             factor = LearningRate(self.config.optimizer, self._total_steps())
             learners = self.algorithm.learners()
             self.stepper = LightningStepper(self, learners, self.config.trainer, factor)
 
     def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
-        """An optimiser without weight decay on biases and norms."""
+        """Create an optimiser without weight decay on biases and norms."""
         options = self.config.optimizer
         groups = parameter_groups(module, options.weight_decay)
         extra: dict[str, Any] = {"fused": True} if self._can_fuse() else {}
@@ -213,16 +235,16 @@ class TrainingTask(LightningModule):
             raise ConfigError(msg) from error
 
     def _can_fuse(self) -> bool:
-        """Whether torch's one-kernel Adam can be used: 2 to 3 times the plain one's speed, also on a CPU."""
+        """Return whether torch's fused Adam can be used: 2 to 3 times faster, also on a CPU."""
         options, kind = self.config.trainer, self.trainer.strategy.root_device.type
         clips_scaled = options.gradient_clip and "mixed" in options.precision  # Lightning refuses this pair
         return self.config.optimizer.name in FUSED and kind in ("cpu", "cuda") and not clips_scaled
 
     def _total_steps(self) -> int:
-        """Optimiser steps of the whole run.
+        """Return the number of optimiser steps of the whole run.
 
-        Not ``trainer.estimated_stepping_batches``: that starts the loaders before a resumed run
-        knows its epoch.
+        ``trainer.estimated_stepping_batches`` would start the loaders before a resumed run knows its
+        epoch.
         """
         return self._updates_per_epoch() * int(self.trainer.max_epochs or 1)
 
@@ -230,7 +252,7 @@ class TrainingTask(LightningModule):
         return math.ceil(self._batches() / self._accumulated)
 
     def _batches(self) -> int:
-        """Batches of an epoch; counted once, since it makes a loader."""
+        """Return the batches of an epoch; computed once, because it creates a loader."""
         if self._counted is None:
             limit = self.trainer.limit_train_batches
             whole = self._data.batches_per_epoch()
@@ -240,19 +262,19 @@ class TrainingTask(LightningModule):
     # --- checkpoints ----------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint_: dict[str, Any]) -> None:
-        """Add what the model needs to be rebuilt alone, and this epoch's sums so far."""
+        """Add what is needed to rebuild the model, and the sums of the current epoch."""
         network = checkpoint.prefix_of(self.algorithm, self.algorithm.answering())
         checkpoint_[checkpoint.KEY] = checkpoint.payload(self.config, self.info, network)
         checkpoint_["epoch_sums"] = self.sums.state(self._added_up())
 
     def on_load_checkpoint(self, checkpoint_: dict[str, Any]) -> None:
-        """Go on with this epoch's sums; the first process carries those of all."""
+        """Restore the sums of the current epoch; the first process holds those of all processes."""
         if self.global_rank == 0:
             self.sums.load(checkpoint_["epoch_sums"], self.device)
 
 
 def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Trainable parameters in two groups; biases, norms, codebooks and positions get no weight decay."""
+    """Split trainable parameters in two groups; biases, norms, codebooks, positions have no weight decay."""
     keep = list(NO_DECAY)
     for prefix, part in module.named_modules():
         listed = getattr(part, "no_weight_decay", None)
@@ -262,7 +284,7 @@ def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, A
 
 
 class LearningRate:
-    """Factor on the learning rate: linear warm-up, then a half cosine to zero, or constant.
+    """Learning rate factor: linear warm-up, then a half cosine to zero, or constant.
 
     Args:
         options: warmup (share of the steps) and schedule.
@@ -275,7 +297,7 @@ class LearningRate:
         self.schedule: str = options.schedule
 
     def __call__(self, step: int) -> float:
-        """Factor for optimiser step ``step``, counted from 0; never 0 before the end."""
+        """Return the factor of optimiser step ``step``, counted from 0; never 0 before the end."""
         if step < self.warmup:
             return (step + 1) / self.warmup
         if self.schedule == "constant":

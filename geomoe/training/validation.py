@@ -1,4 +1,4 @@
-"""Validation metrics by region, as a torchmetrics metric: exact sums, added up across processes."""
+"""Validation metrics by region as a torchmetrics metric, with exact sums across processes."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ class RegionMetrics(Metric):
     """Loss, accuracy and macro F1 overall; accuracy in each region and in the worst that has samples.
 
     Args:
-        regions: names; a sample's domain id is its region's position. Samples of unknown domain (-1)
-            count in the overall numbers only.
-        uncounted: regions that never are the worst one (FMoW's "Other").
+        regions: region names; a domain id is the position of a region. Samples of unknown domain (-1)
+            count only in the overall metrics.
+        uncounted: regions that never count as the worst one (FMoW's "Other").
         num_classes: C.
     """
 
@@ -48,7 +48,7 @@ class RegionMetrics(Metric):
         zeros = torch.zeros(slots, dtype=torch.int64)
         self.add_state("correct", zeros, dist_reduce_fx="sum")
         self.add_state("count", zeros.clone(), dist_reduce_fx="sum")
-        for name in ("hits", "true", "answered"):  # samples of each class: got right, of it, taken for it
+        for name in ("hits", "true", "answered"):  # samples of each class: correct, true, predicted
             self.add_state(name, torch.zeros(num_classes, dtype=torch.int64), dist_reduce_fx="sum")
         self.add_state("loss", torch.zeros((), dtype=torch.float64), dist_reduce_fx="sum")
 
@@ -67,7 +67,7 @@ class RegionMetrics(Metric):
     def compute(self) -> dict[str, float]:
         """``loss``, ``acc``, ``macro_f1``, ``mean_region_acc``, ``worst_region_acc``, each ``acc_<region>``.
 
-        Regions and classes without samples take no part.
+        Regions and classes without samples are ignored.
         """
         count, correct = self.count.tolist(), self.correct.tolist()
         total = max(sum(count), 1)
@@ -89,12 +89,12 @@ class RegionMetrics(Metric):
         }
 
     def _macro_f1(self) -> float:
-        # as geomoe.metrics.macro_f1: over the classes that occur among the labels
+        # as geomoe.metrics.macro_f1: mean over the classes that occur among the labels
         present = self.true > 0
         f1 = 2 * self.hits[present].cpu().double() / (self.true + self.answered)[present].cpu()
         return f1.mean().item() if len(f1) else 0.0
 
 
 def key_of(name: str) -> str:
-    """A region's name inside a metric's: lower case, no spaces or slashes."""
+    """Return a region name for use in metric names: lower case, no spaces or slashes."""
     return "".join(letter if letter.isalnum() else "_" for letter in name.lower())

@@ -74,6 +74,7 @@ BATCHES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("autocast", [False, True], ids=["float32", "bfloat16"])
 @pytest.mark.parametrize("case", BATCHES)
 def test_odd_batches_are_finite(case, autocast, name, make, make_batch, stepper):
@@ -101,6 +102,7 @@ def test_the_cross_entropy_is_smoothed_as_asked(smoothing, name, make, make_batc
     assert inner.cross_entropy(logits, batch.label).item() == pytest.approx(want, rel=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_a_toy_problem(name, make, make_batch, stepper):
     """Classes that a mean of pixels tells: after some updates it does far better than chance."""
     method, batch = make(name).train(), make_batch(64, unknown=8)
@@ -130,6 +132,7 @@ def test_its_state_is_in_parameters_and_buffers_alone(name, make, make_batch, st
     assert repr(plain()) == repr(before)
 
 
+@pytest.mark.slow
 def test_it_goes_on_to_the_same_bits(name, make, make_batch, stepper):
     batches = [make_batch(16) for _ in range(STEPS)]
     torch.manual_seed(1)

@@ -53,6 +53,7 @@ def test_weights_stand_still_outside_training(make, make_batch):
     assert method.q.tolist() == [0.25] * 4
 
 
+@pytest.mark.slow
 def test_the_worst_domain_is_helped(make, make_batch, stepper):
     """A domain of 4 among 60 samples contradicts the others: ERM gives it up, GroupDRO less so."""
     domains = [0] * 28 + [1] * 28 + [2] * 4

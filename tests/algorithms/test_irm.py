@@ -54,6 +54,7 @@ def test_the_optimiser_begins_anew_at_the_jump(make, make_batch, stepper):
     assert counts == [1, 2, 1, 2]
 
 
+@pytest.mark.slow
 def test_a_colour_that_is_right_to_different_degrees_is_left_alone(make, make_batch, stepper):
     right = {}
     for name, options in {"erm": {}, "irm": {"weight": 100.0, "anneal": 30}}.items():

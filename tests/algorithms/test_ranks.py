@@ -46,6 +46,7 @@ def halves(tmp_path_factory):
     return [torch.load(folder / f"{k}.pt", weights_only=True) for k in (0, 1)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_the_joint_batch_counts(name, halves):
     whole = gradients(name, METHODS[name], None)

@@ -39,6 +39,7 @@ def test_the_optimiser_begins_anew_at_the_jump(make, make_batch, stepper):
         assert next(iter(steps.optimizers["main"].state.values()))["step"] == 1
 
 
+@pytest.mark.slow
 def test_a_colour_that_is_right_to_different_degrees_is_left_alone(make, make_batch, stepper):
     right = {}
     for name, options in {"erm": {}, "vrex": {"weight": 30.0, "anneal": 30}}.items():

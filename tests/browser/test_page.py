@@ -103,6 +103,7 @@ def test_the_browser_has_no_network(browser, address):
         browser.driver.get(address)
 
 
+@pytest.mark.slow
 def test_layers_switch_and_the_legend_follows(page, drawn):
     _, table, _ = drawn
     seen = set()
@@ -155,6 +156,7 @@ def test_a_click_shows_every_weight_of_the_cell(page, drawn, place):
         )  # 1/510 + rounding
 
 
+@pytest.mark.slow
 def test_points_are_drawn_and_tell_what_they_are(browser, synthetic, tmp_path):
     table = synthetic.smooth_table(2.0)
     lonlat = np.array([[10.0, 50.0], [30.0, 50.0], [10.0, 20.0]])
@@ -303,6 +305,7 @@ def test_a_map_of_a_box_opens_on_the_box(browser, synthetic, tmp_path):
     check_quiet(browser, path)
 
 
+@pytest.mark.slow
 def test_a_map_across_the_antimeridian_is_one_map(browser, synthetic, tmp_path):
     table = synthetic.smooth_table(1.0, (165, -50, -170, 0), experts=4, blocks=1)
     lonlat = np.array([[178.5, -17.5], [-179.5, -17.5]])
@@ -345,7 +348,7 @@ def test_a_narrow_window_keeps_map_and_panel_apart(browser, drawn):
     try:
         browser.driver.set_window_size(500, 900)
         browser.open(drawn[0])
-        panel, area = (browser.find(s).rect for s in ("#geomoe-panel", ".folium-map"))
+        panel, area = (browser.find(s).rect for s in ("#geomoe-panel", ".geomoe-map"))
         assert area["y"] + area["height"] <= panel["y"] + 1
         assert area["height"] > 200
     finally:

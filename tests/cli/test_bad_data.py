@@ -29,7 +29,7 @@ OWN = {
         *(*VIT, "--model.moge_blocks", "3", "--encoder.weights", "null", "--encoder.name", "wrap"),
         *("--data.batch_size", "16"),
     ),
-    "iwildcam": (*VIT, "--model.moge_blocks", "3", "--loss.cka_tokens", "2"),
+    "iwildcam": (*VIT, "--model.moge_blocks", "3", "--moge.cka_tokens", "2"),
     "rcmnist": ("--data.budget", "60", "--data.batch_size", "6"),
 }
 OWN["fmow-lao"] = OWN["fmow"]
@@ -438,6 +438,7 @@ def test_a_folder_that_was_copied_by_half_is_told_before_the_first_step(name, da
     assert line.partition("error: ")[2].partition(": no such image")[0] in gone
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["fmow", "iwildcam", "pacs", "folder", "rcmnist"])
 def test_what_archivers_and_notebooks_leave_behind_changes_nothing(name, data, capsys):
     root = data(name)
@@ -456,6 +457,7 @@ def test_what_archivers_and_notebooks_leave_behind_changes_nothing(name, data, c
 # --- what is counted, listed or doubted, and goes on --------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "spoil", "message"),
     [

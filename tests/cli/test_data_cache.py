@@ -65,6 +65,7 @@ def everything(data):
     return {split: part.read(range(len(part)))["image"] for split, part in parts.items()}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures_are_checked_cached_and_read_from_the_cache(name, capsys, tmp_path):
     write_sample(read_facts(name), tmp_path / "small")
@@ -152,6 +153,7 @@ def cut_inside(path):
     path.write_bytes(content)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_cache_of_a_folder_is_killed_and_finished(workers, small, tmp_path, capsys):
     argv = ("data", "cache", *FOLDER, "--workers", workers)
@@ -206,6 +208,7 @@ def measurements(values):
     return values
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held_out", [(), ("--held-out", "utm")])
 def test_a_folder_of_floats_trains_and_scores_the_same_from_the_cache(held_out, small, capsys, caplog):
     caplog.set_level("INFO", "geomoe")

@@ -22,6 +22,7 @@ from geomoe.cli import data_download, main
 from geomoe.datasets.samples.write import write_sample
 from geomoe.fetching import transfer
 from geomoe.fetching.facts import read_facts
+from geomoe.support import progress
 
 ROOT = Path(__file__).resolve().parents[2]
 SAMPLED = [name for name in CATALOGUE if read_facts(name).sample and read_facts(name).expect]
@@ -68,6 +69,7 @@ def call(capsys, *argv, status=0):
     return out, err
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLED)
 def test_what_comes_is_what_was_packed_and_is_sound(capsys, archive, tmp_path, name):
     url, digest, published = archive(name, "zip" if name == "pacs" else "gztar")
@@ -225,19 +227,19 @@ def test_info_says_how(capsys, tmp_path):
 
 def test_progress_tells_bytes_and_rate_each_twentieth_and_when_it_is_slow(capsys, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(data_download.time, "monotonic", lambda: now[0])
-    tell = data_download.progress(quiet=False)
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    tell = data_download.bytes_done(quiet=False)
     for step in range(0, 1001, 5):
         now[0] += 0.01
-        tell("big.tar", step * 10**7, 10**10)
+        tell(step * 10**7, 10**10, "big.tar")
     lines = capsys.readouterr().err.splitlines()
     assert len(lines) == 20
     assert lines[0] == "geomoe: big.tar: 500.0 MB of 10.0 GB, 5000.0 MB/s"
     assert lines[-1] == "geomoe: big.tar: 10.0 GB of 10.0 GB, 5000.0 MB/s"
     for _ in range(3):  # resumed at 1 GB, of unknown length, slow
-        tell("slow", 10**9, None)
-        now[0] += data_download.EVERY + 1
-    tell("slow", 10**9 + 3 * 10**6, None)
+        tell(10**9, None, "slow")
+        now[0] += 10 + 1
+    tell(10**9 + 3 * 10**6, None, "slow")
     assert capsys.readouterr().err.splitlines()[-1] == "geomoe: slow: 1.0 GB, 0.1 MB/s"
 
 
@@ -342,6 +344,7 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
+@pytest.mark.slow
 def test_the_hub_is_asked_by_hash_and_its_file_is_resumed(server, archive, tmp_path):
     """A hub on loopback: its API, a file under a name of its own, and another server that has the bytes."""
     _, digest, published = archive("iwildcam")

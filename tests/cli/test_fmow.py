@@ -52,6 +52,7 @@ def evaluate(capsys, file, *options):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_a_report_has_regions_and_years(runs, root, capsys, tmp_path):
     file = checkpoint(runs, "fmow")
     report = evaluate(capsys, file, "--experts", "shared", "--output", str(tmp_path / "report"))
@@ -96,6 +97,7 @@ def test_lao_reports(runs, root, capsys, split):
         assert asia == len(data)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["test", "held_out"])
 def test_lao_scores_the_pooled_variant_beside_the_official_test(runs, root, capsys, split, tmp_path):
     file = checkpoint(runs, "fmow-lao")
@@ -107,6 +109,7 @@ def test_lao_scores_the_pooled_variant_beside_the_official_test(runs, root, caps
     assert "beside it: split pooled" in Report.load(tmp_path / "report").table()
 
 
+@pytest.mark.slow
 def test_a_report_is_a_map_too(runs, root, capsys, tmp_path):
     report = evaluate(capsys, checkpoint(runs, "fmow"), "--output", str(tmp_path / "report"))
     data = FMoW(root, "test")

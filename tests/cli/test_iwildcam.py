@@ -18,7 +18,7 @@ from geomoe.datasets.wilds.compat import open_wilds
 SMALL = (
     *("--model.backbone", "vit_quick", "--model.image_size", "32", "--model.weights", "null"),
     *("--model.moge_blocks", "3", "--model.num_experts", "3", "--model.top_k", "2"),
-    *("--encoder.legendre_polys", "4", "--data.num_workers", "0", "--loss.cka_tokens", "2"),
+    *("--encoder.legendre_polys", "4", "--data.num_workers", "0", "--moge.cka_tokens", "2"),
     *("--trainer.precision", "32-true", "--trainer.loggers", "csv", "--quiet"),
 )
 NAMES = {"iwildcam": "all-seed0-dry", "iwildcam-cameras": "domain-ids-all-seed0-dry"}

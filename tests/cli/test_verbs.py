@@ -19,6 +19,7 @@ def answer(capsys, *argv):
     return json.loads(capsys.readouterr().out)
 
 
+@pytest.mark.slow
 def test_dry_run_goes_all_the_way(capsys, tmp_path):
     argv = ["train", "bluemarble", "--dry-run", "--output", "runs", "--quiet", "--data.batch_size", "16"]
     result = answer(capsys, *argv, "--held-out", "Asia", "--trainer.threads", "1")
@@ -28,6 +29,7 @@ def test_dry_run_goes_all_the_way(capsys, tmp_path):
     assert 0 <= result["metrics"]["test_acc"] <= 1
 
 
+@pytest.mark.slow
 def test_evaluate(capsys, tmp_path, checkpoints):
     argv = ["evaluate", "--checkpoint", checkpoints["moge"], "--split", "val", "--experts", "shared"]
     report = answer(capsys, *argv, "--output", "report")
@@ -38,6 +40,7 @@ def test_evaluate(capsys, tmp_path, checkpoints):
     assert all(region in text for region in report["regions"])
 
 
+@pytest.mark.slow
 def test_map_experts(capsys, tmp_path, checkpoints):
     argv = ["map-experts", "--checkpoint", str(checkpoints["moge"]), "--output", "map", "--no-points"]
     bounds = ["--bounds", "-10", "35", "30", "60", "--step", "5"]
@@ -62,6 +65,7 @@ def test_map_experts(capsys, tmp_path, checkpoints):
     assert list(result["blocks"][0]["mutual_information"]) == ["land cover", "region"]
 
 
+@pytest.mark.slow
 def test_map_experts_across_the_antimeridian(capsys, tmp_path, checkpoints):
     argv = ["map-experts", "--checkpoint", str(checkpoints["moge"]), "--no-points", "--step", "5"]
     for folder, east in (("a", "-170"), ("b", "190")):
@@ -70,6 +74,7 @@ def test_map_experts_across_the_antimeridian(capsys, tmp_path, checkpoints):
         assert path.read_bytes() == (tmp_path / "b" / path.name).read_bytes()
 
 
+@pytest.mark.slow
 def test_map_experts_looks_for_the_data_where_told(capsys, tmp_path, checkpoints):
     argv = ["map-experts", "--checkpoint", checkpoints["moge"], "--output", "map", "--step", "10"]
     result = answer(capsys, *argv, "--data-root", "data", "--device", "cpu")

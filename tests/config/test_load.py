@@ -92,7 +92,7 @@ def test_the_section_method_is_that_of_the_algorithm(file):
         ({"swad.ratio": "1"}, "swad.ratio: this run trains moge; leave it out, add swad to around"),
         (
             {"method.eta": "1"},
-            "method.eta: moge has no option 'eta'; eta is an option of groupdro (known: aux",
+            "method.eta: moge has no option 'eta'; eta is an option of groupdro, pg_dro (known: aux",
         ),
         ({"moge.auxx": "1"}, "moge.auxx: moge has no option 'auxx'; did you mean aux?"),
         ({"moge.aux": "-1"}, "moge.aux: must be at least 0; got -1.0"),

@@ -66,6 +66,10 @@ def changed(**values):
         ({"optimizer__warmup": 2.0}, "optimizer.warmup: must be between 0 and 1; got 2.0"),
         ({"trainer__devices": 0}, "trainer.devices: must be a number of devices, -1 (all) or auto; got 0"),
         ({"trainer__precision": "32"}, "trainer.precision: no precision '32'"),
+        (
+            {"trainer__precision": "64-true"},
+            "trainer.precision: no precision '64-true'; did you mean 32-true?",
+        ),
         ({"trainer__loggers": ("csv", "wanb")}, "trainer.loggers: no logger 'wanb'; did you mean wandb?"),
     ],
 )

@@ -74,6 +74,7 @@ def image(number):
     return [name, f"class {number % 62}", *place(number), note]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "reason"),
     [
@@ -130,6 +131,7 @@ def picture(number):
     return ["train", time, f"{number:07d}.jpg", camera, camera + 7, number // 10, number % 9]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "message"),
     [(None, None), ((6, "two"), "line 777778: y 'two' is not a whole number of 0 or more (1 such rows)")],

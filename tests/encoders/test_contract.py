@@ -286,6 +286,7 @@ def test_table_refuses(name, options, message):
         create_encoder(name, **options)
 
 
+@pytest.mark.slow
 def test_import_is_light():
     heavy = "timm torchgeo torchvision geoclip huggingface_hub lightning rasterio geopandas safetensors"
     code = f"import sys, geomoe.encoders; print([n for n in '{heavy}'.split() if n in sys.modules])"

@@ -92,6 +92,7 @@ def right(network, image, lonlat, data, experts):
     return logits.argmax(dim=1).numpy() == data.labels
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("experts", ["all", "shared"])
 def test_scores_of_all_experts_and_of_the_shared_one(everywhere, bare, experts):
     network, opened = bare

@@ -221,6 +221,7 @@ def test_another_version_of_the_data_is_refused(server, cameras, tmp_path):
     assert files(root) == before
 
 
+@pytest.mark.slow
 def test_an_archive_that_somebody_has_fetched_is_used_and_left(server, cameras, tmp_path):
     root = tmp_path / "root"
     root.mkdir()
@@ -259,6 +260,7 @@ def test_unpacking_that_is_stopped_needs_no_second_download(server, cameras, tmp
     assert files(root) == files(cameras)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("broken", ["truncated", "another data set"])
 def test_an_archive_with_the_right_hash_that_will_not_do_is_kept_apart(
     server, cameras, tmp_path, offer, broken
@@ -278,6 +280,7 @@ def test_an_archive_with_the_right_hash_that_will_not_do_is_kept_apart(
     assert files(tmp_path / "root") == {"iwildcam_v2.0.tar.gz.rejected": body}
 
 
+@pytest.mark.slow
 def test_a_folder_that_appears_meanwhile_is_not_written_over(server, cameras, tmp_path):
     root = tmp_path / "root"
 
@@ -349,6 +352,7 @@ def test_one_published_file_is_known_by_its_name(server, cameras, tmp_path):
     assert len(IWildCam(tmp_path / "root")) == len(IWildCam(cameras))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "top"), [("fmow", None), ("fmow-lao", "a/b"), ("pacs", "kfold"), ("rcmnist", "")]
 )

@@ -55,6 +55,7 @@ def test_nothing_is_told_about_what_is_not_there():
     assert told >= set(CATALOGUE)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in CATALOGUE if facts.read_facts(name).sample])
 def test_a_sample_is_where_the_facts_say(name, tmp_path):
     known = facts.read_facts(name)

@@ -55,7 +55,7 @@ def make(data, tmp_path_factory):
         info = {**build_datamodule(config).info(), **(facts or {})}
         built = build_network(config, info)
         path = folder / f"{algorithm}{len(list(folder.iterdir()))}.ckpt"
-        head = built.model.backbone.head
+        head = built.backbone.head
         with torch.no_grad():  # an untrained classifier knows no classes: make every one the best somewhere
             head.weight.normal_(std=2.0)
             known = load(save_checkpoint(path, built, config, info), "cpu")
@@ -112,6 +112,7 @@ def test_the_place_is_that_of_the_image_where_no_table_gives_one(predictor, data
     assert len(found) == len(known)
 
 
+@pytest.mark.slow
 def test_every_kind_of_output_says_the_same(predictor, data, tmp_path):
     table = data / "points.csv"
     for suffix in ("csv", "parquet", "geojson"):
@@ -141,6 +142,7 @@ def test_distances_are_great_circles_to_the_nearest_training_place(predictor, da
     assert (found["nearest_train_km"][known["split"] == "train"] < 0.003).all()
 
 
+@pytest.mark.slow
 def test_thinned_places_keep_their_promise():
     rng = np.random.default_rng(0)
     places = np.stack([rng.uniform(-180, 180, 30_000), rng.uniform(-90, 90, 30_000)], axis=1)
@@ -181,6 +183,7 @@ def test_junk_is_no_image_and_no_file_comes_twice(data, tmp_path):
 # --- stopped and resumed ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_killed_prediction_goes_on_where_it_was(predictor, data, tmp_path, monkeypatch):
     table = data / "points.csv"
     options = {"batch_size": 8, "probabilities": True}
@@ -210,6 +213,7 @@ def test_a_killed_prediction_goes_on_where_it_was(predictor, data, tmp_path, mon
     assert not partial.exists()
 
 
+@pytest.mark.slow
 def test_other_inputs_are_not_mixed_in(predictor, make, data, tmp_path, monkeypatch):
     output = tmp_path / "out.csv"
 
@@ -403,6 +407,7 @@ def test_interrupted_it_says_how_to_go_on(checkpoint, data, tmp_path, monkeypatc
     assert (tmp_path / "out.csv").exists()
 
 
+@pytest.mark.slow
 def test_a_second_process_at_one_output_is_kept_out(predictor, data, tmp_path):
     """Both would write answers to the same tiles, and the mean of a scene would count them twice."""
     code = (

@@ -194,6 +194,7 @@ def test_a_map_of_the_regions_shares_all_its_information_with_them():
     assert "Expert 0 is dead: its mean weight is 0.00 %." in summary.words  # the sea's
 
 
+@pytest.mark.slow
 def test_open_sea_has_no_land_to_report_on(checkpoint, tmp_path):
     result = map_experts(
         checkpoint, tmp_path, step=1.0, bounds=(-160, -10, -150, 10), points=False, device="cpu"
@@ -221,6 +222,7 @@ def test_a_box_across_the_antimeridian_is_its_two_sides(write_checkpoint, encode
         np.testing.assert_array_equal(route_grid(model, make_grid(step, box)), apart)
 
 
+@pytest.mark.slow
 def test_both_spellings_of_a_box_give_the_same_bytes(checkpoint, splits, tmp_path):
     for folder, west, east in (("a", 170, -170), ("b", 170, 190)):
         result = map_experts(

@@ -83,6 +83,7 @@ def test_a_vector_across_the_antimeridian_has_longitudes_within_180(fiji, tmp_pa
     assert len(set(expected)) > 1
 
 
+@pytest.mark.slow
 def test_a_figure_across_the_antimeridian_names_the_other_side(fiji, synthetic, tmp_path):
     summaries = synthetic.summaries_of(fiji)
     figure = draw_figure(fiji, summaries, "Oceania")

@@ -195,6 +195,7 @@ def test_the_held_out_region_has_its_outline(synthetic, table, summaries, page):
         assert data["points"] is None
 
 
+@pytest.mark.slow
 def test_text_from_data_cannot_leave_its_place(synthetic, table):
     for text in HOSTILE:
         hostile = RoutingTable(table.grid, table.weights, (text, text), ((text, text),), text)

@@ -91,6 +91,7 @@ def test_stochastic_depth_reaches_the_network():
     assert "drop_prob=0.300" in str(small("resnet50", drop_path=0.3))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [

@@ -23,7 +23,7 @@ from geomoe.errors import CheckpointError, ConfigError, DataError, GeomoeError, 
 from geomoe.evaluation.reports.report import Report
 from geomoe.fetching.unpack import gunzip
 from geomoe.inference.journal import Journal, partial_path
-from geomoe.models.weights import read_state
+from geomoe.models.backbone_weights import read_state
 from geomoe.reading.pictures import read_rgb
 from geomoe.reading.sheets import read_sheet
 from geomoe.support.files import open_regular, refuse_special

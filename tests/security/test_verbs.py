@@ -11,7 +11,7 @@ import hostile_files as kit
 import pytest
 import torch
 
-from geomoe.build import build_algorithm, build_datamodule
+from geomoe.build import build_datamodule, build_network
 from geomoe.checkpoint import save_checkpoint
 from geomoe.cli import main
 from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig
@@ -60,7 +60,7 @@ def checkpoint(data, tmp_path):
     config = replace(config, data=table, model=ModelConfig(image_size=16))
     info = build_datamodule(config).info()
     config = replace(config, data=replace(table, allow_vrt=True))
-    return save_checkpoint(tmp_path / "a.ckpt", build_algorithm(config, info), config, info)
+    return save_checkpoint(tmp_path / "a.ckpt", build_network(config, info), config, info)
 
 
 VERBS = {
@@ -85,6 +85,7 @@ VERBS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("verb", "allowed"),
     [*((verb, False) for verb in VERBS), *((verb, True) for verb in VERBS if verb != "data info")],
@@ -108,7 +109,7 @@ def test_one_hostile_file_is_refused(name, output, quiet, sample, hostile, tmp_p
     monkeypatch.chdir(tmp_path)
     config = RunConfig(algorithm="erm", model=ModelConfig(image_size=16))
     facts = {"classes": ["a", "b"], "domains": ["c"], "bands": 1, "mean": [1.0], "std": [1.0]}
-    save_checkpoint("b.ckpt", build_algorithm(config, facts), config, facts)
+    save_checkpoint("b.ckpt", build_network(config, facts), config, facts)
     words = ["predict", "--checkpoint", "b.ckpt", str(hostile[name]), "--output", output]
     assert main([*words, "--allow-vrt", "--quiet"]) == 2
     error = capsys.readouterr().err

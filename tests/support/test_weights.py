@@ -43,7 +43,7 @@ def test_a_changed_byte_in_a_tensor_is_found(tmp_path):
 
 def test_a_named_pipe_is_refused_and_not_waited_for(tmp_path):
     os.mkfifo(tmp_path / "a.pth")
-    assert "is no regular file; give a file" in refusal(tmp_path / "a.pth")
+    assert "is a pipe, not a file; give a file" in refusal(tmp_path / "a.pth")
 
 
 def test_a_compressed_part_is_refused(tmp_path):

@@ -142,6 +142,7 @@ def test_stopped_with_gradients_under_way(tiny, tmp_path):
     _same(whole.last, ended.last)
 
 
+@pytest.mark.slow
 def test_with_loader_processes(tiny, tmp_path):
     """They read ahead, from the right batch of the right epoch."""
     options = {"max_epochs": 3, "data": {"num_workers": 1}}

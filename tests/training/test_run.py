@@ -28,6 +28,7 @@ from geomoe.errors import (
     ConfigError,
     DataError,
     DependencyNotFoundError,
+    DivergedError,
     GeomoeError,
     OutputError,
 )
@@ -122,7 +123,7 @@ def test_the_first_best_epoch_is_kept(tmp_path, select, values, kept):
             is_global_zero=False,
             save_checkpoint=lambda path, epoch=epoch: saved.append((path.name, epoch)),
         )
-        saving.on_train_epoch_end(trainer, None)
+        saving.on_train_epoch_end(trainer, SimpleNamespace(updates_done=lambda epoch=epoch: epoch + 1))
     assert [epoch for name, epoch in saved if name == "best.ckpt"][-1] == kept
     assert saving.best["epoch"] == kept
 
@@ -162,6 +163,7 @@ def test_dry_run_is_two_real_steps_and_may_be_repeated(tiny):
     assert not run_folder(config).path.exists()
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_weights_and_another_one_others(tiny, tmp_path):
     results = [
         fit(tiny("moge", seed=seed, output=tmp_path / name), quiet=True, limit_batches=2)
@@ -293,6 +295,7 @@ def test_without_loggers_there_is_no_table(tiny):
     assert sorted(os.listdir(result.folder)) == ["checkpoints", "config.yaml", "done", "run.json"]
 
 
+@pytest.mark.slow
 def test_upcycling_starts_from_the_earlier_backbone(tiny):
     erm = fit(tiny("erm", max_epochs=1), quiet=True, limit_batches=2)
     model = {"init_from": str(erm.best), "expert_noise": 0.0}
@@ -398,3 +401,31 @@ def test_the_first_of_several_processes(monkeypatch, variables, first):
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     assert is_first_process() is first
+
+
+class Poison(Callback):
+    """Spoils the weights before a given batch."""
+
+    def __init__(self, epoch, batch):
+        self.place = epoch, batch
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if (trainer.current_epoch, batch_idx) == self.place:
+            with torch.no_grad():
+                next(pl_module.algorithm.parameters()).fill_(math.nan)
+
+
+@pytest.mark.parametrize("name", ["erm", "fish"])
+def test_training_that_diverges_stops_and_says_where(name, tiny):
+    config = tiny(name, max_epochs=3)
+    message = r"training diverged: .* since update 6 \(epoch 1\); lower .*last.ckpt is from before that"
+    with pytest.raises(DivergedError, match=message):
+        fit(config, quiet=True, callbacks=[Poison(1, 1)], limit_batches=4)
+    kept = run_folder(config)
+    assert all(value.isfinite().all() for value in load_checkpoint(kept.last).state_dict.values())
+    assert len(kept.metrics.read_text().splitlines()) == 2
+
+    early = tiny(name, run_name="early")
+    with pytest.raises(DivergedError, match=r"since update 1 \(epoch 0\); lower --optimizer.lr, or set"):
+        fit(early, quiet=True, callbacks=[Poison(0, 0)], limit_batches=4)
+    assert not run_folder(early).path.exists()

@@ -3,6 +3,8 @@ from __future__ import annotations
 import errno
 import json
 import os
+import subprocess
+import sys
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
@@ -11,8 +13,8 @@ import pytest
 
 from geomoe.config import RunConfig
 from geomoe.errors import ConfigError, DataError, OutputError
-from geomoe.training import run_folder
-from geomoe.training.runfolder import facts
+from geomoe.training import RunFolder, run_folder
+from geomoe.training.record import facts, read_record
 
 
 def _config(tmp_path, **keys):
@@ -103,6 +105,84 @@ def test_a_broken_record_of_starts_is_one_line_before_anything_is_done(tmp_path,
     folder.check_resume(config)
 
 
+DROP = object()
+
+
+def _changed(value, path, new):
+    """A copy of nested objects with one value of another kind, or none."""
+    first, *rest = path
+    copy = value.copy()
+    if rest:
+        copy[first] = _changed(value[first], rest, new)
+    elif new is DROP:
+        del copy[first]
+    else:
+        copy[first] = new
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("path", "wrong"),
+    [
+        (("seed",), "7"),
+        (("data",), []),
+        (("data", "name"), 3),
+        (("device",), None),
+        (("versions",), {"torch": 2}),
+        (("starts",), {}),
+        (("starts", 0), 1),
+        (("starts", 0, "time"), 1.5),
+        (("starts", 0, "command"), "geomoe"),
+        (("starts", 0, "git_commit"), False),
+        (("starts", 0, "device"), 0),
+        (("starts", 0, "versions"), None),
+    ],
+    ids=lambda value: ".".join(map(str, value)) if isinstance(value, tuple) else "",
+)
+def test_each_fact_of_a_run_that_is_missing_or_of_another_type_is_one_line(tmp_path, path, wrong):
+    config = _config(tmp_path)
+    folder = run_folder(config)
+    folder.start(config)
+    folder.write_facts(facts(config, "1 x cpu", ["geomoe", "train"], {"name": "bluemarble"}))
+    file = folder.path / "run.json"
+    whole = json.loads(file.read_text())
+    for new in (wrong, DROP):
+        if new is DROP and path[-1] == 0:
+            continue  # no start at all is none to complain of
+        file.write_text(json.dumps(_changed(whole, path, new)))
+        with pytest.raises(DataError, match=r"run\.json: cannot be read: ") as caught:
+            folder.check_resume(config)
+        named = ".".join(map(str, path))
+        assert f"{named}: {'is missing' if new is DROP else 'expected'}" in str(caught.value) or (
+            f"{named}." in str(caught.value)  # a value within
+        )
+        assert "\n" not in str(caught.value)
+        with pytest.raises(DataError):
+            folder.write_facts(facts(config, "1 x cpu", None, {"name": "bluemarble"}))
+        assert json.loads(file.read_text()) == _changed(whole, path, new)
+
+
+def test_more_in_a_record_than_this_version_knows_is_kept(tmp_path):
+    config = _config(tmp_path)
+    folder = run_folder(config)
+    folder.start(config)
+    folder.write_facts(
+        {**facts(config, "1 x cpu", None, {"name": "bluemarble", "later": [1]}), "more": {"a": 1}}
+    )
+    folder.write_facts(facts(config, "1 x cpu", None, {"name": "bluemarble"}))
+    found = read_record(folder.path / "run.json")
+    assert (found["more"], found["data"]["later"], len(found["starts"])) == ({"a": 1}, [1], 2)
+
+
+def test_a_record_that_is_nested_too_deeply(tmp_path):
+    config = _config(tmp_path)
+    folder = run_folder(config)
+    folder.start(config)
+    (folder.path / "run.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"run\.json: cannot be read: "):
+        folder.check_resume(config)
+
+
 def test_a_file_where_the_folder_should_be(tmp_path):
     (tmp_path / "bluemarble").write_text("in the way")
     with pytest.raises(OutputError, match=r"cannot be created: .*; choose another --output"):
@@ -143,3 +223,37 @@ def test_facts_keep_every_start(tmp_path):
     assert found["device"] == "1 x cpu", "what was there stays"
     assert [start["device"] for start in found["starts"]] == ["1 x cpu", "1 x cuda"]
     assert sorted(os.listdir(folder.path)) == ["checkpoints", "config.yaml", "run.json"]
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    folder = RunFolder(tmp_path / "runs" / "data" / "erm" / "run")
+    code = f"""
+import sys
+from pathlib import Path
+from geomoe.training import RunFolder
+with RunFolder(Path({str(folder.path)!r})).alone():
+    print("mine", flush=True)
+    sys.stdin.read()
+"""
+    command = [sys.executable, "-c", code]
+    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert other.stdout.readline() == "mine\n"
+    with (
+        pytest.raises(OutputError, match=r"another process is training in .*run; wait for it"),
+        folder.alone(),
+    ):
+        pytest.fail("two at once")
+    other.kill()
+    other.communicate()
+    with folder.alone():  # what a killed process held is free
+        assert folder.path.parent.exists()
+    assert not list(folder.path.parent.glob(".*"))
+
+
+def test_a_folder_without_files_is_begun_again(tiny):
+    folder = run_folder(tiny("erm"))
+    (folder.path / "checkpoints").mkdir(parents=True)  # a kill in the first moments left this
+    folder.check_new(replace=False)
+    folder.start(tiny("erm"))
+    with pytest.raises(OutputError, match="an unfinished run is there already"):
+        folder.check_new(replace=False)

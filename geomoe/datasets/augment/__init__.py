@@ -1,1 +1,1 @@
-"""What is done to training images; never to coordinates."""
+"""Augmentation of training images; coordinates are never changed."""

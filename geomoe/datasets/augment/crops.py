@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-_TRIES = 10  # as torchvision: boxes that do not fit are drawn again, so often
+_TRIES = 10  # attempts to draw a box that fits, as in torchvision
 
 
 class Boxes(NamedTuple):
@@ -31,8 +31,8 @@ def random_boxes(
 
     Args:
         count: B.
-        height: of the images, pixels.
-        width: of the images, pixels.
+        height: image height in pixels.
+        width: image width in pixels.
         scale: smallest and largest share of the image's area.
         ratio: smallest and largest width over height; uniform in its logarithm.
     """
@@ -53,12 +53,12 @@ def random_boxes(
 
 
 def _offset(place: Tensor, room: Tensor, found: Tensor) -> Tensor:
-    """Uniform among 0 to ``room``; half of it for central boxes."""
+    """Return offsets drawn uniformly from 0 to ``room``; central boxes get half of ``room``."""
     return torch.where(found, (place * (room + 1)).floor().minimum(room), (room / 2).floor()).long()
 
 
 def _central(height: int, width: int, ratio: tuple[float, float]) -> tuple[float, float]:
-    """Height and width of the largest box whose ratio is allowed."""
+    """Return height and width of the largest box with an allowed ratio."""
     if width / height < ratio[0]:
         return float(round(width / ratio[0])), float(width)
     if width / height > ratio[1]:
@@ -67,16 +67,16 @@ def _central(height: int, width: int, ratio: tuple[float, float]) -> tuple[float
 
 
 def crop_resize(image: Tensor, boxes: Boxes, size: tuple[int, int], mirror: Tensor | None = None) -> Tensor:
-    """Cut one box out of each image and resize it: bilinear with antialiasing, as torch's and PIL's.
+    """Crop one box from each image and resize it: bilinear with antialiasing, as in torch and PIL.
 
-    A resize along one side is a product with a matrix of weights, so a batch of different boxes is two
-    batched matrix products; nothing is copied box by box.
+    Resizing along one side is a product with a weight matrix, so a batch of different boxes takes two
+    batched matrix products and no copy per box.
 
     Args:
         image: (B, bands, H, W) floating point.
         boxes: one for each image, inside it.
         size: rows and columns of the result.
-        mirror: (B,) bool on the CPU: which results are mirrored left-right.
+        mirror: (B,) bool on the CPU: results to mirror left-right.
 
     Returns:
         (B, bands, *size).
@@ -90,7 +90,7 @@ def crop_resize(image: Tensor, boxes: Boxes, size: tuple[int, int], mirror: Tens
 
 
 def _weights(start: Tensor, length: Tensor, before: int, after: int) -> Tensor:
-    """(B, after, before): how much each pixel counts in each resized one; triangles, rows sum to 1."""
+    """Return (B, after, before) resize weights: triangle filters whose rows sum to 1."""
     scale = (length.float() / after)[:, None, None]
     centre = scale * (torch.arange(after, device=start.device)[:, None] + 0.5)
     pixel = torch.arange(before, device=start.device) - start[:, None, None]

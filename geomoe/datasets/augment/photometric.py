@@ -1,7 +1,7 @@
-"""Changes of colour and light on a batch, each image with its own strength, on the device.
+"""Photometric augmentation of a batch on its device, with a separate strength for each image.
 
-The formulas are torchvision's for floating-point images (``torchvision.transforms.v2.functional``);
-there one number serves a whole batch, here each image has its own.
+The formulas are those of torchvision for floating-point images (``torchvision.transforms.v2.functional``),
+which uses one strength for a whole batch.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ def brightness(image: Tensor, factor: Tensor) -> Tensor:
 
 
 def contrast(image: Tensor, factor: Tensor) -> Tensor:
-    """Move away from the image's mean grey: 0 all grey, 1 unchanged."""
+    """Blend with the image's mean grey by (B,) factors: 0 all grey, 1 unchanged."""
     return _blend(image, grey(image).mean(dim=(1, 2, 3), keepdim=True), factor)
 
 
 def saturation(image: Tensor, factor: Tensor) -> Tensor:
-    """Move away from each pixel's grey: 0 without colour, 1 unchanged."""
+    """Blend with each pixel's grey by (B,) factors: 0 without colour, 1 unchanged."""
     return _blend(image, grey(image), factor)
 
 
 def hue(image: Tensor, shift: Tensor) -> Tensor:
-    """Turn the colour circle by (B,) shifts from -0.5 to 0.5 of a turn (HSV; value and saturation stay)."""
+    """Rotate the HSV hue by (B,) shifts from -0.5 to 0.5 of a turn; saturation and value do not change."""
     high, low = image.amax(dim=1), image.amin(dim=1)
     spread = high - low
     divisor = torch.where(spread > 0, spread, 1)
@@ -52,7 +52,7 @@ _STEPS: tuple[Callable[[Tensor, Tensor], Tensor], ...] = (brightness, contrast, 
 
 
 def colour_jitter(image: Tensor, strengths: Tensor, order: Tensor) -> Tensor:
-    """Change brightness, contrast, saturation and hue, each image in an order of its own.
+    """Change brightness, contrast, saturation and hue, in a separate order for each image.
 
     Args:
         image: (B, 3, H, W) in 0..1.
@@ -70,7 +70,7 @@ def colour_jitter(image: Tensor, strengths: Tensor, order: Tensor) -> Tensor:
 
 
 def draw_jitter(count: int, amounts: tuple[float, float, float, float]) -> tuple[Tensor, Tensor]:
-    """Strengths and orders as torchvision's ColorJitter draws them, from torch's global CPU generator.
+    """Draw strengths and orders as torchvision's ColorJitter does, from torch's global CPU generator.
 
     Args:
         count: B.

@@ -1,9 +1,9 @@
-"""From a collated sample dict on the device to the ``Batch`` that models see.
+"""Augment the images of a batch on its device.
 
-Augmentation sees images alone: no flip or turn touches a coordinate. Plain tensor operations: on small
-images on a CPU, kornia's pipeline (torchgeo's usual one) takes several times as long for the same flips.
-Random numbers come from torch's global generator on the CPU, so the result is the same on every device and
-repeats after ``torch.manual_seed``.
+Augmentation changes images only: no flip or rotation changes a coordinate. It uses plain tensor operations,
+because kornia's pipeline (torchgeo's default) takes several times as long for flips of small images on a CPU.
+Random numbers come from torch's global CPU generator, so results are the same on every device and are
+reproducible with ``torch.manual_seed``.
 """
 
 from __future__ import annotations
@@ -23,24 +23,24 @@ if TYPE_CHECKING:
 
 Augment = Literal["none", "flips", "flips_rotations", "domainbed", "wilds_weak", "wilds_randaugment"]
 AUGMENTS = get_args(Augment)
-COLOUR = ("domainbed", "wilds_randaugment")  # which change colours: three bands of 0..255 only
+COLOUR = ("domainbed", "wilds_randaugment")  # these change colours: only for three bands of 0..255
 
 _SYMMETRIES = {"none": 1, "wilds_weak": 2, "flips": 4, "flips_rotations": 8}
-_CROP = (0.7, 1.0)  # shares of the area; MESSI F.2 and DomainBed
+_CROP = (0.7, 1.0)  # fractions of the image area; MESSI F.2 and DomainBed
 _JITTER = (0.3, 0.3, 0.3, 0.3)  # brightness, contrast, saturation, hue
-_GREY = 0.1  # share of the images
+_GREY = 0.1  # probability of a grey image
 
 
 def check_augment(kind: Augment, bands: int, scale: Sequence[float]) -> None:
-    """Refuse changes of colour on what are no colours.
+    """Refuse colour augmentation of images that are not RGB.
 
     Args:
-        kind: of augmentation.
-        bands: of the images.
-        scale: raw values that are black and white.
+        kind: kind of augmentation.
+        bands: number of image bands.
+        scale: raw values of black and white.
 
     Raises:
-        ConfigError: changes of colour on images that are not three bands of 0..255.
+        ConfigError: colour augmentation of images that are not three bands of 0..255.
     """
     if kind in COLOUR and (bands != 3 or tuple(scale) != (0.0, 255.0)):
         low, high = scale
@@ -52,15 +52,15 @@ def check_augment(kind: Augment, bands: int, scale: Sequence[float]) -> None:
 
 
 def augment_images(image: Tensor, kind: Augment) -> Tensor:
-    """Change each image of a batch on its own, before it is normalised.
+    """Augment each image of a batch independently, before normalisation.
 
-    Numbers are drawn from torch's global generator on the CPU, whatever the device.
+    Random numbers come from torch's global CPU generator on every device.
 
     Args:
-        image: (B, bands, H, W); square for turns; 3 bands of 0..255 where colours change.
+        image: (B, bands, H, W); square for rotations; 3 bands of 0..255 for colour changes.
         kind: "none"; "flips" and "flips_rotations": the 4 or 8 symmetries of a square, equally likely;
-            "domainbed": MESSI F.2, which is DomainBed's; "wilds_weak": left-right flips, WILDS' weak one;
-            "wilds_randaugment": flips, two operations of FixMatch's pool and a grey patch.
+            "domainbed": MESSI F.2, the same as DomainBed's; "wilds_weak": left-right flips, as WILDS' weak
+            augmentation; "wilds_randaugment": flips, two operations of FixMatch's pool and a grey patch.
 
     Returns:
         (B, bands, H, W), float32 where colours change.

@@ -1,9 +1,9 @@
-"""The RandAugment of WILDS (FixMatch's operations and a grey patch), on a batch, on the device.
+"""The RandAugment of WILDS (FixMatch's operations and a grey patch) on a batch, on its device.
 
 Source: ``examples/data_augmentation/randaugment.py`` of WILDS 2.0, which applies PIL's operations image
-by image. Here each operation is run once for all images that drew it, each with its own strength; the
-values stay whole numbers from 0 to 255, as PIL's do. Geometric operations take the nearest pixel and fill
-with black, as there.
+by image. Here each operation runs once for all images that drew it, with a separate strength for each.
+Values stay integers from 0 to 255, as in PIL. As in WILDS, geometric operations take the nearest pixel and
+fill with black.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ _Values = Callable[[Tensor, Tensor], Tensor]
 
 
 class Draws(NamedTuple):
-    """What was drawn for a batch, on the CPU.
+    """The random draws for a batch, on the CPU.
 
     Attributes:
         operation: (B, n) positions in OPERATIONS.
         strength: (B, n) in 0..1, from an operation's lowest value to its highest.
-        patch: (B, 3) in 0..1: width of the grey patch (of half the image), centre from left and from top.
+        patch: (B, 3) in 0..1: width of the grey patch (relative to half the image), centre x and centre y.
     """
 
     operation: Tensor
@@ -38,17 +38,17 @@ class Draws(NamedTuple):
 
 
 def draw(count: int, operations: int = 2) -> Draws:
-    """Draw for ``count`` images from torch's global generator; WILDS applies 2 operations."""
+    """Draw operations for ``count`` images from torch's global generator; WILDS applies 2 operations."""
     chosen = torch.randint(len(OPERATIONS), (count, operations))
     return Draws(chosen, torch.rand(count, operations), torch.rand(count, 3))
 
 
 def randaugment(image: Tensor, draws: Draws) -> Tensor:
-    """Change each image by the operations that it drew, then cover a square of it with grey.
+    """Apply to each image the operations that it drew, then cover a square patch with grey.
 
     Args:
         image: (B, 3, H, W) in 0..255.
-        draws: what was drawn; see :func:`draw`.
+        draws: random draws; see :func:`draw`.
 
     Returns:
         (B, 3, H, W) float32, whole numbers from 0 to 255.
@@ -72,7 +72,7 @@ def _cover(image: Tensor, patch: Tensor) -> Tensor:
     corners = []
     for centre, side in ((patch[:, 1], width), (patch[:, 2], height)):
         first = (centre.double() * side - size / 2).clamp(min=0).floor()
-        last = (first + size).clamp(max=side).floor()  # PIL fills up to and with the last one
+        last = (first + size).clamp(max=side).floor()  # PIL fills up to and including the last pixel
         place = torch.arange(side)
         corners.append(((place >= first[:, None]) & (place <= last[:, None])).to(image.device))
     covered = corners[1][:, None, :, None] & corners[0][:, None, None, :]
@@ -107,7 +107,7 @@ def _posterize(image: Tensor, value: Tensor) -> Tensor:
 def _sharpness(image: Tensor, value: Tensor) -> Tensor:
     kernel = image.new_ones(3, 1, 3, 3)
     kernel[:, :, 1, 1] = 5
-    smooth = image.clone()  # the outermost pixels stay, as in PIL
+    smooth = image.clone()  # the border pixels do not change, as in PIL
     smooth[..., 1:-1, 1:-1] = (conv2d(image, kernel, groups=3) / 13).round()
     factor = value[:, None, None, None]
     return (factor * image + (1 - factor) * smooth).round()
@@ -145,7 +145,7 @@ _Row = tuple[Tensor | float, Tensor | float, Tensor | float]
 
 
 def _affine(image: Tensor, x_row: _Row, y_row: _Row) -> Tensor:
-    """The pixel of the result at (x, y) is taken from row . (x, y, 1); origin: the upper left corner."""
+    """Take the output pixel (x, y) from input row . (x, y, 1); the origin is the upper left corner."""
     count, _, height, width = image.shape
     y = (torch.arange(height).to(image) + 0.5)[:, None]
     x = torch.arange(width).to(image) + 0.5

@@ -1,1 +1,1 @@
-"""Which samples make a batch, and how they become one."""
+"""Batch samplers, and the conversion of collated samples to a ``Batch``."""

@@ -1,4 +1,4 @@
-"""Batches of a few groups with equally many samples of each: cameras, years, styles, regions."""
+"""Batches with equally many samples from each of a few groups: cameras, years, styles, regions."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from geomoe.datasets.batches.shuffled import EpochSampler, mix
+from geomoe.datasets.batches.shuffled import EpochSampler
 from geomoe.errors import ConfigError
+from geomoe.support.seeds import mixed_seed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -20,44 +21,44 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-_KEYS = 1 << 22  # random numbers drawn at a time when groups are chosen: 32 MB
+_KEYS = 1 << 22  # random numbers drawn at once when choosing groups: 32 MB
 
 
 class GroupedSampler(EpochSampler):
-    """Shuffled rows in batches of ``groups_per_batch`` groups, as many rows of each.
+    """Shuffled rows in batches of ``groups_per_batch`` groups, with equally many rows of each group.
 
-    Every step draws that many different groups, each equally likely whatever its size (WILDS'
-    ``n_groups_per_batch`` with ``uniform_over_groups``; with as many as there are, all of them come in
-    every step, as in DomainBed). Within an epoch a group is walked in random order: no row comes again
-    before the walk is through, and what is left at its end, less than one share, waits for the next walk.
-    So no row comes twice in a step, with one exception: a group with fewer rows than its share of a step
-    gives all of them, some once more than others (WILDS repeats there too; ``small`` counts such groups).
+    Every step draws that many different groups, uniformly regardless of their size (WILDS'
+    ``n_groups_per_batch`` with ``uniform_over_groups``; if it equals the number of groups, every step has
+    all groups, as in DomainBed). Within an epoch a group is traversed in random order: no row repeats before
+    the traversal ends, and the rest, smaller than one share, is left for the next traversal. So no row
+    repeats within a step, with one exception: a group with fewer rows than its share of a step contributes
+    all of them, some once more than others (WILDS repeats rows too; ``small`` counts such groups).
 
-    The share of a group in a step of ``world_size * batch_size`` rows is dealt out evenly: each rank has
-    all groups of the step, ``batch_size / groups_per_batch`` rows of each, one group after the other. So
-    the rows of a step do not depend on how many devices share them.
+    The share of a group in a step of ``world_size * batch_size`` rows is divided evenly: each rank has all
+    groups of the step, ``batch_size / groups_per_batch`` rows of each, ordered by group. So the rows of a
+    step do not depend on the number of devices.
 
-    Rows of no group (a negative id) are never drawn; ``left_out`` counts them. The order is a pure
+    Rows without a group (negative id) are never drawn; ``left_out`` counts them. The order is a pure
     function of (seed, epoch), and resumes as in :class:`EpochSampler`.
 
     Args:
         groups: (N,) integer group of each row; negative: none.
-        groups_per_batch: different groups in a step.
-        seed: of the order.
-        batch_size: rows in a step, on each rank; a multiple of ``groups_per_batch``.
-        rank: this process, counted from 0.
-        world_size: processes that share each step.
-        batches: steps in an epoch; 0: as many as the rows with a group fill.
+        groups_per_batch: number of different groups in a step.
+        seed: seed of the order.
+        batch_size: rows per step on each rank; a multiple of ``groups_per_batch``.
+        rank: index of this process, counted from 0.
+        world_size: number of processes that share each step.
+        batches: steps per epoch; 0: as many as the rows with a group fill.
 
     Attributes:
-        share: rows of each group in a step, on all ranks together.
-        num_groups: groups that there are.
-        small: how many of them have fewer rows than a share.
-        left_out: rows of no group.
+        share: rows of each group in a step, over all ranks.
+        num_groups: number of groups.
+        small: number of groups with fewer rows than a share.
+        left_out: number of rows without a group.
 
     Raises:
-        ConfigError: more groups in a batch than there are, a batch that they cannot share evenly, fewer
-            rows than one global batch, or a rank outside the world.
+        ConfigError: more groups per batch than exist, a batch size that the groups do not divide, fewer
+            rows than one global batch, or a rank that is not below ``world_size``.
     """
 
     def __init__(
@@ -95,12 +96,12 @@ class GroupedSampler(EpochSampler):
 
     @property
     def batches(self) -> int:
-        """Batches in a whole epoch, the same on every rank."""
+        """Number of batches in a full epoch, the same on every rank."""
         return self._batches or super().batches
 
     def order(self, epoch: int) -> Tensor:
         """(batches * batch_size,) int64: this rank's rows of an epoch, in order."""
-        generator = torch.Generator().manual_seed(mix(self.seed, epoch))
+        generator = torch.Generator().manual_seed(mixed_seed(self.seed, epoch))
         chosen = self._choose(generator).flatten()
         visits = chosen.argsort(stable=True).split(chosen.bincount(minlength=len(self._members)).tolist())
         rows = torch.empty(len(chosen), self.share, dtype=torch.int64)
@@ -110,9 +111,9 @@ class GroupedSampler(EpochSampler):
         return by_rank[:, :, self.rank].flatten()
 
     def _choose(self, generator: torch.Generator) -> Tensor:
-        """(batches, groups_per_batch) positions of the groups of each step, ascending."""
+        """Return (batches, groups_per_batch) positions of the groups of each step, ascending."""
         groups = len(self._members)
-        steps = max(_KEYS // groups, 1)  # at a time: all at once may not fit into memory
+        steps = max(_KEYS // groups, 1)  # in chunks: all steps at once may not fit into memory
         parts = []
         for start in range(0, self.batches, steps):
             size = (min(steps, self.batches - start), groups)
@@ -121,7 +122,7 @@ class GroupedSampler(EpochSampler):
         return torch.cat(parts).sort(dim=1).values
 
     def state_dict(self) -> dict[str, int]:
-        """What the order depends on, and the epoch."""
+        """Return the parameters of the order, and the epoch."""
         return {
             **super().state_dict(),
             "groups_per_batch": self.groups_per_batch,
@@ -131,12 +132,12 @@ class GroupedSampler(EpochSampler):
 
 
 def _walk(members: Tensor, visits: int, share: int, generator: torch.Generator) -> Tensor:
-    """(visits, share) rows of one group: each visit's, without repeats where there are enough."""
+    """Return (visits, share) rows of one group for its visits, without repeats if it has enough rows."""
     size = len(members)
     if size < share:
         keys = torch.rand(visits, size, dtype=torch.float64, generator=generator)
         return members[keys.argsort(dim=1)].repeat(1, -(-share // size))[:, :share]
-    whole = size // share  # visits that one walk through the group serves
+    whole = size // share  # visits covered by one traversal of the group
     walks = [torch.randperm(size, generator=generator)[: whole * share] for _ in range(-(-visits // whole))]
     return members[torch.cat(walks)].view(-1, share)[:visits] if walks else members.new_empty(0, share)
 
@@ -150,11 +151,11 @@ def grouped_sampler(
     rank: int = 0,
     world_size: int = 1,
 ) -> GroupedSampler:
-    """A sampler whose groups are the domains of a data set; arguments as for :class:`GroupedSampler`.
+    """Make a sampler whose groups are the domains of a data set; arguments as for :class:`GroupedSampler`.
 
-    Samples of unknown domain and of domains that are no group of their own (``data.uncounted``, FMoW's
-    region "Other") are left out: drawn as often as a whole continent, a handful of images would fill a
-    sixth of every batch. They and domains too small for their share are counted in the log.
+    Samples of unknown domain and of ``data.uncounted`` domains (FMoW's region "Other") are left out:
+    otherwise a few images would be drawn as often as a whole continent and fill a sixth of every batch. The
+    log counts these samples, and the domains too small for their share.
     """
     alone = [data.regions.index(name) for name in data.uncounted if name in data.regions]
     groups = np.where(np.isin(data.domains, alone), -1, data.domains)

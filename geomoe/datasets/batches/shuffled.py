@@ -1,4 +1,4 @@
-"""The order of training samples: a pure function of (seed, epoch), on any number of devices."""
+"""Order of training samples as a pure function of (seed, epoch), for any number of devices."""
 
 from __future__ import annotations
 
@@ -8,31 +8,32 @@ import torch
 from torch.utils.data import Sampler
 
 from geomoe.errors import ConfigError
+from geomoe.support.seeds import mixed_seed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 class EpochSampler(Sampler[int]):
-    """Shuffled rows, the same for the same seed and epoch, resumable at any batch.
+    """Shuffled rows, equal for equal seed and epoch, resumable at any batch.
 
     An epoch is a permutation cut into global batches of ``world_size * batch_size`` rows; each rank
-    takes its own ``batch_size`` of each. So no row comes twice in an epoch, and the rows of step n
-    do not depend on how many devices share them. The rows left over at the end, fewer than one
-    global batch, are dropped: others in each epoch.
+    takes its own ``batch_size`` rows of each. So no row repeats in an epoch, and the rows of step n
+    do not depend on the number of devices. The remaining rows, fewer than one global batch, are
+    dropped; they differ between epochs.
 
-    A process draws its batches ahead of the training step, so the sampler cannot know how far
-    training is: whoever resumes says so, by :meth:`set_epoch` and :meth:`resume_at`.
+    Workers draw batches ahead of the training step, so the sampler does not know the progress of
+    training: the caller sets it with :meth:`set_epoch` and :meth:`resume_at` when resuming.
 
     Args:
-        size: rows in the data set.
-        seed: of the order.
-        batch_size: rows in a step, on each rank.
-        rank: this process, counted from 0.
-        world_size: processes that share each step.
+        size: number of rows in the data set.
+        seed: seed of the order.
+        batch_size: rows per step on each rank.
+        rank: index of this process, counted from 0.
+        world_size: number of processes that share each step.
 
     Raises:
-        ConfigError: fewer rows than one global batch, or a rank outside the world.
+        ConfigError: fewer rows than one global batch, or a rank that is not below ``world_size``.
     """
 
     def __init__(self, size: int, seed: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
@@ -51,22 +52,22 @@ class EpochSampler(Sampler[int]):
 
     @property
     def batches(self) -> int:
-        """Batches in a whole epoch, the same on every rank."""
+        """Number of batches in a full epoch, the same on every rank."""
         return self.size // (self.batch_size * self.world_size)
 
     def __len__(self) -> int:
-        """Return this rank's rows in a whole epoch, wherever iteration is to start."""
+        """Return the number of rows of this rank in a full epoch, wherever iteration starts."""
         return self.batches * self.batch_size
 
     def set_epoch(self, epoch: int) -> None:
-        """Choose the epoch that the next iteration goes through (Lightning calls this itself)."""
+        """Set the epoch of the next iteration (Lightning calls this itself)."""
         self.epoch = epoch
 
     def resume_at(self, batches: int) -> None:
-        """Leave out the first ``batches`` of the next iteration only: they are done already.
+        """Skip the first ``batches`` of the next iteration only: they are already done.
 
         Raises:
-            ConfigError: more batches than an epoch has.
+            ConfigError: ``batches`` exceeds the number of batches in an epoch.
         """
         if not 0 <= batches <= self.batches:
             msg = f"resume at batch {batches}: an epoch of this run has {self.batches} batches"
@@ -74,20 +75,20 @@ class EpochSampler(Sampler[int]):
         self._start = batches
 
     def __iter__(self) -> Iterator[int]:
-        """Yield this rank's rows of the epoch, from the batch asked for by resume_at."""
+        """Yield this rank's rows of the epoch, starting at the batch set by :meth:`resume_at`."""
         start, self._start = self._start, 0
         order = self.order(self.epoch)[start * self.batch_size :]
         return iter(order.tolist())
 
     def order(self, epoch: int) -> torch.Tensor:
         """(batches * batch_size,) int64: this rank's rows of an epoch, in order."""
-        generator = torch.Generator().manual_seed(mix(self.seed, epoch))
+        generator = torch.Generator().manual_seed(mixed_seed(self.seed, epoch))
         rows = torch.randperm(self.size, generator=generator)
         rows = rows[: self.batches * self.world_size * self.batch_size]
         return rows.view(self.batches, self.world_size, self.batch_size)[:, self.rank].flatten()
 
     def state_dict(self) -> dict[str, int]:
-        """What the order depends on, and the epoch."""
+        """Return the parameters of the order, and the epoch."""
         return {
             "size": self.size,
             "seed": self.seed,
@@ -96,10 +97,10 @@ class EpochSampler(Sampler[int]):
         }
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Take up the epoch of a stored state.
+        """Restore the epoch of a stored state.
 
         Raises:
-            ConfigError: the state is that of another order.
+            ConfigError: the state belongs to a different order.
         """
         own = self.state_dict()
         wrong = [
@@ -111,8 +112,3 @@ class EpochSampler(Sampler[int]):
             msg = f"cannot resume: the checkpoint's order of samples has {', '.join(wrong)}"
             raise ConfigError(msg)
         self.epoch = state["epoch"]
-
-
-def mix(seed: int, epoch: int) -> int:
-    """One seed of two; those of neighbouring runs and epochs do not meet: seed 0 epoch 1, seed 1 epoch 0."""
-    return (seed * 1_000_003 + epoch * 7_919 + 12_345) % (2**63)

@@ -1,4 +1,4 @@
-"""From a collated sample dict on the device to the ``Batch`` that models see."""
+"""Convert a collated sample dict on its device to the ``Batch`` that models take."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def to_batch(sample: dict[str, Any], mean: Tensor, std: Tensor) -> Batch:
-    """Normalise the images of a collated sample dict; places stay as they are, in float64.
+    """Normalise the images of a collated sample dict; places stay unchanged in float64.
 
     Args:
         sample: image (B, bands, H, W) 0..255, label, lon, lat, domain, index, each (B,).
-        mean: (bands,) of the data set, in 0..255.
-        std: (bands,) of the data set, in 0..255.
+        mean: (bands,) mean of the data set, in 0..255.
+        std: (bands,) standard deviation of the data set, in 0..255.
     """
     image = sample["image"]
     scale = (1 / std).to(image.device).view(1, -1, 1, 1)

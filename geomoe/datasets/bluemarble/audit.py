@@ -1,9 +1,9 @@
-"""Proof that no split of the embedded data set shares a pixel with another, and how far apart they lie.
+"""Verify that splits of the embedded data set share no pixel, and measure the distances between them.
 
     python -m geomoe.datasets.bluemarble.audit [--json]
 
-It trusts nothing but the places of the samples: every footprint is painted into a mask of the whole
-image, and the masks are intersected. The rule that made the splits (blocks) is not used.
+The audit uses only the places of the samples: it paints every footprint into a mask of the whole image
+and intersects the masks. It does not use the block rule that made the splits.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-REACH = 8  # pixels: how far the gap between footprints is looked for
+REACH = 8  # largest gap between footprints that is measured, in pixels
 
 
 class Pair(NamedTuple):
@@ -43,10 +43,10 @@ class Pair(NamedTuple):
         split_seed: which declared split.
         first: name of one split.
         second: name of the other; distances are from each of its samples to the nearest of first.
-        shared_pixels: pixels of the image that both see; 0 is the point of it all.
-        gap_pixels: pixels between their nearest footprints (at most 8 are looked for).
+        shared_pixels: image pixels that both splits contain; must be 0.
+        gap_pixels: pixels between their nearest footprints (measured up to 8).
         min_km: smallest distance between centres.
-        median_km: median over the samples of second of the distance to the nearest centre of first.
+        median_km: median distance from the samples of ``second`` to the nearest centre of ``first``.
     """
 
     split_seed: int
@@ -59,7 +59,7 @@ class Pair(NamedTuple):
 
 
 def audit(index: Index | None = None, split_seeds: Sequence[int] | None = None) -> list[Pair]:
-    """Compare every pair of splits under the given split seeds (default: all that are declared)."""
+    """Compare every pair of splits under the given split seeds (default: all declared seeds)."""
     index = load_index() if index is None else index
     corners = index.corners()
     pairs = []
@@ -76,7 +76,7 @@ def audit(index: Index | None = None, split_seeds: Sequence[int] | None = None) 
 
 
 def leaks(index: Index | None = None) -> list[str]:
-    """Held-out protocols whose train or val has a sample of the held-out region (none, it is hoped)."""
+    """Return held-out protocols whose train or val contains the held-out region (expected: none)."""
     index = load_index() if index is None else index
     found = []
     for seed, (domain, region), split in itertools.product(SPLIT_SEEDS, enumerate(REGIONS), ("train", "val")):
@@ -87,7 +87,7 @@ def leaks(index: Index | None = None) -> list[str]:
 
 
 def paint(corners: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Mask (2700, 5400) of every pixel under the footprints whose top-left corners are given."""
+    """Return a (2700, 5400) mask of the pixels under footprints with the given top-left corners."""
     mask = np.zeros(IMAGE_SHAPE, dtype=bool)
     for row, column in corners:
         if not (0 <= row <= IMAGE_SHAPE[0] - CROP and 0 <= column <= IMAGE_SHAPE[1] - CROP):
@@ -98,7 +98,7 @@ def paint(corners: NDArray[np.int64]) -> NDArray[np.bool_]:
 
 
 def gap_pixels(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> int:
-    """Pixels between two masks (larger of rows and columns), up to REACH; -1 where they overlap."""
+    """Return the pixels between two masks (larger of rows and columns), up to REACH; -1 if they overlap."""
     grown = first
     for gap in range(-1, REACH):
         if (grown & second).any():
@@ -108,7 +108,7 @@ def gap_pixels(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> int:
 
 
 def _grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    # One pixel in all eight directions, across the antimeridian but not across the poles.
+    # Grow by one pixel in all eight directions, across the antimeridian but not across the poles.
     tall = mask.copy()
     tall[1:] |= mask[:-1]
     tall[:-1] |= mask[1:]
@@ -121,7 +121,7 @@ def _grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Print the audit; exit status 1 where a split leaks into another."""
+    """Print the audit; return exit status 1 if a split leaks into another."""
     parser = argparse.ArgumentParser(prog="python -m geomoe.datasets.bluemarble.audit", description=__doc__)
     parser.add_argument("--json", action="store_true", help="for machines")
     args = parser.parse_args(argv)

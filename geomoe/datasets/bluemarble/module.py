@@ -14,8 +14,8 @@ from geomoe.datasets.module import ImageDataModule
 class BlueMarbleDataModule(ImageDataModule):
     """Loaders of the embedded data set.
 
-    ``mean`` and ``std`` are those of the whole Blue Marble image, sea and poles included: constants
-    that no split and no held-out region can change.
+    ``mean`` and ``std`` are constants measured on the whole Blue Marble image, sea and poles included, so
+    they do not depend on the split or the held-out region.
     """
 
     name = "bluemarble"
@@ -23,7 +23,7 @@ class BlueMarbleDataModule(ImageDataModule):
     std = torch.tensor([82.2, 77.3, 73.1])
 
     def info(self) -> dict[str, Any]:
-        """Plain facts; the crops have one size, whatever ``image_size`` says."""
+        """Return plain facts; the crops have a fixed size, regardless of ``image_size``."""
         return {**super().info(), "image_size": CROP}
 
     def open(self, split: str) -> BlueMarble:

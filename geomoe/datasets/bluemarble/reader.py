@@ -32,7 +32,7 @@ class BlueMarble(LabelledImages):
         lonlat: (N, 2) float64 degrees.
         labels: (N,) int64.
         domains: (N,) int64.
-        blocks: (N,) int64 ids of the 6-degree blocks that the split, and intervals, are made of.
+        blocks: (N,) int64 ids of the 6-degree blocks used for splits and intervals.
         rows: (N,) int64 row of each sample in the whole index, the same under every protocol.
         data_hash: hash of the index and of every pixel.
     """
@@ -73,11 +73,11 @@ class BlueMarble(LabelledImages):
         super().__init__(columns, split=split, transforms=transforms, data_hash=data_hash(self._crops))
 
     def read_images(self, chosen: NDArray[np.int64]) -> Tensor:
-        """(B, 3, 32, 32) float32 in 0..255, gathered from the memory map."""
+        """Return (B, 3, 32, 32) float32 in 0..255, gathered from the memory map."""
         return torch.from_numpy(self._crops.pixels[self.rows[chosen]]).float()
 
     def __getstate__(self) -> dict[str, Any]:
-        # A worker that is spawned maps the file again instead of receiving every pixel.
+        # A spawned worker maps the file again instead of receiving every pixel.
         return {key: value for key, value in self.__dict__.items() if key != "_crops"}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

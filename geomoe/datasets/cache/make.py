@@ -1,4 +1,4 @@
-"""Makes an image cache: in parallel, taken up again where it was killed, shown when it is complete."""
+"""Make an image cache in parallel; an interrupted one is resumed, and only a complete one is visible."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ if TYPE_CHECKING:
     from geomoe.datasets.base import LabelledImages
 
 CHUNK = 256  # images that are decoded, hashed and written together
-CHUNK_BYTES = 2**26  # or fewer: every worker holds a chunk in memory
+CHUNK_BYTES = 2**26  # limit of a chunk: every worker holds one in memory
 PLAN, DONE = "plan.json", "done.jsonl"
 ADVICE = "point GEOMOE_CACHE to a folder with room"
 
 
 class Sources(NamedTuple):
-    """Every image of a data set once, whatever splits it is in.
+    """Every image of a data set once, even if it is in several splits.
 
     Attributes:
         parts: the splits.
         rows: (N,) int64 rows of the data set, ascending.
-        part: (N,) which of ``parts`` has it.
-        place: (N,) at which position in it.
+        part: (N,) index in ``parts`` of the split that has the image.
+        place: (N,) position of the image in that split.
     """
 
     parts: tuple[LabelledImages, ...]
@@ -57,11 +57,11 @@ class Sources(NamedTuple):
     place: NDArray[np.int64]
 
     def open(self, k: int) -> NDArray[Any]:
-        """The image at a position of ``rows``, resized: (bands, H, W), in the type that a cache keeps it in.
+        """Return the resized image at position ``k`` of ``rows``: (bands, H, W), in the type of the cache.
 
         Raises:
-            DataError: it cannot be read.
-            ValueError: a cache has no such type.
+            DataError: the image cannot be read.
+            ValueError: a cache cannot store its type.
         """
         data, index = self.parts[self.part[k]], int(self.place[k])
         image = data.load_image(index)
@@ -82,19 +82,19 @@ def gather(parts: Sequence[LabelledImages]) -> Sources:
 
 
 class Chunks(Dataset[dict[str, Any]]):
-    """Reading an item of this data set decodes one chunk and writes it; the work of one process.
+    """Chunks of images: reading an item decodes one chunk and writes it, in one process.
 
     Args:
         sources: the images.
         path: the file of pixels.
-        size: images of a chunk.
+        size: number of images in a chunk.
     """
 
     def __init__(self, sources: Sources, path: Path, size: int) -> None:
         self.sources, self.path, self.size = sources, path, size
 
     def __getitem__(self, number: int) -> dict[str, Any]:
-        """Number, hash and unreadable images of a chunk; ``fault`` where the data set cannot be cached."""
+        """Return number, hash and unreadable images of a chunk; ``fault`` if it cannot be cached."""
         pixels = np.lib.format.open_memmap(self.path, mode="r+")
         begin = number * self.size
         block = np.zeros_like(pixels[begin : begin + self.size], subok=False)
@@ -133,18 +133,18 @@ def make_cache(
     workers: int = 0,
     tell: Callable[[int, int], None] = lambda done, total: None,
 ) -> ImageCache:
-    """Decode every image of some splits into a cache; finish it if it was begun, verify it if it is there.
+    """Decode every image of some splits into a cache; resume a partial cache, verify a finished one.
 
     Args:
         path: folder of the cache, from :func:`~geomoe.datasets.cache.use.cache_path`.
-        parts: the splits; images that are in several of them are decoded once.
-        workers: processes that decode; 0: this one.
-        tell: called with the number of images done and of all.
+        parts: the splits; an image in several of them is decoded once.
+        workers: number of decoding processes; 0: this process.
+        tell: called with the number of finished images and the total.
 
     Raises:
         DataError: images of several sizes or types, no readable image, or a finished cache whose pixels
             have changed.
-        OutputError: the folder cannot be written, is full, or another process is at work in it.
+        OutputError: the folder cannot be written, is full, or is in use by another process.
     """
     sources = gather(parts)
     if (path / INDEX).is_file():
@@ -206,7 +206,7 @@ def _as_it_is(result: Any) -> Any:  # noqa: ANN401 - whatever a chunk returns
 
 
 def _first(sources: Sources) -> NDArray[Any]:
-    """The first image that can be read: it tells what all others must be like."""
+    """Return the first readable image: all others must have its shape and type."""
     problem = ""
     for k in range(len(sources.rows)):
         try:
@@ -227,12 +227,12 @@ def _begin(partial: Path, plan: dict[str, Any], sources: Sources) -> dict[int, d
         raise OutputError(f"{partial}: {needed / 1e9:.1f} GB are needed, {free / 1e9:.1f} are free; {ADVICE}")
     np.save(partial / ROWS, sources.rows)
     np.lib.format.open_memmap(partial / PIXELS, mode="w+", dtype=kind, shape=shape).flush()
-    (partial / PLAN).write_text(json.dumps(plan), encoding="utf-8")  # last: what is begun has a plan
+    (partial / PLAN).write_text(json.dumps(plan), encoding="utf-8")  # last: a plan marks a cache as begun
     return {}
 
 
 def _begun(partial: Path, plan: dict[str, Any]) -> dict[int, dict[str, Any]] | None:
-    """Chunks that an earlier, killed process has written whole; None where it followed another plan."""
+    """Return the chunks that an interrupted process completed; None if it followed another plan."""
     try:
         if json.loads((partial / PLAN).read_text(encoding="utf-8")) != plan:
             return None
@@ -242,7 +242,7 @@ def _begun(partial: Path, plan: dict[str, Any]) -> dict[int, dict[str, Any]] | N
         return None
     done = {}
     for line in lines:
-        with contextlib.suppress(ValueError, KeyError):  # the line that it was killed in
+        with contextlib.suppress(ValueError, KeyError):  # the line may be truncated by a kill
             result = json.loads(line)
             begin = result["chunk"] * plan["chunk"]
             block = np.ascontiguousarray(pixels[begin : begin + plan["chunk"]])
@@ -257,8 +257,8 @@ def _finish(path: Path, partial: Path, plan: dict[str, Any], done: dict[int, dic
     index = {**plan, "chunks_sha256": [result["sha256"] for result in ordered], "unreadable": bad}
     index["sha256"] = digest({**index, "unreadable": [list(pair) for pair in bad]})
     (partial / INDEX).write_text(json.dumps(index, indent=1) + "\n", encoding="utf-8")
-    ImageCache(partial).verify()  # what is on disk now, not what was meant
-    if path.exists():  # a cache that lacked some of these images
+    ImageCache(partial).verify()  # verify what is on disk
+    if path.exists():  # an older cache lacked some of these images
         old = path.with_name(path.name + ".old")
         shutil.rmtree(old, ignore_errors=True)
         path.rename(old)
@@ -273,7 +273,7 @@ def _finish(path: Path, partial: Path, plan: dict[str, Any], done: dict[int, dic
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep a second process out of a folder; on Windows two would redo each other's chunks, alike."""
+    """Lock a folder against other processes; on Windows, two would write the same chunks twice."""
     if os.name == "nt":
         yield
         return

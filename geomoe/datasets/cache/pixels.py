@@ -1,9 +1,8 @@
-"""Decoded and resized images of a data set in one memory map, so that training reads them by whole batches.
+"""A cache of decoded and resized images in one memory map, from which training reads whole batches.
 
 A cache is a folder: ``pixels.npy`` (N, bands, H, W) of one of KINDS, ``rows.npy`` (N,) int64 rows of the data
-set in ascending order, and ``index.json``: what it was made of, the SHA-256 of each chunk of pixels, of the
-rows, and of the index itself, and the images that could not be read. It is written by
-:mod:`geomoe.datasets.cache.make`.
+set in ascending order, and ``index.json``: the sources, the SHA-256 of each chunk of pixels, of the rows, and
+of the index itself, and the images that could not be read. :mod:`geomoe.datasets.cache.make` writes it.
 """
 
 from __future__ import annotations
@@ -29,12 +28,12 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INDEX, PIXELS, ROWS = "index.json", "pixels.npy", "rows.npy"
-#: Types of pixels that caches have; what fits in none of the integers is float32, as readers give it.
+#: Pixel types of caches; values that fit no integer type are stored as float32, as readers return them.
 KINDS = ("uint8", "uint16", "int16", "float32")
 
 
 class Unreadable(NamedTuple):
-    """An image that is not in the cache: its row in the data set, and what is wrong with it."""
+    """An image that is not in the cache: its row in the data set, and the problem."""
 
     row: int
     problem: str
@@ -47,14 +46,14 @@ class ImageCache:
         path: its folder.
 
     Raises:
-        DataError: damaged: a file is missing or has another size, or the index is not what was written.
+        DataError: a file is missing or has the wrong size, or the index was changed.
 
     Attributes:
         path: its folder.
-        index: what ``index.json`` says.
+        index: content of ``index.json``.
         rows: (N,) int64 rows of the data set, ascending.
         pixels: (N, bands, H, W) memory map of one of KINDS.
-        unreadable: images that could not be read when it was made; their pixels are 0 and never served.
+        unreadable: images that could not be read; their pixels are 0 and are never returned.
     """
 
     def __init__(self, path: Path) -> None:
@@ -66,7 +65,7 @@ class ImageCache:
         if hashlib.sha256(self.rows.data).hexdigest() != self.index["rows_sha256"]:
             raise damaged(path, f"{ROWS} is not what was written")
         shape = (len(self.rows), *self.index["shape"])
-        kind = self.index.get("dtype", "uint8")  # those of older versions do not say so
+        kind = self.index.get("dtype", "uint8")  # older versions did not store the type
         if self.pixels.shape != shape or self.pixels.dtype != kind:
             raise damaged(path, f"{PIXELS} holds {self.pixels.dtype} {self.pixels.shape}, not {kind} {shape}")
         self._served = np.ones(len(self.rows), dtype=bool)
@@ -79,46 +78,46 @@ class ImageCache:
             raise damaged(self.path, f"{name}: {one_line(error)}") from error
 
     def positions(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """(n,) where rows of the data set lie in ``pixels``; -1 for those that are not served."""
+        """Return (n,) positions in ``pixels`` of rows of the data set; -1 if a row is not available."""
         found = np.searchsorted(self.rows, rows).clip(max=len(self.rows) - 1)
         return np.where((self.rows[found] == rows) & self._served[found], found, -1)
 
     def read(self, rows: NDArray[np.int64], other: Callable[[int], Tensor]) -> Tensor:
-        """A whole batch of images.
+        """Return a batch of images.
 
         Args:
             rows: (n,) rows of the data set.
-            other: opens the image at a position of ``rows`` that is not in the cache.
+            other: opens the image at position ``k`` of ``rows`` if it is not in the cache.
 
         Returns:
-            (n, bands, H, W) raw values, uint8 or float32; images from elsewhere are rounded, as those of the
-            cache were.
+            (n, bands, H, W) raw values, uint8 or float32; images opened by ``other`` are rounded as in the
+            cache.
         """
-        # Bytes stay bytes until they are on the device. Of uint16 torch knows little more than its name, so
-        # others become floats, and here, where it costs no second copy.
+        # Bytes are converted on the device. Torch hardly supports uint16, so other types become floats here,
+        # where the conversion needs no second copy.
         kind = np.uint8 if self.pixels.dtype == np.uint8 else np.float32
-        pixels = self.pixels.view(np.ndarray)  # its rows are taken faster than a memmap's
+        pixels = self.pixels.view(np.ndarray)  # indexing rows is faster than on a memmap
         images = np.empty((len(rows), *pixels.shape[1:]), dtype=kind)
         for k, at in enumerate(self.positions(rows).tolist()):
             images[k] = pixels[at] if at >= 0 else as_kept(other(k), pixels.dtype)
         return torch.from_numpy(images)
 
     def chunks(self) -> Iterator[tuple[slice, str]]:
-        """Each chunk's place and the hash that it had when it was made."""
+        """Yield the slice and the stored hash of each chunk."""
         return chunk_hashes(self.index["chunk"], len(self.rows), self.index["chunks_sha256"])
 
     def verify(self) -> None:
         """Read every pixel and compare it with its hash.
 
         Raises:
-            DataError: a chunk is not what was written.
+            DataError: a chunk has changed since it was written.
         """
         for place, expected in self.chunks():
             if hashlib.sha256(np.ascontiguousarray(self.pixels[place]).data).hexdigest() != expected:
                 raise damaged(self.path, f"{PIXELS}: images {place.start} to {place.stop - 1} have changed")
 
     def __getstate__(self) -> dict[str, Any]:
-        # A worker that is spawned maps the files again instead of receiving every pixel.
+        # A spawned worker maps the files again instead of receiving every pixel.
         return {"path": self.path}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -126,7 +125,7 @@ class ImageCache:
 
 
 def as_kept(image: Tensor, kind: np.dtype[Any]) -> NDArray[Any]:
-    """An image as a cache keeps it: rounded to whole levels, or, in a cache of floats, as it is.
+    """Convert an image to the type of a cache: rounded to integers, or unchanged in a cache of floats.
 
     Args:
         image: float32.
@@ -139,22 +138,22 @@ def as_kept(image: Tensor, kind: np.dtype[Any]) -> NDArray[Any]:
 
 
 def chunk_hashes(chunk: int, total: int, hashes: list[str]) -> Iterator[tuple[slice, str]]:
-    """Places of the chunks of ``total`` images, each with its hash."""
+    """Yield the slice and hash of each chunk of ``total`` images."""
     starts = range(0, total, chunk)
     return ((slice(at, min(at + chunk, total)), own) for at, own in zip(starts, hashes, strict=True))
 
 
 def digest(index: dict[str, Any]) -> str:
-    """Hash of an index: of everything in it but the hash."""
+    """Return the hash of an index, computed over everything except the hash itself."""
     rest = {key: value for key, value in index.items() if key != "sha256"}
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def read_index(path: Path) -> dict[str, Any]:
-    """The index of a cache.
+    """Read the index of a cache.
 
     Raises:
-        DataError: it is not there, or not what was written.
+        DataError: the index is missing, or has changed since it was written.
     """
     try:
         index = json.loads((path / INDEX).read_text(encoding="utf-8"))
@@ -167,5 +166,5 @@ def read_index(path: Path) -> dict[str, Any]:
 
 
 def damaged(path: Path, what: str) -> DataError:
-    """The error for a cache that cannot be trusted."""
+    """Return the error for a damaged cache."""
     return DataError(f"{path}: the image cache is damaged ({what}); delete the folder and make it again")

@@ -1,4 +1,4 @@
-"""Where the cache of a data set lies, and putting it to use."""
+"""Locate the cache of a data set and attach it."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ log = logging.getLogger(__name__)
 
 
 def cache_path(name: str, data: LabelledImages) -> Path:
-    """Where the cache of a data set's images lies: below GEOMOE_CACHE, else the system's cache folder.
+    """Return the folder of a data set's image cache, in GEOMOE_CACHE or the system's cache folder.
 
-    Protocols over the same images, such as fmow-lao, share one cache; another size has another one.
+    Protocols over the same images, such as fmow-lao, share one cache; each image size has its own.
     """
     entry = CATALOGUE.get(name)
     source = entry.source or name if entry else name
@@ -29,10 +29,10 @@ def cache_path(name: str, data: LabelledImages) -> Path:
 
 
 def use_cache(name: str, data: LabelledImages) -> None:
-    """Let a split read its images from the cache, if one was made.
+    """Make a split read its images from the cache, if one exists.
 
     Raises:
-        DataError: there is one, and it is damaged.
+        DataError: the cache is damaged.
     """
     path = cache_path(name, data)
     if not (data.cacheable and (path / INDEX).is_file()):

@@ -1,4 +1,4 @@
-"""Folders of domains, classes and images (DomainBed's layout), listed with one class list for all domains."""
+"""List folders of domains, classes and images (DomainBed's layout) with one class list for all domains."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from geomoe.errors import DataError, DatasetNotFoundError
 
 log = logging.getLogger(__name__)
 
-#: What torchvision's ImageFolder takes for an image.
+#: Suffixes that torchvision's ImageFolder accepts as images.
 EXTENSIONS = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
 
 
 class Layout(NamedTuple):
-    """What is known of a data set's folders.
+    """The folder layout of a data set.
 
     Attributes:
-        name: in configurations.
-        title: in messages.
-        folders: names of its folder below the root, the usual one first; the root itself may be it.
-        domains: name -> other names of its folder; spaces, case, ``_`` and ``-`` never matter.
-        classes: how many were published.
-        images: how many were; of several editions each.
+        name: name in configurations.
+        title: name in messages.
+        folders: names of its folder below the root, the usual one first; the root itself may be that folder.
+        domains: domain -> alternative folder names; spaces, case, ``_`` and ``-`` are ignored.
+        classes: published number of classes.
+        images: published number of images, one for each edition.
     """
 
     name: str
@@ -40,14 +40,14 @@ class Layout(NamedTuple):
 
 
 class Listing(NamedTuple):
-    """Every image of a data set; a row is a position, the same under every protocol.
+    """Every image of a data set; the row of an image is the same under every protocol.
 
     Attributes:
-        folder: that holds the folders of domains.
-        domains: names, in the layout's order.
-        classes: of all domains together, sorted.
+        folder: folder that contains the domain folders.
+        domains: domain names, in the layout's order.
+        classes: class names of all domains together, sorted.
         files: N paths below ``folder``.
-        names: N paths as they would be if every folder had its usual name; splits are made from these.
+        names: N paths with the usual name of every folder; splits are made from these.
         domain: (N,) int64 positions in ``domains``.
         label: (N,) int64 positions in ``classes``.
     """
@@ -61,20 +61,20 @@ class Listing(NamedTuple):
     label: NDArray[np.int64]
 
     def data_hash(self) -> str:
-        """Of the names of all images; no image is opened."""
+        """Return the hash of the names of all images; no image is opened."""
         return hashlib.sha256("\n".join(self.names).encode()).hexdigest()
 
 
 def scan(root: str | os.PathLike[str], layout: Layout) -> Listing:
     """List a data set's images.
 
-    Only folders of known domains count (``__MACOSX``, ``.ipynb_checkpoints`` and whatever else lies beside
-    them do not), and the classes are those of all domains together: a class that is missing in one domain
-    does not move the labels of the others, as it does where each domain is an ImageFolder of its own.
+    Only folders of known domains count; ``__MACOSX``, ``.ipynb_checkpoints`` and other folders next to them
+    are ignored. The classes are those of all domains together, so a class that one domain lacks does not
+    shift the labels of the others, as it would with one ImageFolder for each domain.
 
     Raises:
-        DatasetNotFoundError: no folder of any domain is there.
-        DataError: a domain is missing, there twice, or without images.
+        DatasetNotFoundError: no domain folder exists.
+        DataError: a domain is missing, present twice, or without images.
     """
     folder, found = _find(Path(root).expanduser(), layout)
     rows = [
@@ -103,7 +103,7 @@ def _key(name: str) -> str:
 
 
 def _find(root: Path, layout: Layout) -> tuple[Path, dict[str, Path]]:
-    """The folder with the domains, and each domain's."""
+    """Return the folder that contains the domains, and the folder of each domain."""
     known = {_key(name): domain for domain, others in layout.domains.items() for name in (domain, *others)}
     for folder in (*(root / name for name in layout.folders), root):
         inside = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
@@ -111,7 +111,7 @@ def _find(root: Path, layout: Layout) -> tuple[Path, dict[str, Path]]:
         for path in inside:
             if _key(path.name) in known:
                 found.setdefault(known[_key(path.name)], []).append(path)
-        # one folder called P in a folder of everything is not yet PACS
+        # A single folder called P among others does not make it PACS.
         if len(found) > (0 if folder.name in layout.folders else 1):
             _check_domains(folder, found, layout)
             others = [p.name for p in inside if _key(p.name) not in known and not _is_junk(p.name)]
@@ -143,7 +143,7 @@ def _check_domains(folder: Path, found: dict[str, list[Path]], layout: Layout) -
 
 
 def _is_junk(name: str) -> bool:
-    """Hidden files (``._x.jpg`` of macOS too) and what archivers and notebooks leave behind."""
+    """Return whether a name is a hidden file (also macOS's ``._x.jpg``) or left by archivers or notebooks."""
     return name.startswith((".", "__"))
 
 
@@ -159,7 +159,7 @@ def _check_classes(folder: Path, classes: tuple[str, ...]) -> None:
 
 
 def _images(domain: Path, layout: Layout) -> list[tuple[str, str]]:
-    """(class, path below the class) of every image of a domain, sorted."""
+    """Return (class, path below the class) of every image of a domain, sorted."""
     found = []
     others = [path.name for path in domain.iterdir() if not path.is_dir() and not _is_junk(path.name)]
     for kind in sorted(path.name for path in domain.iterdir() if path.is_dir() and not _is_junk(path.name)):
@@ -183,14 +183,14 @@ def _images(domain: Path, layout: Layout) -> list[tuple[str, str]]:
 
 
 def _check_name(domain: Path, name: str) -> None:
-    """The split follows the names, which therefore must be the same text everywhere."""
+    """Check that a name is the same text on every system, because splits depend on names."""
     if any(letter < " " or "\ud800" <= letter <= "\udfff" for letter in name):
         shown = ascii(f"{domain}/{name}")
         raise DataError(f"{shown}: the name is not in UTF-8, or has control characters; rename it")
 
 
 def _is_circle(folder: str, name: str) -> bool:
-    """Whether a link leads back to a folder that it lies in, whose images would come again without end."""
+    """Return whether a link points to one of its parent folders, which would make the listing endless."""
     path = os.path.join(folder, name)
     circle = os.path.islink(path) and Path(folder).resolve().is_relative_to(Path(path).resolve())
     if circle:

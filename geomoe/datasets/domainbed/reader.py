@@ -11,7 +11,7 @@ from geomoe.datasets.domainbed.folders import Layout, Listing, scan
 from geomoe.datasets.domainbed.splits import choose, set_aside
 from geomoe.datasets.module import ImageDataModule
 from geomoe.errors import ConfigError
-from geomoe.fetching.download import check_hashes, found_or_fetched
+from geomoe.fetching.download import found_or_fetched
 from geomoe.reading.pictures import read_rgb
 from geomoe.support.words import unknown
 
@@ -127,12 +127,14 @@ class DomainBed(LabelledImages):
         """
         self.root, self.held_out, self.split_seed = root, held_out, split_seed
         self.download, self.checksum = download, checksum
-        if listing is None:
-            name = self.layout.name
-            listing = found_or_fetched(lambda: scan(root, self.layout), name, root, download=download)
-        self.listing = listing
-        if checksum:
-            check_hashes(self.layout.name, listing.folder)
+        self.listing = found_or_fetched(
+            lambda: scan(root, self.layout) if listing is None else listing,
+            self.layout.name,
+            root,
+            download=download,
+            checksum=checksum,
+            folder=lambda found: found.folder,
+        )
         domains = self.listing.domains
         if held_out is not None and held_out not in domains:
             raise ConfigError(unknown("data.held_out", "domain", held_out, domains))

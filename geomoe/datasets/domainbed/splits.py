@@ -17,20 +17,20 @@ SHARE = 5  # one in five is set aside
 def set_aside(
     names: Sequence[str], domain: NDArray[np.int64], label: NDArray[np.int64], seed: int
 ) -> list[int]:
-    """The fifth of each domain that is not trained on, stratified by class (MESSI, appendix F.2).
+    """Choose the fifth of each domain that is not trained on, stratified by class (MESSI, appendix F.2).
 
-    The images of a domain are put in an order that only their names and the seed decide, class by class,
-    and every fifth is taken: of each class and of each domain a fifth, rounded up or down. So the split is
-    the same on every machine and whichever domain is held out.
+    Within each class the images of a domain are ordered by their names and the seed only, and every fifth is
+    taken: a fifth of each class and each domain, rounded up or down. So the split is the same on every
+    machine and for every held-out domain.
 
     Args:
-        names: N names, one of each image.
-        domain: (N,) of each image.
-        label: (N,) of each image.
-        seed: of the split.
+        names: N image names.
+        domain: (N,) domain of each image.
+        label: (N,) label of each image.
+        seed: seed of the split.
 
     Returns:
-        Rows, class by class within domain by domain.
+        Rows, ordered by domain and then by class.
     """
     keys = np.array([_number(f"{seed}/{name}") for name in names], dtype=np.uint64)
     chosen: list[int] = []
@@ -48,7 +48,7 @@ def _number(text: str) -> int:
 def choose(
     split: str, aside: Sequence[int], domain: NDArray[np.int64], target: int | None
 ) -> NDArray[np.int64]:
-    """Rows of one split, ascending.
+    """Return the rows of one split, ascending.
 
     With a target: train and val are four fifths and one fifth of the sources; held_out is the whole target
     and test adds the sources' fifth; target_in and target_out are the target's four fifths (what DomainBed
@@ -56,12 +56,12 @@ def choose(
 
     Args:
         split: one of SPLITS.
-        aside: what :func:`set_aside` chose.
-        domain: (N,) of each image.
-        target: the domain held out; None: all train.
+        aside: rows chosen by :func:`set_aside`.
+        domain: (N,) domain of each image.
+        target: the held-out domain; None: all domains train.
 
     Raises:
-        ConfigError: no such split, or one that needs a target where there is none.
+        ConfigError: the split is unknown, or needs a target and there is none.
     """
     if split not in SPLITS:
         raise ConfigError(f"split: expected one of {', '.join(SPLITS)}; got {split!r}")

@@ -1,9 +1,9 @@
-"""Centres of footprints that cross the antimeridian, where a plain mean of longitudes lands elsewhere.
+"""Repair the centres of footprints that cross the antimeridian, where a plain mean of longitudes is wrong.
 
-The centre of a footprint is often taken as the mean of its corners' longitudes (FMoW's table does so). A
-footprint around 180 degrees has corners near +180 and near -180, and that mean is off by a whole multiple of
-360 / corners: a place in Fiji comes out at 36 degrees east. The multiple is known once the number of corners
-is, so the centre can be had back exactly; what has to be judged is whether a row is such a case.
+The centre of a footprint is often computed as the mean of its corners' longitudes (FMoW's table does so). A
+footprint around 180 degrees has corners near +180 and near -180, and the mean is off by a multiple of
+360 / corners: a place in Fiji ends up at 36 degrees east. Given the number of corners, the centre can be
+restored exactly; the only question is whether a row is such a case.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 FINE, MENDED, DOUBTFUL = 0, 1, 2
-SIZE = 0.5  # degrees of longitude that a footprint may reach past the antimeridian: 50 km at the equator
+SIZE = 0.5  # degrees of longitude that a footprint may extend past the antimeridian: 50 km at the equator
 
 # ISO 3166-1 alpha-3 -> boxes (west, south, east, north) that hold all land of a country which reaches the
-# antimeridian, generously drawn. West of 180 is written as more than 180.
+# antimeridian, with a margin. Longitudes past 180 are written as more than 180.
 _LAND: dict[str, tuple[tuple[float, float, float, float], ...]] = {
     "FJI": ((176, -22, 183, -12),),
     "KIR": ((169, -13, 211, 6),),
@@ -48,24 +48,24 @@ _CROSSING = {
 def mend(
     lonlat: NDArray[np.float64], country: NDArray[np.integer], codes: Sequence[str], corners: int = 5
 ) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
-    """Bring means of corners that were taken across the antimeridian back to it.
+    """Repair longitudes that are means of corners on both sides of the antimeridian.
 
-    A row is suspected when its country reaches the antimeridian, its latitude is where that happens, and
-    its longitude is a mean that corners on both sides give, up to SIZE. It is mended when the country has
-    no land there, and marked as doubtful, and left alone, when it has (a mean of 36 degrees is also
-    Russia's Kola peninsula).
+    A row is suspect if its country reaches the antimeridian, its latitude is where that happens, and its
+    longitude is, up to SIZE, a mean of corners on both sides. It is repaired if the country has no land at
+    that longitude. Otherwise it is marked as doubtful and not changed (36 degrees is also in Russia's Kola
+    peninsula).
 
     Args:
         lonlat: (N, 2) degrees, longitude first; NaN, NaN where unknown. Not changed.
         country: (N,) positions in ``codes``.
         codes: ISO 3166-1 alpha-3 codes.
-        corners: vertices that were averaged; a rectangle written as a closed ring has 5.
+        corners: number of averaged vertices; a rectangle written as a closed ring has 5.
 
     Returns:
         (N, 2) places, and (N,) FINE, MENDED or DOUBTFUL.
     """
     places, state = lonlat.copy(), np.zeros(len(lonlat), dtype=np.int8)
-    means = 180 * (2 * np.arange(1, corners) - corners) / corners  # 1 to corners - 1 of them in the east
+    means = 180 * (2 * np.arange(1, corners) - corners) / corners  # with 1 to corners - 1 corners in the east
     for number, code in enumerate(codes):
         if code not in _LAND:
             continue
@@ -82,7 +82,7 @@ def mend(
 
 
 def _on_land(code: str, lon: NDArray[np.float64], lat: NDArray[np.float64]) -> NDArray[np.bool_]:
-    east = np.mod(lon, 360)  # 0 to 360: boxes that cross 180 are whole
+    east = np.mod(lon, 360)  # 0 to 360, so that boxes across 180 are contiguous
     inside = np.zeros(len(lon), dtype=bool)
     for west, south, far, north in _LAND[code]:
         inside |= (east >= west) & (east <= far) & (lat >= south) & (lat <= north)

@@ -16,7 +16,7 @@ INDEX = "index.csv.gz"
 
 
 class FMoWDataModule(ImageDataModule):
-    """Loaders of FMoW; pixels are scaled as ImageNet's, as in WILDS."""
+    """Loaders of FMoW; pixels are normalised with ImageNet's statistics, as in WILDS."""
 
     name = "fmow"
 
@@ -33,18 +33,18 @@ class FMoWDataModule(ImageDataModule):
 
     @property
     def protocol(self) -> str:
-        """Name of the rule that made the splits."""
+        """Return the name of the rule that made the splits."""
         return self.options.get("protocol") or OFFICIAL
 
     def info(self) -> dict[str, Any]:
-        """Plain facts, with the protocol."""
+        """Return plain facts, including the protocol."""
         return {**super().info(), "protocol": self.protocol}
 
     def write_index(self, folder: Path) -> None:
         """Write ``index.csv.gz``: row, split and domain of every sample that this protocol uses.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the file cannot be written.
         """
         data = self.dataset("test")
         if not isinstance(data, FMoW):
@@ -53,7 +53,7 @@ class FMoWDataModule(ImageDataModule):
 
 
 class FMoWLAODataModule(FMoWDataModule):
-    """Loaders of FMoW with one region left out; data.held_out says which."""
+    """Loaders of FMoW without one region, which ``data.held_out`` names."""
 
     name = "fmow-lao"
 
@@ -61,7 +61,7 @@ class FMoWLAODataModule(FMoWDataModule):
         """Open one of :attr:`FMoWLAO.splits`.
 
         Raises:
-            ConfigError: no region held out, or another version of the protocol.
+            ConfigError: no region is held out, or the protocol version differs.
         """
         if self.held_out is None:
             msg = "data.held_out: fmow-lao leaves one region out; name it (the poster: Asia), or train fmow"
@@ -73,5 +73,5 @@ class FMoWLAODataModule(FMoWDataModule):
 
     @property
     def protocol(self) -> str:
-        """Version of the protocol."""
+        """Return the version of the protocol."""
         return self.options.get("protocol") or LAO_VERSION

@@ -19,7 +19,7 @@ CATEGORIES = (
 )  # fmt: skip
 
 #: UN M49 regions; Other: countries that the mapping does not know, and Antarctica. Too few images to be a
-#: domain (some 40 of the training split), so it is scored but never is the worst region, as in WILDS.
+#: domain (about 40 in the training split), so it is scored but never counts as the worst, as in WILDS.
 REGIONS = ("Asia", "Europe", "Africa", "Americas", "Oceania", "Other")
 SOURCE_REGIONS = REGIONS[:-1]
 UNCOUNTED = ("Other",)

@@ -12,7 +12,7 @@ from geomoe.datasets.fmow.names import CATEGORIES, REGIONS, SOURCE_REGIONS, UNCO
 from geomoe.datasets.fmow.splits import OFFICIAL, SPLITS, assign
 from geomoe.datasets.fmow.tables import CSV_SPLITS, IMAGES, METADATA, find_folder, read_table
 from geomoe.errors import ConfigError, DataError
-from geomoe.fetching.download import check_hashes, found_or_fetched
+from geomoe.fetching.download import found_or_fetched
 from geomoe.reading.pictures import absent, read_rgb
 from geomoe.support.words import unknown
 
@@ -94,9 +94,14 @@ class FMoW(LabelledImages):
         if split == "held_out" and held_out is None:
             msg = "split: held_out is there only when a domain is held out; give held_out, such as Asia"
             raise ConfigError(msg)
-        self.folder = found_or_fetched(lambda: find_folder(root), self._name, root, download=download)
-        if checksum:
-            check_hashes(self._name, self.folder)
+        self.folder = found_or_fetched(
+            lambda: find_folder(root),
+            self._name,
+            root,
+            download=download,
+            checksum=checksum,
+            folder=lambda found: found,
+        )
         table = read_table(self.folder)
         domain = self._domains_of(table)
         assigned = assign(table, protocol)

@@ -1,7 +1,6 @@
-"""Which row of FMoW's table is in which split: WILDS' rules, and index files of one's own.
+"""Assign the rows of FMoW's table to splits: by WILDS' rules or by a user's index file.
 
-The files that a run leaves (``index.csv.gz``) are index files too: a run's split can be had back by naming
-its file as ``data.protocol``.
+A run writes such an index file (``index.csv.gz``); name it as ``data.protocol`` to reproduce the run's split.
 """
 
 from __future__ import annotations
@@ -30,23 +29,23 @@ if TYPE_CHECKING:
 SPLITS = ("train", "id_val", "id_test", "val", "test")
 OFFICIAL = "official"
 UNASSIGNED = -1
-_VAL_YEARS = 3  # of the years before the test years, kept for selection
+_VAL_YEARS = 3  # years before the test years that are used for model selection
 _SEED = 111 + 541433  # WILDS' default seed, and the number that its subsample_idxs adds
 _TRAIN, _VAL, _TEST, _SEQ = range(len(CSV_SPLITS))
 
 
 def assign(table: Table, protocol: str = OFFICIAL) -> NDArray[np.int8]:
-    """Split of each row: position in SPLITS, or UNASSIGNED.
+    """Return the split of each row: position in SPLITS, or UNASSIGNED.
 
     Args:
         table: all rows.
         protocol: ``official`` (the same as time_after_2016), ``time_after_Y`` for Y in 2002 to 2018,
-            ``mixed-to-test`` (WILDS' oracle: half of the training rows are replaced by rows of the later
-            years that no test uses), or an index file: a .csv or .csv.gz with the columns row and split.
+            ``mixed-to-test`` (WILDS' oracle: rows of later years that no test uses replace half of the
+            training rows), or an index file: a .csv or .csv.gz with the columns row and split.
 
     Raises:
-        ConfigError: no such protocol or file.
-        DataError: an index file that does not fit the table.
+        ConfigError: the protocol or file does not exist.
+        DataError: the index file does not match the table.
     """
     if protocol.endswith((".csv", ".csv.gz")):
         return read_index(Path(protocol).expanduser(), len(table.split))
@@ -82,7 +81,7 @@ def _first_test_year(protocol: str) -> int:
 
 
 def _mix(found: NDArray[np.int8], spare: NDArray[np.bool_], train: int) -> None:
-    """Half of the training rows, and as many of the spare ones, drawn as WILDS draws them."""
+    """Keep half of the training rows and add as many spare rows, drawn in the same way as WILDS."""
     rows = np.flatnonzero(found == train)
     half = len(rows) // 2
     found[rows] = UNASSIGNED
@@ -93,13 +92,13 @@ def _mix(found: NDArray[np.int8], spare: NDArray[np.bool_], train: int) -> None:
 
 
 def read_index(path: Path, rows: int) -> NDArray[np.int8]:
-    """Split of each row from a file with the columns row (counted from 0) and split; others are ignored.
+    """Read the split of each row from a file with the columns row (from 0) and split; ignore other columns.
 
-    Rows that are not listed, or whose split is empty, are in none.
+    Rows that are not listed, or have an empty split, are in no split.
 
     Raises:
-        ConfigError: no such file.
-        DataError: not such a file, a row that the table does not have or that comes twice, an unknown split.
+        ConfigError: the file does not exist.
+        DataError: the file is not an index, has an unknown or repeated row, or an unknown split.
     """
     if not path.is_file():
         msg = f"data.protocol: {path}: no such index file; expected a .csv or .csv.gz with columns row, split"
@@ -129,14 +128,14 @@ def _text(path: Path) -> list[str]:
 
 
 def write_index(path: Path, columns: dict[str, list[str]]) -> None:
-    """Write an index file: the same columns give the same bytes.
+    """Write an index file; equal columns give equal bytes.
 
     Args:
         path: a .csv.gz file.
-        columns: name -> text of each entry; ``row`` and ``split`` among them.
+        columns: name -> text of each entry; must include ``row`` and ``split``.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")

@@ -1,8 +1,8 @@
-"""The tables of FMoW in WILDS' v1.1 layout, read into compact columns.
+"""Read the tables of FMoW in WILDS' v1.1 layout into compact columns.
 
-``rgb_metadata.csv`` has 523,846 rows of some 700 bytes; of these, six columns matter. A row's number,
+``rgb_metadata.csv`` has 523,846 rows of about 700 bytes; only six columns are needed. The number of a row,
 counted from 0 over all rows, is the number of its image. Columns are found by name. The column ``region`` is
-not read: as in WILDS, a region is that of the country in ``country_code_mapping.csv``.
+not read: as in WILDS, the region follows from the country in ``country_code_mapping.csv``.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ FOLDER = "fmow_v1.1"
 METADATA, MAPPING, IMAGES = "rgb_metadata.csv", "country_code_mapping.csv", "images"
 CSV_SPLITS = ("train", "val", "test", "seq")
 _COLUMNS = ("split", "category", "country_code", "timestamp", "lat", "lon")
-ROWS = 523_846  # of the whole table
-_FEW = 0.01  # share of rows whose country the mapping need not have
+ROWS = 523_846  # rows of the complete table
+_FEW = 0.01  # tolerated share of rows whose country is not in the mapping
 
 
 class Table(NamedTuple):
@@ -47,10 +47,10 @@ class Table(NamedTuple):
         region: (N,) int64 position in REGIONS.
         time: (N,) datetime64[us], UTC.
         lonlat: (N, 2) float64 degrees, longitude first; NaN, NaN where unknown.
-        mended: (N,) int8 how the place was had; see :mod:`geomoe.datasets.fmow.footprints`.
-        remarks: what to know of it.
+        mended: (N,) int8 whether the place was repaired; see :mod:`geomoe.datasets.fmow.footprints`.
+        remarks: notes for the user on the table.
         countries: ISO 3166-1 alpha-3 codes in alphabetical order, as written in the table.
-        sha256: of all that was read.
+        sha256: hash of everything that was read.
     """
 
     split: NDArray[np.int8]
@@ -66,15 +66,15 @@ class Table(NamedTuple):
 
     @property
     def year(self) -> NDArray[np.int64]:
-        """(N,) calendar year, UTC."""
+        """Return (N,) calendar years, UTC."""
         return self.time.astype("datetime64[Y]").astype(np.int64) + 1970
 
 
 def find_folder(root: str | os.PathLike[str]) -> Path:
-    """The folder with the tables and ``images/``: ``root/fmow_v1.1`` (where WILDS puts it) or ``root``.
+    """Find the folder with the tables and ``images/``: ``root/fmow_v1.1`` (WILDS' location) or ``root``.
 
     Raises:
-        DatasetNotFoundError: a part is not there; the message says what to get.
+        DatasetNotFoundError: a part is missing; the message says what to get.
     """
     root = Path(root).expanduser()
     folder = root / FOLDER if (root / FOLDER).is_dir() else root
@@ -90,11 +90,11 @@ def find_folder(root: str | os.PathLike[str]) -> Path:
 
 
 def read_table(folder: Path) -> Table:
-    """Read both tables; once for each state of the files in a process.
+    """Read both tables; a process reads them again only if the files change.
 
     Raises:
-        DataError: a column or value that cannot be; the message names file, row and value.
-        CoordinateError: an impossible place.
+        DataError: a column or value is invalid; the message names file, row and value.
+        CoordinateError: a place is invalid.
     """
     stamps = [
         (path.stat().st_mtime_ns, path.stat().st_size) for path in (folder / METADATA, folder / MAPPING)
@@ -103,7 +103,7 @@ def read_table(folder: Path) -> Table:
 
 
 @lru_cache(maxsize=1)
-def _read(folder: Path, stamps: tuple[tuple[int, int], ...]) -> Table:  # the stamps are part of the key
+def _read(folder: Path, stamps: tuple[tuple[int, int], ...]) -> Table:  # the stamps are part of the cache key
     path = folder / METADATA
     columns = _parse(path)
     split, names = _codes(columns, "split")
@@ -127,7 +127,7 @@ def _read(folder: Path, stamps: tuple[tuple[int, int], ...]) -> Table:  # the st
     digest = hashlib.sha256(repr((countries, REGIONS, CATEGORIES)).encode())
     for array in arrays.values():
         digest.update(np.ascontiguousarray(array).view(np.uint8).data)
-        array.flags.writeable = False  # one table serves every split
+        array.flags.writeable = False  # all splits share one table
     return Table(**arrays, countries=countries, remarks=remarks, sha256=digest.hexdigest())
 
 
@@ -138,7 +138,7 @@ def _parse(path: Path) -> Any:  # noqa: ANN401 - a pyarrow table
     word, number = pa.dictionary(pa.int32(), pa.string()), pa.float64()
     kinds = dict.fromkeys(_COLUMNS, word) | {"timestamp": pa.timestamp("us", tz="UTC")}
     kinds |= {"lat": number, "lon": number}
-    # Words such as NA stay words; whole and broken seconds are both ISO 8601 to this parser.
+    # Text such as NA stays text; this parser accepts whole and fractional seconds as ISO 8601.
     convert = arrow_csv.ConvertOptions(
         include_columns=_COLUMNS, column_types=kinds, strings_can_be_null=False
     )
@@ -146,7 +146,7 @@ def _parse(path: Path) -> Any:  # noqa: ANN401 - a pyarrow table
         _refuse_doubles(path)
         try:
             return arrow_csv.read_csv(path, convert_options=convert).unify_dictionaries()
-        except pa.ArrowInvalid:  # read again in one thread: only then does the error know the row
+        except pa.ArrowInvalid:  # read again in one thread: only then does the error name the row
             in_order = arrow_csv.ReadOptions(use_threads=False)
             return arrow_csv.read_csv(
                 path, read_options=in_order, convert_options=convert
@@ -162,7 +162,7 @@ def _parse(path: Path) -> Any:  # noqa: ANN401 - a pyarrow table
 
 
 def _refuse_doubles(path: Path) -> None:
-    """Of two columns of one name the parser would take the last, without a word."""
+    """Refuse repeated column names, of which the parser would silently take the last."""
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
         header = next(csv.reader(file), [])
     for name in _COLUMNS:
@@ -171,7 +171,7 @@ def _refuse_doubles(path: Path) -> None:
 
 
 def _codes(columns: Any, name: str) -> tuple[NDArray[np.int64], tuple[str, ...]]:  # noqa: ANN401
-    """Positions of a column's words in the sorted words that occur."""
+    """Return the positions of a column's values among its sorted unique values, and these values."""
     chunks = columns[name].combine_chunks()
     words = np.array(chunks.dictionary.to_pylist() if len(chunks) else [], dtype=object)
     order = np.argsort(words)
@@ -210,19 +210,19 @@ def _times(columns: Any, path: Path) -> NDArray[np.datetime64]:  # noqa: ANN401 
 
 
 def read_mapping(path: Path) -> dict[str, str]:
-    """Region of each country, by ISO 3166-1 alpha-3 code.
+    """Read the region of each country, by ISO 3166-1 alpha-3 code.
 
-    A country without a region (Antarctica has none) is Other, as a country that is not listed.
+    A country without a region (Antarctica) is Other, like a country that is not listed.
 
     Raises:
-        DataError: a column is missing, or a region that FMoW does not have.
+        DataError: a column is missing, or a region is unknown to FMoW.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except UnicodeDecodeError as error:
         msg = f"{path}: not a table in UTF-8 ({one_line(error)}); copy the file again"
         raise DataError(msg) from error
-    rows = csv.DictReader(lines)  # text stays text: Namibia's NA is no missing value
+    rows = csv.DictReader(lines)  # text stays text: Namibia's NA is not a missing value
     names = list(rows.fieldnames or ())
     missing = [name for name in ("alpha-3", "region") if name not in names]
     if missing:
@@ -242,7 +242,7 @@ def read_mapping(path: Path) -> dict[str, str]:
 
 
 def _tell_unknown(path: Path, country: NDArray[np.int64], unknown: list[bool]) -> None:
-    """A mapping that was cut off makes whole countries Other: more than a few rows are no accident."""
+    """Report rows of unknown countries: if there are many, the mapping was probably truncated."""
     rows = np.array(unknown, dtype=bool)[country]
     if rows.any():
         level = logging.WARNING if rows.mean() > _FEW else logging.INFO

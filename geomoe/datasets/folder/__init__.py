@@ -1,1 +1,1 @@
-"""Your own images: a table, or files that know where they are."""
+"""Your own images, with places from a table or from the georeference of the files."""

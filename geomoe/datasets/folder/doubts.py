@@ -1,4 +1,4 @@
-"""What is odd about a table of images, yet may be meant: said once, in the log, and left as it is."""
+"""Detect suspicious but possibly intended classes and splits of an image table; nothing is changed."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPLITS = ("train", "val", "test")
-_NEAR = 0.7  # likeness of words of which one may be a slip for the other
+_NEAR = 0.7  # similarity above which one word may be a misspelling of the other
 
 
 def doubts(classes: Sequence[str], label: NDArray[Any], split: NDArray[Any]) -> Iterator[str]:
-    """Classes and splits that look like a slip of the pen, or like the last line of half a table.
+    """Yield warnings on classes and splits that look misspelled or come from a truncated table.
 
     Args:
-        classes: names, by id.
+        classes: class names, by id.
         label: (N,) class ids.
-        split: (N,) names.
+        split: (N,) split names.
     """
     alike: dict[str, list[str]] = {}
     for name in classes:
@@ -41,7 +41,7 @@ def doubts(classes: Sequence[str], label: NDArray[Any], split: NDArray[Any]) -> 
 
 
 def _is_slip(name: str) -> bool:
-    """Half a word or a word that is nearly right; ``test2`` and ``id_test`` are words of their own."""
+    """Return whether a name is truncated or misspelled; ``test2`` and ``id_test`` are valid names."""
     near = difflib.get_close_matches(name, SPLITS, 1, _NEAR)
     return any(known.startswith(name) for known in SPLITS) or (name.isalpha() and bool(near))
 

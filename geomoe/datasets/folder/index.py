@@ -1,4 +1,4 @@
-"""The index of somebody's own images: what the table, the files and the split say, put together."""
+"""Build the index of a user's images from the table, the files and the split."""
 
 from __future__ import annotations
 
@@ -33,12 +33,12 @@ ALL = "all"  # the one domain of a table that names none
 
 
 class Pixels(NamedTuple):
-    """What decides the pixels of all images, before those without data are filled.
+    """What determines the pixels of all images, before missing pixels are filled.
 
     Attributes:
-        key: of the files' names, sizes and times in the order of their rows, and of the choice of bands.
-        dtype: in which a cache keeps them.
-        gaps: whether some may be without data.
+        key: hash of the files' names, sizes and times in row order, and of the selected bands.
+        dtype: type in which a cache stores the pixels.
+        gaps: whether some pixels may lack data.
     """
 
     key: str
@@ -47,23 +47,23 @@ class Pixels(NamedTuple):
 
 
 class Index(NamedTuple):
-    """Every image that can be used, under all splits; arrays of N.
+    """Every usable image of all splits; arrays of length N.
 
     Attributes:
-        filename: as in the table.
+        filename: names as in the table.
         columns: places, class ids, domain ids, blocks, rows.
-        split: names.
-        side: pixels on the longer side.
+        split: split names.
+        side: longer side in pixels.
         timestamp: seconds since 1970 (UTC), or None.
-        country: positions in ``countries``, -1 where there is no code; None: the table has none.
-        countries: codes of countries.
+        country: positions in ``countries``, -1 where there is no code; None: the table has no codes.
+        countries: country codes.
         classes, domains: names, by id.
-        bands: of an image.
-        data_hash: of names, sizes, labels, places, domains, splits and the choice of bands.
-        skipped: what was left out.
-        remarks: the same in words.
-        size: bytes of each file.
-        changed: time of each file's last change, nanoseconds since 1970.
+        bands: number of bands of an image.
+        data_hash: hash of names, sizes, labels, places, domains, splits and the selected bands.
+        skipped: rows and images that were skipped.
+        remarks: the same as text.
+        size: size of each file in bytes.
+        changed: modification time of each file, nanoseconds since 1970.
         pixels: what a cache of the images must know.
     """
 
@@ -94,19 +94,19 @@ def make_index(
     split_seed: int,
     allow_vrt: bool = False,
 ) -> Index:
-    """Read the table, look at the files, and share the images out.
+    """Read the table and the headers of the files, and assign the images to splits.
 
     Args:
-        folder: that file names are relative to.
+        folder: base folder of the file names.
         where: the table.
-        files: where headers and the split are kept.
-        bands: which are read, counted from 1; empty: all.
+        files: side files that store headers and the split.
+        bands: bands to read, counted from 1; empty: all.
         domain_by: column that names the domain; None: ``domain``.
-        split_seed: of a split that is made here.
-        allow_vrt: whether VRTs are read, whose sources have to lie in ``folder``.
+        split_seed: seed of a split that is made here.
+        allow_vrt: whether to read VRTs; their sources must be in ``folder``.
 
     Raises:
-        DataError: a table or images that cannot be used; see docs/datasets.md for what is skipped.
+        DataError: a table or images that cannot be used; see docs/datasets/folder.md for what is skipped.
     """
     table = read_table(where, domain_by=domain_by)
     found = scan(table, folder, files, bands, where, folder if allow_vrt else None)
@@ -121,7 +121,7 @@ def make_index(
     named = np.full(len(label), ALL, dtype=object) if table.domain is None else table.domain
     domains, domain = _codes(named)
     if table.split is None:
-        # each split is to have its share of every class in every domain
+        # each split gets its share of every class in every domain
         kind = np.array([f"{a} {b}" for a, b in zip(label, domain, strict=True)], dtype=object)
         split, block = _kept_split(table.filename, lonlat, kind, split_seed, files)
     else:
@@ -129,7 +129,7 @@ def make_index(
     for doubt in doubts(classes, label, split):
         log.warning("%s: %s", where, doubt)
     countries, country = ((), None) if table.country is None else _codes(table.country)
-    places = np.round(lonlat, 6)  # another version of PROJ may differ in the last digits
+    places = np.round(lonlat, 6)  # versions of PROJ may differ in the last digits
     facts = [table.filename, table.label, domain, split, places, found.size, bands]
     return Index(
         table.filename,
@@ -152,7 +152,7 @@ def make_index(
 
 
 def _pixels(found: Scan, bands: tuple[int, ...]) -> Pixels:
-    # Grey pictures are repeated where most are colour ones: that is decided by all images together.
+    # Whether grey pictures are repeated to three bands depends on all images together.
     key = hash_of([found.table.filename, found.size, found.changed, bands, found.bands.max()])
     common = np.result_type(*set(found.dtype.tolist())).name
     return Pixels(key, common if common in KINDS else "float32", bool(found.gaps.any()))
@@ -166,7 +166,7 @@ def _skipped(table: Table, files: SideFiles) -> Iterator[str]:
 
 
 def _given_split(given: NDArray[Any], where: Path) -> NDArray[Any]:
-    """The table's own split, under the usual names."""
+    """Return the split given by the table, with the usual split names."""
     split = np.array([SPLITS.get(name.lower(), name.lower()) for name in given], dtype=object)
     absent = [name for name in ("train", "val", "test") if name not in set(split)]
     if absent:
@@ -182,7 +182,7 @@ def _kept_split(
     seed: int,
     files: SideFiles,
 ) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Split and block of each image, in blocks of space: made once, kept, and followed by new images."""
+    """Return split and block of each image; a spatial block split is made once, stored, and extended."""
     name = f"split-{seed}.csv"
     path = files.find(name)
     earlier = {} if path is None else read_split(path)
@@ -198,7 +198,7 @@ def _kept_split(
 
 
 def _codes(names: NDArray[Any]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Sorted names (numbers by value) and (N,) positions; -1 where the text is empty."""
+    """Return sorted names (numbers by value) and (N,) positions; -1 where the text is empty."""
     found = sorted({str(name) for name in names if name != ""}, key=_order)
     positions = {name: number for number, name in enumerate(found)}
     return tuple(found), np.array([positions.get(str(name), -1) for name in names], dtype=np.int64)
@@ -209,7 +209,7 @@ def _order(name: str) -> tuple[int, int, str]:
 
 
 def hash_of(parts: list[Any]) -> str:
-    """One hash of columns and settings."""
+    """Return one hash of columns and settings."""
     digest = hashlib.sha256()
     for part in parts:
         digest.update(repr(np.asarray(part).tolist()).encode())

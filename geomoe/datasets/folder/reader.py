@@ -1,4 +1,4 @@
-"""Somebody's own images and points: a folder, a table, and what can be read from the images themselves."""
+"""Read a user's images and points: a folder, a table, and the metadata of the images."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ if TYPE_CHECKING:
 
 
 class FolderImages(LabelledImages):
-    """One split of somebody's own images.
+    """One split of a user's images.
 
     Args:
-        root: folder that file names are relative to.
+        root: base folder of the file names.
         index: every image.
         chosen: (n,) rows of the index that belong to the split.
-        split: its name.
-        statistics: of the training images; where an image has no data it gets their mean.
-        bands: which, counted from 1; empty: all.
-        image_size: pixels on a side; None: as they are.
-        domain_unit: what a domain is, in a word.
-        allow_vrt: whether VRTs are read, whose sources have to lie in ``root``.
+        split: name of the split.
+        statistics: statistics of the training images; their mean fills pixels without data.
+        bands: band numbers, counted from 1; empty: all.
+        image_size: side in pixels; None: not resized.
+        domain_unit: one word for a domain.
+        allow_vrt: whether to read VRTs; their sources must be in ``root``.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class FolderImages(LabelledImages):
         )
 
     def load_image(self, index: int) -> Tensor:
-        """(bands, H, W) float32 raw values; where there is no data, the training images' mean.
+        """Read (bands, H, W) float32 raw values; missing pixels get the mean of the training images.
 
         Raises:
             DataError: the file is missing or unreadable.
@@ -85,29 +85,29 @@ class FolderImages(LabelledImages):
 
     @property
     def image_key(self) -> str:
-        """What a cache goes by: the files, and what pixels without data are filled with, where there are any.
+        """Return the cache key: the files, and the fill value if pixels may lack data.
 
-        That is the mean of this run's training images, so runs with other ones (another domain held out,
-        another split) must not share such pixels; without them, all runs share one cache. To keep a mask
-        instead would not do: an image is filled before it is resized, so its edges mix both.
+        The fill value is the mean of this run's training images, so runs with other training images (another
+        held-out domain or split) must not share filled pixels; without missing pixels all runs share one
+        cache. Storing a mask instead would not work: images are filled before resizing, which mixes both.
         """
         filled = self.fill.tobytes() if self.pixels.gaps else b""
         return hashlib.sha256(self.pixels.key.encode() + filled).hexdigest()
 
 
 class FolderDataModule(ImageDataModule):
-    """Loaders over a folder of images and a table; see docs/datasets.md."""
+    """Loaders over a folder of images and a table; see docs/datasets/folder.md."""
 
     name = "folder"
 
     @property
     def bands(self) -> tuple[int, ...]:
-        """Bands that are read, counted from 1; empty: all."""
+        """The bands to read, counted from 1; empty: all."""
         return tuple(self.options.get("bands") or ())
 
     @property
     def allow_vrt(self) -> bool:
-        """Whether VRTs are read."""
+        """Whether to read VRTs."""
         return bool(self.options.get("allow_vrt"))
 
     @cached_property
@@ -127,7 +127,7 @@ class FolderDataModule(ImageDataModule):
 
     @cached_property
     def metadata(self) -> Path:
-        """The table, looked for as it is given, then inside the folder of images.
+        """The table: the path as given, or else below the folder of images.
 
         Raises:
             DatasetNotFoundError: not given, or not there.
@@ -144,23 +144,23 @@ class FolderDataModule(ImageDataModule):
 
     @cached_property
     def files(self) -> SideFiles:
-        """What is made once and kept beside the table."""
+        """The side files that are made once and stored next to the table."""
         return SideFiles(self.metadata)
 
     @cached_property
     def index(self) -> Index:
-        """Every image that can be used; read once.
+        """Every usable image; read once.
 
         Raises:
             DatasetNotFoundError: no folder or no table.
-            DataError: a table or images that cannot be used; see docs/datasets.md for what is skipped.
+            DataError: a table or images that cannot be used; see docs/datasets/folder.md for what is skipped.
         """
         domain_by = self.options.get("domain_by")
         own = (self.bands, domain_by, self.split_seed, self.allow_vrt)
         return make_index(self.folder, self.metadata, self.files, *own)
 
     def write_index(self, folder: Path) -> None:
-        """Write ``samples.csv``: which image is in which split and block, as this run used them."""
+        """Write ``samples.csv`` with the split and block of each image, as used by this run."""
         index = self.index
         columns = {"filename": index.filename, "split": index.split, "block": index.columns.block}
         places = {"lon": index.columns.lonlat[:, 0], "lat": index.columns.lonlat[:, 1]}
@@ -169,15 +169,15 @@ class FolderDataModule(ImageDataModule):
             frame.to_csv(scratch, index=False)
 
     def split_names(self) -> tuple[str, ...]:
-        """Every split, with those that the table names besides."""
+        """Every split, including further ones that the table names."""
         return tuple(dict.fromkeys([*super().split_names(), *self.index.split.tolist()]))
 
     def rows(self, split: str) -> NDArray[np.int64]:
-        """Rows of the index in a split, under the protocol.
+        """Return the rows of the index in a split, under the protocol.
 
         Raises:
-            ConfigError: no such split or domain.
-            DataError: a split without images.
+            ConfigError: the split or domain is unknown.
+            DataError: the split has no images.
         """
         index, held_out = self.index, self.held_out
         if held_out is not None and held_out not in index.domains:
@@ -201,7 +201,7 @@ class FolderDataModule(ImageDataModule):
         return np.flatnonzero(chosen)
 
     def open(self, split: str) -> FolderImages:
-        """Open train, val, test, held_out or any other split that the table names."""
+        """Open train, val, test, held_out or another split that the table names."""
         chosen = self.rows(split)
         return FolderImages(
             self.folder,
@@ -217,7 +217,7 @@ class FolderDataModule(ImageDataModule):
 
     @cached_property
     def measured(self) -> Statistics:
-        """Mean and spread of each band over the training images, measured once and kept."""
+        """Return mean and standard deviation of each band over the training images; computed once."""
         index, chosen = self.index, self.rows("train")
         names = index.filename[chosen]
         key = hash_of([names, index.size[chosen], index.changed[chosen], self.bands])[:16]
@@ -225,10 +225,10 @@ class FolderDataModule(ImageDataModule):
         return measure(self.folder, names, self.bands, index.bands, self.files, key, vrt_root)
 
     def statistics(self) -> tuple[Tensor, Tensor]:
-        """(bands,) mean and standard deviation of the training images' raw values.
+        """Return (bands,) mean and standard deviation of the training images' raw values.
 
         Raises:
-            DataError: some of them cannot be read: a run would stop there. Checks and caches list them all.
+            DataError: some images cannot be read, so a run would fail there. Checks and caches list them all.
         """
         measured = self.measured
         if measured.problems:
@@ -237,7 +237,7 @@ class FolderDataModule(ImageDataModule):
         return torch.tensor(measured.mean).float(), torch.tensor(measured.std).float()
 
     def info(self) -> dict[str, Any]:
-        """Plain facts; mean and std with every digit, as reflectances may be small."""
+        """Return plain facts; mean and std have full precision, because reflectances may be small."""
         measured, chosen = self.measured, self.rows("train")
         return {
             **super().info(),

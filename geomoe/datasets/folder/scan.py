@@ -1,4 +1,4 @@
-"""What the image files of a table say of themselves, looked at once and remembered."""
+"""Read the headers of a table's image files once, and store them."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from geomoe.errors import DataError, OutputError
 from geomoe.reading.image_table import Skip, Table, refuse_many
 from geomoe.reading.raster import Header, read_header
 from geomoe.reading.swapped import FAR_KM, refuse_swapped
+from geomoe.support.files import size_and_time
+from geomoe.support.progress import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,28 +24,29 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geomoe.datasets.folder.side_files import SideFiles
+    from geomoe.support.progress import Count
 
 log = logging.getLogger(__name__)
 
 FILE = "images.parquet"
-FILE_VRT = "images-vrt.parquet"  # the same where VRTs are allowed: a refusal must not outlive its reason
+FILE_VRT = "images-vrt.parquet"  # separate file if VRTs are allowed, so that stored refusals do not apply
 _TELL = 10.0  # seconds between messages
-_KEEP = 120.0  # seconds between two times that what was looked at is written
+_KEEP = 120.0  # seconds between saves of the headers read so far
 
 
 class Scan(NamedTuple):
-    """Files that can be used, in the order of the table.
+    """The usable files, in table order.
 
     Attributes:
-        table: their rows.
-        size: (N,) bytes.
-        changed: (N,) time of the last change, nanoseconds since 1970.
-        bands: (N,) bands that are data; a grey picture among colour ones counts as 3.
-        side: (N,) pixels on the longer side.
-        dtype: (N,) name of the type that holds the values of every band.
-        gaps: (N,) whether the file may have pixels without data.
-        own: (N, 2) degrees of the centre by the file's own georeference; NaN where it has none.
-        unknown: (N,) why it has none; empty text where it has one.
+        table: rows of the files.
+        size: (N,) size in bytes.
+        changed: (N,) modification time, nanoseconds since 1970.
+        bands: (N,) number of data bands; a grey picture among colour ones counts as 3.
+        side: (N,) longer side in pixels.
+        dtype: (N,) name of the type that can hold the values of every band.
+        gaps: (N,) whether pixels may lack data.
+        own: (N, 2) degrees of the centre from the file's georeference; NaN if it has none.
+        unknown: (N,) why the file has no place; empty if it has one.
     """
 
     table: Table
@@ -65,20 +68,20 @@ def scan(
     where: Path,
     vrt_root: Path | None = None,
 ) -> Scan:
-    """Look at the header of every image; those of an earlier time are looked at again when they changed.
+    """Read the header of every image; stored headers are used unless the file has changed.
 
-    Stopped in the middle, even by a kill, it goes on about where it was.
+    An interrupted scan, even a killed one, resumes near the point where it stopped.
 
     Args:
         table: the rows.
-        root: folder that file names are relative to.
-        files: where the headers are remembered.
-        bands: bands that are asked for, counted from 1; empty: all.
+        root: base folder of the file names.
+        files: side files that store the headers.
+        bands: requested bands, counted from 1; empty: all.
         where: the table, for errors.
-        vrt_root: folder that the sources of VRTs have to lie in; None: they are refused.
+        vrt_root: folder that must contain all sources of VRTs; None: VRTs are refused.
 
     Raises:
-        DataError: too many images that are missing, unreadable or of another band count.
+        DataError: too many images are missing, unreadable or have another band count.
     """
     rows = _look_at_all(table.filename.tolist(), root, files, vrt_root)
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
@@ -92,44 +95,44 @@ def scan(
 def _look_at_all(
     names: list[str], root: Path, files: SideFiles, vrt_root: Path | None
 ) -> list[tuple[Any, ...]]:
-    """A row of _COLUMNS for each name; what was looked at is kept now and then, and when it is stopped."""
+    """Return a row of _COLUMNS for each name; save intermediate results regularly and on interruption."""
     kept_in = FILE if vrt_root is None else FILE_VRT
     earlier = _earlier(files, kept_in)
     rows: list[tuple[Any, ...]] = []
-    new, begun = 0, time.monotonic()
-    told = kept = begun
+    new, kept = 0, time.monotonic()
+    progress = Progress(log.info, _looking, parts=0, every=_TELL)
     try:
         for name in names:
-            size, changed = _stat(root / name)
+            size, changed = size_and_time(root / name)
             old = earlier.get(name)
             if old is None or old[:2] != (size, changed):
                 new += 1
                 old = (size, changed, *_look(root / name, vrt_root))
             rows.append((name, *old))
-            now = time.monotonic()
-            if now - told > _TELL:
-                told = now
-                left = (now - begun) / len(rows) * (len(names) - len(rows))
-                log.info("looking at images: %d of %d, %.0f s left", len(rows), len(names), left)
-            if now - kept > _KEEP:
+            progress(len(rows), len(names))
+            if time.monotonic() - kept > _KEEP:
                 _keep(files, kept_in, rows, earlier)
                 kept = time.monotonic()
-    except BaseException:  # Ctrl-C above all: the next run goes on here
+    except BaseException:  # mainly Ctrl-C: the next run resumes here
         if new:
-            with contextlib.suppress(OutputError):  # what stopped it is the error to tell
+            with contextlib.suppress(OutputError):  # report the original error instead
                 _keep(files, kept_in, rows, earlier)
         raise
-    if new and time.monotonic() - begun > _TELL:
-        log.info("looked at %d images in %.0f s; the next run does not", new, time.monotonic() - begun)
+    if new and progress.seconds > _TELL:
+        log.info("looked at %d images in %.0f s; the next run does not", new, progress.seconds)
     if new:
         _keep(files, kept_in, rows, {})
     return rows
 
 
+def _looking(count: Count) -> str:
+    return f"looking at images: {count.done} of {count.total}, {count.left:.0f} s left"
+
+
 def _keep(
     files: SideFiles, name: str, rows: list[tuple[Any, ...]], earlier: dict[str, tuple[Any, ...]]
 ) -> None:
-    """Write what is known by now: what was looked at, and what an earlier run knew of the others."""
+    """Save the headers read so far, and for other files those of an earlier run."""
     seen = {row[0] for row in rows}
     others = [(other, *row) for other, row in earlier.items() if other not in seen]
     frame = pd.DataFrame([*rows, *others], columns=list(_COLUMNS))
@@ -150,15 +153,7 @@ def _earlier(files: SideFiles, name: str) -> dict[str, tuple[Any, ...]]:
         frame = pd.read_parquet(path)
         return {row[0]: row[1:] for row in frame[list(_COLUMNS)].itertuples(index=False, name=None)}
     except (ValueError, OSError, KeyError):
-        return {}  # damaged, or of another version: every image is looked at again
-
-
-def _stat(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return -1, -1
-    return found.st_size, found.st_mtime_ns
+        return {}  # damaged or from another version: read every header again
 
 
 def _look(path: Path, vrt_root: Path | None) -> tuple[Any, ...]:
@@ -194,17 +189,17 @@ def _scan(table: Table, frame: pd.DataFrame) -> Scan:
 
 
 def _same_bands(found: Scan, frame: pd.DataFrame, bands: tuple[int, ...], where: Path) -> Scan:
-    """Images of the common band count; grey pictures among colour ones stay.
+    """Keep images of the most common band count, and grey pictures among colour ones.
 
     Raises:
-        DataError: too many of another count, or a band that is asked for and not there.
+        DataError: too many images have another count, or a requested band does not exist.
     """
     if bands and min(bands) < 1:
         raise DataError(f"data.bands: bands are counted from 1; got {min(bands)}")
     numbers, counts = np.unique(found.bands, return_counts=True)
     common = int(numbers[counts.argmax()])
     if bands:
-        # marked masks are bands too when they are asked for by number
+        # bands marked as alpha also count if they are requested by number
         available = found.bands + frame["alpha"].to_numpy(np.int64)
         wrong, reason = available < max(bands), f"data.bands asks for band {max(bands)}"
     else:
@@ -231,10 +226,10 @@ def _same_bands(found: Scan, frame: pd.DataFrame, bands: tuple[int, ...], where:
 
 
 def places_of(found: Scan, where: Path) -> NDArray[np.float64]:
-    """(N, 2) places: the table's where it has such columns, else the images' own.
+    """Return (N, 2) places: from the table if it has such columns, else from the images.
 
     Raises:
-        DataError: the table's places are those of the images with lon and lat swapped.
+        DataError: the table's lon and lat are swapped, judging by the images' georeference.
     """
     given, own, count = found.table.lonlat, found.own, len(found.size)
     if given is None:
@@ -251,7 +246,7 @@ def places_of(found: Scan, where: Path) -> NDArray[np.float64]:
 
 
 def describe(skipped: Iterable[Skip], most: int = 3) -> str:
-    """The first few things left out, in one line."""
+    """Describe the first few skipped items in one line."""
     listed = list(skipped)
     shown = "; ".join(f"{skip.filename or f'row {skip.row}'}: {skip.reason}" for skip in listed[:most])
     return shown + (f"; and {len(listed) - most} more" if len(listed) > most else "")

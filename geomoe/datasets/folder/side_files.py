@@ -1,4 +1,4 @@
-"""Side files of a table of images: what was made once and is read again (split, statistics, headers)."""
+"""Side files of an image table that are made once and reused: split, statistics, headers."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
 
 
 class SideFiles:
-    """The folder ``TABLE.geomoe`` beside a table; in the cache folder where that cannot be written.
+    """The folder ``TABLE.geomoe`` next to a table, or in the cache folder if that cannot be written.
 
-    Every file in it appears whole, in one step. What lies beside the table is preferred.
+    Every file in it is written atomically. A file next to the table takes precedence.
 
     Args:
         table: the table of images.
@@ -35,14 +35,14 @@ class SideFiles:
         )
 
     def find(self, name: str) -> Path | None:
-        """The file, if it was made before."""
+        """Return the file if it exists, else None."""
         return next((folder / name for folder in self.folders if (folder / name).is_file()), None)
 
     def write(self, name: str, writer: Callable[[Path], object]) -> Path:
-        """Let ``writer`` make the file, beside the table or else in the cache folder.
+        """Let ``writer`` write the file, next to the table or else in the cache folder.
 
         Raises:
-            OutputError: neither can be written.
+            OutputError: neither folder can be written.
         """
         try:
             return self._write(self.folders[0] / name, writer)
@@ -56,7 +56,7 @@ class SideFiles:
         return path
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """The content of a JSON file; empty if it was not made yet.
+        """Return the content of a JSON file; empty if the file does not exist.
 
         Raises:
             DataError: the file is damaged.
@@ -78,9 +78,9 @@ class SideFiles:
         return self.write(name, lambda path: path.write_text(text, encoding="utf-8"))
 
     def write_skipped(self, skipped: list[Skip]) -> Path | None:
-        """List what was left out in ``skipped.csv``; none when nothing was.
+        """List the skipped rows in ``skipped.csv``; no file is written if there are none.
 
-        A list of an earlier time is emptied, so that it never tells of rows that are used now.
+        An existing list is emptied, so that it never lists rows that are used now.
         """
         if not skipped and self.find("skipped.csv") is None:
             return None

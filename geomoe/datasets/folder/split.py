@@ -1,4 +1,4 @@
-"""A train/val/test split of somebody's own images in blocks of space, so that neighbours stay together."""
+"""Train/val/test split of a user's images by spatial blocks, so that neighbours stay together."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ COLUMNS = ("filename", "split", "block")
 
 
 class Blocks(NamedTuple):
-    """Which unit of space each sample lies in.
+    """The spatial block of each sample.
 
     Attributes:
         name: (N,) text: ``0.5_12_-34`` (side, row and column), or ``unknown_FILENAME`` without a place.
-        side: degrees of latitude on a side; 0 when no place is known.
+        side: side in degrees of latitude; 0 if no place is known.
     """
 
     name: NDArray[Any]
@@ -35,12 +35,12 @@ class Blocks(NamedTuple):
 
 
 def make_blocks(lonlat: NDArray[np.float64], filename: NDArray[Any], side: float | None = None) -> Blocks:
-    """Cut the Earth into blocks of about equal area; a sample without a place is a block of its own.
+    """Divide the Earth into blocks of about equal area; a sample without a place is its own block.
 
     Args:
         lonlat: (N, 2) degrees; NaN where unknown.
         filename: (N,) names the blocks of samples without a place.
-        side: degrees; default: the largest of SIDES that gives at least 40 blocks, else the smallest.
+        side: side in degrees; default: the largest of SIDES that gives at least 40 blocks, else the smallest.
     """
     known = ~np.isnan(lonlat[:, 0])
     name = np.array([f"unknown_{item}" for item in filename], dtype=object)
@@ -55,7 +55,7 @@ def make_blocks(lonlat: NDArray[np.float64], filename: NDArray[Any], side: float
 
 
 def _cells(places: NDArray[np.float64], side: float) -> NDArray[np.int64]:
-    # Rows of equal height; in each, as many columns as keep a block about as wide as it is high.
+    # Rows of equal height, each with a number of columns that makes its blocks about square.
     row = np.floor((places[:, 1] + 90) / side).astype(np.int64)
     middle = np.radians((row + 0.5) * side - 90)
     columns = np.maximum(np.round(360 * np.cos(middle) / side), 1)
@@ -66,23 +66,23 @@ def _cells(places: NDArray[np.float64], side: float) -> NDArray[np.int64]:
 def assign(
     block: NDArray[Any], label: NDArray[Any], seed: int, split: NDArray[Any] | None = None
 ) -> NDArray[Any]:
-    """Give every block to one split, so that each class is shared out as SHARES say, as far as blocks allow.
+    """Assign every block to one split so that each class is divided as in SHARES, as far as blocks allow.
 
-    Blocks are taken in a random order, those with many samples first; each goes to the split that then
-    lacks most of its classes.
+    Blocks are processed in random order, those with many samples first. Each goes to the split that lacks
+    most of the block's classes at that point.
 
     Args:
-        block: (N,) names.
+        block: (N,) block names.
         label: (N,) classes.
-        seed: of the order.
-        split: (N,) what is decided already; empty text where it is not. A block that has a decided sample
-            follows it.
+        seed: seed of the order.
+        split: (N,) splits assigned before; empty if not assigned. A block with an assigned sample goes to
+            the split of that sample.
 
     Returns:
         (N,) train, val or test.
 
     Raises:
-        DataError: fewer blocks than splits.
+        DataError: there are fewer blocks than splits.
     """
     names, where = np.unique(block.astype(str), return_inverse=True)
     classes, kind = np.unique(label.astype(str), return_inverse=True)
@@ -109,10 +109,10 @@ def assign(
 
 
 def read_split(path: Path) -> dict[str, tuple[str, str]]:
-    """A split that was made before: filename -> split and block.
+    """Read an existing split: filename -> split and block.
 
     Raises:
-        DataError: not such a file, or other splits than train, val and test.
+        DataError: the file is not a split, or has splits other than train, val and test.
     """
     frame = read_frame(path)
     if tuple(frame.columns) != COLUMNS:
@@ -128,7 +128,7 @@ def read_split(path: Path) -> dict[str, tuple[str, str]]:
 
 
 def write_split(path: Path, rows: dict[str, tuple[str, str]]) -> None:
-    """Write what :func:`read_split` reads."""
+    """Write a split in the format of :func:`read_split`."""
     frame = pd.DataFrame([(name, *rest) for name, rest in rows.items()], columns=list(COLUMNS))
     frame.to_csv(path, index=False)
 
@@ -140,17 +140,17 @@ def made_split(
     seed: int,
     earlier: dict[str, tuple[str, str]],
 ) -> tuple[NDArray[Any], Blocks]:
-    """The split of these images: what was decided earlier stays, new images follow their block.
+    """Split the images: earlier assignments are kept, and new images follow their block.
 
     Args:
-        filename: (N,) names.
+        filename: (N,) file names.
         lonlat: (N, 2) degrees; NaN where unknown.
         label: (N,) classes.
-        seed: of the order in which blocks are given out.
-        earlier: from :func:`read_split`; empty the first time.
+        seed: seed of the order in which blocks are assigned.
+        earlier: result of :func:`read_split`; empty for a new split.
 
     Raises:
-        DataError: fewer blocks than splits.
+        DataError: there are fewer blocks than splits.
     """
     sides = [block.partition("_")[0] for _, block in earlier.values() if not block.startswith("unknown_")]
     try:

@@ -1,4 +1,4 @@
-"""Mean and spread of each band over the training images: measured once, kept beside the table."""
+"""Mean and standard deviation of each band over the training images, computed once and stored."""
 
 from __future__ import annotations
 
@@ -22,17 +22,17 @@ log = logging.getLogger(__name__)
 
 FILE = "statistics.json"
 _TELL = 10.0  # seconds between messages
-MOST = 5000  # images that are read; of more, a random sample with a fixed seed
+MOST = 5000  # limit of images read; of more, a random sample with a fixed seed is used
 
 
 class Statistics(NamedTuple):
-    """Of each band, over pixels that hold data.
+    """Statistics of each band, over pixels that hold data.
 
     Attributes:
         mean: (bands,) float64 raw values.
-        std: (bands,) float64; 1 for a band that is constant.
-        images: how many were read.
-        problems: what is wrong with those that cannot be read; they are not in the numbers.
+        std: (bands,) float64; 1 for a constant band.
+        images: number of images read.
+        problems: errors of unreadable images, which are excluded from the statistics.
     """
 
     mean: NDArray[np.float64]
@@ -50,16 +50,16 @@ def measure(
     key: str,
     vrt_root: Path | None = None,
 ) -> Statistics:
-    """Statistics of these images, from the side file where it has them under ``key``.
+    """Return the statistics of these images, from the side file if it has them under ``key``.
 
     Args:
-        root: folder that names are relative to.
+        root: base folder of the file names.
         filename: (N,) training images.
-        bands: which, counted from 1; empty: all.
-        count: bands of an image.
-        files: where the numbers are kept.
-        key: changes when the images do.
-        vrt_root: folder that the sources of VRTs have to lie in; None: they are refused.
+        bands: band numbers, counted from 1; empty: all.
+        count: number of bands of an image.
+        files: side files that store the statistics.
+        key: hash that changes when the images change.
+        vrt_root: folder that must contain all sources of VRTs; None: VRTs are refused.
 
     Raises:
         DataError: no image can be read, or a band holds no data at all.
@@ -77,7 +77,7 @@ def measure(
         found = compute((root / filename[number] for number in chosen), bands, count, vrt_root)
     except InputError as error:
         raise DataError(f"{root}: {error}") from error
-    if found.problems:  # not kept: they are to be mended
+    if found.problems:  # not stored: the user should fix these images
         text = "statistics: %d of %d training images cannot be read; the first: %s"
         log.warning(text, len(found.problems), len(chosen), found.problems[0])
         return found
@@ -93,7 +93,7 @@ def compute(
     count: int,
     vrt_root: Path | None = None,
 ) -> Statistics:
-    """Mean and standard deviation over every pixel that holds data, in float64 and one pass.
+    """Compute mean and standard deviation over every pixel that holds data, in float64 and one pass.
 
     Raises:
         DataError: no image can be read.
@@ -117,7 +117,7 @@ def compute(
             pixels = pixels[~np.isnan(pixels)]
             if not len(pixels):
                 continue
-            # Chan's update: no large sums whose difference loses digits
+            # Chan's update avoids the cancellation of large sums
             total, shift = number[band] + len(pixels), pixels.mean() - mean[band]
             spread[band] += ((pixels - pixels.mean()) ** 2).sum()
             spread[band] += shift**2 * number[band] * len(pixels) / total

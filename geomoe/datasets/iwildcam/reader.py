@@ -13,7 +13,7 @@ from geomoe.datasets.base import Columns, LabelledImages
 from geomoe.datasets.iwildcam.tables import SPLITS, read_places, read_table
 from geomoe.datasets.module import ImageDataModule
 from geomoe.errors import ConfigError, DatasetNotFoundError
-from geomoe.fetching.download import check_hashes, found_or_fetched
+from geomoe.fetching.download import found_or_fetched
 from geomoe.reading.pictures import absent, read_rgb
 
 if TYPE_CHECKING:
@@ -86,9 +86,14 @@ class IWildCam(LabelledImages):
             msg = f"split: iwildcam has {', '.join(SPLITS)}; got {split!r}"
             raise ConfigError(msg)
         self.root, self.download, self.checksum = root, download, checksum
-        self.folder, path = found_or_fetched(lambda: _find(root, gps), "iwildcam", root, download=download)
-        if checksum:
-            check_hashes("iwildcam", self.folder)
+        self.folder, path = found_or_fetched(
+            lambda: _find(root, gps),
+            "iwildcam",
+            root,
+            download=download,
+            checksum=checksum,
+            folder=lambda found: found[0],
+        )
         table = read_table(self.folder)
         count = len(table.locations)
         self.places = np.full((count, 2), np.nan) if path is None else read_places(path, table.locations)

@@ -26,23 +26,23 @@ log = logging.getLogger(__name__)
 SPLITS = ("train", "val", "test", "id_val", "id_test")
 _WHOLE = ("location_remapped", "location", "sequence_remapped", "y")
 _TEXT = ("split", "datetime", "filename")
-_MOST = 2**53  # beyond, a float is no exact whole number
-ROWS = 203_029  # of the whole table
+_MOST = 2**53  # above this, floats are not exact integers
+ROWS = 203_029  # rows of the complete table
 
 
 class Table(NamedTuple):
-    """All rows of ``metadata.csv``, in its order; N rows.
+    """All N rows of ``metadata.csv``, in file order.
 
     Attributes:
         split: (N,) int64 position in SPLITS.
         label: (N,) int64 position in ``classes``.
         camera: (N,) int64 ``location_remapped``, a position in ``locations``.
-        sequence: (N,) int64 ``sequence_remapped``: pictures of one burst.
-        timestamp: (N,) float64 seconds since 1970 of the camera's own clock, read as UTC.
+        sequence: (N,) int64 ``sequence_remapped``; the pictures of one burst share it.
+        timestamp: (N,) float64 seconds since 1970 from the camera's clock, interpreted as UTC.
         filename: (N,) text.
         classes: class names.
         locations: (C,) int64 raw id of each camera, the key of ``gps_locations.json``.
-        sha256: of the two files' content.
+        sha256: hash of the content of both files.
     """
 
     split: NDArray[np.int64]
@@ -57,11 +57,11 @@ class Table(NamedTuple):
 
 
 def read_table(folder: Path) -> Table:
-    """Read and check the two tables in the data set's folder; kept until a file changes.
+    """Read and check the two tables in the data set's folder; the result is cached until a file changes.
 
     Raises:
-        DataError: a table that is unreadable, lacks a column or contradicts itself; the message has
-            the file, the line and the value.
+        DataError: a table is unreadable, lacks a column or contradicts itself; the message has the
+            file, the line and the value.
     """
     paths = folder / "metadata.csv", folder / "categories.csv"
     return _read_table(*paths, tuple((path.stat().st_mtime_ns, path.stat().st_size) for path in paths))
@@ -93,14 +93,14 @@ def _read_table(metadata: Path, categories: Path, _state: tuple[tuple[int, int],
 
 
 def read_places(path: Path, locations: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Places of cameras: (C, 2) lonlat degrees, NaN, NaN where the file has no such camera.
+    """Read the places of cameras: (C, 2) lonlat degrees; (NaN, NaN) for cameras missing from the file.
 
     Args:
         path: ``gps_locations.json`` of iWildCam 2021 or 2022: raw id -> latitude, longitude.
         locations: (C,) raw ids, as in :class:`Table`; never ``location_remapped``.
 
     Raises:
-        DataError: not such a file, an impossible place, or places of other cameras only.
+        DataError: the file has another format, an invalid place, or only places of other cameras.
         OSError: the file cannot be read.
     """
     text = path.read_text(encoding="utf-8", errors="replace")
@@ -128,7 +128,7 @@ def read_places(path: Path, locations: NDArray[np.int64]) -> NDArray[np.float64]
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """A JSON object whose keys come once; Python keeps the last of several."""
+    """Build a JSON object and refuse repeated keys, of which Python would keep the last."""
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
@@ -138,7 +138,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """These columns as text; the index is the number of the line, the header being line 1."""
+    """Read these columns as text; the index is the line number, where the header is line 1."""
     sheet = read_sheet(path, lambda name: name in columns)
     for name in columns:
         if f"{name}.1" in sheet.names:
@@ -156,7 +156,7 @@ def _read_csv(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _refuse(bad: pd.Series, values: pd.Series, path: Path, column: str, why: str) -> None:
-    """Refuse rows."""
+    """Raise an error for the first bad row, if any."""
     if bad.any():
         line = bad.index[bad.to_numpy()][0]
         msg = f"{path}: line {line}: {column} {values[line]!r} {why} ({int(bad.sum())} such rows)"
@@ -165,7 +165,7 @@ def _refuse(bad: pd.Series, values: pd.Series, path: Path, column: str, why: str
 
 def _whole(frame: pd.DataFrame, column: str, path: Path) -> NDArray[np.int64]:
     numbers = pd.to_numeric(frame[column], errors="coerce")
-    bad = ~((numbers >= 0) & (numbers % 1 == 0) & (numbers < _MOST))  # a NaN is bad too
+    bad = ~((numbers >= 0) & (numbers % 1 == 0) & (numbers < _MOST))  # also catches NaN
     _refuse(bad, frame[column], path, column, "is not a whole number of 0 or more")
     return numbers.to_numpy(np.int64)
 
@@ -178,7 +178,7 @@ def _seconds(column: pd.Series, path: Path) -> NDArray[np.float64]:
 
 
 def _locations(camera: NDArray[np.int64], location: NDArray[np.int64], path: Path) -> NDArray[np.int64]:
-    """Raw id of each camera; each number from 0 on must have exactly one, and no two the same."""
+    """Return the raw id of each camera; numbers from 0 on must map one-to-one to raw ids."""
     pairs = np.unique(np.stack([camera, location], axis=1), axis=0)
     for what, column in (("location_remapped", 0), ("location", 1)):
         ids, counts = np.unique(pairs[:, column], return_counts=True)
@@ -195,13 +195,13 @@ def _locations(camera: NDArray[np.int64], location: NDArray[np.int64], path: Pat
 
 
 def _classes(path: Path, used: NDArray[np.int64]) -> tuple[str, ...]:
-    """Names of the classes from 0 to the highest that is used; classes without images are y = 99999."""
+    """Return class names from 0 to the highest label in use; classes without images have y = 99999."""
     frame = _read_csv(path, ("y", "name"))
     labels = _whole(frame, "y", path)
     names = dict(zip(labels.tolist(), frame["name"], strict=True))
     count = int(used.max()) + 1
     missing = [label for label in np.unique(used).tolist() if label not in names]
-    # no counting up to a number that is far too high
+    # Do not iterate up to a label that is far too high.
     missing = missing or [label for label in range(min(count, len(names) + 1)) if label not in names]
     if missing:
         msg = f"{path}: has no class y = {missing[0]}, which metadata.csv uses ({len(missing)} such classes)"
@@ -209,4 +209,8 @@ def _classes(path: Path, used: NDArray[np.int64]) -> tuple[str, ...]:
     for label, times in zip(*np.unique(labels[labels < count], return_counts=True), strict=True):
         if times > 1:
             raise DataError(f"{path}: class y = {label} comes twice; copy the file again")
-    return tuple(names[label] for label in range(count))
+    classes = [names[label] for label in range(count)]
+    # two species may go by one name: then the number is part of it
+    return tuple(
+        name if classes.count(name) == 1 else f"{name} ({label})" for label, name in enumerate(classes)
+    )

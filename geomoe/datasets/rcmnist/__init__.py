@@ -1,1 +1,1 @@
-"""Rotated-Colored MNIST: as many environments as asked for."""
+"""Rotated-Colored MNIST with a configurable number of environments."""

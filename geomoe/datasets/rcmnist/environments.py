@@ -1,4 +1,4 @@
-"""The environments of Rotated-Colored MNIST: turns, colours, noise, and which of them train.
+"""The environments of Rotated-Colored MNIST: rotation, colour, noise, and the choice of sources.
 
 Source: MESSI, arXiv 2606.25665, appendix C.2 (Algorithm 3, equations 59 to 61) and C.3 (the protocol of a
 fixed budget, equations 62 and 63).
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 ROTATION_STEP = 45  # degrees between rows of the grid of environments (appendix C.2)
 COLOUR_STEP = 0.1  # between the colour flip probabilities of a row
 COLOURS = round(1 / COLOUR_STEP)  # environments in a row: C of equation 60
-MOST = 360 // ROTATION_STEP * COLOURS  # one more would be a full turn: the first environment again
+MOST = 360 // ROTATION_STEP * COLOURS  # the next would be a full turn, equal to the first environment
 LABEL_NOISE = 0.25
-VAL_PART = 5  # one of 5 samples of a source domain is for model selection, as in DomainBed
-POOL_SEED = 0  # of the shuffle and the noise: all runs and methods see the same environments
+VAL_PART = 5  # one in 5 samples of a source domain is for model selection, as in DomainBed
+POOL_SEED = 0  # seed of the shuffle and the noise: all runs and methods see the same environments
 
 
 class Environment(NamedTuple):
-    """One environment of the grid: its name, turn in degrees, and probability that colour is flipped."""
+    """One environment of the grid: name, rotation in degrees, and colour flip probability."""
 
     name: str
     degrees: int
@@ -38,13 +38,13 @@ class Environment(NamedTuple):
 
 
 class Rendering(NamedTuple):
-    """Samples of one environment or several, before the two channels are made.
+    """Samples of one or several environments, before the two channels are made.
 
     Attributes:
-        grey: (n, 28, 28) uint8 digits, turned.
+        grey: (n, 28, 28) uint8 rotated digits.
         row: (n,) int64 position of the digit in MNIST, training file first.
         label: (n,) int64: 1 for digits 0 to 4, a quarter of them flipped.
-        colour: (n,) int64 channel that is kept.
+        colour: (n,) int64 channel that holds the digit.
         domain: (n,) int64 number of the environment.
     """
 
@@ -56,10 +56,10 @@ class Rendering(NamedTuple):
 
 
 def grid(size: int) -> tuple[Environment, ...]:
-    """The first ``size`` environments, row by row: ten colours, then the next turn (equation 60).
+    """Return the first ``size`` environments, row by row: ten colours for each rotation (equation 60).
 
     Raises:
-        ConfigError: more than there are different ones (80).
+        ConfigError: ``size`` exceeds the number of different environments (80).
     """
     if not 1 <= size <= MOST:
         msg = (
@@ -72,9 +72,9 @@ def grid(size: int) -> tuple[Environment, ...]:
 
 
 def slices(total: int, size: int) -> list[NDArray[np.int64]]:
-    """Disjoint shares of a shuffled pool, one for each environment: every ``size``-th digit.
+    """Return disjoint parts of a shuffled pool, one for each environment: every ``size``-th digit.
 
-    The slice is that of DomainBed's ColoredMNIST and RotatedMNIST (``[e::E]``); Algorithm 3 says split_env.
+    This is the slice of DomainBed's ColoredMNIST and RotatedMNIST (``[e::E]``); Algorithm 3 says split_env.
     """
     order = np.random.default_rng(POOL_SEED).permutation(total)
     return [order[e::size] for e in range(size)]
@@ -83,14 +83,14 @@ def slices(total: int, size: int) -> list[NDArray[np.int64]]:
 def render(
     digits: Digits, rows: NDArray[np.int64], number: int, environment: Environment, take: slice
 ) -> Rendering:
-    """Some samples of one environment (equations 59 and 61).
+    """Render samples of one environment (equations 59 and 61).
 
     Args:
         digits: MNIST.
-        rows: (n,) which digits the environment has.
-        number: of the environment; the noise of each sample is a function of it and of the pool's seed,
-            whatever is taken.
-        environment: how far its digits are turned, and how often its colour is flipped.
+        rows: (n,) rows of the environment's digits.
+        number: number of the environment; the noise of each sample depends only on it and the pool's seed,
+            not on ``take``.
+        environment: rotation and colour flip probability.
         take: which of the n samples to render.
     """
     draws = np.random.default_rng((POOL_SEED, number)).random((2, len(rows)))
@@ -107,7 +107,7 @@ def render(
 
 
 def turn(images: NDArray[np.uint8], degrees: int) -> NDArray[np.uint8]:
-    """Turn images (n, 28, 28) counter-clockwise about their centre, bilinear, black outside."""
+    """Rotate images (n, 28, 28) counter-clockwise about their centre: bilinear, black outside."""
     if degrees % 360 == 0:
         return images
     tensor = torch.from_numpy(np.array(images))[:, None]
@@ -118,13 +118,13 @@ def choose_sources(size: int, target: int, num_domains: int | None, seed: int) -
     """Draw the source environments (appendix C.3): without replacement, never the target.
 
     Args:
-        size: E, environments altogether.
-        target: number of the held-out one.
-        num_domains: K_s; None: all but the target.
-        seed: number of the subset; the draw is a function of it and of K_s.
+        size: E, total number of environments.
+        target: number of the held-out environment.
+        num_domains: K_s; None: all except the target.
+        seed: number of the subset; the draw depends only on it and K_s.
 
     Raises:
-        ConfigError: more sources than environments.
+        ConfigError: there are more sources than environments.
     """
     candidates = [e for e in range(size) if e != target]
     count = len(candidates) if num_domains is None else num_domains
@@ -136,15 +136,15 @@ def choose_sources(size: int, target: int, num_domains: int | None, seed: int) -
 
 
 def train_part(samples: int, budget: int | None, domains: int) -> slice:
-    """Which samples of a source environment train: all behind its validation part, or floor(B / K_s).
+    """Return the training samples of a source: all after its validation part, or floor(B / K_s).
 
     Args:
-        samples: of the environment.
-        budget: B; None: all that there are.
+        samples: number of samples of the environment.
+        budget: B; None: no limit.
         domains: K_s.
 
     Raises:
-        ConfigError: the environments cannot fill the budget, which would then not be fixed.
+        ConfigError: the environments are too small for the budget, so it would not be fixed.
     """
     first = samples // VAL_PART
     if budget is None:

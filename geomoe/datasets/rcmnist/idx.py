@@ -1,7 +1,7 @@
-"""MNIST as torchvision keeps it: big-endian IDX files under ``MNIST/raw``, gzipped or not.
+"""Read MNIST in torchvision's layout: big-endian IDX files under ``MNIST/raw``, gzipped or not.
 
-Not by torchvision's reader: what is cut short or of another magic number fails there as a TypeError,
-AssertionError or RuntimeError that names no file, and a gzipped file is not read.
+torchvision's reader is not used: on a truncated file or another magic number it raises a TypeError,
+AssertionError or RuntimeError that names no file, and it cannot read gzipped files.
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from geomoe.errors import DataError, DatasetNotFoundError
 from geomoe.fetching.unpack import gunzip
 
 RAW = Path("MNIST") / "raw"
-#: part -> (images, labels); the files of http://yann.lecun.com/exdb/mnist, by their own names.
+#: part -> (images, labels); the original file names of http://yann.lecun.com/exdb/mnist.
 FILES = {
     "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
     "t10k": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
 }
 SIDE = 28
-UNSIGNED_BYTE = 0x08  # the third byte of the magic number says the type, the fourth the number of axes
+UNSIGNED_BYTE = 0x08  # the third byte of the magic number is the type, the fourth the number of axes
 
 
 class Digits(NamedTuple):
     """Both parts of MNIST, the training file first.
 
     Attributes:
-        images: (N, 28, 28) uint8, 0 is paper and 255 ink.
+        images: (N, 28, 28) uint8, 0 is background and 255 is ink.
         digit: (N,) int64, 0 to 9.
-        train: how many of the N come from the training file.
-        sha256: of the pixels and labels.
+        train: number of images from the training file.
+        sha256: hash of the pixels and labels.
     """
 
     images: NDArray[np.uint8]
@@ -49,11 +49,11 @@ def read_digits(root: str | os.PathLike[str]) -> Digits:
     """Read the four files of MNIST.
 
     Args:
-        root: the folder that has ``MNIST/raw``, as for torchvision's MNIST; that folder itself will do.
+        root: the folder that contains ``MNIST/raw``, as for torchvision's MNIST, or that folder itself.
 
     Raises:
-        DatasetNotFoundError: a file is not there, neither plain nor gzipped.
-        DataError: a file is truncated or not what its name says.
+        DatasetNotFoundError: a file exists neither plain nor gzipped.
+        DataError: a file is truncated or does not match its name.
     """
     folder = find_raw(root)
     images, labels = [], []
@@ -70,17 +70,17 @@ def read_digits(root: str | os.PathLike[str]) -> Digits:
 
 
 def find_raw(root: str | os.PathLike[str]) -> Path:
-    """The folder of the four files: ``root/MNIST/raw``, or ``root`` itself where they lie in it."""
+    """Find the folder of the four files: ``root/MNIST/raw``, or ``root`` if it contains them."""
     own = Path(root).expanduser()
     first = FILES["train"][0]
     return own if any((own / name).is_file() for name in (first, f"{first}.gz")) else own / RAW
 
 
 def find_file(folder: Path, name: str) -> Path:
-    """One file, plain or gzipped.
+    """Find one file, plain or gzipped.
 
     Raises:
-        DatasetNotFoundError: neither is there.
+        DatasetNotFoundError: neither exists.
     """
     for path in (folder / name, folder / f"{name}.gz"):
         if path.is_file():
@@ -93,14 +93,14 @@ def find_file(folder: Path, name: str) -> Path:
 
 
 def read_idx(path: Path, axes: int) -> NDArray[np.uint8]:
-    """An IDX file of bytes: magic number, one big-endian int32 for each axis, the values.
+    """Read an IDX file of bytes: magic number, one big-endian int32 for each axis, the values.
 
     Args:
-        path: plain, or gzipped if its name ends in ``.gz``.
-        axes: how many the file must have.
+        path: the file; gzipped if its name ends in ``.gz``.
+        axes: required number of axes.
 
     Raises:
-        DataError: it cannot be read, has another type or number of axes, or another length than it says.
+        DataError: the file cannot be read, or its type, number of axes or length is wrong.
     """
     try:
         content = path.read_bytes()

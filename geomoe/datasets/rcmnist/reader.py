@@ -1,7 +1,7 @@
 """Rotated-Colored MNIST: environments that differ in the turn of a digit and in what its colour tells.
 
 Source: MESSI, arXiv 2606.25665, appendix C.2 and C.3; :mod:`geomoe.datasets.rcmnist.environments` has the
-equations, docs/datasets.md what the paper leaves open and what was chosen.
+equations, docs/datasets/rcmnist.md what the paper leaves open and what was chosen.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from geomoe.datasets.rcmnist.environments import (
 )
 from geomoe.datasets.rcmnist.idx import find_raw, read_digits
 from geomoe.errors import ConfigError, DatasetNotFoundError
-from geomoe.fetching.download import check_hashes, found_or_fetched
+from geomoe.fetching.download import found_or_fetched
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,9 +108,14 @@ class RCMNIST(LabelledImages):
         chosen = choose_sources(num_environments, number, num_domains, split_seed)
         self.root, self.target, self.sources = root, held_out, tuple(self.regions[e] for e in chosen)
         self.download, self.checksum = download, checksum
-        digits = found_or_fetched(lambda: read_digits(root), "rcmnist", root, download=download)
-        if checksum:
-            check_hashes("rcmnist", find_raw(root))
+        digits = found_or_fetched(
+            lambda: read_digits(root),
+            "rcmnist",
+            root,
+            download=download,
+            checksum=checksum,
+            folder=lambda _: find_raw(root),
+        )
         separate = protocol == "separate_target"
         rows = slices(digits.train if separate else len(digits.digit), num_environments)
         if split in {"train", "val"}:

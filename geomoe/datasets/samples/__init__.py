@@ -1,1 +1,1 @@
-"""Small data sets in the exact layout of the real ones, with every trap in them: one writer a file."""
+"""Writers of small data sets in the exact layout of the real ones, with all their pitfalls."""

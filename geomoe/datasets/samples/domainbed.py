@@ -1,6 +1,6 @@
-"""A small PACS, OfficeHome, TerraIncognita or DomainNet in DomainBed's layout, with every trap that is known.
+"""A small PACS, OfficeHome, TerraIncognita or DomainNet in DomainBed's layout, with all known pitfalls.
 
-Folders are those that ``domainbed/scripts/download.py`` leaves and torchvision's ImageFolder reads. Traps:
+Folders are those that ``domainbed/scripts/download.py`` makes and torchvision's ImageFolder reads. Pitfalls:
 
 - the last class is missing in the second domain: an ImageFolder of that domain numbers the classes after it
   differently from the others;
@@ -9,7 +9,7 @@ Folders are those that ``domainbed/scripts/download.py`` leaves and torchvision'
 - images of several sizes and colour modes (grey, palette, with transparency), .jpg, .JPG and .png;
 - a class with a single image, and one with fewer images than a domain's share of a batch.
 
-Each class is a colour and each domain a pattern, so that a network learns something from it.
+Each class has a colour and each domain a pattern, so that a network can learn the classes.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SETS = {
         ("aircraft_carrier", "airplane", "alarm_clock", "ambulance", "angel"),
     ),
 }
-IMAGES = 12  # of a class in a domain; some classes have fewer
+IMAGES = 12  # images of a class in a domain; some classes have fewer
 SIDES = ((48, 48), (64, 40), (40, 56))
 
 

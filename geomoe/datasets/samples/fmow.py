@@ -1,4 +1,4 @@
-"""A small FMoW in the layout of WILDS v1.1, with every trap that is known of the real one.
+"""A small FMoW in the layout of WILDS v1.1, with all known pitfalls of the real one.
 
 File names, columns and their order are those of WILDS' ``process_metadata_fmow.py`` and of what its
 ``FMoWDataset`` opens; the mapping of countries has the columns of the ISO 3166 list that WILDS ships. Traps:
@@ -10,7 +10,7 @@ File names, columns and their order are those of WILDS' ``process_metadata_fmow.
 - countries that the mapping does not know (one of them empty), Namibia (alpha-2 NA), Antarctica (no region);
 - a stale ``region`` column (WILDS does not read it either);
 - footprints across the antimeridian with the plain mean of their corners as longitude, and places at +-180;
-- a place in the sea far from the country of its code, for want of a minus;
+- a place in the sea far from the country of its code, because a minus sign is missing;
 - quoted text with commas; images that are not RGB.
 """
 
@@ -122,7 +122,7 @@ def _rows(rng: np.random.Generator) -> list[dict[str, Any]]:
         {"country_code": "FJI", "lon": -179.9, "lat": -16.0, "region": "Oceania"},
         {"country_code": "AUS", "lon": 148.0, "lat": 33.0, "region": "Oceania"},  # the sign is lost
     ]
-    # Antarctica in the training part alone: WILDS counts it as a region of its own where it is scored.
+    # Antarctica is only in the training part: WILDS would score it as a separate region.
     for number, change in zip(by_part["train"][len(BOUNDARIES) :], special, strict=False):
         rows[number].update(change, timestamp="2010-05-17T08:30:00Z")
     for number, change in zip(by_part["test"][len(BOUNDARIES) :], special[1:], strict=False):

@@ -1,8 +1,8 @@
-"""A small folder of images and points, with every trap that such folders have in them.
+"""A small folder of images and points, with the common pitfalls of such folders.
 
-``images/`` holds 4-band 16-bit GeoTIFFs in four CRSs. ``georeferenced.csv`` names their labels alone (places
-come from the images), ``points.csv`` has lon, lat, domain and timestamp, ``points.parquet`` has points in
-EPSG:3857, ``clean.csv`` has a split column and no trap.
+``images/`` holds 4-band 16-bit GeoTIFFs in four CRSs. ``georeferenced.csv`` has only labels (places come from
+the images), ``points.csv`` has lon, lat, domain and timestamp, ``points.parquet`` has points in EPSG:3857,
+``clean.csv`` has a split column and no pitfalls.
 """
 
 from __future__ import annotations
@@ -90,7 +90,7 @@ def _write_tif(path: Path, values: np.ndarray, **georeference: Any) -> None:  # 
 
 
 def _traps(folder: Path, made: list[Image]) -> None:
-    """Files that a careless reader takes for images, or takes for whole ones."""
+    """Write files that a careless reader would accept as images, or as complete images."""
     whole = (folder / made[0].filename).read_bytes()
     (folder / "images/empty.tif").write_bytes(b"")
     (folder / "images/half.tif").write_bytes(whole[: len(whole) // 2])
@@ -103,7 +103,7 @@ def _traps(folder: Path, made: list[Image]) -> None:
 
 
 def _write_points(folder: Path, made: list[Image]) -> None:
-    """``points.csv``: an unknown place, a domain left empty, rows that are wrong, times of three kinds."""
+    """Write ``points.csv``: an unknown place, an empty domain, invalid rows, and three time formats."""
     times = ("2021-05-31T10:15:00Z", "2021-05-31T10:15:00.250Z", "2021-05-31")
     rows = [
         [image.filename, image.label, f"{image.lon:.6f}", f"{image.lat:.6f}", image.domain, times[number % 3]]

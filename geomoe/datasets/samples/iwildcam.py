@@ -1,8 +1,8 @@
-"""A small iWildCam in the layout of WILDS 2.0, with everything in it that a reader can trip over.
+"""A small iWildCam in the layout of WILDS 2.0, with all known pitfalls for a reader.
 
 Columns, types and rules are those of ``wilds.datasets.iwildcam_dataset`` and of the script that made the
 published table (``create_split.py`` in the WILDS repository): every label, camera and sequence number from
-0 on occurs, and ``location_remapped`` is the rank of the raw ``location``. The traps:
+0 on occurs, and ``location_remapped`` is the rank of the raw ``location``. The pitfalls:
 
 - rows in no order, and an unnamed first column that is not the row number;
 - raw camera ids that are other cameras' remapped ids: a join by the wrong one finds wrong places;
@@ -123,7 +123,7 @@ def _table(pictures: list[_Picture], pd: Any) -> Any:  # noqa: ANN401 - pandas, 
 
 
 def _draw(picture: _Picture, rng: np.random.Generator) -> Any:  # noqa: ANN401 - a PIL image
-    """A camera has its background, a class its blob; night pictures are darker."""
+    """Draw the background of the camera and the blob of the class; night pictures are darker."""
     from PIL import Image
 
     width = int(rng.integers(60, 86))

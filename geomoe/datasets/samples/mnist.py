@@ -1,4 +1,4 @@
-"""MNIST in small: digits of a seven-segment display in IDX files, as torchvision keeps the real ones.
+"""A small MNIST: digits of a seven-segment display in IDX files, in torchvision's layout.
 
 The layout is that of the format's definition (http://yann.lecun.com/exdb/mnist): magic number 0, 0, type
 0x08, number of axes; the sizes as big-endian int32; the bytes. Two files are gzipped and two are not, as
@@ -28,7 +28,7 @@ _PLACES = (*_BOXES, (18, 20, 0, 10))
 
 
 def write(folder: Path, seed: int = 0) -> None:
-    """Write ``folder/MNIST/raw``: 800 and 200 digits, each class as often as another.
+    """Write ``folder/MNIST/raw``: 800 and 200 digits, with balanced classes.
 
     Args:
         folder: made if it is not there.
@@ -45,7 +45,7 @@ def write(folder: Path, seed: int = 0) -> None:
 
 
 def draw(digit: int, generator: np.random.Generator) -> NDArray[np.uint8]:
-    """One digit, (28, 28) uint8: 20 x 10 pixels somewhere near the middle, of some brightness, and noise."""
+    """Draw one digit, (28, 28) uint8: 20 x 10 pixels near the centre, random brightness, and noise."""
     image = generator.integers(0, 30, (28, 28))
     top, left = generator.integers(2, 7), generator.integers(6, 13)
     ink = generator.integers(180, 256)

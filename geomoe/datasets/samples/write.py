@@ -1,4 +1,4 @@
-"""One door to the small data sets in the layouts of the real ones."""
+"""The single entry point for writing small data sets in the layouts of the real ones."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def write_sample(facts: Facts, folder: Path, seed: int = 0) -> None:
     """Write a small data set in the layout of the real one.
 
     Args:
-        facts: of a data set that has a sample.
+        facts: facts on a data set that has a sample.
         folder: made if it is not there.
         seed: of the sample's random parts.
     """

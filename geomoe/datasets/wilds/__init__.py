@@ -1,1 +1,1 @@
-"""Data sets of the wilds package as ours, and its own scores."""
+"""Adapters for data sets of the wilds package, and wilds' own scores."""

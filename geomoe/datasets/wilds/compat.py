@@ -1,15 +1,15 @@
-"""Makes the package ``wilds`` 2.0.0 usable today.
+"""Patch the package ``wilds`` 2.0.0 so that it works with current libraries.
 
-wilds is the reference for splits, labels, groups and scores, and it is no longer maintained. What is mended
-here, when it is imported through :func:`import_wilds` and never before:
+wilds is the reference for splits, labels, groups and scores, but is no longer maintained. Importing it with
+:func:`import_wilds`, and only then, fixes the following:
 
-1. its check for newer versions starts threads that can keep a process from ending where there is no network;
+1. its check for newer versions starts threads that can block the exit of a process without network;
 2. FMoW cannot be opened with pandas 2 or newer: a few of its time stamps have milliseconds;
-3. FMoW's ``eval`` needs ``torch_scatter``, which is no declared dependency;
-4. importing FMoW lifts Pillow's guard against decompression bombs for the whole process.
+3. FMoW's ``eval`` needs ``torch_scatter``, which is not a declared dependency;
+4. importing FMoW disables Pillow's protection against decompression bombs for the whole process.
 
-:func:`open_wilds` also keeps it from making folders and from asking its server, which is gone. Readers of
-geomoe do not need any of this: their parity with wilds is a test.
+:func:`open_wilds` also prevents it from making folders and from contacting its server, which no longer
+exists. The readers of geomoe need none of this; tests check that they agree with wilds.
 """
 
 from __future__ import annotations
@@ -41,15 +41,15 @@ OFFICIAL = {
 
 
 def installed() -> bool:
-    """Whether the package wilds is there; it is not imported."""
+    """Return whether the package wilds is installed, without importing it."""
     return importlib.util.find_spec("wilds") is not None
 
 
 def import_wilds() -> ModuleType:
-    """Import wilds and mend it, once in a process; ``wilds.get_dataset`` then works for FMoW and iWildCam.
+    """Import and patch wilds once per process; ``wilds.get_dataset`` then works for FMoW and iWildCam.
 
     Raises:
-        DependencyNotFoundError: it is not installed.
+        DependencyNotFoundError: wilds is not installed.
     """
     if not installed():
         msg = 'wilds is not installed: pip install "geomoe[wilds]"'
@@ -83,7 +83,7 @@ def _mend_groups() -> None:
 
 
 def average_over_groups(values: Tensor, groups: Tensor, n_groups: int) -> tuple[Tensor, Tensor]:
-    """What ``wilds.common.utils.avg_over_groups`` returns: the mean (0 if empty) and size of each group.
+    """Replace ``wilds.common.utils.avg_over_groups``: mean (0 if empty) and size of each group.
 
     Args:
         values: (n,) float32.
@@ -112,16 +112,16 @@ def _mend_fmow() -> None:
 
 
 def open_wilds(name: str, folder: str | os.PathLike[str], **options: Any) -> Any:  # noqa: ANN401 - a WILDSDataset
-    """Open wilds' own data set on a folder of tables and pictures; nothing is made or downloaded.
+    """Open wilds' data set on a folder of tables and pictures; nothing is created or downloaded.
 
     Args:
         name: fmow or iwildcam.
-        folder: the one that has the metadata, whatever its name.
-        **options: of the data set's class, such as ``split_scheme``.
+        folder: the folder that contains the metadata; it may have any name.
+        **options: options of the data set's class, such as ``split_scheme``.
 
     Raises:
         DependencyNotFoundError: wilds is not installed.
-        ConfigError: another name.
+        ConfigError: the name is unknown.
     """
     if name not in OFFICIAL:
         msg = f"wilds: expected one of {', '.join(OFFICIAL)}; got {name!r}"
@@ -134,15 +134,15 @@ def open_wilds(name: str, folder: str | os.PathLike[str], **options: Any) -> Any
 
 
 def official_rows(inner: Any, rows: NDArray[np.int64], labels: NDArray[np.int64]) -> NDArray[np.int64]:  # noqa: ANN401
-    """Positions in wilds' data set of samples that are given by their row in the metadata table.
+    """Map rows of the metadata table to positions in wilds' data set.
 
     Args:
         inner: from :func:`open_wilds`.
         rows: (N,) rows of the table, as in a data set's ``rows``.
-        labels: (N,) their labels, to see that both mean the same samples.
+        labels: (N,) their labels, to verify that both refer to the same samples.
 
     Raises:
-        DataError: wilds has other samples there.
+        DataError: wilds has different samples at these rows.
     """
     table = np.asarray(getattr(inner, "full_idxs", np.arange(len(inner))))  # fmow leaves some rows out
     found = np.searchsorted(table, rows).clip(max=len(table) - 1)
@@ -155,11 +155,11 @@ def official_rows(inner: Any, rows: NDArray[np.int64], labels: NDArray[np.int64]
 
 
 def official_eval(inner: Any, positions: NDArray[np.int64], predicted: NDArray[np.int64]) -> dict[str, float]:  # noqa: ANN401
-    """What wilds' own ``eval`` returns for predictions, by the names that it gives.
+    """Return the metrics of wilds' own ``eval`` for predictions, under wilds' names.
 
     Args:
         inner: from :func:`open_wilds`.
-        positions: (N,) of the samples in it, from :func:`official_rows`.
+        positions: (N,) positions of the samples, from :func:`official_rows`.
         predicted: (N,) class ids.
     """
     results, _ = inner.eval(

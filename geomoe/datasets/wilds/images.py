@@ -1,4 +1,4 @@
-"""Data sets of the package wilds as data sets of geomoe, with the places that wilds does not hand out."""
+"""Convert data sets of the package wilds to data sets of geomoe, with places that wilds does not provide."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _DOMAINS = {"fmow": "region", "iwildcam": "location"}
 
 
 class WildsImages(LabelledImages):
-    """A data set or subset of wilds as one of geomoe. Made by :func:`from_wilds`.
+    """A data set or subset of wilds as a geomoe data set; made by :func:`from_wilds`.
 
-    ``row`` is the position in wilds' table; beside the usual tensors a sample has wilds' metadata fields.
+    ``row`` is the position in wilds' table; a sample also has wilds' metadata fields.
 
     Attributes:
         inner: wilds' data set.
@@ -49,11 +49,11 @@ class WildsImages(LabelledImages):
         """Open one picture: (bands, H, W) raw values; the transform of the subset is not applied.
 
         Raises:
-            DataError: wilds cannot open it, or what it opens is no picture.
+            DataError: wilds cannot open it, or it is not a picture.
         """
         from PIL import EpsImagePlugin, Image
 
-        EpsImagePlugin.gs_binary = False  # wilds opens whatever it finds: PostScript would be run
+        EpsImagePlugin.gs_binary = False  # wilds opens any format, and PostScript would be executed
         where = f"wilds {self.inner.dataset_name}, sample {self.indices[index]}"
         try:
             found = self.inner.get_input(int(self.indices[index]))
@@ -77,10 +77,10 @@ def from_wilds(
     image_size: int | None = None,
     transforms: Callable[[dict[str, Tensor]], dict[str, Tensor]] | None = None,
 ) -> WildsImages:
-    """Turn any picture-classification data set of wilds, or a subset of one, into one of geomoe, with places.
+    """Convert an image-classification data set or subset of wilds to a geomoe data set with places.
 
-    FMoW's places come from its table; iWildCam's from ``gps``, by each camera's raw id, which wilds
-    itself does not hand out; places of other data sets are unknown (NaN, NaN).
+    FMoW's places come from its table; iWildCam's come from ``gps``, by the raw id of each camera, which
+    wilds does not provide; places of other data sets are unknown (NaN, NaN).
 
     Args:
         subset: from ``wilds.get_dataset(...)``, or its ``get_subset(...)``.
@@ -91,9 +91,9 @@ def from_wilds(
         transforms: applied to each sample dict; the subset's own transform is not.
 
     Raises:
-        InputError: not labelled with one class for each sample.
-        ConfigError: no such metadata field.
-        DatasetNotFoundError: no file of places.
+        InputError: the samples do not have exactly one class label each.
+        ConfigError: the metadata field is unknown.
+        DatasetNotFoundError: the file of places is missing.
     """
     inner = getattr(subset, "dataset", subset)
     indices = np.asarray(getattr(subset, "indices", np.arange(len(inner))), dtype=np.int64)

@@ -1,1 +1,1 @@
-"""Finished evaluations: the report, its text, figures and pages, comparisons and summaries."""
+"""Evaluation reports: values, text, figures and pages, comparisons and summaries."""

@@ -1,4 +1,4 @@
-"""Several reports side by side."""
+"""Comparison of several reports."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class MethodRow:
-    """The numbers of one method. With a region held out, all but the last three are of the source regions.
+    """The scores of one method. With a held-out region, all but the last three are for the source regions.
 
     Attributes:
-        method: its name; NAME-SE: the shared expert alone.
+        method: method name; NAME-SE: only the shared expert.
         accuracy: overall.
         accuracy_interval: low and high.
         worst: the region with the lowest accuracy.
-        worst_accuracy: its accuracy.
+        worst_accuracy: accuracy of that region.
         macro_f1: overall.
         calibration_error: overall.
         held_out_accuracy: of the held-out region.
@@ -47,10 +47,10 @@ class MethodRow:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Methods side by side on the same samples; ``str()`` of it is the table.
+    """A comparison of methods on the same samples; ``str()`` gives the table.
 
     Attributes:
-        split: which split was judged.
+        split: the evaluated split.
         held_out: the region left out of training, or None.
         rows: one for each method.
     """
@@ -60,7 +60,7 @@ class Comparison:
     rows: tuple[MethodRow, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Return plain JSON values."""
         return to_plain(self)
 
     def __str__(self) -> str:
@@ -82,13 +82,13 @@ class Comparison:
 
 
 def compare(reports: Mapping[str, Judged]) -> Comparison:
-    """Put reports side by side; a MoGE report gives a second row, NAME-SE: its shared expert alone.
+    """Compare reports; a MoGE report has a second row, NAME-SE, for its shared expert only.
 
     Args:
-        reports: name to print -> report, in the order of the rows.
+        reports: printed name -> report, in row order.
 
     Raises:
-        DataError: no report, or reports that do not judge the same samples of the same protocol.
+        DataError: there is no report, or the reports cover different samples or protocols.
     """
     if not reports:
         msg = "compare: expected at least one report; got none"
@@ -109,7 +109,7 @@ def compare(reports: Mapping[str, Judged]) -> Comparison:
 
 
 def method_row(name: str, scores: Scores) -> MethodRow:
-    """The numbers of one method, from the scores of one report."""
+    """Return the row of one method from the scores of one report."""
     main, worst = (
         (scores.overall, scores.worst) if scores.source is None else (scores.source, scores.source_worst)
     )

@@ -1,4 +1,4 @@
-"""Do the parts of a report that was read belong together? Types are checked before."""
+"""Check that the parts of a loaded report are consistent; types are checked before."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 
 def check_consistent(report: Judged) -> None:
-    """Refuse a report whose names, numbers of rows or shares do not fit.
+    """Refuse a report with inconsistent names, row counts or shares.
 
     Raises:
-        InputError: where, what belongs there, and what is there.
+        InputError: a part is inconsistent; the message has its path, the expected and the found value.
     """
     _expect(report.scores, "scores", "the choice that experts names", str(report.experts) in report.scores)
     first = report.scores[str(report.experts)]

@@ -1,4 +1,4 @@
-"""Figures of a report, from its values alone."""
+"""Figures of a report, drawn only from its values."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     from geomoe.evaluation.reports.values import ExpertsReport, Judged, Part, Row
 
-MANY = 16  # bars that stand beside one another with their names and intervals
-MOST = 100  # bars that have names at all
+MANY = 16  # limit of bars shown with names and intervals
+MOST = 100  # limit of bars shown with names
 
-#: Okabe and Ito's palette: told apart with any kind of colour vision.
+#: Okabe and Ito's palette: distinguishable with any kind of colour vision.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 
 
@@ -34,12 +34,12 @@ def draw(report: Judged) -> dict[str, Figure]:
 
 
 def regions(report: Judged) -> Figure:
-    """Accuracy in each region as bars with intervals, one colour for each choice of experts."""
+    """Draw the accuracy of each region as bars with intervals, one colour for each choice of experts."""
     return _bars(report, {choice: scores.regions for choice, scores in report.scores.items()})
 
 
 def grouping(report: Judged, what: str) -> Figure:
-    """The same for a data set's further groups, such as years."""
+    """Draw the same for a further grouping of the data set, such as years."""
     parts = {choice: scores.groups[what].parts for choice, scores in report.scores.items()}
     return _bars(report, parts)
 
@@ -90,7 +90,7 @@ def _tick(name: str, count: int, held_out: str | None, flat: bool) -> str:
 
 
 def reliability(report: Judged) -> Figure:
-    """Accuracy against confidence in equal bins, with the number of samples in each below."""
+    """Draw accuracy against confidence in equal bins, with the sample counts below."""
     scores = report.scores_of()
     bins = scores.reliability
     edges = np.asarray(bins.edges)
@@ -110,12 +110,12 @@ def reliability(report: Judged) -> Figure:
 
 
 def _numbers(row: Row) -> np.ndarray:
-    """A row with NaN where there is no number."""
+    """Return a row with NaN for missing values."""
     return np.array([np.nan if value is None else value for value in row], dtype=float)
 
 
 def forced(report: ExpertsReport) -> Figure:
-    """The forced-expert matrices as heat maps, one for each MoGE block whose top-1 makes the rows."""
+    """Draw the forced-expert matrices as heat maps, one for each MoGE block whose top-1 makes the rows."""
     matrices = [100 * np.stack([_numbers(row) for row in one.accuracy]) for one in report.forced]
     finite = np.concatenate([matrix[np.isfinite(matrix)] for matrix in matrices])
     limits = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 100.0)

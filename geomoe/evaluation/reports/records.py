@@ -1,4 +1,4 @@
-"""Reports of many runs as records: which method, which target, which seed, what came out."""
+"""Records of many reports: method, target, seed and scores of each run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Iterable, Iterator
 
-_SUFFIX = {"shared": "-SE"}  # MoGE-SE: the shared expert alone
+_SUFFIX = {"shared": "-SE"}  # MoGE-SE: only the shared expert
 
 
 class Record(NamedTuple):
@@ -20,21 +20,21 @@ class Record(NamedTuple):
 
     Attributes:
         data: name of the data set.
-        split: what was judged.
-        protocol: of the data set's options, all but ``num_domains``; as text.
-        method: algorithm, with -SE for its shared expert alone.
-        backbone: of the network.
+        split: the evaluated split.
+        protocol: the data set's protocol options except ``num_domains``, as text.
+        method: algorithm, with -SE for only its shared expert.
+        backbone: backbone of the network.
         held_out: the domain left out of training; None: none.
-        num_domains: how many source domains trained, where the protocol varies that.
-        seed: of training.
-        split_seed: of the split.
-        scores: name -> share: ``accuracy`` (of the held-out domain, where there is one), ``macro_f1``,
-            ``calibration_error``, ``worst`` (the lowest domain's accuracy), and the accuracy on each split
-            beside it, by its name.
-        unit: what a domain is.
+        num_domains: number of source domains, if the protocol varies it.
+        seed: training seed.
+        split_seed: seed of the split.
+        scores: name -> share: ``accuracy`` (of the held-out domain, if there is one), ``macro_f1``,
+            ``calibration_error``, ``worst`` (the lowest accuracy of a domain), and the accuracy on each
+            additional split, by its name.
+        unit: word for a domain.
         domains: names of all domains.
-        data_hash: of what was judged.
-        file: the report.
+        data_hash: hash of the evaluated data.
+        file: the report file.
     """
 
     data: str
@@ -54,19 +54,19 @@ class Record(NamedTuple):
 
     @property
     def run(self) -> tuple[int, int]:
-        """What repeats under the same conditions: split seed and seed."""
+        """The identity of a repeated run: split seed and seed."""
         return self.split_seed, self.seed
 
 
 def read_records(paths: Iterable[str | os.PathLike[str]]) -> list[Record]:
-    """Records of every report in some places.
+    """Read the records of all reports under some paths.
 
     Args:
-        paths: reports, their folders, or folders that are searched to the bottom.
+        paths: reports, their folders, or folders that are searched recursively.
 
     Raises:
-        DataError: a place without a report, a report that cannot be read or was written by an older
-            geomoe, one run twice, or the same conditions on other data.
+        DataError: a path has no report, a report cannot be read or is from an older geomoe, a run occurs
+            twice, or runs with the same conditions used different data.
     """
     files = dict.fromkeys(file for path in paths for file in _files(Path(path)))
     found = [record for file in files for record in _records(file)]

@@ -1,4 +1,4 @@
-"""A finished evaluation: a typed value, its text, its files."""
+"""The report of an evaluation: typed values, text and files."""
 
 from __future__ import annotations
 
@@ -24,26 +24,26 @@ FILE = "report.json"
 
 @dataclass(frozen=True, kw_only=True)
 class Report(Judged):
-    """What was measured for one checkpoint on one split. See :func:`geomoe.evaluation.evaluate`.
+    """The results of one checkpoint on one split. See :func:`geomoe.evaluation.evaluate`.
 
-    Its fields are the keys of ``report.json``: a saved report that is loaded equals the report.
+    Its fields are the keys of ``report.json``; loading a saved report gives an equal report.
     """
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything measured, as plain JSON values; a copy."""
+        """Return a copy of all results as plain JSON values."""
         return {"format": FORMAT, **to_plain(self)}
 
     def table(self, width: int = 100) -> str:
-        """The report as text, at most ``width`` columns wide."""
+        """Return the report as text, at most ``width`` columns wide."""
         return report_text(self, width)
 
     def save(self, folder: str | os.PathLike[str]) -> Path:
-        """Write ``report.json``, the figures and, where places are known, the map into a folder.
+        """Write ``report.json``, the figures and, if places are known, the map to a folder.
 
-        Together or not at all.
+        Either all files are written or none.
 
         Raises:
-            OutputError: the folder cannot be made or written.
+            OutputError: the folder cannot be created or written.
         """
         from geomoe.evaluation.reports.figures import draw  # matplotlib takes a second; only figures need it
         from geomoe.evaluation.reports.score_map import score_figure, score_layers, score_page
@@ -66,7 +66,7 @@ class Report(Judged):
         """Read a saved report: its folder, or the ``report.json`` in it.
 
         Raises:
-            DataError: no report there, one of another format, or one with a field that is missing or wrong.
+            DataError: there is no report, it has another format, or a field is missing or wrong.
         """
         file = Path(path)
         file = file / FILE if file.is_dir() else file

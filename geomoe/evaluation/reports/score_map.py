@@ -1,4 +1,4 @@
-"""A report as a map: accuracy by region, in cells of the Earth, at each camera or place."""
+"""Map of a report: accuracy by region, in grid cells, and at each camera or place."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ if TYPE_CHECKING:
     from geomoe.evaluation.reports.values import Judged, Part, Places, Scores
 
 CELL = 6.0  # degrees; every step of geomoe.evaluation.places divides it
-FEW = 10  # samples of a cell or place below which an accuracy says little: drawn faintly
+FEW = 10  # cells or places with fewer samples are drawn faintly: their accuracy is unreliable
 SCORES = ("accuracy", "interval", "samples", "macro F1")
 SIZES = f"Larger discs stand for more samples; faint ones for fewer than {FEW}."
 
 
 class Columns(NamedTuple):
-    """The places of a report for one choice of experts, as arrays with one row for each place and domain."""
+    """The places of a report for one choice of experts: arrays with one row per place and domain."""
 
     domain: NDArray[np.int64]
     lon: NDArray[np.float64]
@@ -34,7 +34,7 @@ class Columns(NamedTuple):
 
 
 def score_layers(report: Judged) -> list[Layer]:
-    """Layers of a report, for each choice of experts; none where no place is known."""
+    """Return the layers of a report for each choice of experts; none if no place is known."""
     if report.places is None:
         return []
     found = []
@@ -57,7 +57,7 @@ def _columns(places: Places, choice: str) -> Columns:
 
 
 def score_page(report: Judged, layers: list[Layer]) -> str:
-    """The map of a report as one offline page.
+    """Render the map of a report as one offline page.
 
     Raises:
         InputError: no place is known.
@@ -85,7 +85,7 @@ def score_page(report: Judged, layers: list[Layer]) -> str:
 
 
 def score_figure(report: Judged, layers: list[Layer]) -> Figure:
-    """The same for print: regions, and cells or cameras, of the first choice of experts."""
+    """Draw the map for print: regions, and cells or cameras, of the first choice of experts."""
     from geomoe.pages.atlas_figure import draw_atlas  # matplotlib takes a second
 
     first = [layer for layer in layers if layer.group == layers[0].group]
@@ -93,24 +93,24 @@ def score_figure(report: Judged, layers: list[Layer]) -> Figure:
 
 
 def title_of(report: Judged) -> str:
-    """One line that names a report."""
+    """Return a one-line title of a report."""
     return f"Scores of {report.algorithm} on {report.data}, {report.split}"
 
 
 def interval_text(report: Judged) -> str:
-    """How intervals were made."""
+    """Describe how the intervals were computed."""
     boot = report.bootstrap
     return f"{100 * boot.confidence:g} %, {boot.samples} resamples of {plural(boot.unit)}"
 
 
 def _one_place_each(columns: Columns) -> bool:
-    """Whether every domain stands at one place, as cameras do."""
+    """Return whether every domain has a single place, as cameras do."""
     domain = columns.domain[columns.domain >= 0]
     return bool(len(domain)) and len(np.unique(domain)) == len(columns.domain)
 
 
 def _scale(values: list[float]) -> tuple[float, float]:
-    """Ends of a scale of colours, in whole tenths, that holds all values."""
+    """Return the ends of a colour scale that covers all values, in whole tenths."""
     low, high = np.floor(min(values) * 10) / 10, np.ceil(max(values) * 10) / 10
     return float(low), float(high if high > low else low + 0.1)
 
@@ -147,7 +147,7 @@ def _regions(report: Judged, scores: Scores, group: str) -> Layer:
 
 
 def _domains(report: Judged, scores: Scores, columns: Columns, group: str) -> Layer:
-    """A disc for each camera; one of unknown place stands in the table alone."""
+    """Return a layer with a disc for each camera; cameras of unknown place are only in the table."""
     unit = report.domain_unit
     row = {report.regions[number]: at for at, number in enumerate(columns.domain.tolist())}
     marks = []

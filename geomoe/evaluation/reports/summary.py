@@ -1,4 +1,4 @@
-"""Many reports in one: means over seeds and target domains, curves over the number of source domains."""
+"""Summary of many reports: means over seeds and targets, curves over the number of source domains."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ METRICS = ("accuracy", "worst", "macro_f1", "calibration_error")
 
 @dataclass(frozen=True)
 class Summary:
-    """Reports that were put together. See :func:`summarize`.
+    """A summary of reports. See :func:`summarize`.
 
     Attributes:
         tables: one for each data set, split and protocol.
@@ -38,25 +38,25 @@ class Summary:
     tables: tuple[SummaryTable, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values (keys: docs/formats.md); a copy."""
+        """Return a copy as plain JSON values (keys: docs/formats.md)."""
         data = {"format": FORMAT, **to_plain(self)}
         for table in data["tables"]:
             for row in table["rows"]:
-                if row["growth"] is None:  # a key of tables with curves alone
+                if row["growth"] is None:  # only tables with curves have this key
                     del row["growth"]
         return data
 
     def table(self, width: int = 100) -> str:
-        """The summary as text, at most ``width`` columns wide where columns allow."""
+        """Return the summary as text, at most ``width`` columns wide if its columns fit."""
         from geomoe.evaluation.reports.summary_text import summary_text
 
         return summary_text(self.tables, width)
 
     def save(self, folder: str | os.PathLike[str]) -> list[Path]:
-        """Write ``summary.json`` and a figure for each table, together or not at all.
+        """Write ``summary.json`` and a figure for each table; all files or none.
 
         Raises:
-            OutputError: the folder cannot be made or written.
+            OutputError: the folder cannot be created or written.
         """
         from geomoe.evaluation.reports.summary_figures import draw  # matplotlib takes a second
 
@@ -69,18 +69,18 @@ class Summary:
 
 
 def summarize(paths: Iterable[str | os.PathLike[str]]) -> Summary:
-    """Put reports together: one table for each data set, split and protocol, one row for each method.
+    """Summarise reports: one table for each data set, split and protocol, one row for each method.
 
-    With a domain held out, columns are the target domains, and the mean over targets is taken within each
-    seed before it is averaged over seeds (DomainBed; MESSI, Table 1). Where the number of source domains
-    varies, columns are these numbers, with peak, accuracy at the largest, drop, relative drop and average
-    (MESSI, D.3). Else columns are metrics. Deviations are sample standard deviations (n - 1) over runs.
+    With a held-out domain, columns are the target domains, and the mean over targets is taken within each
+    seed before averaging over seeds (DomainBed; MESSI, Table 1). If the number of source domains varies,
+    columns are these numbers, with peak, accuracy at the largest, drop, relative drop and average
+    (MESSI, D.3). Otherwise columns are metrics. Deviations are sample standard deviations (n - 1) over runs.
 
     Args:
-        paths: reports, their folders, or folders that are searched to the bottom.
+        paths: reports, their folders, or folders that are searched recursively.
 
     Raises:
-        DataError: no report, one that cannot be read, one run twice, or different data.
+        DataError: there is no report, a report cannot be read, a run occurs twice, or the data differs.
     """
     records = sorted(read_records(paths), key=_table_of)
     tables = [_table(list(some)) for _, some in groupby(records, key=_table_of)]
@@ -120,20 +120,20 @@ def _table(records: list[Record]) -> SummaryTable:
 
 
 def _cell(values: Sequence[float]) -> Cell:
-    """Mean and sample deviation; None where a single run has none."""
+    """Return mean and sample deviation; the deviation is None for a single run."""
     array = np.array(values, dtype=np.float64)
     std = float(array.std(ddof=1)) if len(array) > 1 else None
     return Cell(float(array.mean()), std, len(array))
 
 
 def _metrics(own: list[Record], _: list[Record]) -> dict[str, Any]:
-    # a score that some runs lack (a region without samples has no worst) is over the runs that have it
+    # A score that some runs lack (e.g. no worst region without samples) is averaged over the other runs.
     values = {name: [one.scores[name] for one in own if name in one.scores] for name in METRICS}
     return {"cells": {name: _cell(some) for name, some in values.items() if some}, "beside": {}, "lacks": ()}
 
 
 def _targets(own: list[Record], all_records: list[Record]) -> dict[str, Any]:
-    """A column for each target and the mean over them; the same for each split beside the judged one."""
+    """Return a column for each target and their mean; likewise for each additional split."""
     targets = targets_of(all_records)
     score = {(str(one.held_out), one.run): one.scores for one in own}
     runs = sorted({one.run for one in own})
@@ -169,7 +169,7 @@ def _target_cells(
 
 
 def targets_of(records: list[Record]) -> list[str]:
-    """The held-out domains of some records, in the data set's own order of domains."""
+    """Return the held-out domains of some records, in the data set's order of domains."""
     held_out = {one.held_out for one in records}
     return [name for name in records[0].domains if name in held_out]
 

@@ -44,7 +44,7 @@ def _figure(table: SummaryTable) -> Figure:
 
 
 def _numbers(row: SummaryRow, columns: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Mean and deviation of each column in percent; NaN where there is none."""
+    """Return mean and deviation of each column in percent; NaN for missing values."""
     cells = [row.cells.get(column) for column in columns]
     mean = [np.nan if cell is None else cell.mean for cell in cells]
     std = [np.nan if cell is None or cell.std is None else cell.std for cell in cells]

@@ -25,7 +25,7 @@ GROWTH = {
 
 
 def summary_text(tables: Sequence[SummaryTable], width: int) -> str:
-    """Text of a summary."""
+    """Return the text of a summary."""
     parts: list[str | Table] = ["percent; mean ± sample standard deviation over runs (seeds, splits)"]
     for table in tables:
         parts.append(_table(table, title_of(table)))
@@ -44,7 +44,7 @@ def summary_text(tables: Sequence[SummaryTable], width: int) -> str:
 
 
 def title_of(table: SummaryTable) -> str:
-    """What a table shows."""
+    """Return the title of a table."""
     unit = table.unit
     what = {
         "metrics": "nothing held out",
@@ -56,19 +56,19 @@ def title_of(table: SummaryTable) -> str:
 
 
 def head_of(table: SummaryTable, column: str) -> str:
-    """A column's head."""
+    """Return the heading of a column."""
     return f"worst {table.unit}" if column == "worst" else HEADS.get(column, column)
 
 
 def cell_text(cell: Cell | None) -> str:
-    """Mean ± deviation in percent; a dash where there is no run."""
+    """Return mean ± deviation in percent; a dash if there is no run."""
     if cell is None:
         return "-"
     return percent(cell.mean) + (f" ± {percent(cell.std)}" if cell.std is not None else "")
 
 
 def _table(table: SummaryTable, title: str, beside: str | None = None) -> Table:
-    """A line for each method: on the judged split, or on one beside it."""
+    """Return a table with a line for each method, on the evaluated or an additional split."""
     made = new_table(title, "method", "runs", *(head_of(table, one) for one in table.columns))
     for row in table.rows:
         cells = row.cells if beside is None else row.beside.get(beside, {})
@@ -88,6 +88,6 @@ def _growth(table: SummaryTable) -> Table:
 
 
 def _width(table: SummaryTable) -> int:
-    """Columns that the widest line needs: a table that is cut would be no table."""
+    """Return the width of the widest line, so that no table is truncated."""
     heads = [max(len(head_of(table, one)), len("100.0 ± 10.0")) + 3 for one in table.columns]
     return max(len(row.method) for row in table.rows) + 12 + sum(heads)

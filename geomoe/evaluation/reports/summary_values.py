@@ -1,4 +1,4 @@
-"""What a summary of many reports holds, as typed values; the names are the keys of ``summary.json``."""
+"""The typed values of a summary; field names are the keys of ``summary.json``."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True)
 class Cell:
-    """Mean and sample deviation over runs; None where a single run has none."""
+    """Mean and sample deviation over runs; the deviation is None for a single run."""
 
     mean: float
     std: float | None
@@ -21,11 +21,11 @@ class Curve:
 
     Attributes:
         peak: highest mean accuracy.
-        peak_domains: number of domains there.
+        peak_domains: number of domains at the peak.
         last: accuracy at the largest number.
         drop: peak minus last.
-        relative_drop: its share of the peak; None: the peak is 0.
-        average: over the curve.
+        relative_drop: drop divided by peak; None: the peak is 0.
+        average: mean over the curve.
     """
 
     peak: float
@@ -41,12 +41,12 @@ class SummaryRow:
     """One method in one table.
 
     Attributes:
-        method: its name.
-        backbone: of its network.
+        method: method name.
+        backbone: backbone of its network.
         cells: column -> mean and deviation.
-        beside: split beside the judged one -> the same.
-        lacks: targets that a seed lacks, in words.
-        growth: numbers of the curve, in tables of that kind.
+        beside: additional split -> column -> mean and deviation.
+        lacks: targets that a seed lacks, as text.
+        growth: values of the curve, in tables of that kind.
     """
 
     method: str
@@ -64,14 +64,14 @@ class SummaryTable:
     Attributes:
         kind: columns are metrics, held-out domains, or numbers of source domains.
         data: name of the data set.
-        split: what was judged.
-        protocol: of the data set's options, as text.
-        unit: what a domain is.
-        columns: in their order.
-        domains: how many the data set has.
-        targets: those that were held out.
+        split: the evaluated split.
+        protocol: the data set's protocol options, as text.
+        unit: word for a domain.
+        columns: column names, in order.
+        domains: number of domains of the data set.
+        targets: held-out domains.
         rows: one for each method.
-        reports: the files that are in it.
+        reports: the report files in the table.
     """
 
     kind: Literal["metrics", "targets", "growth"]

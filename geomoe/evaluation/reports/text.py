@@ -23,13 +23,13 @@ if TYPE_CHECKING:
         Scores,
     )
 
-MANY = 20  # domains; of more a table has the LOWEST only, report.json has all
+MANY = 20  # domains; if there are more, a table shows only the LOWEST, and report.json has all
 LOWEST = 10
 NAMES = {"all": "all experts", "shared": "shared expert alone"}
 
 
 def report_text(report: Judged, width: int) -> str:
-    """Text of one report."""
+    """Return the text of one report."""
     parts: list[str | Table] = [_heading(report), *report.notes]
     for choice, scores in report.scores.items():
         parts.append(_scores(report, choice))
@@ -43,22 +43,22 @@ def report_text(report: Judged, width: int) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share as a percentage with one decimal; a dash where there is nothing to divide by."""
+    """Format a share as a percentage with one decimal; a dash if it is undefined."""
     return "-" if value is None else f"{100 * value:.1f}"
 
 
 def interval(pair: tuple[float, float] | None) -> str:
-    """An interval of shares, in percent."""
+    """Format an interval of shares in percent."""
     return "-" if pair is None else f"{100 * pair[0]:.1f} to {100 * pair[1]:.1f}"
 
 
 def plural(unit: str) -> str:
-    """Several of what a domain is."""
+    """Return the plural of the word for a domain."""
     return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
 
 
 def protocol_text(report: Judged) -> str:
-    """What a report's run left out of training, and which rules made its samples."""
+    """Describe what the run left out of training, and the rules that define its samples."""
     options = {key: value for key, value in (report.options or {}).items() if value is not None}
     if report.protocol is not None:
         options = {"protocol": report.protocol, **options}
@@ -78,7 +78,7 @@ def _heading(report: Judged) -> str:
 
 
 def choice_name(report: Judged, choice: str) -> str:
-    """What a choice of experts is called in a report; of a network without experts, the method."""
+    """Return the name of a choice of experts in a report; without experts, the method name."""
     if choice == "all" and "shared" not in report.scores:  # a network without experts
         return report.algorithm
     return NAMES.get(choice, f"expert {choice} alone")
@@ -115,9 +115,9 @@ def _parts(title: str, rows: list[tuple[str, Part]]) -> Table:
 def score_rows(
     scores: Scores, held_out: str | None, uncounted: Collection[str] = (), unit: str = "region"
 ) -> list[tuple[str, Part]]:
-    """Label and score of each line: with a domain held out, source and held-out are told apart.
+    """Yield label and score of each line; source and held-out domains are listed separately.
 
-    Domains that never are the worst one are marked. ``unit`` is what a domain is.
+    Domains that never count as the worst are marked. ``unit`` is the word for a domain.
     """
     kind = unit if held_out is None else f"source {unit}"
     main, worst = (scores.overall, scores.worst) if held_out is None else (scores.source, scores.source_worst)

@@ -1,4 +1,4 @@
-"""What a report holds, as typed values; the names are the keys of ``report.json`` (docs/formats.md)."""
+"""The typed values of a report; field names are the keys of ``report.json`` (docs/formats.md)."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ Interval = tuple[float, float]
 
 @dataclass(frozen=True)
 class Part:
-    """Scores of some samples.
+    """Scores of a set of samples.
 
     Attributes:
-        count: how many.
-        blocks: spatial blocks with samples.
-        accuracy: share that is right.
+        count: number of samples.
+        blocks: number of spatial blocks with samples.
+        accuracy: share of correct predictions.
         macro_f1: mean F1 over the classes that occur.
-        calibration_error: expected, over 15 bins.
-        accuracy_interval: low and high; None without bootstrap, or with fewer than two blocks to draw.
-        macro_f1_interval: the same of macro_f1.
+        calibration_error: expected calibration error over 15 bins.
+        accuracy_interval: low and high; None without bootstrap, or with fewer than two blocks.
+        macro_f1_interval: the same for macro_f1.
     """
 
     count: int
@@ -32,7 +32,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Bins of confidence: their edges (one more), and samples, mean confidence and accuracy in each."""
+    """Confidence bins: edges (one more than bins), and count, mean confidence and accuracy of each."""
 
     edges: tuple[float, ...]
     count: tuple[int, ...]
@@ -42,7 +42,7 @@ class Reliability:
 
 @dataclass(frozen=True)
 class Groups:
-    """A further grouping, such as years: name -> scores, and the one with the lowest accuracy."""
+    """A further grouping, such as years: name -> scores, and the group with the lowest accuracy."""
 
     parts: dict[str, Part]
     worst: str | None
@@ -53,14 +53,14 @@ class Scores:
     """Scores of one choice of experts.
 
     Attributes:
-        overall: of all samples.
-        worst: name of the region with the lowest accuracy; None: none counts.
-        regions: name -> scores, those with samples.
-        source: under a held-out protocol all other regions together; None: no such samples.
-        source_worst: the worst of them.
-        held_out: the held-out region.
-        reliability: how often it is right, by how sure it is.
-        groups: further groupings by what they are.
+        overall: scores of all samples.
+        worst: name of the region with the lowest accuracy; None: no region counts.
+        regions: name -> scores of each region with samples.
+        source: under a held-out protocol, scores of all other regions together; None: no such samples.
+        source_worst: the worst of these regions.
+        held_out: scores of the held-out region.
+        reliability: accuracy as a function of confidence.
+        groups: kind of grouping -> its groups.
     """
 
     overall: Part
@@ -75,7 +75,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Bootstrap:
-    """How intervals were made: resamples (0: none), confidence, and what is drawn whole."""
+    """How intervals were computed: resamples (0: none), confidence, and the resampling unit."""
 
     samples: int
     confidence: float
@@ -87,13 +87,13 @@ class Places:
     """The samples by place and domain, as columns with one row for each.
 
     Attributes:
-        step: degrees on a side of the cells whose samples share a row; 0: only those at one place do.
-        unplaced: samples of unknown place.
-        domain: id; -1 unknown.
+        step: side in degrees of the cells whose samples share a row; 0: only samples at one place do.
+        unplaced: number of samples with unknown place.
+        domain: domain id; -1 if unknown.
         lon: degrees.
         lat: degrees.
-        count: samples.
-        correct: choice of experts -> how many of them are right.
+        count: number of samples.
+        correct: choice of experts -> number of correct samples.
     """
 
     step: float
@@ -107,7 +107,7 @@ class Places:
 
 @dataclass(frozen=True)
 class OfficialRow:
-    """One score by a data set's own package and by geomoe; ``equal``: the same float32."""
+    """One score from the package wilds and from geomoe; ``equal``: both are the same float32."""
 
     experts: str
     metric: str
@@ -118,7 +118,7 @@ class OfficialRow:
 
 @dataclass(frozen=True)
 class Official:
-    """What the package wilds says of the same predictions; ``problem``: why there are no rows."""
+    """Scores of the same predictions by the package wilds; ``problem``: why there are no rows."""
 
     package: str
     rows: tuple[OfficialRow, ...]
@@ -133,11 +133,11 @@ class Forced:
     """The forced-expert matrix of one MoGE block.
 
     Attributes:
-        block: its number.
-        counts: (E,) samples whose top-1 expert is i.
+        block: block number.
+        counts: (E,) number of samples whose top-1 expert is i.
         accuracy: (E, E), row i: those samples, column j: all of them forced through expert j.
-        routed: (E,) the same rows with all experts.
-        shared: (E,) the same rows with the shared expert alone.
+        routed: (E,) accuracy of the same rows with all experts.
+        shared: (E,) accuracy of the same rows with only the shared expert.
     """
 
     block: int
@@ -149,16 +149,16 @@ class Forced:
 
 @dataclass(frozen=True)
 class BlockRouting:
-    """How one MoGE block shares out the samples.
+    """How one MoGE block distributes the samples.
 
     Attributes:
-        block: its number.
+        block: block number.
         load: (E,) mean gate weight.
-        top1_share: (E,) share of the samples that it leads.
+        top1_share: (E,) share of the samples for which the expert is top-1.
         load_by_region: region -> (E,) mean gate weight.
         dead: experts with less than 5 % of their fair share; see :func:`geomoe.metrics.dead_experts`.
         entropy: mean over samples, in nats; see :func:`geomoe.metrics.routing_entropy`.
-        effective_experts: its exponential.
+        effective_experts: exponential of the entropy.
         region_information: normalised mutual information of top-1 expert and region; None: no region known.
     """
 
@@ -185,7 +185,7 @@ class BlockCKA:
 
 @dataclass(frozen=True)
 class ExpertsReport:
-    """A look into the experts of a MoGE network, block by block."""
+    """Analysis of the experts of a MoGE network, by block."""
 
     num_experts: int
     top_k: int
@@ -197,35 +197,35 @@ class ExpertsReport:
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
-    """One checkpoint on one split: everything that was measured.
+    """All results of one checkpoint on one split.
 
-    Fields with a default are those that older reports lack.
+    Fields with a default are missing from older reports.
 
     Attributes:
-        checkpoint: the file.
-        algorithm: method.
-        seed: of training.
+        checkpoint: checkpoint file.
+        algorithm: training method.
+        seed: training seed.
         data: name of the data set.
-        data_hash: of what was judged.
-        split: which of its splits.
-        split_seed: of the split.
+        data_hash: hash of the evaluated data.
+        split: the evaluated split.
+        split_seed: seed of the split.
         held_out: domain left out of training.
-        options: keys of the data's configuration that change which samples train or are judged.
-        protocol: the data set's own name of its protocol.
+        options: configuration keys of the data that affect which samples are trained on or evaluated.
+        protocol: the data set's name of its protocol.
         encoder: location encoder.
-        backbone: of the network.
-        experts: choice that was evaluated.
-        classes: names, by id.
-        regions: names of the domains, by id.
-        uncounted: domains that never are the worst.
-        domain_unit: what a domain is.
-        bootstrap: how intervals were made.
+        backbone: backbone of the network.
+        experts: evaluated choice of experts.
+        classes: class names, by id.
+        regions: domain names, by id.
+        uncounted: domains that never count as the worst.
+        domain_unit: word for a domain.
+        bootstrap: how intervals were computed.
         scores: choice of experts -> scores.
-        notes: what a reader of the scores must know.
-        beside: split beside this one -> choice of experts -> scores.
+        notes: notes for readers of the scores.
+        beside: additional split -> choice of experts -> scores.
         official: scores by the package wilds.
-        places: what the map is drawn from.
-        experts_report: a look into the experts.
+        places: data of the map.
+        experts_report: analysis of the experts.
     """
 
     checkpoint: str
@@ -254,5 +254,5 @@ class Judged:
     experts_report: ExpertsReport | None = None
 
     def scores_of(self, experts: str | int | None = None) -> Scores:
-        """Scores for one choice of experts; default: the choice that was evaluated."""
+        """Return the scores of one choice of experts; default: the evaluated choice."""
         return self.scores[str(self.experts if experts is None else experts)]

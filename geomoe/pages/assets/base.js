@@ -1,3 +1,9 @@
+// The map itself, without tiles; bounds are west, south, east, north in degrees.
+function geomoeMap(id, [west, south, east, north]) {
+  const view = { center: [(south + north) / 2, (west + east) / 2], zoom: 1, zoomSnap: 0.25, zoomDelta: 0.5 };
+  return L.map(id, { ...view, crs: L.CRS.EPSG3857, attributionControl: false });
+}
+
 // What every page of a map has: panes, the land, the panel with its head, boxes that switch things on.
 // Every text from the data goes in as textContent, never as markup.
 function geomoeBase(map, data) {

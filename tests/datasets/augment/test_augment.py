@@ -263,6 +263,7 @@ def test_whole_numbers_of_eight_bits_are_taken_as_well(images, kind):
     assert torch.equal(augment_images(square.to(torch.uint8), kind).float(), want.float())
 
 
+@pytest.mark.slow
 def test_domainbed_is_torchvisions_pipeline_in_distribution(images):
     """Mean and spread of the results agree with torchvision's own pipeline, image by image."""
     pipeline = v2.Compose(

@@ -207,6 +207,7 @@ def test_an_image_of_another_size_is_refused(small):
         cache.crop(np.zeros((10, 20, 3), dtype=np.uint8), small)
 
 
+@pytest.mark.slow
 def test_two_processes_may_cut_at_once(tmp_path):
     root = Path(__file__).parents[3]
     code = "from geomoe.datasets.bluemarble.crops import open_crops; print(open_crops().sha256)"

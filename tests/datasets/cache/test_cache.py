@@ -104,6 +104,7 @@ make_cache.make_cache(pathlib.Path(cache), [Pictures(folder, json.loads(rows))])
 """
 
 
+@pytest.mark.slow
 def test_killed_and_taken_up_again(folder, tmp_path):
     """A process is killed in its second chunk; the next one does not decode the first again."""
     argv = [str(Path(__file__).parents[3]), str(folder), str(tmp_path / "cache"), str(ROWS.tolist())]

@@ -370,6 +370,7 @@ def test_configurations_run(name, backbone, root, tmp_path, capsys):
     assert 0 <= metrics["test_acc"] <= 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_the_verb_writes_the_sample_that_was_asked_for(name, root, tmp_path, capsys):
     assert main(["data", "sample", name, str(tmp_path / "sample"), "--quiet"]) == 0

@@ -274,6 +274,7 @@ def test_held_out_leaves_a_domain_out_of_training_and_selection(folder):
         module(folder).dataset("tset")
 
 
+@pytest.mark.slow
 def test_bands_are_chosen_by_number_and_mixed_counts_then_fit(folder):
     made = module(folder, bands=(3, 1))
     assert made.info()["bands"] == 2
@@ -297,6 +298,7 @@ def test_another_column_may_be_the_domain(folder):
         module(folder, domain_by="contry").dataset("train")
 
 
+@pytest.mark.slow
 def test_no_place_at_all_is_allowed_and_counted(folder):
     for path in (folder / "images").glob("*"):
         if path.stat().st_size > 600 and "half" not in path.name:
@@ -311,6 +313,7 @@ def test_no_place_at_all_is_allowed_and_counted(folder):
         assert len(made.dataset(split))
 
 
+@pytest.mark.slow
 def test_a_table_that_cannot_be_written_beside_uses_the_cache_folder(folder, tmp_path, monkeypatch):
     (folder / "clean.csv.geomoe").write_text("in the way")
     monkeypatch.setenv("GEOMOE_CACHE", str(tmp_path / "cache"))
@@ -361,6 +364,7 @@ def test_a_table_that_is_wrong_is_refused_in_one_line(change, message, folder):
     assert "clean.csv" in str(caught.value)
 
 
+@pytest.mark.slow
 def test_swapped_columns_are_found_by_the_images_own_places(folder):
     edit(folder / "clean.csv", lambda rows: rows[0].__setitem__(slice(2, 4), ["lat", "lon"]))
     with pytest.raises(DataError, match=r"columns lon and lat look swapped: .*its own georeference says"):
@@ -427,6 +431,7 @@ def test_whole_numbers_stay_classes_in_any_table(tmp_path):
 # --- through the command line -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["points.csv", "georeferenced.csv"])
 def test_train_and_evaluate(table, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)

@@ -253,6 +253,7 @@ def test_looking_at_images_tells_how_far_it_is_and_goes_on_where_it_was(folder, 
     assert len(looked) == 71
 
 
+@pytest.mark.slow
 def test_killed_while_it_looks_at_images_it_loses_little(folder):
     code = (
         "import pathlib, time\n"

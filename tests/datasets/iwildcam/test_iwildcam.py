@@ -11,6 +11,7 @@ import shutil
 from datetime import UTC, datetime
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -248,6 +249,16 @@ def test_damaged_files(own, file, content, message):
     with pytest.raises(DataError, match=message) as told:
         IWildCam(own)
     assert "\n" not in str(told.value)
+
+
+def test_classes_of_one_name_can_be_told_apart(own):
+    path = own / sample.FOLDER / "categories.csv"
+    table = pd.read_csv(path)
+    table.loc[1, "name"] = table.loc[0, "name"]
+    table.to_csv(path, index=False)
+    classes = IWildCam(own, "train").classes
+    assert classes[:2] == ("empty (0)", "empty (1)")
+    assert len(set(classes)) == len(classes)
 
 
 def test_an_impossible_place(own):

@@ -73,6 +73,7 @@ def test_there_and_back(report, make_report, predictions, tmp_path):
         assert Report.load(tmp_path) == one
 
 
+@pytest.mark.slow
 def test_every_key_that_is_missing_or_holds_something_else(report, tmp_path):
     """A refusal in one line that names the file; never another exception, now or when it is printed."""
     data, file = report.as_dict(), tmp_path / "report.json"

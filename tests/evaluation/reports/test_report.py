@@ -20,6 +20,7 @@ from geomoe.evaluation.scores import score
 REGIONS = ["Asia", "Europe", "Africa"]
 
 
+@pytest.mark.slow
 def test_saved_report_is_the_report(make_report, predictions, tmp_path):
     report = make_report(predictions)
     folder = report.save(tmp_path / "new" / "report")

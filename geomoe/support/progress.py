@@ -1,0 +1,152 @@
+"""How far a long piece of work is: a bar on a terminal, a line now and then elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rich.console import Console
+
+REFRESH = 0.2  # seconds between two looks of a bar
+
+
+class Count(NamedTuple):
+    """How far it is.
+
+    Attributes:
+        done: how many are done, of whatever is counted.
+        total: how many there are; None: unknown.
+        what: the piece of work; the clock starts again with each.
+        note: what else there is to say.
+        first: how many were done when the clock started.
+        seconds: since then.
+    """
+
+    done: int
+    total: int | None
+    what: str = ""
+    note: str = ""
+    first: int = 0
+    seconds: float = 0.0
+
+    @property
+    def rate(self) -> float:
+        """How many are done in a second."""
+        return (self.done - self.first) / max(self.seconds, 1e-3)
+
+    @property
+    def left(self) -> float:
+        """Seconds that the rest takes if it goes on like this; NaN where nobody can tell."""
+        if self.total is None or self.done <= self.first:
+            return float("nan")
+        return (self.total - self.done) * self.seconds / (self.done - self.first)
+
+    def of(self, unit: str) -> str:
+        """Such as ``1,024 of 5,000 images``."""
+        return (
+            f"{self.done:,} of {self.total:,} {unit}" if self.total is not None else f"{self.done:,} {unit}"
+        )
+
+
+class Progress:
+    """Tells how far it is; call it with what is done and how many there are.
+
+    Args:
+        say: takes a line, where there is no bar.
+        line: a count in words.
+        parts: a line each time that another of so many equal parts is done; 0: none.
+        every: a line also after so many seconds without one.
+        at_once: the first call is told in any case.
+        console: where to draw a bar if it is a terminal; None: no bar.
+        quiet: tell nothing.
+    """
+
+    def __init__(
+        self,
+        say: Callable[[str], object],
+        line: Callable[[Count], str],
+        *,
+        parts: int = 20,
+        every: float = 10.0,
+        at_once: bool = False,
+        console: Console | None = None,
+        quiet: bool = False,
+    ) -> None:
+        self._say, self._line, self._quiet = say, line, quiet
+        self._parts, self._every, self._at_once = parts, every, at_once
+        self._console = console if console is not None and console.is_terminal and not quiet else None
+        self._bar: Any = None
+        self._task: Any = None
+        self.start()
+
+    def start(self, what: str = "", first: int = 0) -> None:
+        """Start the clock: of the whole, or of another piece of work of which some is done already."""
+        self._count = Count(first, None, what, first=first)
+        self._begun = self._told = time.monotonic()
+        self._part = -1 if self._at_once else 0
+
+    @property
+    def seconds(self) -> float:
+        """Since the clock started."""
+        return time.monotonic() - self._begun
+
+    def __enter__(self) -> Self:
+        """Start the clock."""
+        self.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Leave the bar as it is."""
+        self.close()
+
+    def __call__(self, done: int, total: int | None, what: str = "", note: str = "") -> None:
+        """So much is done: draw it, or say it if it is time to."""
+        if what != self._count.what:
+            self.start(what, done)
+        now = time.monotonic()
+        self._count = Count(done, total, what, note, self._count.first, now - self._begun)
+        part = self._parts * done // max(total, 1) if total is not None else 0
+        drawn = self._console is not None
+        due = now - self._told > (REFRESH if drawn else self._every)
+        if due or part > self._part or (drawn and self._bar is None):
+            self._part = part
+            self.tell()
+
+    def tell(self) -> None:
+        """Draw or say how far it is, now."""
+        self._told = time.monotonic()
+        if self._console is not None:
+            self._draw(self._console)
+        elif not self._quiet:
+            self._say(self._line(self._count))
+
+    def close(self) -> None:
+        """Leave the bar on the screen and give the terminal back."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def _draw(self, console: Console) -> None:
+        count = self._count
+        if self._bar is None:
+            self._bar = open_bar(console)
+            self._task = self._bar.add_task("", total=count.total, what=count.what)
+        elif self._bar.tasks[-1].fields["what"] != count.what:
+            self._task = self._bar.add_task("", total=count.total, what=count.what)
+        self._bar.update(
+            self._task, completed=count.done, total=count.total, description=self._line(count), refresh=True
+        )
+
+
+def open_bar(console: Console) -> Any:  # noqa: ANN401 - of rich, which is imported only where a bar is drawn
+    """A bar that is on the screen: how much, time left, and words."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    words = TextColumn("{task.description}", markup=False)
+    time_left = TimeRemainingColumn(elapsed_when_finished=True)
+    bar = Progress(BarColumn(24), TaskProgressColumn(), time_left, words, console=console, auto_refresh=False)
+    bar.start()
+    return bar
