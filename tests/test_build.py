@@ -45,7 +45,8 @@ def test_every_algorithm_is_built_as_configured(name):
         model={"num_experts": 4, "top_k": 2, "moge_blocks": (1,)},
         encoder={"out_dim": 24},
     )
-    config = replace(config, options={"moge": {"cka": 0.3, "supcon_temperature": 0.7}})
+    given = {"cka": 0.3, "supcon_temperature": 0.7}
+    config = replace(config, options={name: given} if METHODS[name].experts else {})
     method = build_method(config, {**INFO, "bands": 5}, FACTS)
     assert type(method) is method_class(name)
     assert type(method.model) is NETWORKS[METHODS[name].network]
