@@ -70,13 +70,13 @@ def grouped_sinkhorn(
         x = centred(features)
         weights = weights.detach().to(x.dtype)
         with torch.set_grad_enabled(unrolled and torch.is_grad_enabled()):
-            distances = squared_distances(x).flatten(1)
+            distances = squared_distances(x)
             forced = spread(weights * pairs.shares.to(x.dtype), pairs.pair)
             plan, entropy = _moved(distances, forced, pairs, weights, (epsilon, scale, iterations))
             cost = (plan * distances).sum()
         if unrolled:
             return Transport(cost + x.sum() * 0, cost.detach())
-        return Transport(with_gradient(cost + entropy, x, plan.view(len(x), *pairs.pair.shape)), cost)
+        return Transport(with_gradient(cost + entropy, x, plan), cost)
 
 
 def centred(features: Tensor) -> Tensor:
@@ -92,8 +92,9 @@ def squared_distances(x: Tensor) -> Tensor:
 
 
 def spread(values: Tensor, pair: Tensor) -> Tensor:
-    """Values of pairs (E, G) at all their samples: (E, B * B); 0 where there is no pair."""
-    return torch.nn.functional.pad(values, (0, 1)).index_select(1, pair.flatten())
+    """Values of pairs (E, G) at all their samples: (E, B, B); 0 where there is no pair."""
+    found = torch.nn.functional.pad(values, (0, 1)).index_select(1, pair.flatten())
+    return found.view(len(values), *pair.shape)
 
 
 def with_gradient(value: Tensor, x: Tensor, plan: Tensor) -> Tensor:
@@ -108,7 +109,7 @@ def with_gradient(value: Tensor, x: Tensor, plan: Tensor) -> Tensor:
 def _moved(
     distances: Tensor, forced: Tensor, pairs: ClassPairs, weights: Tensor, options: tuple[float, str, int]
 ) -> tuple[Tensor, Tensor]:
-    """(E, B * B) weighted plans of all pairs, and () the weighted sum of their entropic terms.
+    """(E, B, B) weighted plans of all pairs, and () the weighted sum of their entropic terms.
 
     Problems stand side by side in the last dimension, experts first: (n, m, E * F).
     """
