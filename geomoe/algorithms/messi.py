@@ -116,7 +116,7 @@ class MESSI(ERMMoE):
         if self.options.variant == "code":
             variances = [scale**2 for scale in _CODE_SCALES]
             unbiased: dict[str, Any] = {"variances": variances, "scale": "absolute", "estimator": "unbiased"}
-            value = grouped_mmd(features, pairs, weights, **unbiased) / len(variances)
+            value = grouped_mmd(features, pairs, weights, **unbiased)
         else:
             value = grouped_mmd(features, pairs, weights)
         return value, value.detach()
@@ -168,9 +168,9 @@ class MESSIOT(MESSI):
 class MESSIMMD(MESSI):
     """MESSI with the squared maximum mean discrepancy between the cells (eq. 51 and 52).
 
-    Gaussian kernels of five scales. In the paper's variant: the sum over variances 1, 2, 4, 8, 16 times the
-    mean squared distance, means over all sample pairs. In the authors' code: the mean over standard
-    deviations 1, 2, 4, 8, 16, absolute, without bias, so that cells of one sample are left out.
+    Gaussian kernels, the mean over five scales. In the paper's variant: variances 1, 2, 4, 8, 16 times the
+    mean squared distance of an expert's features, and means over all sample pairs. In the authors' code:
+    standard deviations 1, 2, 4, 8, 16, absolute, without bias, so that cells of one sample are left out.
     """
 
     name = "messi_mmd"

@@ -27,7 +27,7 @@ def grouped_mmd(
 ) -> Tensor:
     """Weighted sum of squared MMD over experts and pairs (MESSI, arXiv 2606.25665, eq. 51 and 52).
 
-        MMD^2(P, Q) = E k(p, p') + E k(q, q') - 2 E k(p, q),   k(x, y) = sum_v exp(-|x - y|^2 / (2 v))
+        MMD^2(P, Q) = E k(p, p') + E k(q, q') - 2 E k(p, q),   k(x, y) = mean_v exp(-|x - y|^2 / (2 v))
 
     Every sample pair of the batch enters with one coefficient for each expert, so the whole sum is one
     product of a (B, B) table of coefficients and one of kernels. The paper gives the scales 1, 2, 4, 8, 16
@@ -67,8 +67,8 @@ def grouped_mmd(
                 kernel = torch.exp(-distances / width)
                 kernels += kernel
                 slopes -= kernel / width
-            value = (table * kernels).sum()
-        return with_gradient(value, x, table * slopes)
+            value = (table * kernels).sum() / len(variances)
+        return with_gradient(value, x, table * slopes / len(variances))
 
 
 def _coefficients(pairs: ClassPairs, weights: Tensor, estimator: str) -> Tensor:

@@ -26,7 +26,7 @@ def clouds(table, label, domain):
 
 def kernel(x, y, variances, unit):
     square = (x - y).square().sum()
-    return sum((-square / (2 * v * unit)).exp() for v in variances)
+    return sum((-square / (2 * v * unit)).exp() for v in variances) / len(variances)
 
 
 def mmd(p, q, variances, unit, estimator):
