@@ -158,6 +158,15 @@ METHODS: dict[str, MethodEntry] = {
     "domain_only": MethodEntry(
         f"{_HOME}.messi_controls:DomainOnlyMoE", "Domain-Only-MoE", "expert_head", domains=2
     ),
+    "irm": MethodEntry(f"{_HOME}.irm:IRM", "IRM", domains=2),
+    "vrex": MethodEntry(f"{_HOME}.vrex:VREx", "VREx", domains=2),
+    "rdm": MethodEntry(f"{_HOME}.rdm:RDM", "RDM", domains=2),
+    "mixup": MethodEntry(f"{_HOME}.mixup:Mixup", "Mixup", domains=2),
+    "coral": MethodEntry(f"{_HOME}.coral:CORAL", "CORAL", domains=2),
+    "mmd": MethodEntry(f"{_HOME}.mmd:MMD", "MMD", domains=2),
+    "cdann": MethodEntry(f"{_HOME}.cdann:CDANN", "CDANN", domains=2),
+    "fishr": MethodEntry(f"{_HOME}.fishr:Fishr", "Fishr", domains=2),
+    "mixstyle": MethodEntry(f"{_HOME}.mixstyle:MixStyle", "MixStyle"),
     "swad": MethodEntry(f"{_HOME}.swad:SWAD", "SWAD", wrapper=True),
 }
 DEFAULT_METHOD = "moge"  # of a configuration that names none

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -46,13 +46,14 @@ class DANN(Method):
         dropout: float = option(0.0, "dropout in the discriminator", at_least=0, below=1)
         penalty: float = option(0.0, "weight of the discriminator's squared input gradient", at_least=0)
 
+    name: ClassVar[str] = "dann"
     domains: Tensor
 
     def __init__(self, options: Options, make_network: Callable[[], Network], facts: Facts) -> None:
         super().__init__(options, make_network, facts)
-        need_domains(facts, "dann")
+        need_domains(facts, self.name)
         self.register_buffer("domains", torch.tensor(facts.domains))
-        self.discriminator = _mlp(self.model.feature_dim, len(facts.domains), options)
+        self.discriminator: nn.Module = mlp(self.model.feature_dim, len(facts.domains), options)
 
     def learners(self) -> dict[str, nn.Module]:
         """The network, and the discriminator."""
@@ -61,7 +62,7 @@ class DANN(Method):
     def losses(self, batch: Batch, now: Now) -> Answer:
         """The network's terms: cross-entropy on the class, minus that on the domain."""
         output = self.ask(batch)
-        found = self._domain_loss(output.features, batch).mean()
+        found = self._mean(self._domain_loss(output.features, batch), batch)
         terms = {
             "task": self.cross_entropy(output.logits, batch.label),
             "domain": -self.options.weight * found,
@@ -86,7 +87,7 @@ class DANN(Method):
             output = self.ask(batch)
         features = output.features.detach().requires_grad_(self.options.penalty > 0)
         each = self._domain_loss(features, batch)
-        found = each.mean()
+        found = self._mean(each, batch)
         whole = found
         if self.options.penalty:
             (slope,) = torch.autograd.grad(each.sum(), features, create_graph=True)
@@ -100,11 +101,20 @@ class DANN(Method):
     def _domain_loss(self, features: Tensor, batch: Batch) -> Tensor:
         """(B,) cross-entropy of the discriminator, scaled so that its mean is that of the known domains."""
         slot, known = Slots(self.domains).of(batch.domain)
-        each = functional.cross_entropy(self.discriminator(features).float(), slot, reduction="none")
+        each = functional.cross_entropy(self._scores(features, batch).float(), slot, reduction="none")
         return torch.where(known, each, 0) * (len(known) / known.sum().clamp(min=1))
 
+    def _scores(self, features: Tensor, batch: Batch) -> Tensor:
+        """(B, G) what the discriminator answers."""
+        return self.discriminator(features)
 
-def _mlp(inputs: int, outputs: int, options: DANN.Options) -> nn.Sequential:
+    def _mean(self, each: Tensor, batch: Batch) -> Tensor:
+        """() the domain loss, of its values (B,) for samples."""
+        return each.mean()
+
+
+def mlp(inputs: int, outputs: int, options: DANN.Options) -> nn.Sequential:
+    """The discriminator: linear layers with ReLU and dropout in between."""
     widths = [inputs, *[options.width] * (options.depth - 1), outputs]
     layers: list[nn.Module] = []
     for number, (before, after) in enumerate(pairwise(widths)):

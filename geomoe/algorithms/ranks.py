@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 import torch.distributed as dist
 from torch import Tensor
 
@@ -24,3 +27,27 @@ def shared(values: Tensor) -> Tensor:
     if world() > 1:
         dist.broadcast(values, 0)
     return values
+
+
+def gathered(values: Tensor) -> Tensor:
+    """The rows of all processes, in the order of the joint batch; every process has to ask.
+
+    Gradients flow to this process's own rows, as many times as there are processes: each of them forms the
+    same joint loss, and the mean over processes of their gradients is then the gradient of that loss.
+
+    Args:
+        values: (B, ...) of this process; B is the same in all of them.
+    """
+    return _Gathered.apply(values) if world() > 1 else values
+
+
+class _Gathered(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401 - torch's
+        found = [torch.empty_like(values) for _ in range(world())]
+        dist.all_gather(found, values.contiguous())
+        return torch.cat(found)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> Tensor:  # noqa: ANN401 - torch's
+        return slopes[0].chunk(world())[dist.get_rank()] * world()

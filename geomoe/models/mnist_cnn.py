@@ -42,6 +42,7 @@ class MnistCnn(nn.Module):
         self.norm2 = nn.GroupNorm(GROUPS, WIDTH)
         self.norm3 = nn.GroupNorm(GROUPS, WIDTH)
         self.norm4 = nn.GroupNorm(GROUPS, WIDTH)
+        self.feature_info = [{"module": f"norm{stage}"} for stage in (1, 2, 3, 4)]
         self.reset_classifier(num_classes)
 
     def reset_classifier(self, num_classes: int) -> None:

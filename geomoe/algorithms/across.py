@@ -1,0 +1,83 @@
+"""What methods share that compare the training domains of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, ClassVar
+
+import torch
+from torch import Tensor
+
+from geomoe.algorithms.contract import Answer, Facts, Method, Now, Stepper, need_domains
+from geomoe.algorithms.ranks import gathered
+from geomoe.losses import domain_means, mean_where
+from geomoe.types import Batch, ModelOutput
+
+if TYPE_CHECKING:
+    from geomoe.models import Network
+
+
+class AcrossDomains(Method):
+    """A method with terms between domains.
+
+    With several processes these terms are formed on the joint batch, in each of them.
+
+    Attributes:
+        name: what messages call it.
+        domains: (G,) ids of the training domains.
+
+    Raises:
+        ConfigError: fewer than two training domains, or an option out of its range.
+    """
+
+    name: ClassVar[str]
+    domains: Tensor
+
+    def __init__(
+        self,
+        options: Method.Options,
+        make_network: Callable[[], Network],
+        facts: Facts,
+    ) -> None:
+        super().__init__(options, make_network, facts)
+        need_domains(facts, self.name)
+        self.register_buffer("domains", torch.tensor(facts.domains))
+
+    def members(self, batch: Batch) -> Tensor:
+        """(B, G) bool: which sample of the joint batch is of which training domain; others are of none."""
+        return gathered(batch.domain)[:, None] == self.domains
+
+    def each(self, output: ModelOutput, batch: Batch) -> Tensor:
+        """(B,) cross-entropy of every sample of the joint batch."""
+        return gathered(self.cross_entropy(output.logits, batch.label, "none"))
+
+    def mean_risk(self, each: Tensor, members: Tensor) -> Tensor:
+        """() mean over the domains of the batch of their mean losses."""
+        risks, count = domain_means(each, members)
+        return mean_where(risks, count > 0)
+
+
+class Annealed(AcrossDomains):
+    """A method whose penalty gets its full weight after ``anneal`` updates, when the optimiser forgets.
+
+    Options have ``weight`` and ``anneal``. The optimiser's moments are forgotten at the jump, as in
+    DomainBed: they would be far too small for the gradients that follow.
+
+    Attributes:
+        early: weight of the penalty until then.
+    """
+
+    early: ClassVar[float] = 0.0
+
+    def weight(self, now: Now) -> float:
+        """Weight of the penalty."""
+        return self.options.weight if now.step >= self.options.anneal else self.early
+
+    def update(self, batch: Batch, now: Now, stepper: Stepper) -> Answer:
+        """The default update; at the jump the optimiser begins anew."""
+        answer = self.losses(batch, now)
+        stepper.gradients(answer.total)
+        if now.step == self.options.anneal:
+            stepper.reset()
+        stepper.apply()
+        return answer.detached()

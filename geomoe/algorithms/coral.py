@@ -1,0 +1,44 @@
+"""CORAL: features whose mean and covariance are the same in every domain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from geomoe.algorithms.across import AcrossDomains
+from geomoe.algorithms.contract import Answer, Method, Now
+from geomoe.algorithms.ranks import gathered
+from geomoe.losses import coral_distance
+from geomoe.support.options import option
+from geomoe.types import Batch
+
+
+class CORAL(AcrossDomains):
+    """Deep CORAL (Sun and Saenko, ECCV workshops 2016), in DomainBed's form for several domains.
+
+    L = mean_d R_d + weight * C, with R_d the mean cross-entropy of domain d in the batch and C the distance
+    between means and covariances of the pooled features, averaged over the pairs of domains in the batch
+    (:func:`geomoe.losses.coral_distance`). DomainBed's weight is 1; WILDS has 0.1 for FMoW and 10 for
+    iWildCam, and takes the mean cross-entropy over samples instead. Samples of no known training domain are
+    left out.
+
+    With several processes all is that of the joint batch.
+
+    Raises:
+        ConfigError: fewer than two training domains, or an option out of its range.
+    """
+
+    name = "coral"
+
+    @dataclass(frozen=True)
+    class Options(Method.Options):
+        """The penalty's weight."""
+
+        weight: float = option(1.0, "weight of the distance between domains", at_least=0)
+
+    def losses(self, batch: Batch, now: Now) -> Answer:
+        """mean_d R_d and the distance between the domains' features."""
+        output = self.ask(batch)
+        members = self.members(batch)
+        found = coral_distance(gathered(output.features), members)
+        terms = {"task": self.mean_risk(self.each(output, batch), members)}
+        return Answer(output, terms | {"coral": self.options.weight * found}, {"coral_distance": found})

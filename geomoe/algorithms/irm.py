@@ -1,0 +1,55 @@
+"""IRM: one classifier that is optimal in every domain."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from geomoe.algorithms.across import Annealed
+from geomoe.algorithms.contract import Answer, Method, Now
+from geomoe.algorithms.ranks import gathered
+from geomoe.losses import irm_penalty, irm_slopes
+from geomoe.support.options import option
+from geomoe.types import Batch
+
+
+class IRM(Annealed):
+    """Invariant risk minimisation, IRMv1 (Arjovsky et al., 2019, eq. 6).
+
+    L = mean_d R_d + weight * mean_d P_d, with R_d the mean cross-entropy of domain d in the batch and P_d an
+    estimate without bias of the squared derivative of R_d by a factor on the logits, at 1
+    (:func:`geomoe.losses.irm_penalty`). It can be negative, and is not clamped. Until ``anneal`` updates are
+    done the weight is 1; then the optimiser begins anew. The whole is not divided by the weight, as it is in
+    the authors' code: DomainBed and WILDS do not.
+
+    P_d is the product of two halves of the domain's samples, by turns, as in DomainBed and WILDS, or the mean
+    over all pairs of samples (``estimate``), which varies less. The derivative is taken in closed form. A
+    domain with one sample has a risk and no penalty. Samples of no known training domain are left out.
+
+    With several processes all is that of the joint batch.
+
+    Raises:
+        ConfigError: fewer than two training domains, or an option out of its range.
+    """
+
+    name = "irm"
+    early = 1.0
+
+    @dataclass(frozen=True)
+    class Options(Method.Options):
+        """The penalty, its weight and when it comes."""
+
+        weight: float = option(100.0, "weight of the penalty after the annealing", at_least=0)
+        anneal: int = option(500, "updates during which the weight is 1", at_least=0)
+        estimate: Literal["halves", "pairs"] = option(
+            "halves", "squared slope from two halves of a domain's samples, or from all pairs of them"
+        )
+
+    def losses(self, batch: Batch, now: Now) -> Answer:
+        """mean_d R_d and the penalty."""
+        output = self.ask(batch)
+        members = self.members(batch)
+        slopes = gathered(irm_slopes(output.logits, batch.label, self.facts.label_smoothing))
+        found = irm_penalty(slopes, members, self.options.estimate)
+        task = self.mean_risk(self.each(output, batch), members)
+        return Answer(output, {"task": task, "irm": self.weight(now) * found}, {"irm_penalty": found})

@@ -1,0 +1,44 @@
+"""VREx: the risks of the domains are to be equal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from geomoe.algorithms.across import Annealed
+from geomoe.algorithms.contract import Answer, Method, Now
+from geomoe.losses import domain_means, mean_where, variance_where
+from geomoe.support.options import option
+from geomoe.types import Batch
+
+
+class VREx(Annealed):
+    """Risk extrapolation by variance (Krueger et al., ICML 2021, eq. 8), in DomainBed's form.
+
+    L = mean_d R_d + weight * Var_d(R_d), with R_d the mean cross-entropy of domain d in the batch and the
+    variance over the domains of the batch with 1/n. The paper adds the risks up; DomainBed takes their mean.
+    Until ``anneal`` updates are done the weight is 1; then the optimiser begins anew. A batch of one domain
+    has no variance. Samples of no known training domain are left out.
+
+    With several processes all is that of the joint batch.
+
+    Raises:
+        ConfigError: fewer than two training domains, or an option out of its range.
+    """
+
+    name = "vrex"
+    early = 1.0
+
+    @dataclass(frozen=True)
+    class Options(Method.Options):
+        """The penalty's weight and when it comes."""
+
+        weight: float = option(10.0, "weight of the variance after the annealing", at_least=0)
+        anneal: int = option(500, "updates during which the weight is 1", at_least=0)
+
+    def losses(self, batch: Batch, now: Now) -> Answer:
+        """mean_d R_d and the variance of R_d."""
+        output = self.ask(batch)
+        risks, count = domain_means(self.each(output, batch), self.members(batch))
+        found = variance_where(risks, count > 0)
+        terms = {"task": mean_where(risks, count > 0), "vrex": self.weight(now) * found}
+        return Answer(output, terms, {"risk_variance": found})
