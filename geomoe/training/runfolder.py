@@ -95,7 +95,7 @@ class RunFolder:
     def check_new(self, *, replace: bool) -> None:
         """Check that a new run can begin here; nothing is left behind but empty parent folders removed.
 
-        A folder without a configuration is what a run left that was killed as it began: it is begun again.
+        A folder without any file is what a run left that was killed as it began: it is begun again.
 
         Args:
             replace: whether an earlier folder may be thrown away (dry runs alone).
@@ -103,7 +103,7 @@ class RunFolder:
         Raises:
             OutputError: the folder is there already, cannot be made, or has no space left.
         """
-        if (self.path / "config.yaml").exists() and not replace:
+        if self.path.exists() and not replace and any(path.is_file() for path in self.path.rglob("*")):
             state = "a finished run" if self.done.exists() else "an unfinished run"
             how = "" if self.done.exists() else "continue it with --resume, "
             msg = f"{self.path}: {state} is there already; {how}choose another --run_name or remove it"

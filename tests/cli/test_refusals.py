@@ -334,10 +334,13 @@ def test_a_full_disk(refused, checkpoints, points, tmp_path, full, argv):
 
 
 def test_a_run_that_is_there_already(refused, tmp_path):
-    (tmp_path / "runs" / "bluemarble" / "moge" / "mine" / "checkpoints").mkdir(parents=True)
+    folder = tmp_path / "runs" / "bluemarble" / "moge" / "mine"
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_text("somebody's")
     line = refused(*TRAIN, "--output", "runs", "--run-name", "mine")
     assert "there already" in line
     assert "--run_name" in line
+    assert (folder / "notes.txt").exists()
 
 
 def test_nothing_to_resume(refused):

@@ -250,7 +250,7 @@ with RunFolder(Path({str(folder.path)!r})).alone():
     assert not list(folder.path.parent.glob(".*"))
 
 
-def test_a_folder_without_a_configuration_is_begun_again(tiny):
+def test_a_folder_without_files_is_begun_again(tiny):
     folder = run_folder(tiny("erm"))
     (folder.path / "checkpoints").mkdir(parents=True)  # a kill in the first moments left this
     folder.check_new(replace=False)
