@@ -86,7 +86,8 @@ def build_network(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
     if options.init_from and pretrained:
         _start_from(backbone, config, options.init_from)
     encoder = partial(build_encoder, config, info, pretrained=pretrained)
-    return kind.make(Parts(backbone, encoder, len(info["classes"]), asdict(options)))
+    method = config.options[config.algorithm]
+    return kind.make(Parts(backbone, encoder, len(info["classes"]), asdict(options), method))
 
 
 def _check_algorithm(config: RunConfig) -> None:

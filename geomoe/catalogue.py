@@ -148,6 +148,16 @@ METHODS: dict[str, MethodEntry] = {
     "groupdro": MethodEntry(f"{_HOME}.groupdro:GroupDRO", "GroupDRO", domains=2),
     "dann": MethodEntry(f"{_HOME}.dann:DANN", "DANN", domains=2),
     "fish": MethodEntry(f"{_HOME}.fish:Fish", "Fish", domains=2),
+    "messi_ot": MethodEntry(f"{_HOME}.messi:MESSIOT", "MESSI-OT", "expert_head", domains=2),
+    "messi_mmd": MethodEntry(f"{_HOME}.messi:MESSIMMD", "MESSI-MMD", "expert_head", domains=2),
+    "erm_moe": MethodEntry(f"{_HOME}.erm_moe:ERMMoE", "ERM-MoE", "expert_head"),
+    "global_moe": MethodEntry(f"{_HOME}.messi_controls:GlobalMoE", "Global-MoE", "expert_head", domains=2),
+    "random_subset_moe": MethodEntry(
+        f"{_HOME}.messi_controls:RandomSubsetMoE", "Random-Subset-MoE", "expert_head", domains=2
+    ),
+    "domain_only": MethodEntry(
+        f"{_HOME}.messi_controls:DomainOnlyMoE", "Domain-Only-MoE", "expert_head", domains=2
+    ),
     "irm": MethodEntry(f"{_HOME}.irm:IRM", "IRM", domains=2),
     "vrex": MethodEntry(f"{_HOME}.vrex:VREx", "VREx", domains=2),
     "rdm": MethodEntry(f"{_HOME}.rdm:RDM", "RDM", domains=2),

@@ -11,7 +11,7 @@ from geomoe.catalogue import ALGORITHMS, METHODS
 from geomoe.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from geomoe.config import RunConfig
 from geomoe.errors import CheckpointError, ConfigError
-from geomoe.models import LocationNetwork, MoGEViT, PlainNetwork
+from geomoe.models import ExpertHeadNetwork, LocationNetwork, MoGEViT, PlainNetwork
 from geomoe.types import Batch, Place
 
 INFO = {
@@ -22,7 +22,12 @@ INFO = {
     "std": [1.0] * 3,
     "held_out": None,
 }
-NETWORKS = {"plain": PlainNetwork, "location": LocationNetwork, "experts": MoGEViT}
+NETWORKS = {
+    "plain": PlainNetwork,
+    "location": LocationNetwork,
+    "experts": MoGEViT,
+    "expert_head": ExpertHeadNetwork,
+}
 FACTS = Facts(classes=7, domains=(0, 1), samples=(5, 3), num_domains=2, label_smoothing=0.2)
 
 
@@ -58,6 +63,15 @@ def test_every_algorithm_is_built_as_configured(name):
         assert weights.shape == (2, 4)
         assert ((weights > 0).sum(dim=1) == 2).all()
         assert (method.options.cka, method.options.supcon_temperature) == (0.3, 0.7)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in METHODS.items() if entry.network == "expert_head"])
+def test_a_head_has_the_sizes_of_the_methods_options(name):
+    config = replace(RunConfig(), algorithm=name, options={name: {"experts": 3, "expansion": 2}})
+    head = build_network(config, INFO).experts
+    assert head.router.out_features == 3
+    assert tuple(head.first.weight.shape[:2]) == (3, 2 * head.router.in_features)
+    assert len(build_network(replace(config, options={}), INFO).experts.first.weight) == 6
 
 
 def test_wrappers_go_around_the_method_in_their_order():

@@ -108,7 +108,8 @@ class Predictor:
             msg = f"experts: expected 'all', 'shared' or the number of an expert; got {experts!r}"
             raise ConfigError(msg)
         if not self.num_experts:
-            msg = f"experts: {self.config.algorithm} has no experts; use experts='all', not {experts!r}"
+            name = self.config.algorithm
+            msg = f"experts: {name} has no experts of places; use experts='all', not {experts!r}"
             raise ConfigError(msg)
         if number and not 0 <= int(experts) < self.num_experts:
             msg = f"experts: this checkpoint has experts 0 to {self.num_experts - 1}; got {experts}"

@@ -1,8 +1,16 @@
-"""Loss terms as pure functions of tensors: of experts (load balance, CKA, SupCon), and between domains."""
+"""Loss terms as pure functions of tensors.
+
+Experts: load balance, diversity (CKA), invariance (SupCon), what keeps a mixture apart. Domains: penalties
+on their risks, distances of features, variances of gradients; and, within a class, optimal transport and MMD
+for all experts at once.
+"""
 
 from geomoe.losses.cka import cka_diversity, linear_cka, pairwise_cka
+from geomoe.losses.class_pairs import ClassPairs
 from geomoe.losses.coral import coral_distance
+from geomoe.losses.decomposition import expert_likeness, load_gap, routing_entropy
 from geomoe.losses.fishr import fishr_penalty, gradient_variances
+from geomoe.losses.grouped import grouped_mmd
 from geomoe.losses.load_balance import load_balance
 from geomoe.losses.mmd import squared_mmd
 from geomoe.losses.risks import (
@@ -13,21 +21,28 @@ from geomoe.losses.risks import (
     risk_matching,
     variance_where,
 )
+from geomoe.losses.sinkhorn import grouped_sinkhorn
 from geomoe.losses.supcon import supcon
 
 __all__ = [
+    "ClassPairs",
     "cka_diversity",
     "coral_distance",
     "domain_means",
+    "expert_likeness",
     "fishr_penalty",
     "gradient_variances",
+    "grouped_mmd",
+    "grouped_sinkhorn",
     "irm_penalty",
     "irm_slopes",
     "linear_cka",
     "load_balance",
+    "load_gap",
     "mean_where",
     "pairwise_cka",
     "risk_matching",
+    "routing_entropy",
     "squared_mmd",
     "supcon",
     "variance_where",

@@ -29,7 +29,7 @@ def check_routes_by_place(predictor: Predictor, where: str) -> None:
     config = predictor.config
     if not predictor.num_experts:
         msg = (
-            f"{where}: {config.algorithm} has no experts, so there is no expert map; "
+            f"{where}: {config.algorithm} has no experts of places, so there is no expert map; "
             "give a checkpoint trained with --algorithm moge"
         )
         raise CheckpointError(msg)
@@ -57,7 +57,7 @@ def route_grid(model: Network, grid: Grid) -> NDArray[np.float32]:
     """
     encoder = model.encoder
     if encoder is None or not model.num_experts:
-        msg = f"model: {type(model).__name__} has no experts, so there is no expert map"
+        msg = f"model: {type(model).__name__} has no experts of places, so there is no expert map"
         raise ConfigError(msg)
     height, width = grid.shape
     shape = (len(model.blocks), height * width, model.num_experts)

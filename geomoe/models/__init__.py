@@ -5,6 +5,7 @@ from __future__ import annotations
 from geomoe.models.backbone_weights import load_backbone, load_network
 from geomoe.models.backbones import create_backbone
 from geomoe.models.location import LocationNetwork
+from geomoe.models.messi import ExpertHeadNetwork
 from geomoe.models.moge import MoGEViT, add_moge
 from geomoe.models.network import Network
 from geomoe.models.networks import create_network
@@ -13,6 +14,7 @@ from geomoe.models.plain import PlainNetwork
 LocationViT, PlainViT = LocationNetwork, PlainNetwork  # their names of old
 
 __all__ = [
+    "ExpertHeadNetwork",
     "LocationNetwork",
     "LocationViT",
     "MoGEViT",

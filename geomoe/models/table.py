@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from torch import nn
 
 from geomoe.models.location import LocationNetwork
+from geomoe.models.messi import ExpertHeadNetwork
 from geomoe.models.moge import add_moge
 from geomoe.models.network import Network
 from geomoe.models.plain import PlainNetwork
@@ -24,12 +25,15 @@ class Parts(NamedTuple):
         encoder: makes the location encoder, where the network wants one.
         num_classes: C.
         options: plain values, those of ``model`` in configurations.
+        method: plain values, the options of the training method: for a network whose sizes are the method's.
+            They are read from the configuration, so that a network can be made without the method's file.
     """
 
     backbone: nn.Module
     encoder: Callable[[], LocationEncoder]
     num_classes: int
     options: Mapping[str, Any]
+    method: Mapping[str, Any]
 
 
 class NetworkKind(NamedTuple):
@@ -61,9 +65,15 @@ def _experts(parts: Parts) -> Network:
     return add_moge(parts.backbone, parts.encoder(), blocks=parts.options["moge_blocks"], **options)
 
 
+def _expert_head(parts: Parts) -> Network:
+    sizes = {name: parts.method[name] for name in ("experts", "expansion")}
+    return ExpertHeadNetwork(parts.backbone, **sizes)
+
+
 #: Name in geomoe.catalogue.METHODS -> kind.
 NETWORKS = {
     "plain": NetworkKind(_plain),
     "location": NetworkKind(_location),
     "experts": NetworkKind(_experts, vit=True),
+    "expert_head": NetworkKind(_expert_head),
 }

@@ -6,7 +6,7 @@ import torch
 from geomoe.algorithms import Facts, Now, method_class
 from geomoe.catalogue import ALGORITHMS, METHODS
 from geomoe.encoders import create_encoder
-from geomoe.models import LocationNetwork, PlainNetwork, add_moge, create_backbone
+from geomoe.models import ExpertHeadNetwork, LocationNetwork, PlainNetwork, add_moge, create_backbone
 from geomoe.types import Batch, LossTerms, Place
 
 CLASSES = 5
@@ -18,6 +18,8 @@ def small_network(kind, **options):
     backbone = create_backbone("vit_quick", num_classes=CLASSES, image_size=16)
     if kind == "plain":
         return PlainNetwork(backbone)
+    if kind == "expert_head":
+        return ExpertHeadNetwork(backbone, **options)
     encoder = create_encoder("sh", out_dim=16, hidden_dim=16, legendre_polys=4)
     if kind == "location":
         return LocationNetwork(backbone, encoder, CLASSES)

@@ -190,7 +190,7 @@ def test_erm_has_no_expert_rows(checkpoints):
 @pytest.mark.parametrize(
     ("name", "options", "error", "message"),
     [
-        ("erm", {"experts": "shared"}, ConfigError, "erm has no experts"),
+        ("erm", {"experts": "shared"}, ConfigError, "erm has no experts of places"),
         ("moge", {"experts": 3}, ConfigError, "experts 0 to 2; got 3"),
         ("moge", {"split": "tset"}, ConfigError, "got 'tset'"),
         ("moge", {"bootstrap": -1}, InputError, "bootstrap must be >= 0"),

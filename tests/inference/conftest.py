@@ -35,7 +35,7 @@ def checkpoints(tmp_path_factory):
     """Algorithm name -> checkpoint file."""
     folder = tmp_path_factory.mktemp("checkpoints")
     files = {}
-    for name in ("erm", "erm_le", "moge"):
+    for name in ("erm", "erm_le", "moge", "messi_ot"):
         torch.manual_seed(3)
         config = small_config(name)
         files[name] = save_checkpoint(folder / f"{name}.ckpt", build_network(config, INFO), config, INFO)

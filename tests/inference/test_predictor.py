@@ -126,10 +126,10 @@ def test_refusals(checkpoints, images, change, error, message):
 
 
 @pytest.mark.parametrize("experts", ["shared", 0])
-@pytest.mark.parametrize("name", ["erm", "erm_le"])
+@pytest.mark.parametrize("name", ["erm", "erm_le", "messi_ot"])
 def test_a_network_without_experts_refuses_to_choose(checkpoints, images, name, experts):
     predictor = geomoe.load(checkpoints[name], device="cpu")
-    with pytest.raises(ConfigError, match=f"{name} has no experts; use experts='all'"):
+    with pytest.raises(ConfigError, match=f"{name} has no experts of places; use experts='all'"):
         predictor.predict(images, LONLAT, experts=experts)
 
 

@@ -98,7 +98,7 @@ def test_top1_is_the_largest_gate(checkpoints):
 
 def test_refusals(checkpoints):
     predictor = geomoe.load(checkpoints["erm"], device="cpu")
-    with pytest.raises(ConfigError, match="erm has no experts"):
+    with pytest.raises(ConfigError, match="erm has no experts of places"):
         predict_dataset(predictor, Samples(), experts="shared")
     with pytest.raises(InputError, match="no samples"):
         predict_dataset(predictor, Samples(0))

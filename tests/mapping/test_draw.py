@@ -252,8 +252,13 @@ def test_requests_that_are_refused(checkpoint, tmp_path, options, error, message
 @pytest.mark.parametrize(
     ("algorithm", "encoder", "message"),
     [
-        ("erm", "sh", "erm has no experts, so there is no expert map; give a checkpoint trained with"),
-        ("erm_le", "sh", "erm_le has no experts"),
+        (
+            "erm",
+            "sh",
+            "erm has no experts of places, so there is no expert map; give a checkpoint",
+        ),
+        ("erm_le", "sh", "erm_le has no experts of places"),
+        ("messi_ot", "sh", "messi_ot has no experts of places, so there is no expert map"),
         ("moge", "domain", "its routers see domain ids, not places"),
     ],
 )

@@ -1,0 +1,180 @@
+"""MESSI: experts that are aligned over the domains which they serve, class by class."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor
+
+from geomoe.algorithms.contract import Answer, Facts, Now, need_domains
+from geomoe.algorithms.erm_moe import ERMMoE
+from geomoe.losses import (
+    ClassPairs,
+    expert_likeness,
+    grouped_mmd,
+    grouped_sinkhorn,
+    load_gap,
+    routing_entropy,
+)
+from geomoe.losses.decomposition import Form
+from geomoe.support.options import option
+from geomoe.types import Batch, ModelOutput
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from geomoe.models import Network
+
+_CODE_SINKHORN: dict[str, Any] = {"epsilon": 0.1, "scale": "absolute", "iterations": 50, "unrolled": True}
+_CODE_SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)  # standard deviations
+
+
+class MESSI(ERMMoE):
+    """Mixture of experts with subset-shared invariance (arXiv 2606.25665); what its variants share.
+
+    L = L_cls + ssi L_ssi + sp L_sp + bal L_bal + div L_div (eq. 5). L_ssi is the sum over experts m, classes
+    c and pairs of domains i < j that both have the class in the batch of a_ijc^m times the discrepancy of
+    expert m's features of the two cells, with a = sigmoid(alpha rho_i) sigmoid(alpha rho_j) and rho the
+    cell's mean routing mass (eq. 6 and 48). The weights a are constants of the gradient: the router learns
+    from the other terms. L_sp is the entropy of the routing, L_bal the squared gap of the mean loads from
+    even ones (eq. 8), L_div how alike the experts' features are (eq. 7). A term of weight 0 is not computed.
+
+    Samples of no known training domain are in no pair; they count in every other term. With several
+    processes each compares its own samples.
+
+    Raises:
+        ConfigError: fewer than two training domains, or an option out of its range.
+    """
+
+    name: ClassVar[str]
+
+    @dataclass(frozen=True)
+    class Options(ERMMoE.Options):
+        """Weights of the terms, and their forms."""
+
+        ssi: float = option(0.01, "weight of the alignment of each expert's domains", at_least=0)
+        sp: float = option(0.02, "weight of the routing's entropy", at_least=0)
+        bal: float = option(0.02, "weight of the gap from even loads", at_least=0)
+        div: float = option(0.02, "weight of the likeness of the experts", at_least=0)
+        alpha: float = option(4.0, "sharpness of the pairs' weights in the routing mass", at_least=0)
+        likeness: Literal["cosine", "printed"] = option(
+            "cosine", "of the paper's variant: mean squared cosine, or equation 7 as it is printed"
+        )
+        load_memory: float = option(
+            0.0, "moving average of the loads that are balanced; 0: the batch alone", at_least=0, below=1
+        )
+
+    load: Tensor
+
+    def __init__(
+        self,
+        options: Any,  # noqa: ANN401 - the Options of each variant
+        make_network: Callable[[], Network],
+        facts: Facts,
+    ) -> None:
+        need_domains(facts, self.name)
+        super().__init__(options, make_network, facts)
+        self.register_buffer("load", torch.full((options.experts,), 1 / options.experts))
+
+    def losses(self, batch: Batch, now: Now) -> Answer:
+        """The weighted terms; the remembered loads move."""
+        # before the network is run, so that a device is waited for while it has little to do
+        pairs = ClassPairs.of(batch.label, self.slots(batch.domain)) if self.options.ssi else None
+        output = self.ask(batch, cka_tokens=0)
+        terms = {"task": self.task(output.logits, batch)}
+        notes = {"top_load": output.routings[0].probs.mean(dim=0).amax()}
+        if pairs is not None:
+            weights = self.pair_weights(output.routings[0].probs.detach(), pairs)
+            value, moved = self.discrepancy(output.expert_outputs[0], pairs, weights)
+            terms["ssi"] = self.options.ssi * value
+            notes |= {"moved": moved, "ssi_of_a_pair": value / max(weights.numel(), 1)}
+        return Answer(output, terms | dict(self._regularisers(output)), notes)
+
+    def pair_weights(self, probs: Tensor, pairs: ClassPairs) -> Tensor:
+        """(E, G) weight of each pair for each expert, from the routing (B, E) (eq. 48)."""
+        return self.responsibility(pairs.cell_means(probs), pairs)
+
+    def responsibility(self, masses: Tensor, pairs: ClassPairs) -> Tensor:
+        """(E, G) products of the sigmoids of the two cells' routing masses (K, E)."""
+        sharp = torch.sigmoid(self.options.alpha * masses).T
+        return sharp[:, pairs.first] * sharp[:, pairs.second]
+
+    def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """() weighted sum over experts and pairs, and () a number to log beside it."""
+        raise NotImplementedError
+
+    def transport(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Discrepancy by optimal transport; beside it the cost without the entropic term."""
+        given = {"epsilon": self.options.epsilon, "iterations": self.options.iterations}
+        options = _CODE_SINKHORN if self.options.variant == "code" else given
+        return grouped_sinkhorn(features, pairs, weights, **options)
+
+    def mmd(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Discrepancy by maximum mean discrepancy, twice."""
+        if self.options.variant == "code":
+            variances = [scale**2 for scale in _CODE_SCALES]
+            unbiased: dict[str, Any] = {"variances": variances, "scale": "absolute", "estimator": "unbiased"}
+            value = grouped_mmd(features, pairs, weights, **unbiased)
+        else:
+            value = grouped_mmd(features, pairs, weights)
+        return value, value.detach()
+
+    def _regularisers(self, output: ModelOutput) -> Iterator[tuple[str, Tensor]]:
+        options, (routing,) = self.options, output.routings
+        if options.sp:
+            yield "sp", options.sp * routing_entropy(routing.logits)
+        if options.bal:
+            yield "bal", options.bal * load_gap(self._loads(routing.probs))
+        if options.div:
+            form: Form = "raw" if options.variant == "code" else options.likeness
+            yield "div", options.div * expert_likeness(output.expert_outputs[0], form)
+
+    def _loads(self, probs: Tensor) -> Tensor:
+        """(E,) mean loads, remembered ones included."""
+        kept = self.options.load_memory
+        mean = kept * self.load + (1 - kept) * probs.sum(dim=0) / max(len(probs), 1)
+        if self.training and kept:
+            self.load.copy_(mean.detach())
+        return mean
+
+
+class MESSIOT(MESSI):
+    """MESSI with entropic optimal transport between the cells (eq. 6).
+
+    The paper gives neither the strength of the entropic term nor the number of iterations. In its variant the
+    strength is relative to each pair's mean cost, the term is part of the value, and the plan is a constant
+    of the gradient, which is exact at convergence. The authors' code has 0.1, absolute, and 50 iterations,
+    through which it differentiates; its value leaves the entropic term out.
+    """
+
+    name = "messi_ot"
+
+    @dataclass(frozen=True)
+    class Options(MESSI.Options):
+        """The transport."""
+
+        epsilon: float = option(
+            0.05, "of the paper's variant: entropic term over the mean cost of a pair", above=0
+        )
+        iterations: int = option(50, "of the paper's variant: Sinkhorn iterations", at_least=1)
+
+    def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """Optimal transport."""
+        return self.transport(features, pairs, weights)
+
+
+class MESSIMMD(MESSI):
+    """MESSI with the squared maximum mean discrepancy between the cells (eq. 51 and 52).
+
+    Gaussian kernels, the mean over five scales. In the paper's variant: variances 1, 2, 4, 8, 16 times the
+    mean squared distance of an expert's features, and means over all sample pairs. In the authors' code:
+    standard deviations 1, 2, 4, 8, 16, absolute, without bias, so that cells of one sample are left out.
+    """
+
+    name = "messi_mmd"
+
+    def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """MMD."""
+        return self.mmd(features, pairs, weights)

@@ -1,0 +1,91 @@
+"""Controls of MESSI: its network and regularisers, with pairs that are weighted without its routing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from geomoe.algorithms.messi import MESSI
+from geomoe.losses import ClassPairs
+from geomoe.support.options import option
+
+
+class MESSIControl(MESSI):
+    """What the controls share: the discrepancy is chosen by an option; the authors' code has MMD in all."""
+
+    @dataclass(frozen=True)
+    class Options(MESSI.Options):
+        """The discrepancy."""
+
+        discrepancy: Literal["ot", "mmd"] = option("ot", "optimal transport, or MMD")
+        epsilon: float = option(
+            0.05, "of the paper's variant: entropic term over the mean cost of a pair", above=0
+        )
+        iterations: int = option(50, "of the paper's variant: Sinkhorn iterations", at_least=1)
+
+    def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
+        """The one asked for."""
+        ask = self.mmd if self.options.discrepancy == "mmd" else self.transport
+        return ask(features, pairs, weights)
+
+
+class GlobalMoE(MESSIControl):
+    """Every expert is aligned over every pair of domains (MESSI, arXiv 2606.25665, E.4 and F.5).
+
+    The weight of every pair is 1, two to three times MESSI's mean weight; ``ssi`` makes up for it where that
+    is wanted. The authors' code takes the mean over experts and pairs, the paper's form the sum.
+    """
+
+    name = "global_moe"
+
+    def pair_weights(self, probs: Tensor, pairs: ClassPairs) -> Tensor:
+        """All alike."""
+        weights = probs.new_ones(probs.shape[1], len(pairs.first))
+        return weights / max(weights.numel(), 1) if self.options.variant == "code" else weights
+
+
+class RandomSubsetMoE(MESSIControl):
+    """Pairs that are chosen at random (MESSI, arXiv 2606.25665, E.4 and F.5).
+
+    The paper asks for MESSI's sparsity, but its weights are never 0. So in its variant MESSI's own weights
+    are dealt out anew to the experts and pairs, at each step: as much mass, as unevenly spread. The authors'
+    code takes the mean over a share of the experts and pairs, drawn at each step.
+    """
+
+    name = "random_subset_moe"
+
+    @dataclass(frozen=True)
+    class Options(MESSIControl.Options):
+        """How much is drawn."""
+
+        share: float = option(
+            0.3, "of the code's variant: share of the experts' pairs that is aligned", above=0, at_most=1
+        )
+
+    def pair_weights(self, probs: Tensor, pairs: ClassPairs) -> Tensor:
+        """Dealt out by torch's generator, which a run seeds."""
+        weights = super().pair_weights(probs, pairs)
+        order = torch.randperm(weights.numel(), device=weights.device)
+        if self.options.variant == "code":
+            count = min(max(round(self.options.share * len(order)), 1), len(order))
+            return ((order < count).to(weights.dtype) / max(count, 1)).view_as(weights)
+        return weights.flatten()[order].view_as(weights)
+
+
+class DomainOnlyMoE(MESSIControl):
+    """Weights from the routing mass of whole domains, whatever the class (MESSI, table 4).
+
+    The cells that are compared stay those of a class, so that one thing alone differs from MESSI.
+    """
+
+    name = "domain_only"
+
+    def pair_weights(self, probs: Tensor, pairs: ClassPairs) -> Tensor:
+        """From the mean routing over each domain's samples in the batch."""
+        same = (pairs.domains[:, None] == pairs.domains[None, :]).to(probs.dtype)
+        sizes = pairs.sizes[:, None].to(probs.dtype)
+        masses = (same @ (pairs.cell_means(probs) * sizes)) / (same @ sizes)
+        return self.responsibility(masses, pairs)

@@ -1,0 +1,121 @@
+"""MESSI: experts that share the work on the pooled features, by what an image shows."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from geomoe.errors import ConfigError
+from geomoe.models.network import Network, refuse_choice
+from geomoe.models.networks import check_network, classify, pooled_features, width
+from geomoe.types import BlockExperts, ModelOutput, Place, Routing
+
+
+class StackedLinear(nn.Module):
+    """E linear layers beside one another, each initialised as ``nn.Linear``.
+
+    Args:
+        count: E.
+        inputs: width in.
+        outputs: width out.
+    """
+
+    def __init__(self, count: int, inputs: int, outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(count, outputs, inputs))
+        self.bias = nn.Parameter(torch.empty(count, outputs))
+        bound = 1 / math.sqrt(inputs)
+        nn.init.uniform_(self.weight, -bound, bound)
+        nn.init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(E, B, inputs) to (E, B, outputs)."""
+        return torch.baddbmm(self.bias[:, None], x, self.weight.mT)
+
+
+class ExpertHead(nn.Module):
+    """h(u) = sum_m pi_m(u) h_m(u), h_m = Linear GELU Linear, pi = softmax(Linear) (MESSI, eq. 71 to 73).
+
+    All experts answer for every sample. Their layers and the router have biases: the parameter counts of the
+    paper's table 23 need them (7.09 M for D = 384, 1.78 M for D = 192), though eq. 71 leaves them out.
+
+    Args:
+        features: D, in and out.
+        experts: E.
+        expansion: hidden width of an expert over D.
+
+    Raises:
+        ConfigError: fewer than one expert, or no hidden width.
+    """
+
+    def __init__(self, features: int, experts: int = 6, expansion: int = 4) -> None:
+        super().__init__()
+        for name, value in (("experts", experts), ("expansion", expansion)):
+            if value < 1:
+                raise ConfigError(f"{name}: expected at least 1; got {value}")
+        self.router = nn.Linear(features, experts)
+        self.first = StackedLinear(experts, features, expansion * features)
+        self.second = StackedLinear(experts, expansion * features, features)
+
+    def forward(self, u: Tensor) -> tuple[Tensor, Tensor, Routing]:
+        """Features (B, D) to the mixture (B, D), each expert's features (E, B, D), and the routing."""
+        logits = self.router(u).float() if u.dtype.itemsize <= 4 else self.router(u)
+        shares = logits.softmax(dim=1)
+        each = self.second(functional.gelu(self.first(u.expand(len(self.first.weight), *u.shape))))
+        mixed = torch.einsum("be,ebd->bd", shares.to(each.dtype), each)
+        return mixed, each, Routing(shares, shares, logits)
+
+
+class ExpertHeadNetwork(Network):
+    """A backbone, a head of experts on its pooled features, and the backbone's own classifier on the mixture.
+
+    The experts are chosen by what an image shows. None of them belongs to a place, no block of the backbone
+    is changed, and none can be asked alone: so :attr:`blocks` and :attr:`num_experts`, which are about
+    experts of places, are those of a network without experts.
+
+    Args:
+        backbone: a timm network with its classifier; the features of a DeiT are its class token.
+        experts: E.
+        expansion: hidden width of an expert over D.
+
+    Raises:
+        ConfigError: a network without timm's interface, or sizes below 1.
+    """
+
+    def __init__(self, backbone: nn.Module, experts: int = 6, expansion: int = 4) -> None:
+        super().__init__(check_network(backbone))
+        self.experts = ExpertHead(width(backbone), experts, expansion)
+
+    def forward(
+        self,
+        image: Tensor,
+        place: Place | Tensor | None = None,
+        *,
+        experts: BlockExperts = "all",
+        cka_tokens: int | None = None,
+        shared_features: bool | None = None,
+    ) -> ModelOutput:
+        """Classify images.
+
+        Args:
+            image: (B, bands, H, W).
+            place: not used.
+            experts: "all"; they answer together.
+            cka_tokens: not None: also return the experts' features, (E, B, D), one row for each sample, and
+                how the head routed. Left out otherwise, because it is no MoGE block's routing.
+            shared_features: not used.
+
+        Returns:
+            Scores, and the mixture of the experts' features.
+
+        Raises:
+            ConfigError: a choice of experts.
+            InputError: images of another size or number of bands.
+        """
+        refuse_choice(experts, "ExpertHeadNetwork")
+        mixed, each, routing = self.experts(pooled_features(self.backbone, image))
+        output = ModelOutput(classify(self.backbone, mixed), mixed)
+        return output if cka_tokens is None else output._replace(routings=(routing,), expert_outputs=(each,))
