@@ -17,8 +17,8 @@ from geomoe.types import Routing
 #: The learned temperature stays between these, on a logarithmic scale.
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 1.0
 
-# Embeddings with a smaller norm are scaled to less than unit length, so that their logits are smaller too. For
-# an embedding of zeros all logits are 0, and the gradient is finite.
+# Embeddings with a smaller norm are scaled to less than unit length, so that their logits are smaller too.
+# For an embedding of zeros all logits are 0, and the gradient is finite.
 _NORM_FLOOR = 1e-3
 
 
