@@ -1,4 +1,4 @@
-"""The only place where a configuration becomes objects; classes behind it take plain arguments."""
+"""The only module that creates objects from a configuration; their classes take plain arguments."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def build_encoder(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
 
     Args:
         config: the run's configuration.
-        info: facts on the data; ``domains`` counts them for the encoder of domain ids, which knows those
-            of ``train_domains`` (default: all but ``held_out``); ``encoder`` has the sizes of pretrained
-            weights, so that their file is not needed again.
-        pretrained: whether to read ``encoder.weights``; not needed where a checkpoint follows.
+        info: facts about the data. The encoder of domain ids uses ``domains`` and ``train_domains`` (default:
+            all except ``held_out``); ``encoder`` has the sizes of pretrained weights, so that their file is
+            not needed again.
+        pretrained: whether to read ``encoder.weights``; not needed if a checkpoint is loaded afterwards.
     """
     options = config.encoder
     return create_encoder(
@@ -62,14 +62,14 @@ def build_network(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
 
     Args:
         config: the run's configuration.
-        info: facts on the data: ``classes``, ``domains``, ``bands``.
-        pretrained: whether to read the weights that the configuration starts from
-            (``model.weights``, ``model.init_from``, ``encoder.weights``). A run that begins needs
-            them; where the weights of a checkpoint follow, the files need not be there any more.
+        info: facts about the data: ``classes``, ``domains``, ``bands``.
+        pretrained: whether to read the initial weights of the configuration (``model.weights``,
+            ``model.init_from``, ``encoder.weights``). A new run needs them; if the weights of a checkpoint
+            are loaded afterwards, these files need not exist any more.
 
     Raises:
-        ConfigError: no such algorithm, backbone or encoder, or an impossible combination.
-        CheckpointError: weights that are missing, foreign or of another network.
+        ConfigError: unknown algorithm, backbone or encoder, or an impossible combination.
+        CheckpointError: weights that are missing, unreadable or of another network.
     """
     _check_algorithm(config)
     kind, options = NETWORKS[METHODS[config.algorithm].network], config.model
@@ -98,17 +98,17 @@ def _check_algorithm(config: RunConfig) -> None:
 def build_method(
     config: RunConfig, info: Mapping[str, Any], facts: Facts, *, pretrained: bool = False
 ) -> Method:
-    """The training method of a run, with its network and what goes around it.
+    """The training method of a run, with its network and its wrapper.
 
     Args:
         config: the run's configuration.
         info: as for :func:`build_network`.
-        facts: what the method may know of its task.
+        facts: facts about the task for the method.
         pretrained: as for :func:`build_network`.
 
     Raises:
-        ConfigError: as there, or a method that cannot be used on this data.
-        CheckpointError: as there.
+        ConfigError: as for :func:`build_network`, or a method that cannot be used on this data.
+        CheckpointError: as for :func:`build_network`.
     """
     _check_algorithm(config)
     make_network = partial(build_network, config, info, pretrained=pretrained)
@@ -122,10 +122,10 @@ def build_method(
 
 
 def _start_from(backbone: nn.Module, config: RunConfig, path: str) -> None:
-    """Give a backbone the weights of an earlier run (upcycling: its FFNs become the experts).
+    """Load the weights of an earlier run into a backbone (upcycling: its FFNs become the experts).
 
     Raises:
-        CheckpointError: another backbone, or a run that was trained on what this one holds out.
+        CheckpointError: another backbone, or a run that was trained on the domain that this one holds out.
     """
     earlier = load_checkpoint(path)
     own, other = config.data, earlier.config.data
@@ -153,7 +153,7 @@ def build_datamodule(config: RunConfig) -> Any:  # noqa: ANN401 - a data module 
     Raises:
         ConfigError: no such data set, region or split.
     """
-    from geomoe.datasets import DATASETS  # needs torchgeo, which a network alone does not
+    from geomoe.datasets import DATASETS  # needs torchgeo, which networks do not need
 
     options = config.data
     if options.name not in DATASETS:

@@ -1,8 +1,8 @@
-"""Which data sets and training methods there are, known without importing torch.
+"""The tables of data sets and training methods, available without importing torch.
 
 The command line checks a configuration against these tables in milliseconds. The reader of a data set and
 the class of a method are imported when they are used. A new data set is one entry here, one folder in
-``geomoe/datasets`` and one file in ``configs/``; a new method is one line here and one file in
+``geomoe/datasets`` and one file in ``configs/``; a new method is one entry here and one file in
 ``geomoe/algorithms`` (docs/architecture.md has the recipes).
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-#: Keys of ``data`` that concern some data sets only; the others are every data set's.
+#: Keys of ``data`` that only some data sets support; every data set supports the others.
 OPTIONAL_KEYS = (
     "metadata",
     "bands",
@@ -30,11 +30,11 @@ class Entry(NamedTuple):
 
     Attributes:
         module: ``package.module:Class`` of its data module.
-        domains: names that ``data.held_out`` may take; empty: known only when the data is read.
-        keys: those of OPTIONAL_KEYS that it understands.
-        splits: names of its splits; ``held_out`` is there besides whenever a domain is held out.
-        source: name of the data set whose samples it is made of, under another protocol; empty: its own.
-        places: whether it says where images were taken.
+        domains: valid names for ``data.held_out``; empty: known only when the data is read.
+        keys: the OPTIONAL_KEYS that it supports.
+        splits: names of its splits; ``held_out`` is an additional one whenever a domain is held out.
+        source: name of the data set whose samples it uses with another protocol; empty: it has its own.
+        places: whether it knows where images were taken.
     """
 
     module: str
@@ -105,12 +105,12 @@ CATALOGUE |= {
 
 
 def source_of(name: str) -> str:
-    """The data set whose samples a data set is made of; its own name where there is no other."""
+    """The name of the data set whose samples a data set uses; its own name if it has its own samples."""
     return (CATALOGUE[name].source if name in CATALOGUE else "") or name
 
 
 def same_samples(one: str, other: str) -> bool:
-    """Whether two data sets are made of the same samples, under whatever protocol."""
+    """Whether two data sets use the same samples, whatever their protocols."""
     return source_of(one) == source_of(other)
 
 
@@ -119,12 +119,12 @@ class MethodEntry(NamedTuple):
 
     Attributes:
         target: ``package.module:Class``, a subclass of geomoe.algorithms.Method.
-        title: what tables and messages call it.
+        title: its name in tables and messages.
         network: name of its network in geomoe.models.NETWORKS.
-        places: whether its network asks where an image was taken.
+        places: whether its network uses the places of images.
         experts: whether its network has MoGE blocks (``model.moge_blocks``).
-        domains: fewest training domains that it can use; 1: it does not look at domains.
-        wrapper: whether it goes around another method (``around``) instead of being one.
+        domains: minimum number of training domains; 1: it does not use domains.
+        wrapper: whether it wraps another method (``around``) and is not a method of its own.
         quickstart: whether ``geomoe quickstart`` trains it.
     """
 
@@ -172,6 +172,6 @@ METHODS: dict[str, MethodEntry] = {
     "pg_dro": MethodEntry(f"{_HOME}.pg_dro:PGDRO", "PG-DRO", "experts", places=True, experts=True),
     "swad": MethodEntry(f"{_HOME}.swad:SWAD", "SWAD", wrapper=True),
 }
-DEFAULT_METHOD = "moge"  # of a configuration that names none
+DEFAULT_METHOD = "moge"  # if a configuration names none
 ALGORITHMS = tuple(name for name, entry in METHODS.items() if not entry.wrapper)
 WRAPPERS = tuple(name for name, entry in METHODS.items() if entry.wrapper)

@@ -1,12 +1,12 @@
-"""A run's weights with everything needed to rebuild the model alone; loading never executes code.
+"""A run's weights with everything needed to rebuild the model; loading never executes code.
 
 A checkpoint is a Lightning checkpoint with one more key, ``geomoe``, which holds plain types only::
 
     {"format": 1, "config": {...}, "info": {"classes": [...], "domains": [...], "mean": [...], ...},
      "network": "model."}
 
-The training method's weights are under ``state_dict`` with the prefix ``algorithm.``; after it, ``network``
-is the prefix of the network for use. The format is described in docs/formats.md.
+The training method's weights are under ``state_dict`` with the prefix ``algorithm.``; ``network`` is the
+prefix, after that one, of the network for use. The format is described in docs/formats.md.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PREFIX = "algorithm."
 
 @dataclass(frozen=True)
 class Places:
-    """Degrees of training places, thinned: see :mod:`geomoe.datasets.training_places`."""
+    """A subset of the training places, in degrees: see :mod:`geomoe.datasets.training_places`."""
 
     lon: tuple[float, ...]
     lat: tuple[float, ...]
@@ -46,19 +46,19 @@ class Places:
 
 @dataclass(frozen=True)
 class Info:
-    """What a checkpoint says of the data that a network was trained on. It may say more; that is kept.
+    """Facts in a checkpoint about the data that a network was trained on. Further facts are kept.
 
     Attributes:
         classes, domains: names, by id.
         bands: channels of an image.
-        mean, std: of each band, in raw values.
-        name: of the data set.
+        mean, std: mean and standard deviation of each band, in raw values.
+        name: name of the data set.
         uncounted: domains that are never the worst one.
         image_size, source_pixels: pixels on a side that the network reads, and that the files have.
         held_out: the domain left out.
-        train_domains: ids of those that were trained on; None: all but the one left out.
-        split_seed, protocol, data_hash: which split of which data it was.
-        places: where it was trained; a checkpoint of before there was this has none.
+        train_domains: ids of the training domains; None: all except the one left out.
+        split_seed, protocol, data_hash: identify the data and its split.
+        places: training places; older checkpoints do not have them.
         encoder: sizes of a pretrained location encoder.
     """
 
@@ -80,10 +80,10 @@ class Info:
     encoder: dict[str, int | float | str | None] | None = None
 
     def __post_init__(self) -> None:
-        """Check what belongs together.
+        """Check that the facts are consistent.
 
         Raises:
-            InputError: it does not.
+            InputError: they are not.
         """
         many, places = len(self.domains), self.places
         checks = {
@@ -104,21 +104,21 @@ class Info:
 
 @dataclass(frozen=True)
 class _Facts:
-    """What stands under the key ``geomoe`` besides the configuration."""
+    """The values under the key ``geomoe``, without the configuration."""
 
     info: Info
     network: str = "model."  # geomoe 0.1 did not write it
 
 
 class Checkpoint(NamedTuple):
-    """What a checkpoint holds, without the state of the trainer.
+    """The content of a checkpoint, without the state of the trainer.
 
     Attributes:
         config: the run's configuration.
         info: plain facts about the data, at least those of :class:`Info`.
         state_dict: the training method's weights and buffers, on the CPU.
         path: the file they were read from.
-        prefix: of the network for use among the names of ``state_dict``.
+        prefix: prefix of the network for use in the names of ``state_dict``.
     """
 
     config: RunConfig
@@ -129,7 +129,7 @@ class Checkpoint(NamedTuple):
 
     @property
     def network(self) -> dict[str, Tensor]:
-        """Weights of the network for use, by its own names."""
+        """Weights of the network for use, with the names of its own state dict."""
         return {
             name.removeprefix(self.prefix): value
             for name, value in self.state_dict.items()
@@ -138,22 +138,22 @@ class Checkpoint(NamedTuple):
 
 
 def payload(config: RunConfig, info: Mapping[str, Any], network: str = "model.") -> dict[str, Any]:
-    """What stands under the key ``geomoe``: plain types only.
+    """The value for the key ``geomoe``: plain types only.
 
     Args:
-        config: of the run.
-        info: facts on the data.
-        network: prefix of the network for use among the names of the training method.
+        config: the run's configuration.
+        info: facts about the data.
+        network: prefix of the network for use in the names of the training method.
 
     Raises:
-        TypeError: a value in ``info`` is not a plain type; it could not be read back safely.
+        TypeError: a value in ``info`` is not a plain type, so that it could not be read back safely.
     """
     _check_plain(dict(info), "info")
     return {"format": FORMAT, "config": config.as_dict(), "info": dict(info), "network": network}
 
 
 def prefix_of(method: nn.Module, network: nn.Module) -> str:
-    """Where a network stands in a training method, as the prefix of its names."""
+    """The prefix of a network's names in a training method."""
     return next(f"{name}." for name, module in method.named_modules() if module is network)
 
 
@@ -175,9 +175,9 @@ def _check_plain(value: Any, where: str) -> None:  # noqa: ANN401 - any value is
 def save_checkpoint(
     path: str | os.PathLike[str], network: nn.Module, config: RunConfig, info: Mapping[str, Any]
 ) -> Path:
-    """Write a network's weights alone, without optimiser and trainer; for release and tests.
+    """Write only a network's weights, without optimiser and trainer; for release and tests.
 
-    The file is there whole or not at all.
+    The file is written completely or not at all.
 
     Raises:
         OutputError: the file cannot be written.
@@ -188,10 +188,10 @@ def save_checkpoint(
 
 
 def write_atomically(content: Mapping[str, Any], path: str | os.PathLike[str]) -> Path:
-    """``torch.save`` beside the file, then rename: a reader sees the old file or the new one.
+    """``torch.save`` to a temporary file, then rename: a reader sees the old file or the new one.
 
     Raises:
-        OutputError: the folder cannot be made or written, or is full; nothing is left behind.
+        OutputError: the folder cannot be made or written, or is full; no temporary file is left.
     """
     with whole_file(path, "free some space or choose another --output") as scratch:
         try:
@@ -199,13 +199,13 @@ def write_atomically(content: Mapping[str, Any], path: str | os.PathLike[str]) -
                 torch.save(dict(content), file)
                 file.flush()
                 os.fsync(file.fileno())
-        except RuntimeError as error:  # torch's zip writer turns a full disk into one
+        except RuntimeError as error:  # torch's zip writer raises this if the disk is full
             raise OSError(str(error)) from error
     return Path(path)
 
 
 def read(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a whole checkpoint file, trainer state included, and check that it is one of geomoe.
+    """Read a whole checkpoint file, including the trainer's state, and check that geomoe wrote it.
 
     Raises:
         CheckpointError: see :func:`load_checkpoint`.
@@ -237,9 +237,9 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
     """Read configuration, facts and weights from a checkpoint. Nothing in the file is executed.
 
     Raises:
-        CheckpointError: the file is missing, empty, truncated, foreign, of another format, or
-            would run code; a fact is missing or not of its type (see :class:`Info`); or its configuration
-            is not one that this geomoe knows.
+        CheckpointError: the file is missing, empty, truncated, not geomoe's, of another format, or
+            would run code; a fact is missing or of a wrong type (see :class:`Info`); or this version of
+            geomoe does not know its configuration.
     """
     content = read(path)
     try:
@@ -257,15 +257,15 @@ def load_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 
 def load_weights(module: nn.Module, state_dict: Mapping[str, Tensor], where: str | os.PathLike[str]) -> None:
-    """Put weights into a module; every name and every shape must be the module's own.
+    """Load weights into a module; names and shapes must match the module's exactly.
 
     Args:
-        module: what is filled.
+        module: the module, changed in place.
         state_dict: its weights.
-        where: what to call their source in an error.
+        where: name of their source in an error.
 
     Raises:
-        CheckpointError: keys are missing, unexpected or misshaped: all of them in one line; or a tensor
+        CheckpointError: keys are missing, unexpected or misshaped (all are named in one line), or a tensor
             holds NaN or infinity. The module is not changed.
     """
     refuse_foreign(where, module.state_dict(), state_dict, of="weights of another model or class count")

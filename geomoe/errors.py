@@ -1,8 +1,8 @@
 """The errors that geomoe raises on purpose.
 
-Each one is also a builtin, so that ``except ValueError`` keeps working, and each message is one
-line: what is wrong, where, the value that was found, and what to do about it. The command line
-turns any :class:`GeomoeError` into that line on stderr and exit status 2.
+Each is also a subclass of a builtin error, so that ``except ValueError`` keeps working. Each message is
+one line: what is wrong, where, the value found, and what to do about it. The command line prints this
+line to stderr for any :class:`GeomoeError`, with exit status 2.
 """
 
 
@@ -23,27 +23,27 @@ class CoordinateError(GeomoeError, ValueError):
 
 
 class DataError(GeomoeError, ValueError):
-    """A data file is there but cannot be used: corrupt, truncated or inconsistent."""
+    """A data file exists but cannot be used: it is corrupt, truncated or inconsistent."""
 
 
 class DatasetNotFoundError(GeomoeError, FileNotFoundError):
-    """The data of a data set is not where it was looked for."""
+    """The data of a data set is not in the expected place."""
 
 
 class DownloadError(GeomoeError, OSError):
-    """A file cannot be fetched: switched off, no source, no network, or another file came."""
+    """A file cannot be fetched: downloads are off, no source, no network, or the wrong file was received."""
 
 
 class CheckpointError(GeomoeError, ValueError):
-    """A checkpoint or weights file is missing, foreign, corrupt or of another model."""
+    """A checkpoint or weights file is missing, corrupt, of another program or of another model."""
 
 
 class DependencyNotFoundError(GeomoeError, ImportError):
-    """An optional dependency is needed for what was asked; the message has the install command."""
+    """An optional dependency is needed but not installed; the message has the install command."""
 
 
 class OutputError(GeomoeError, OSError):
-    """A result cannot be written where it was asked to go."""
+    """A result cannot be written to the requested place."""
 
 
 class DivergedError(GeomoeError, FloatingPointError):
@@ -51,7 +51,7 @@ class DivergedError(GeomoeError, FloatingPointError):
 
 
 def one_line(error: BaseException, most: int = 200) -> str:
-    """What another library's error says, in one line of at most ``most`` characters; else its type."""
-    text = "".join(letter if letter >= " " else " " for letter in str(error))  # no zero bytes on a terminal
+    """The message of another library's error in one line of at most ``most`` characters; else its type."""
+    text = "".join(letter if letter >= " " else " " for letter in str(error))  # no control characters
     text = " ".join(text.split())
     return (text if len(text) <= most else f"{text[: most - 4]} ...") or type(error).__name__

@@ -1,6 +1,6 @@
-"""What travels between the rooms of geomoe.
+"""The types that geomoe's packages exchange.
 
-Shape legend, used in names and docstrings everywhere:
+Legend of shapes, used in names and docstrings everywhere:
 
 ====  =======================================================
 B     samples in a batch
@@ -15,8 +15,7 @@ M     MoGE blocks in a network
 R     rows (tokens) that the diversity loss sees
 ====  =======================================================
 
-Everything here is a ``NamedTuple``: immutable, unpackable, and moved between devices by Lightning
-as it is.
+All types here are ``NamedTuple``: immutable and unpackable, and Lightning can move them between devices.
 """
 
 from __future__ import annotations
@@ -32,27 +31,27 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-#: Which experts answer: all (MoGE), the shared one alone (MoGE-SE), or one specialist by number.
+#: Experts to use: all (MoGE), only the shared one (MoGE-SE), or one specialist by number.
 Experts = Literal["all", "shared"] | int
 
 #: One choice for all MoGE blocks, or one for each of them, in order.
 BlockExperts = Experts | tuple[Experts, ...]
 
-#: Domain id of a sample whose domain is not known.
+#: Domain id of a sample of unknown domain.
 UNKNOWN_DOMAIN = -1
 
 
 class Place(NamedTuple):
-    """Where samples are: the one value that stands for places, from the data set to the encoder.
+    """Places of samples: the type used for them from the data set to the encoder.
 
-    A place is unknown where its lonlat is (NaN, NaN), and nowhere else: there is no second mask. Features of
-    such a row are not read (but by encoders of domain ids, whose feature is the id).
+    A place is unknown if and only if its lonlat is (NaN, NaN); there is no separate mask. Features of such a
+    row are not read (except by encoders of domain ids, whose feature is the id).
 
     Attributes:
         lonlat: (B, 2) float64 degrees, longitude first; NaN, NaN where the place is unknown.
         domain: (B,) int64 domain ids; -1 where the domain is unknown.
-        features: (B, F) fixed location features computed once for the data set, or None when the network has
-            no location encoder or is to compute them itself.
+        features: (B, F) fixed location features computed once for the data set, or None if the network has
+            no location encoder or computes them itself.
     """
 
     lonlat: Tensor
@@ -61,7 +60,7 @@ class Place(NamedTuple):
 
     @classmethod
     def of(cls, lonlat: Tensor, domain: Tensor | None = None, features: Tensor | None = None) -> Place:
-        """Places of tensors on one device; shapes are checked here, degrees where they are encoded.
+        """Make places from tensors on one device; shapes are checked here, degrees by the encoder.
 
         Args:
             lonlat: (B, 2) floating degrees, longitude first; NaN, NaN where the place is unknown.
@@ -69,8 +68,8 @@ class Place(NamedTuple):
             features: (B, F) fixed location features of an encoder; default: not computed yet.
 
         Raises:
-            CoordinateError: lonlat of another shape or type.
-            InputError: domains or features that are not one row for each place.
+            CoordinateError: lonlat has a wrong shape or type.
+            InputError: domains or features do not have one row for each place.
         """
         if lonlat.ndim != 2 or lonlat.shape[1] != 2 or not lonlat.is_floating_point():
             msg = f"lonlat: expected floating (B, 2) degrees; got {tuple(lonlat.shape)} {lonlat.dtype}"
@@ -88,30 +87,30 @@ class Place(NamedTuple):
 
     @classmethod
     def unknown(cls, count: int, device: torch.device | str | None = None) -> Place:
-        """``count`` places of which nothing is known."""
+        """``count`` places of unknown lonlat and domain."""
         import torch
 
         return cls.of(torch.full((count, 2), math.nan, dtype=torch.float64, device=device))
 
     @property
     def known(self) -> Tensor:
-        """(B,) bool: where lonlat is not NaN."""
+        """(B,) bool: whether lonlat is not NaN."""
         return ~self.lonlat.isnan().any(dim=1)
 
     def take(self, rows: Tensor | slice) -> Place:
-        """Some of the places: numbers of rows in any order, a (B,) bool mask, or a slice."""
+        """Select places by row numbers in any order, a (B,) bool mask, or a slice."""
         rows = _numbers(rows)
         features = None if self.features is None else self.features[rows]
         return Place(self.lonlat[rows], self.domain[rows], features)
 
     def to(self, device: torch.device | str) -> Place:
-        """The same places on another device."""
+        """Move the places to another device."""
         features = None if self.features is None else self.features.to(device)
         return Place(self.lonlat.to(device), self.domain.to(device), features)
 
 
 def as_place(place: Place | Tensor | None) -> Place | None:
-    """A Place of what a network was given: one already, lonlat (B, 2) alone, or nothing.
+    """Convert the place argument of a network, a Place, lonlat (B, 2) or None, to a Place or None.
 
     Raises:
         CoordinateError: a tensor that is not floating (B, 2).
@@ -120,7 +119,7 @@ def as_place(place: Place | Tensor | None) -> Place | None:
 
 
 def _numbers(rows: Tensor | slice) -> Tensor | slice:
-    """A mask as numbers of rows, so that a GPU waits for the host once and not for each tensor."""
+    """Convert a mask to row numbers, so that the host and a GPU synchronise once and not for each tensor."""
     import torch
 
     masked = not isinstance(rows, slice) and rows.dtype == torch.bool
@@ -128,7 +127,7 @@ def _numbers(rows: Tensor | slice) -> Tensor | slice:
 
 
 class Batch(NamedTuple):
-    """One batch, on one device, normalised and augmented: what a model and an algorithm see.
+    """One batch, on one device, normalised and augmented: the input of models and algorithms.
 
     Attributes:
         image: (B, bands, height, width) float32.
@@ -140,7 +139,7 @@ class Batch(NamedTuple):
     image: Tensor
     label: Tensor
     place: Place
-    index: Tensor  # type: ignore[assignment]  # the field's name; nobody calls tuple.index here
+    index: Tensor  # type: ignore[assignment]  # the field hides tuple.index, which is not used
 
     @property
     def lonlat(self) -> Tensor:
@@ -153,20 +152,20 @@ class Batch(NamedTuple):
         return self.place.domain
 
     def take(self, rows: Tensor | slice) -> Batch:
-        """Some of the samples: numbers of rows in any order, a (B,) bool mask, or a slice."""
+        """Select samples by row numbers in any order, a (B,) bool mask, or a slice."""
         rows = _numbers(rows)
         return Batch(self.image[rows], self.label[rows], self.place.take(rows), self.index[rows])
 
     def parts(self, *, unknown: bool = False) -> Iterator[tuple[int, Batch]]:
-        """The batch by domain, ascending; each part has its samples in the order of the batch.
+        """Split the batch by domain, ascending; each part has its samples in the order of the batch.
 
-        The host waits for the device no more often with more domains; a batch of one domain is not copied.
+        More domains do not make the host wait more often for the device; a batch of one domain is not copied.
 
         Args:
-            unknown: also give the samples of unknown domain, first, as domain -1; else they are in no part.
+            unknown: also yield the samples of unknown domain, first, as domain -1; else they are omitted.
 
         Yields:
-            The id of a domain that occurs, and its samples.
+            The id of a domain in the batch, and its samples.
         """
         ids, counts = self.domain.unique(return_counts=True)
         found = list(zip(ids.tolist(), counts.tolist(), strict=True))
@@ -177,7 +176,7 @@ class Batch(NamedTuple):
 
 
 class Routing(NamedTuple):
-    """What one router decided for a batch.
+    """The decision of one router for a batch.
 
     Attributes:
         weights: (B, E) gate weights: zero outside the top-k, each row sums to 1.
@@ -196,7 +195,7 @@ class Routing(NamedTuple):
 
 
 class ModelOutput(NamedTuple):
-    """What every model of geomoe returns.
+    """The output of every model of geomoe.
 
     Attributes:
         logits: (B, C) class scores.
@@ -204,7 +203,7 @@ class ModelOutput(NamedTuple):
         routings: one :class:`Routing` for each MoGE block, in order (empty without experts).
         shared_features: one (B, D) token mean of the shared expert's output for each MoGE block.
         expert_outputs: one (E, R, D) tensor for each MoGE block: every expert on the same R rows
-            (filled only where it was asked for).
+            (only if requested).
     """
 
     logits: Tensor
@@ -219,7 +218,7 @@ class LossTerms(NamedTuple):
 
     Attributes:
         total: () the sum that is differentiated.
-        named: name -> () value of each part, detached or not; logged as they are.
+        named: name -> () value of each part, detached or not; logged unchanged.
     """
 
     total: Tensor

@@ -1,4 +1,4 @@
-"""What methods share that compare the training domains of a batch."""
+"""Base classes of methods that compare the training domains of a batch."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 
 
 class AcrossDomains(Method):
-    """A method with terms between domains.
+    """A method with loss terms between domains.
 
-    With several processes these terms are formed on the joint batch, in each of them.
+    With several processes, each of them computes these terms on the joint batch.
 
     Attributes:
-        name: what messages call it.
+        name: the method's name in messages.
         domains: (G,) ids of the training domains.
 
     Raises:
@@ -44,7 +44,7 @@ class AcrossDomains(Method):
         self.register_buffer("domains", torch.tensor(facts.domains))
 
     def members(self, batch: Batch) -> Tensor:
-        """(B, G) bool: which sample of the joint batch is of which training domain; others are of none."""
+        """(B, G) bool: whether a sample of the joint batch belongs to a training domain; others have none."""
         return gathered(batch.domain)[:, None] == self.domains
 
     def each(self, output: ModelOutput, batch: Batch) -> Tensor:
@@ -52,29 +52,29 @@ class AcrossDomains(Method):
         return gathered(self.cross_entropy(output.logits, batch.label, "none"))
 
     def mean_risk(self, each: Tensor, members: Tensor) -> Tensor:
-        """() mean over the domains of the batch of their mean losses."""
+        """() mean of the domains' mean losses, over the domains in the batch."""
         risks, count = domain_means(each, members)
         return mean_where(risks, count > 0)
 
 
 class Annealed(AcrossDomains):
-    """A method whose penalty gets its full weight after ``anneal`` updates, when the optimiser forgets.
+    """A method whose penalty gets its full weight after ``anneal`` updates; the optimiser is then reset.
 
-    Options have ``weight`` and ``anneal``. The optimiser's moments are forgotten at the jump, as in
-    DomainBed: they would be far too small for the gradients that follow.
+    The options include ``weight`` and ``anneal``. The optimiser's moments are reset when the weight changes,
+    as in DomainBed, because they would be far too small for the following gradients.
 
     Attributes:
-        early: weight of the penalty until then.
+        early: weight of the penalty before the change.
     """
 
     early: ClassVar[float] = 0.0
 
     def weight(self, now: Now) -> float:
-        """Weight of the penalty."""
+        """Current weight of the penalty."""
         return self.options.weight if now.step >= self.options.anneal else self.early
 
     def update(self, batch: Batch, now: Now, stepper: Stepper) -> Answer:
-        """The default update; at the jump the optimiser begins anew."""
+        """The default update; when the penalty's weight changes, the optimiser is reset."""
         answer = self.losses(batch, now)
         stepper.gradients(answer.total)
         if now.step == self.options.anneal:

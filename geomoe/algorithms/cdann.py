@@ -1,4 +1,4 @@
-"""CDANN: features from which a discriminator that knows the class cannot tell the domain."""
+"""CDANN: features from which a discriminator that is given the class cannot predict the domain."""
 
 from __future__ import annotations
 
@@ -22,18 +22,18 @@ if TYPE_CHECKING:
 class CDANN(DANN):
     """Conditional domain-adversarial training (Li et al., ECCV 2018), in DomainBed's form.
 
-    As :class:`~geomoe.algorithms.dann.DANN`, in two ways different. The discriminator is given the features
-    plus an embedding of the sample's class, as wide as they are, which is trained with it. And its loss is
-    balanced over classes:
+    It differs from :class:`~geomoe.algorithms.dann.DANN` in two points. The discriminator's input is the sum
+    of the features and an embedding of the sample's class of the same width, trained with the discriminator.
+    And its loss is balanced over classes:
 
         sum_i CE_i / (n_{y_i} C_b)
 
-    over the samples of known training domains, with n_c those of class c in the batch and C_b the number of
-    classes that it has. DomainBed has the largest label of the batch plus one in the place of C_b, so that
-    its loss shrinks where classes are missing. Labels are needed in training alone. The discriminator's
-    price for its input gradient is that of each sample's own loss, without the balance, as there.
+    over the samples of known training domains, with n_c the number of samples of class c in the batch and C_b
+    the number of classes in the batch. DomainBed uses the largest label of the batch plus one instead of C_b,
+    so that its loss shrinks if classes are missing. Labels are needed only in training. As in DomainBed, the
+    penalty on the discriminator's input gradient uses each sample's own loss, without the balance.
 
-    With several processes the balance is that of the joint batch.
+    With several processes the balance is computed on the joint batch.
 
     Raises:
         ConfigError: fewer than two training domains, or an option out of its range.
@@ -43,18 +43,18 @@ class CDANN(DANN):
 
     @dataclass(frozen=True)
     class Options(DANN.Options):
-        """Those of DANN."""
+        """The options of DANN."""
 
     def __init__(self, options: Options, make_network: Callable[[], Network], facts: Facts) -> None:
         super().__init__(options, make_network, facts)
         self.discriminator = _Conditional(self.discriminator, facts.classes, self.model.feature_dim)
 
     def _scores(self, features: Tensor, batch: Batch) -> Tensor:
-        """(B, G) what the discriminator answers, told the classes."""
+        """(B, G) logits of the discriminator, which is given the classes."""
         return self.discriminator(features, batch.label)
 
     def _mean(self, each: Tensor, batch: Batch) -> Tensor:
-        """() the domain loss, balanced over classes; ``each`` is scaled to a mean over known domains."""
+        """() the domain loss, balanced over classes; ``each`` is scaled for a mean over known domains."""
         known = Slots(self.domains).of(batch.domain)[1]
         hot = functional.one_hot(batch.label, self.facts.classes)
         count = total((hot * known[:, None]).sum(dim=0).to(each.dtype))

@@ -1,7 +1,7 @@
-"""The contract of a training method: its options, its network, its losses, and an update where it needs one.
+"""The contract of a training method: its options, network and losses, and its own update if it needs one.
 
-A method is one file with one class. It must not keep state outside parameters, buffers and submodules, and it
-counts nothing for itself: every anneal is a function of ``now``. Then a killed run resumes to the same bits.
+A method is one file with one class. It must not keep state outside parameters, buffers and submodules, and
+must not count updates itself: all schedules are functions of ``now``. Then a killed run resumes bit for bit.
 """
 
 from __future__ import annotations
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
     from geomoe.models import Network
 
-MAIN = "main"  # name of the learner of a method that has one
+MAIN = "main"  # name of the learner of a method with a single one
 
 
 class Now(NamedTuple):
-    """Where training stands.
+    """Progress of the training.
 
     Attributes:
-        step: updates that are done, over all epochs.
+        step: completed updates, over all epochs.
         steps: updates of the whole run.
-        epoch: passes that are done.
+        epoch: completed epochs.
     """
 
     step: int
@@ -40,14 +40,14 @@ class Now(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What a method may know of its task.
+    """Facts about the task that a method may use.
 
     Attributes:
         classes: C.
-        domains: ids of the domains that training has samples of, ascending; never the held-out one.
-        samples: training samples of each of these domains.
-        num_domains: how many domain ids the data set has, trained or not.
-        label_smoothing: of the cross-entropy, 0 to below 1.
+        domains: ids of the domains with training samples, ascending; never the held-out one.
+        samples: number of training samples of each of these domains.
+        num_domains: number of domain ids of the data set, trained or not.
+        label_smoothing: label smoothing of the cross-entropy, 0 to below 1.
     """
 
     classes: int
@@ -58,12 +58,12 @@ class Facts(NamedTuple):
 
 
 class Answer(NamedTuple):
-    """What a method says of one batch.
+    """A method's results for one batch.
 
     Attributes:
-        output: of its network, for the sums of routings.
+        output: the network's output, for the routing statistics.
         terms: name -> () weighted loss term; the training loss is their sum.
-        notes: name -> () further numbers to log; they are no part of the loss.
+        notes: name -> () further numbers to log, which are not part of the loss.
     """
 
     output: ModelOutput
@@ -76,22 +76,22 @@ class Answer(NamedTuple):
         return sum(self.terms.values(), start=self.output.logits.new_zeros(()))
 
     def detached(self) -> Answer:
-        """The same numbers without their graph, for logging."""
+        """The same numbers without gradients, for logging."""
         terms = {name: value.detach() for name, value in self.terms.items()}
         return Answer(self.output, terms, {name: value.detach() for name, value in self.notes.items()})
 
 
 class Stepper(Protocol):
-    """What changes weights. It alone knows optimisers, precision, clipping, accumulation and ranks."""
+    """Changes the weights; the only part with optimisers, precision, clipping, accumulation and ranks."""
 
     def gradients(self, loss: Tensor, learner: str = MAIN, *, samples: int | None = None) -> None:
-        """Add the gradients of a loss to a learner's parameters, and to no other's.
+        """Add the gradients of a loss to the parameters of one learner only.
 
         Args:
             loss: () a mean over samples of this process.
-            learner: whose.
-            samples: how many samples of this process the mean is over, where processes may differ in
-                that (0: none; the gradients of the others count alone). None: as many in each process.
+            learner: name of the learner.
+            samples: number of samples of this process in the mean, if processes may differ in it (0: none;
+                only the gradients of the other processes count). None: the same number in each process.
         """
 
     def gathered(self, learner: str = MAIN) -> list[Tensor]:
@@ -101,26 +101,26 @@ class Stepper(Protocol):
         """
 
     def apply(self, learner: str = MAIN) -> None:
-        """Let a learner's optimiser take one step, and forget its gradients."""
+        """Take one step of a learner's optimiser, and clear the gradients."""
 
     def reset(self, learner: str = MAIN) -> None:
-        """Forget what a learner's optimiser has gathered (moments)."""
+        """Reset the state (moments) of a learner's optimiser."""
 
     def replay(self) -> AbstractContextManager[None]:
-        """Draw the same random numbers (dropout) in every such block of the step."""
+        """Use the same random numbers (dropout) in every such ``with`` block of the step."""
 
 
 class Method(nn.Module):
-    """A network and how it is trained. Subclasses declare their options and override what they need.
+    """A network and its training. Subclasses declare their options and override what they need.
 
     Args:
         options: an instance of the class's ``Options``.
         make_network: makes a network as configured, with new weights at each call.
-        facts: on the task.
+        facts: facts about the task.
 
     Attributes:
         model: the network that is trained.
-        accumulates: whether several batches may make one update.
+        accumulates: whether one update may accumulate several batches.
 
     Raises:
         ConfigError: an option out of its range.
@@ -143,10 +143,10 @@ class Method(nn.Module):
         self.options, self.facts = options, facts
         self.model = make_network()
 
-    # --- what a method may say ------------------------------------------------------------------
+    # --- what a method may override -------------------------------------------------------------
 
     def learners(self) -> dict[str, nn.Module]:
-        """Name -> module: each has an optimiser and a schedule of its own."""
+        """Name -> module; each has its own optimiser and schedule."""
         return {MAIN: self}
 
     def losses(self, batch: Batch, now: Now) -> Answer:
@@ -158,9 +158,9 @@ class Method(nn.Module):
         return Answer(output, {"task": self.cross_entropy(output.logits, batch.label)})
 
     def update(self, batch: Batch, now: Now, stepper: Stepper) -> Answer:
-        """Change the weights by one batch: the gradients of the total loss, then one step.
+        """Update the weights with one batch: the gradients of the total loss, then one step.
 
-        A method that does not override this, and has one learner, is trained by Lightning's own automatic
+        A method with one learner that does not override this is trained by Lightning's automatic
         optimisation, which does the same.
         """
         answer = self.losses(batch, now)
@@ -169,36 +169,36 @@ class Method(nn.Module):
         return answer.detached()
 
     def stepped(self, now: Now) -> None:
-        """The weights have changed; ``now.step`` counts this update."""
+        """Called after the weights have changed; ``now.step`` counts this update."""
 
     def validated(self, scores: Mapping[str, float], now: Now) -> None:
-        """Validation has ended, with these scores (loss, acc, ...) on the source domains."""
+        """Called after a validation, with its scores (loss, acc, ...) on the source domains."""
 
     def finished(self, batches: Iterable[Batch]) -> None:
-        """Training has ended; once, before the final network is judged. For networks that are made then."""
+        """Called once after training, before the final evaluation, for methods that make the network then."""
 
     def answering(self) -> Network:
-        """The network that is saved for use; a submodule of this method."""
+        """The network to save for use; a submodule of this method."""
         return self.model
 
     @property
     def makes_network(self) -> bool:
-        """Whether :meth:`finished` makes the network for use, instead of the best epoch having it."""
+        """Whether :meth:`finished` makes the network for use; if not, it is taken from the best epoch."""
         return type(self).finished is not Method.finished
 
     @property
     def automatic(self) -> bool:
-        """Whether the default update with one learner is all that this method needs."""
+        """Whether this method needs only the default update with one learner."""
         return type(self).update is Method.update and list(self.learners()) == [MAIN]
 
     # --- what methods share ---------------------------------------------------------------------
 
     def forward(self, batch: Batch, experts: BlockExperts = "all") -> ModelOutput:
-        """Answer for a batch, with all experts, the shared one alone or one specialist."""
+        """Run the network on a batch, with all experts, the shared one alone or one specialist."""
         return self.ask(batch, experts)
 
     def ask(self, batch: Batch, experts: BlockExperts = "all", **keywords: Any) -> ModelOutput:  # noqa: ANN401
-        """Run the network on a batch; ``keywords`` go to it as they are."""
+        """Run :attr:`model` on a batch; ``keywords`` are passed to it unchanged."""
         return self.model(batch.image, batch.place, experts=experts, **keywords)
 
     def cross_entropy(self, logits: Tensor, label: Tensor, reduction: str = "mean") -> Tensor:
@@ -212,7 +212,7 @@ def need_domains(facts: Facts, method: str, fewest: int = 2) -> None:
     """Refuse data without enough training domains.
 
     Raises:
-        ConfigError: fewer.
+        ConfigError: there are fewer.
     """
     if len(facts.domains) < fewest:
         raise ConfigError(

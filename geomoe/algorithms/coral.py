@@ -1,4 +1,4 @@
-"""CORAL: features whose mean and covariance are the same in every domain."""
+"""CORAL: features with the same mean and covariance in every domain."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class CORAL(AcrossDomains):
 
     L = mean_d R_d + weight * C, with R_d the mean cross-entropy of domain d in the batch and C the distance
     between means and covariances of the pooled features, averaged over the pairs of domains in the batch
-    (:func:`geomoe.losses.coral_distance`). DomainBed's weight is 1; WILDS has 0.1 for FMoW and 10 for
+    (:func:`geomoe.losses.coral_distance`). DomainBed's weight is 1; WILDS uses 0.1 for FMoW and 10 for
     iWildCam, and takes the mean cross-entropy over samples instead. Samples of no known training domain are
     left out.
 
-    With several processes all is that of the joint batch.
+    With several processes the loss is computed on the joint batch.
 
     Raises:
         ConfigError: fewer than two training domains, or an option out of its range.

@@ -1,4 +1,4 @@
-"""DANN: features from which a discriminator cannot tell the domain."""
+"""DANN: features from which a discriminator cannot predict the domain."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 class DANN(Method):
     """Domain-adversarial training (Ganin et al., JMLR 2016), in DomainBed's alternating form.
 
-    A discriminator, an MLP on the pooled features, learns the domain by cross-entropy. Of every
-    ``steps + 1`` updates, ``steps`` are the discriminator's; in the other one the network minimises
-    CE(class) - weight * CE(domain). Whose turn it is follows from the number of the update. The discriminator
-    can pay for the norm of its input gradient (``penalty``). Samples of no known training domain are left
-    out of the domain terms.
+    A discriminator, an MLP on the pooled features, learns to predict the domain by cross-entropy. Of every
+    ``steps + 1`` updates, ``steps`` train the discriminator; in the other one the network minimises
+    CE(class) - weight * CE(domain). The number of the update decides which of them is trained. The norm of
+    the discriminator's input gradient can be penalised (``penalty``). Samples of no known training domain are
+    left out of the domain terms.
 
-    With alternation only every ``steps + 1``-th update trains the classifier: give it as many more.
+    Only every ``steps + 1``-th update trains the classifier: use ``steps + 1`` times as many updates.
 
     Raises:
         ConfigError: fewer than two training domains, or an option out of its range.
@@ -37,7 +37,7 @@ class DANN(Method):
 
     @dataclass(frozen=True)
     class Options(Method.Options):
-        """The game between the network and the discriminator."""
+        """The discriminator and its training against the network."""
 
         weight: float = option(1.0, "weight of the network's domain term", at_least=0)
         steps: int = option(1, "updates of the discriminator for each of the network", at_least=1)
@@ -56,11 +56,11 @@ class DANN(Method):
         self.discriminator: nn.Module = mlp(self.model.feature_dim, len(facts.domains), options)
 
     def learners(self) -> dict[str, nn.Module]:
-        """The network, and the discriminator."""
+        """The network and the discriminator."""
         return {"network": self.model, "discriminator": self.discriminator}
 
     def losses(self, batch: Batch, now: Now) -> Answer:
-        """The network's terms: cross-entropy on the class, minus that on the domain."""
+        """The network's terms: cross-entropy of the class, minus that of the domain."""
         output = self.ask(batch)
         found = self._mean(self._domain_loss(output.features, batch), batch)
         terms = {
@@ -82,7 +82,7 @@ class DANN(Method):
         return answer.detached()
 
     def _discriminate(self, batch: Batch) -> tuple[Answer, Tensor]:
-        """The discriminator's loss; what is logged is the same whoever's turn it is."""
+        """The discriminator's loss, and an answer that logs the same numbers as the network's update."""
         with torch.no_grad():
             output = self.ask(batch)
         features = output.features.detach().requires_grad_(self.options.penalty > 0)
@@ -99,22 +99,22 @@ class DANN(Method):
         return Answer(output, terms, {"discriminator": found}), whole
 
     def _domain_loss(self, features: Tensor, batch: Batch) -> Tensor:
-        """(B,) cross-entropy of the discriminator, scaled so that its mean is that of the known domains."""
+        """(B,) cross-entropy of the discriminator, scaled so that its mean is that over known domains."""
         slot, known = Slots(self.domains).of(batch.domain)
         each = functional.cross_entropy(self._scores(features, batch).float(), slot, reduction="none")
         return torch.where(known, each, 0) * (len(known) / known.sum().clamp(min=1))
 
     def _scores(self, features: Tensor, batch: Batch) -> Tensor:
-        """(B, G) what the discriminator answers."""
+        """(B, G) logits of the discriminator."""
         return self.discriminator(features)
 
     def _mean(self, each: Tensor, batch: Batch) -> Tensor:
-        """() the domain loss, of its values (B,) for samples."""
+        """() the domain loss, from its values for samples (B,)."""
         return each.mean()
 
 
 def mlp(inputs: int, outputs: int, options: DANN.Options) -> nn.Sequential:
-    """The discriminator: linear layers with ReLU and dropout in between."""
+    """Make the discriminator: linear layers with ReLU and dropout in between."""
     widths = [inputs, *[options.width] * (options.depth - 1), outputs]
     layers: list[nn.Module] = []
     for number, (before, after) in enumerate(pairwise(widths)):

@@ -1,4 +1,4 @@
-"""Samples by domain: sums, counts and means that need no loop and tell nothing to the host."""
+"""Sums, counts and means by domain, without a loop and without waiting for the device."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 class Slots:
-    """Positions of the training domains among 0 .. D-1; ids that did not train, and -1, have none.
+    """Positions 0 to D - 1 (slots) of the training domains; ids without training samples, and -1, have none.
 
     Args:
         domains: (D,) ids, ascending, on the device of the batches.
@@ -20,7 +20,7 @@ class Slots:
         return len(self.domains)
 
     def of(self, domain: Tensor) -> tuple[Tensor, Tensor]:
-        """(B,) slots, and (B,) bool whether a sample's domain is one of them; other samples get slot 0."""
+        """(B,) slots, and (B,) bool whether a sample's domain has a slot; samples without one get slot 0."""
         slot = torch.searchsorted(self.domains, domain).clamp(max=len(self.domains) - 1)
         known = self.domains[slot] == domain
         return torch.where(known, slot, 0), known

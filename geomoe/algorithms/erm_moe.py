@@ -1,4 +1,4 @@
-"""ERM-MoE: MESSI's network with cross-entropy alone."""
+"""ERM-MoE: MESSI's network, trained only with cross-entropy."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 
 
 class ERMMoE(Method):
-    """Classification only, in a network with a head of experts (MESSI, arXiv 2606.25665, table 16 and F.5).
+    """Only classification, in a network with a head of experts (MESSI, arXiv 2606.25665, table 16 and F.5).
 
     The paper's cross-entropy is the mean over the source domains of each domain's mean (eq. 1); the authors'
-    code takes the mean over the batch. They are the same where all domains have as many samples. Samples of
-    no known domain count as one more domain, so that none is lost.
+    code takes the mean over the batch. Both are equal if all domains have the same number of samples. Samples
+    of no known domain count as one additional domain, so that none is lost.
 
     Raises:
         ConfigError: an option out of its range.
@@ -32,7 +32,7 @@ class ERMMoE(Method):
 
     @dataclass(frozen=True)
     class Options(Method.Options):
-        """The head of experts, and which of two descriptions of MESSI is followed."""
+        """The head of experts, and whether MESSI follows the paper or the authors' code."""
 
         experts: int = option(6, "experts in the head", at_least=1)
         expansion: int = option(4, "hidden width of an expert over that of the features", at_least=1)
@@ -69,7 +69,7 @@ class ERMMoE(Method):
         return (added / count.clamp(min=1)).sum() / (count > 0).sum().clamp(min=1)
 
     def slots(self, domain: Tensor) -> Tensor:
-        """(B,) positions of the samples' domains among those that train; -1 for others."""
+        """(B,) positions of the samples' domains among the training domains; -1 for others."""
         if not len(self.domains):
             return torch.full_like(domain, -1)
         slot, known = Slots(self.domains).of(domain)

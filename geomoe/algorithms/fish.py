@@ -1,4 +1,4 @@
-"""Fish: gradients of different domains that agree, by an inner loop over them."""
+"""Fish: an inner loop over domains, so that the gradients of different domains agree."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Fish(Method):
     """Inter-domain gradient matching, first order (Shi et al., ICLR 2022, algorithm 1).
 
     The inner network starts as a copy of the outer one and takes one optimiser step on each domain of the
-    batch, in random order; then outer += meta_lr * (inner - outer), buffers of real numbers included. The
-    inner optimiser keeps its moments from batch to batch, as in DomainBed. The outer network is judged and
+    batch, in random order; then outer += meta_lr * (inner - outer), including floating-point buffers. The
+    inner optimiser keeps its moments from batch to batch, as in DomainBed. The outer network is evaluated and
     saved. Samples of no known training domain are left out.
 
-    A step costs one forward and backward pass over the batch, in as many pieces as it has domains. With
-    several processes each domain's gradient is that of the joint batch.
+    A step costs one forward and backward pass over the batch, one domain at a time. With several processes
+    each domain's gradient is computed on the joint batch.
 
     Raises:
         ConfigError: fewer than two training domains, or an option out of its range.
@@ -38,7 +38,7 @@ class Fish(Method):
 
     @dataclass(frozen=True)
     class Options(Method.Options):
-        """How far the outer network follows the inner one."""
+        """The step size of the outer network."""
 
         meta_lr: float = option(0.5, "share of the way to the inner network", above=0, at_most=1)
 
@@ -53,11 +53,11 @@ class Fish(Method):
         self.model.requires_grad_(False)
 
     def learners(self) -> dict[str, nn.Module]:
-        """The inner network alone has an optimiser."""
+        """The inner network; the outer one has no optimiser."""
         return {"inner": self.inner}
 
     def update(self, batch: Batch, now: Now, stepper: Stepper) -> Answer:
-        """One inner step on each domain, then one outer one."""
+        """One inner step on each domain, then one outer step."""
         self.inner.load_state_dict(self.model.state_dict())
         slot, known = Slots(self.domains).of(batch.domain)
         here = torch.bincount(slot[known], minlength=len(self.domains))
@@ -67,7 +67,7 @@ class Fish(Method):
         added = batch.image.new_zeros(())
         output = ModelOutput(batch.image.new_zeros(0, self.facts.classes), batch.image.new_zeros(0, 0))
         for number in present[order].tolist():
-            # a process without samples of this domain has to come along: one row, that counts for nothing
+            # a process without samples of this domain must take part too: it uses one row with weight 0
             rows = ((slot == number) & known).nonzero().flatten() if here[number] else slot.new_zeros(1)
             part = batch.take(rows)
             output = self.inner(part.image, part.place)

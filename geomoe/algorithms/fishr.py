@@ -1,4 +1,4 @@
-"""Fishr: gradients that vary alike in every domain."""
+"""Fishr: the same variance of gradients in every domain."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class Fishr(Annealed):
     """Invariant gradient variances (Rame et al., ICML 2022), in the authors' form in DomainBed.
 
     L = CE + weight * (1/D) sum_d mean (v_d - mean_d v)^2, the inner mean over the entries of the classifier's
-    weight and bias, with CE the mean cross-entropy of the batch and v_d the variance over domain d's samples
-    of their gradients by the classifier. They are known in closed form
-    (:func:`geomoe.losses.gradient_variances`), so that there is no backward pass for each sample.
+    weight and bias, with CE the mean cross-entropy of the batch and v_d the variance of the gradients of
+    domain d's samples with respect to the classifier. It is computed in closed form
+    (:func:`geomoe.losses.gradient_variances`), without a backward pass for each sample.
 
-    v_d is a moving average, in a buffer that begins at zero, divided by 1 - ``ema``: so the gradient by the
-    batch does not depend on ``ema``, and it is part of the tuned weight. It is kept up while the weight is
-    still 0, until ``anneal`` updates are done; then the optimiser begins anew. The code asks for the same
-    domains in each batch. Here a domain with fewer than two samples in the batch has no part in its penalty,
-    and its average stands still. With label smoothing the gradients are those of the smoothed loss.
+    v_d is a moving average, in a buffer that starts at zero, divided by 1 - ``ema``: so the gradient from the
+    batch does not depend on ``ema``, and it is part of the tuned weight. It is also updated during the first
+    ``anneal`` updates, when the weight is 0; then the optimiser is reset. The authors' code requires the same
+    domains in each batch. Here a domain with fewer than two samples in the batch is left out of its penalty,
+    and its average does not change. With label smoothing the gradients are those of the smoothed loss.
 
     Memory: domains x (features + 1) x classes numbers for the averages, and the same for a step; with
-    hundreds of domains (cameras) and classes that is gigabytes. With several processes v_d is that of the
+    hundreds of domains (cameras) and classes that is gigabytes. With several processes v_d is computed on the
     joint batch.
 
     Raises:
@@ -49,7 +49,7 @@ class Fishr(Annealed):
 
     @dataclass(frozen=True)
     class Options(Method.Options):
-        """The penalty's weight, when it comes, and how long variances are remembered."""
+        """The penalty's weight, when it starts, and the moving average of variances."""
 
         weight: float = option(1000.0, "weight of the penalty after the annealing", at_least=0)
         anneal: int = option(1500, "updates without the penalty", at_least=0)
@@ -65,7 +65,7 @@ class Fishr(Annealed):
         self.register_buffer("average", torch.zeros(len(facts.domains), entries))
 
     def losses(self, batch: Batch, now: Now) -> Answer:
-        """The cross-entropy and the penalty; the averages move."""
+        """The cross-entropy and the penalty; updates the averages."""
         output = self.ask(batch)
         members = self.members(batch)
         features, logits, label = map(gathered, (output.features, output.logits, batch.label))

@@ -1,4 +1,4 @@
-"""GroupDRO: the loss of each domain weighs the more, the worse it is."""
+"""GroupDRO: domains with a higher loss get a higher weight."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
 class GroupDRO(Method):
     """Group distributionally robust optimisation (Sagawa et al., ICLR 2020, algorithm 1).
 
-    L = sum_d q_d R_d with R_d the mean cross-entropy of domain d in the batch. The weights q on the domains
-    that train are a buffer; at each step q_d grows by exp(eta R_d), R_d detached, and q is normalised:
-    exponentiated gradient ascent, no moving average. A domain that is not in the batch has R_d = 0, as in
-    WILDS. Samples of no known domain are left out. DomainBed and WILDS update q before the loss is formed
-    (option ``q``), wilds-geoshift after it.
+    L = sum_d q_d R_d with R_d the mean cross-entropy of domain d in the batch. The weights q of the training
+    domains are a buffer; at each step q_d is multiplied by exp(eta R_d), R_d detached, and q is normalised:
+    exponentiated gradient ascent, without a moving average. A domain that is not in the batch has R_d = 0, as
+    in WILDS. Samples of no known domain are left out. DomainBed and WILDS update q before the loss is
+    computed (option ``q``), wilds-geoshift after it.
 
-    With several processes R_d is that of the joint batch.
+    With several processes R_d is computed on the joint batch.
 
     Raises:
         ConfigError: fewer than two training domains, or an option out of its range.
@@ -38,7 +38,7 @@ class GroupDRO(Method):
 
     @dataclass(frozen=True)
     class Options(Method.Options):
-        """How fast the weights of the domains move."""
+        """The update of the domains' weights."""
 
         eta: float = option(0.01, "step size of the domains' weights", at_least=0)
         q: Literal["before", "after"] = option(
@@ -55,7 +55,7 @@ class GroupDRO(Method):
         self.register_buffer("q", torch.full((len(facts.domains),), 1 / len(facts.domains)))
 
     def losses(self, batch: Batch, now: Now) -> Answer:
-        """sum_d q_d R_d; the weights move."""
+        """sum_d q_d R_d; updates the weights q."""
         output = self.ask(batch)
         each = self.cross_entropy(output.logits, batch.label, "none")
         added, count = Slots(self.domains).sums(each, batch.domain)
@@ -64,7 +64,7 @@ class GroupDRO(Method):
         moved = self.q * torch.exp(self.options.eta * risks)
         moved = moved / moved.sum()
         q = moved if self.options.q == "before" else self.q.clone()
-        # the gradient of the joint mean: processes average theirs, so each counts as many times
+        # processes average their gradients, so each is multiplied by their number to give the joint gradient
         robust = world() * (q * added / count.clamp(min=1)).sum()
         if self.training:
             self.q.copy_(moved)

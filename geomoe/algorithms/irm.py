@@ -17,16 +17,17 @@ class IRM(Annealed):
     """Invariant risk minimisation, IRMv1 (Arjovsky et al., 2019, eq. 6).
 
     L = mean_d R_d + weight * mean_d P_d, with R_d the mean cross-entropy of domain d in the batch and P_d an
-    estimate without bias of the squared derivative of R_d by a factor on the logits, at 1
-    (:func:`geomoe.losses.irm_penalty`). It can be negative, and is not clamped. Until ``anneal`` updates are
-    done the weight is 1; then the optimiser begins anew. The whole is not divided by the weight, as it is in
-    the authors' code: DomainBed and WILDS do not.
+    unbiased estimate of the squared derivative of R_d with respect to a factor on the logits, at 1
+    (:func:`geomoe.losses.irm_penalty`). It can be negative, and is not clamped. In the first ``anneal``
+    updates the weight is 1; then the optimiser is reset. Unlike in the authors' code, and as in DomainBed and
+    WILDS, the loss is not divided by the weight.
 
-    P_d is the product of two halves of the domain's samples, by turns, as in DomainBed and WILDS, or the mean
-    over all pairs of samples (``estimate``), which varies less. The derivative is taken in closed form. A
-    domain with one sample has a risk and no penalty. Samples of no known training domain are left out.
+    P_d is the product of the mean slopes of two halves of the domain's samples, taken alternately, as in
+    DomainBed and WILDS, or the mean over all pairs of samples (``estimate``), which varies less. The
+    derivative is computed in closed form. A domain with one sample has a risk but no penalty. Samples of no
+    known training domain are left out.
 
-    With several processes all is that of the joint batch.
+    With several processes the loss is computed on the joint batch.
 
     Raises:
         ConfigError: fewer than two training domains, or an option out of its range.
@@ -37,7 +38,7 @@ class IRM(Annealed):
 
     @dataclass(frozen=True)
     class Options(Method.Options):
-        """The penalty, its weight and when it comes."""
+        """The penalty, its weight and when it starts."""
 
         weight: float = option(100.0, "weight of the penalty after the annealing", at_least=0)
         anneal: int = option(500, "updates during which the weight is 1", at_least=0)

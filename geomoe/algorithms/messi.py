@@ -1,4 +1,4 @@
-"""MESSI: experts that are aligned over the domains which they serve, class by class."""
+"""MESSI: experts that are aligned, class by class, over the domains that are routed to them."""
 
 from __future__ import annotations
 
@@ -32,17 +32,18 @@ _CODE_SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)  # standard deviations
 
 
 class MESSI(ERMMoE):
-    """Mixture of experts with subset-shared invariance (arXiv 2606.25665); what its variants share.
+    """Mixture of experts with subset-shared invariance (arXiv 2606.25665): base class of its variants.
 
-    L = L_cls + ssi L_ssi + sp L_sp + bal L_bal + div L_div (eq. 5). L_ssi is the sum over experts m, classes
-    c and pairs of domains i < j that both have the class in the batch of a_ijc^m times the discrepancy of
-    expert m's features of the two cells, with a = sigmoid(alpha rho_i) sigmoid(alpha rho_j) and rho the
-    cell's mean routing mass (eq. 6 and 48). The weights a are constants of the gradient: the router learns
-    from the other terms. L_sp is the entropy of the routing, L_bal the squared gap of the mean loads from
-    even ones (eq. 8), L_div how alike the experts' features are (eq. 7). A term of weight 0 is not computed.
+    L = L_cls + ssi L_ssi + sp L_sp + bal L_bal + div L_div (eq. 5). L_ssi is a sum over experts m, classes c
+    and pairs of domains i < j that both have the class in the batch. Each summand is a_ijc^m times the
+    discrepancy between expert m's features of the two cells, with a = sigmoid(alpha rho_i)
+    sigmoid(alpha rho_j) and rho the cell's mean routing mass (eq. 6 and 48). The weights a carry no gradient:
+    the router learns from the other terms. L_sp is the entropy of the routing, L_bal the squared difference
+    of the mean loads from even ones (eq. 8), L_div the similarity of the experts' features (eq. 7). A term of
+    weight 0 is not computed.
 
     Samples of no known training domain are in no pair; they count in every other term. With several
-    processes each compares its own samples.
+    processes each compares only its own samples.
 
     Raises:
         ConfigError: fewer than two training domains, or an option out of its range.
@@ -79,8 +80,8 @@ class MESSI(ERMMoE):
         self.register_buffer("load", torch.full((options.experts,), 1 / options.experts))
 
     def losses(self, batch: Batch, now: Now) -> Answer:
-        """The weighted terms; the remembered loads move."""
-        # before the network is run, so that a device is waited for while it has little to do
+        """The weighted terms; updates the moving average of the loads."""
+        # before the network runs, so that waiting for the device takes little time
         pairs = ClassPairs.of(batch.label, self.slots(batch.domain)) if self.options.ssi else None
         output = self.ask(batch, cka_tokens=0)
         terms = {"task": self.task(output.logits, batch)}
@@ -102,17 +103,17 @@ class MESSI(ERMMoE):
         return sharp[:, pairs.first] * sharp[:, pairs.second]
 
     def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """() weighted sum over experts and pairs, and () a number to log beside it."""
+        """() weighted sum over experts and pairs, and () a further number to log."""
         raise NotImplementedError
 
     def transport(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Discrepancy by optimal transport; beside it the cost without the entropic term."""
+        """Discrepancy by optimal transport, and the cost without the entropic term."""
         given = {"epsilon": self.options.epsilon, "iterations": self.options.iterations}
         options = _CODE_SINKHORN if self.options.variant == "code" else given
         return grouped_sinkhorn(features, pairs, weights, **options)
 
     def mmd(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Discrepancy by maximum mean discrepancy, twice."""
+        """Maximum mean discrepancy, as the discrepancy and as the number to log."""
         if self.options.variant == "code":
             variances = [scale**2 for scale in _CODE_SCALES]
             unbiased: dict[str, Any] = {"variances": variances, "scale": "absolute", "estimator": "unbiased"}
@@ -132,7 +133,7 @@ class MESSI(ERMMoE):
             yield "div", options.div * expert_likeness(output.expert_outputs[0], form)
 
     def _loads(self, probs: Tensor) -> Tensor:
-        """(E,) mean loads, remembered ones included."""
+        """(E,) mean loads, including the moving average."""
         kept = self.options.load_memory
         mean = kept * self.load + (1 - kept) * probs.sum(dim=0) / max(len(probs), 1)
         if self.training and kept:
@@ -143,10 +144,10 @@ class MESSI(ERMMoE):
 class MESSIOT(MESSI):
     """MESSI with entropic optimal transport between the cells (eq. 6).
 
-    The paper gives neither the strength of the entropic term nor the number of iterations. In its variant the
-    strength is relative to each pair's mean cost, the term is part of the value, and the plan is a constant
-    of the gradient, which is exact at convergence. The authors' code has 0.1, absolute, and 50 iterations,
-    through which it differentiates; its value leaves the entropic term out.
+    The paper gives neither the strength of the entropic term nor the number of iterations. In the paper's
+    variant the strength is relative to each pair's mean cost, the term is part of the value, and the plan is
+    a constant in the gradient, which is exact at convergence. The authors' code uses 0.1, absolute, and
+    differentiates through 50 iterations; its value does not include the entropic term.
     """
 
     name = "messi_ot"
@@ -170,7 +171,7 @@ class MESSIMMD(MESSI):
 
     Gaussian kernels, the mean over five scales. In the paper's variant: variances 1, 2, 4, 8, 16 times the
     mean squared distance of an expert's features, and means over all sample pairs. In the authors' code:
-    standard deviations 1, 2, 4, 8, 16, absolute, without bias, so that cells of one sample are left out.
+    absolute standard deviations 1, 2, 4, 8, 16, and the unbiased estimate without cells of one sample.
     """
 
     name = "messi_mmd"

@@ -1,4 +1,4 @@
-"""Controls of MESSI: its network and regularisers, with pairs that are weighted without its routing."""
+"""Controls of MESSI: its network and regularisers, with other weights of the pairs."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from geomoe.support.options import option
 
 
 class MESSIControl(MESSI):
-    """What the controls share: the discrepancy is chosen by an option; the authors' code has MMD in all."""
+    """Base class of the controls: an option selects the discrepancy; the authors' code uses MMD in all."""
 
     @dataclass(frozen=True)
     class Options(MESSI.Options):
@@ -27,7 +27,7 @@ class MESSIControl(MESSI):
         iterations: int = option(50, "of the paper's variant: Sinkhorn iterations", at_least=1)
 
     def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """The one asked for."""
+        """The discrepancy that the option selects."""
         ask = self.mmd if self.options.discrepancy == "mmd" else self.transport
         return ask(features, pairs, weights)
 
@@ -35,38 +35,38 @@ class MESSIControl(MESSI):
 class GlobalMoE(MESSIControl):
     """Every expert is aligned over every pair of domains (MESSI, arXiv 2606.25665, E.4 and F.5).
 
-    The weight of every pair is 1, two to three times MESSI's mean weight; ``ssi`` makes up for it where that
-    is wanted. The authors' code takes the mean over experts and pairs, the paper's form the sum.
+    The weight of every pair is 1, two to three times MESSI's mean weight; ``ssi`` can compensate for this.
+    The authors' code takes the mean over experts and pairs, the paper's form the sum.
     """
 
     name = "global_moe"
 
     def pair_weights(self, probs: Tensor, pairs: ClassPairs) -> Tensor:
-        """All alike."""
+        """The same weight for all pairs."""
         weights = probs.new_ones(probs.shape[1], len(pairs.first))
         return weights / max(weights.numel(), 1) if self.options.variant == "code" else weights
 
 
 class RandomSubsetMoE(MESSIControl):
-    """Pairs that are chosen at random (MESSI, arXiv 2606.25665, E.4 and F.5).
+    """Pairs with random weights (MESSI, arXiv 2606.25665, E.4 and F.5).
 
-    The paper asks for MESSI's sparsity, but its weights are never 0. So in its variant MESSI's own weights
-    are dealt out anew to the experts and pairs, at each step: as much mass, as unevenly spread. The authors'
-    code takes the mean over a share of the experts and pairs, drawn at each step.
+    The paper requires the sparsity of MESSI, but MESSI's weights are never 0. So the paper's variant permutes
+    MESSI's own weights over the experts and pairs at each step, which keeps their sum and distribution. The
+    authors' code takes the mean over a share of the experts and pairs, drawn at each step.
     """
 
     name = "random_subset_moe"
 
     @dataclass(frozen=True)
     class Options(MESSIControl.Options):
-        """How much is drawn."""
+        """The share of pairs that is drawn."""
 
         share: float = option(
             0.3, "of the code's variant: share of the experts' pairs that is aligned", above=0, at_most=1
         )
 
     def pair_weights(self, probs: Tensor, pairs: ClassPairs) -> Tensor:
-        """Dealt out by torch's generator, which a run seeds."""
+        """Random weights, from torch's generator, which a run seeds."""
         weights = super().pair_weights(probs, pairs)
         order = torch.randperm(weights.numel(), device=weights.device)
         if self.options.variant == "code":
@@ -78,13 +78,13 @@ class RandomSubsetMoE(MESSIControl):
 class DomainOnlyMoE(MESSIControl):
     """Weights from the routing mass of whole domains, whatever the class (MESSI, table 4).
 
-    The cells that are compared stay those of a class, so that one thing alone differs from MESSI.
+    The compared cells are still those of one class, so that this is the only difference from MESSI.
     """
 
     name = "domain_only"
 
     def pair_weights(self, probs: Tensor, pairs: ClassPairs) -> Tensor:
-        """From the mean routing over each domain's samples in the batch."""
+        """Weights from the mean routing over each domain's samples in the batch."""
         same = (pairs.domains[:, None] == pairs.domains[None, :]).to(probs.dtype)
         sizes = pairs.sizes[:, None].to(probs.dtype)
         masses = (same @ (pairs.cell_means(probs) * sizes)) / (same @ sizes)

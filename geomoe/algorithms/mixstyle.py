@@ -1,4 +1,4 @@
-"""MixStyle: early features with the statistics of another sample mixed in."""
+"""MixStyle: mixes the statistics of early features between samples."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class MixStyle(Method):
     Behind each of the first ``stages`` stages of the backbone, with probability p for the whole batch, each
     sample's channel means and deviations over positions become lam times its own plus 1 - lam times another
     sample's, lam ~ Beta(alpha, alpha) for each sample; statistics carry no gradient. The loss is the mean
-    cross-entropy. Nothing is mixed in evaluation, and the network is an ordinary one.
+    cross-entropy. Nothing is mixed in evaluation, and the network itself is not changed.
 
     The other sample is that of a random permutation ("random"), or a random one of another domain
     ("crossdomain"; an unknown domain counts as one more, and a sample without any other domain keeps its
     style). The authors' crossdomain mode swaps the halves of a batch of two domains.
 
-    Stages of convolutional networks are timm's, as in the authors' ResNets: 3 of 4. There is no definition
-    for vision transformers. Ours: blocks are cut into four runs, channels are those of the tokens, and
-    statistics are taken over patch tokens; class and register tokens stay as they are.
+    The stages of convolutional networks are timm's; the authors use 3 of 4 in ResNets. They give no
+    definition for vision transformers. Ours: the blocks are divided into four groups, channels are those of
+    the tokens, and statistics are taken over patch tokens; class and register tokens are not changed.
 
-    With several processes each mixes its own part of the batch.
+    With several processes each mixes only its own part of the batch.
 
     Raises:
         ConfigError: an option out of its range, or a backbone without stages.
@@ -43,7 +43,7 @@ class MixStyle(Method):
 
     @dataclass(frozen=True)
     class Options(Method.Options):
-        """Where, how often and with whom."""
+        """Where, how often, and with which samples styles are mixed."""
 
         p: float = option(0.5, "probability of mixing, at each stage", at_least=0, at_most=1)
         alpha: float = option(0.1, "both parameters of the Beta distribution of shares", above=0)
@@ -64,7 +64,7 @@ class MixStyle(Method):
         return Answer(output, {"task": self.cross_entropy(output.logits, batch.label)})
 
     def _draw(self, domain: Tensor) -> tuple[Tensor, Tensor] | None:
-        """Shares and partners; drawn on the CPU, the same on every device."""
+        """Shares and partners; drawn on the CPU, so that they are the same on every device."""
         if torch.rand(()).item() >= self.options.p:
             return None
         size = len(domain)

@@ -1,4 +1,4 @@
-"""MMD: features that are distributed alike in every domain."""
+"""MMD: features with the same distribution in every domain."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ class MMD(AcrossDomains):
     L = mean_d R_d + weight * M, with R_d the mean cross-entropy of domain d in the batch and M the squared
     discrepancy of the pooled features under a sum of seven Gaussian kernels, averaged over the pairs of
     domains in the batch (:func:`geomoe.losses.squared_mmd`). The authors match codes of an autoencoder, and
-    add an adversary to them; DomainBed leaves both out. Samples of no known training domain are left out.
+    train them against an adversary; DomainBed omits both. Samples of no known training domain are left out.
 
-    With several processes all is that of the joint batch.
+    With several processes the loss is computed on the joint batch.
 
     Raises:
         ConfigError: fewer than two training domains, or an option out of its range.

@@ -23,12 +23,12 @@ class MoGE(Method):
     """Mixture of Geographical Experts.
 
     task + aux * load balance + cka * diversity + supcon * invariance (MoGE poster, "total MoGE
-    loss"; it gives no weights). Each of the last three is the mean over the MoGE blocks, so that a
-    weight means the same whatever the number of blocks. The groups of the invariance term are each
+    loss"; it gives no weights). Each of the last three is the mean over the MoGE blocks, so that the
+    meaning of a weight does not depend on the number of blocks. The groups of the invariance term are each
     block's own top-1 experts. A term of weight 0 is not computed.
 
     A second cross-entropy on the shared expert (``shared_task``) costs a second pass through the whole
-    network without specialists: about the price of an ERM step on top.
+    network without specialists, about as much as an additional ERM step.
 
     Raises:
         ConfigError: an option out of its range, or a network without MoGE blocks.
@@ -36,7 +36,7 @@ class MoGE(Method):
 
     @dataclass(frozen=True)
     class Options(Method.Options):
-        """Weights of the terms, and how they are estimated."""
+        """Weights of the terms, and their estimators."""
 
         aux: float = option(0.01, "weight of the load-balancing term", at_least=0)
         cka: float = option(0.1, "weight of the diversity term", at_least=0)
@@ -59,7 +59,7 @@ class MoGE(Method):
             raise ConfigError(f"MoGE: needs a network with MoGE blocks (geomoe.models.add_moge); got {found}")
 
     def losses(self, batch: Batch, now: Now) -> Answer:
-        """What the network answered and the weighted loss terms, by name."""
+        """The network's output and the weighted loss terms, by name."""
         weights = self.options
         output = self.ask(
             batch,
@@ -85,7 +85,7 @@ class MoGE(Method):
             yield "supcon", weights.supcon * _mean(found)
 
     def _shared_task(self, batch: Batch) -> Tensor:
-        """Cross-entropy of the shared expert alone, which is asked without a place, as in use."""
+        """Cross-entropy of the shared expert alone, which runs without a place, as in use."""
         return self.cross_entropy(self.model(batch.image, experts="shared").logits, batch.label)
 
 

@@ -1,4 +1,4 @@
-"""What the processes of a run tell one another, for methods whose loss couples samples."""
+"""Communication between the processes of a run, for methods whose loss couples samples."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from torch import Tensor
 
 
 def world() -> int:
-    """How many processes train together."""
+    """Number of processes that train together."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def total(values: Tensor) -> Tensor:
-    """The sum over all processes, without gradient; every process has to ask."""
+    """The sum over all processes, without gradient; every process has to call this."""
     values = values.detach().clone()
     if world() > 1:
         dist.all_reduce(values)
@@ -23,20 +23,20 @@ def total(values: Tensor) -> Tensor:
 
 
 def shared(values: Tensor) -> Tensor:
-    """The first process's values, in every process: for what is drawn at random; every process has to ask."""
+    """The first process's values in every process, for random draws; every process has to call this."""
     if world() > 1:
         dist.broadcast(values, 0)
     return values
 
 
 def gathered(values: Tensor) -> Tensor:
-    """The rows of all processes, in the order of the joint batch; every process has to ask.
+    """The rows of all processes, in the order of the joint batch; every process has to call this.
 
-    Gradients flow to this process's own rows, as many times as there are processes: each of them forms the
-    same joint loss, and the mean over processes of their gradients is then the gradient of that loss.
+    Gradients flow to this process's own rows, multiplied by the number of processes: each process computes
+    the same joint loss, and the mean of their gradients is then the gradient of that loss.
 
     Args:
-        values: (B, ...) of this process; B is the same in all of them.
+        values: (B, ...) rows of this process; B is the same in all processes.
     """
     return _Gathered.apply(values) if world() > 1 else values
 

@@ -1,4 +1,4 @@
-"""RDM: the losses of the worst domain are to be distributed like all losses."""
+"""RDM: matches the distribution of the worst domain's losses to that of all losses."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ class RDM(Annealed):
     """Risk distribution matching (Nguyen et al., WACV 2024), in the authors' form in DomainBed.
 
     L = mean_d R_d + weight * MMD^2 + variance * (Var(l of all) + Var(l of the worst domain)), with l the
-    losses of samples and MMD^2 the discrepancy between those of the domain with the largest R_d and those of
-    all (:func:`geomoe.losses.risk_matching`). The two extra terms are 0 until ``anneal`` updates are done;
-    then the optimiser begins anew. DomainBed also changes the learning rate then, to 1.5e-5; here it stays
-    the schedule's. The defaults are DomainBed's; it has weight 0.5 and anneal 2400 for DomainNet, and
-    variance 0 for TerraIncognita, OfficeHome and DomainNet. The authors train on 88 images of each domain: a
-    few losses do not tell a distribution.
+    losses of samples and MMD^2 the discrepancy between the losses of the domain with the largest R_d and all
+    losses (:func:`geomoe.losses.risk_matching`). The two extra terms are 0 in the first ``anneal`` updates;
+    then the optimiser is reset. DomainBed also changes the learning rate then, to 1.5e-5; here the schedule
+    is not changed. The defaults are DomainBed's; it has weight 0.5 and anneal 2400 for DomainNet, and
+    variance 0 for TerraIncognita, OfficeHome and DomainNet. The authors train on 88 images of each domain,
+    because a few losses are not enough to estimate a distribution.
 
-    Samples of no known training domain are left out. With several processes all is that of the joint batch.
+    Samples of no known training domain are left out. With several processes the loss is computed on the joint
+    batch.
 
     Raises:
         ConfigError: fewer than two training domains, or an option out of its range.
@@ -32,7 +33,7 @@ class RDM(Annealed):
 
     @dataclass(frozen=True)
     class Options(Method.Options):
-        """The weights of the two terms and when they come."""
+        """The weights of the two terms and when they start."""
 
         weight: float = option(5.0, "weight of the discrepancy after the annealing", at_least=0)
         variance: float = option(0.004, "weight of the losses' variances after it", at_least=0)

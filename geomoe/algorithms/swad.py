@@ -1,4 +1,4 @@
-"""SWAD: the average of all weights that training passes through in a flat valley of the validation loss."""
+"""SWAD: the average of all weights while the validation loss is in a flat valley."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ class SWAD(Method):
     """Stochastic weight averaging densely, around any method (Cha et al., NeurIPS 2021, algorithm 1).
 
     The weights after every update are averaged over segments; a segment ends with a validation
-    (``data.batches_per_epoch`` says how long it is). The valley begins with the segment that ends at the
-    oldest of the last ``converge`` validations, when that has the lowest loss of them; the threshold is their
-    mean times 1 + ``ratio``. It ends when the last ``tolerance`` losses are all above the threshold: their
+    (``data.batches_per_epoch`` sets its length). The valley begins with the segment that ends at the oldest
+    of the last ``converge`` validations, if this has the lowest loss of them; the threshold is their mean
+    times 1 + ``ratio``. It ends when the last ``tolerance`` losses are all above the threshold; their
     segments are left out. The result is the mean of the weights after every update of the valley. The loss is
-    that on the source domains; the held-out one is never looked at. Without a valley the last segment is
-    taken, as in the authors' code. Their code also counts some segments twice, or not at all, at the
-    beginning; the paper does not.
+    that on the source domains; the held-out domain is never used. Without a valley the last segment is used,
+    as in the authors' code. Their code also counts some segments at the beginning twice or not at all; the
+    paper does not.
 
-    At the end, statistics of batch norms are made anew from training batches; this needs one pass over
-    ``norm_batches`` of them. Training goes on after the valley has ended, without effect. Memory: one float32
-    copy of the weights for each of the last ``tolerance`` (or ``converge``) segments, and four more.
+    At the end, batch norm statistics are recomputed in one pass over ``norm_batches`` training batches.
+    Training continues after the end of the valley, without effect. Memory: one float32 copy of the weights
+    for each of the last ``tolerance`` (or ``converge``) segments, and four more.
 
     Raises:
         ConfigError: an option out of its range.
@@ -43,7 +43,7 @@ class SWAD(Method):
 
     @dataclass(frozen=True)
     class Options(Method.Options):
-        """Where the valley begins and ends."""
+        """The criteria for the beginning and the end of the valley."""
 
         converge: int = option(
             3, "validations among which the oldest is the best: the valley begins", at_least=1
@@ -73,11 +73,11 @@ class SWAD(Method):
         self.options, self.facts, self.inner = options, facts, inner
         self.result = copy.deepcopy(inner.answering()).requires_grad_(False)
         weights = parameters_to_vector(self.result.parameters()).detach()
-        size = max(options.converge, options.tolerance) + 1  # one comes before one leaves
+        size = max(options.converge, options.tolerance) + 1  # one is added before the oldest is removed
         self.register_buffer("window", weights.new_zeros(size, len(weights)))  # the oldest segment first
         self.register_buffer("window_loss", torch.zeros(size, dtype=torch.float64))
         self.register_buffer("window_steps", torch.zeros(size, dtype=torch.int64))
-        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))  # segments that wait in the window
+        self.register_buffer("seen", torch.zeros((), dtype=torch.int64))  # number of segments in the window
         self.register_buffer("segment", torch.zeros_like(weights))
         self.register_buffer("segment_steps", torch.zeros((), dtype=torch.int64))
         self.register_buffer("average", torch.zeros_like(weights))
@@ -87,36 +87,36 @@ class SWAD(Method):
         self.register_buffer("threshold", torch.zeros((), dtype=torch.float64))
         self.register_buffer("ended", torch.zeros((), dtype=torch.bool))
 
-    # --- what the inner method does, it goes on doing --------------------------------------------
+    # --- delegated to the inner method -----------------------------------------------------------
 
     @property
     def accumulates(self) -> bool:  # type: ignore[override]
-        """Whether the inner method does."""
+        """As in the inner method."""
         return self.inner.accumulates
 
     @property
     def automatic(self) -> bool:
-        """Whether the inner method is."""
+        """Whether the inner method is automatic."""
         return self.inner.automatic
 
     def learners(self) -> dict[str, nn.Module]:
-        """Those of the inner method."""
+        """The learners of the inner method."""
         return self.inner.learners()
 
     def losses(self, batch: Batch, now: Now) -> Answer:
-        """Those of the inner method."""
+        """The losses of the inner method."""
         return self.inner.losses(batch, now)
 
     def update(self, batch: Batch, now: Now, stepper: Stepper) -> Answer:
-        """That of the inner method."""
+        """The update of the inner method."""
         return self.inner.update(batch, now, stepper)
 
     def forward(self, batch: Batch, experts: BlockExperts = "all") -> ModelOutput:
-        """Answer as the inner method does: its validation loss tells where the valley is."""
+        """Run the inner method's network, whose validation loss shows where the valley is."""
         return self.inner(batch, experts)
 
     def answering(self) -> Network:
-        """The network with averaged weights; :meth:`finished` fills it."""
+        """The network with averaged weights, which :meth:`finished` sets."""
         return self.result
 
     # --- averaging -------------------------------------------------------------------------------
@@ -130,7 +130,7 @@ class SWAD(Method):
 
     @torch.no_grad()
     def validated(self, scores: Mapping[str, float], now: Now) -> None:
-        """A segment has ended: look for the beginning or the end of the valley."""
+        """End a segment, and look for the beginning or the end of the valley."""
         self.inner.validated(scores, now)
         if self.segment_steps and not self.ended:
             self._push(scores["loss"])
@@ -170,7 +170,7 @@ class SWAD(Method):
             self._absorb()
 
     def _absorb(self) -> None:
-        """The oldest segment of the window enters the average, by its updates."""
+        """Add the oldest segment of the window to the average, weighted by its updates."""
         row = len(self.window) - int(self.seen)
         self.averaged += self.window_steps[row]
         self.average.lerp_(self.window[row], (self.window_steps[row] / self.averaged).item())
@@ -178,7 +178,7 @@ class SWAD(Method):
 
     @torch.no_grad()
     def finished(self, batches: Iterable[Batch]) -> None:
-        """Fill the averaged network, and measure its batch norms."""
+        """Set the weights of the averaged network, and recompute its batch norm statistics."""
         if not self.begun:  # no valley: the last segment
             weights = self.window[-1] if self.seen else self._weights()
         else:
@@ -197,7 +197,7 @@ _NORMS = nn.modules.batchnorm._BatchNorm
 
 
 class _OfBatches(nn.Module):
-    """A network that is asked with a batch, for torch's own measurement of batch norms."""
+    """A network whose input is a batch, for torch's function that updates batch norms."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""VREx: the risks of the domains are to be equal."""
+"""VREx: penalises differences between the risks of the domains."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ class VREx(Annealed):
     """Risk extrapolation by variance (Krueger et al., ICML 2021, eq. 8), in DomainBed's form.
 
     L = mean_d R_d + weight * Var_d(R_d), with R_d the mean cross-entropy of domain d in the batch and the
-    variance over the domains of the batch with 1/n. The paper adds the risks up; DomainBed takes their mean.
-    Until ``anneal`` updates are done the weight is 1; then the optimiser begins anew. A batch of one domain
-    has no variance. Samples of no known training domain are left out.
+    variance over the domains of the batch with 1/n. The paper sums the risks; DomainBed takes their mean. In
+    the first ``anneal`` updates the weight is 1; then the optimiser is reset. A batch of one domain has no
+    variance. Samples of no known training domain are left out.
 
-    With several processes all is that of the joint batch.
+    With several processes the loss is computed on the joint batch.
 
     Raises:
         ConfigError: fewer than two training domains, or an option out of its range.
@@ -30,7 +30,7 @@ class VREx(Annealed):
 
     @dataclass(frozen=True)
     class Options(Method.Options):
-        """The penalty's weight and when it comes."""
+        """The penalty's weight and when it starts."""
 
         weight: float = option(10.0, "weight of the variance after the annealing", at_least=0)
         anneal: int = option(500, "updates during which the weight is 1", at_least=0)

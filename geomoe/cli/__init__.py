@@ -1,7 +1,7 @@
-"""The command line: parses, calls, prints. Nothing else in geomoe prints or exits.
+"""The command line: parses, calls, prints. No other part of geomoe prints or exits.
 
-Importing this imports no torch: a verb's module is imported when it is asked for, and what the verb
-needs when it runs.
+Importing this does not import torch: a verb's module is imported when the verb is used, and its
+dependencies when it runs.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from geomoe.support.words import nearest
 if TYPE_CHECKING:
     from argparse import Namespace
 
-#: verb -> what it does; the module is geomoe.cli.VERB, with _ for -.
+#: verb -> its description; the module is geomoe.cli.VERB, with _ for -.
 VERBS = {
     "quickstart": "train the three methods on a short budget, compare them, draw the map",
     "train": "train one method on one configuration",
@@ -51,7 +51,7 @@ def main(argv: list[str] | None = None) -> int:
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
         return _main(argv)
-    except BrokenPipeError:  # `geomoe ... | head`: the reader has seen enough
+    except BrokenPipeError:  # `geomoe ... | head`: the reader has closed the pipe
         console.reader_left()
         return OK
 
@@ -90,7 +90,7 @@ def _run_verb(verb: str, argv: list[str]) -> int:
         args = module.parser().parse(argv)
         result = _quietly(module, args)
         console.show(result, as_json=getattr(args, "json", False))
-    except SystemExit as stop:  # --help, which argparse has printed
+    except SystemExit as stop:  # after --help, which argparse has printed
         return int(stop.code or OK)
     except KeyboardInterrupt:
         hint = module.resume_hint(args, argv) if args is not None and hasattr(module, "resume_hint") else ""
@@ -106,7 +106,7 @@ def _run_verb(verb: str, argv: list[str]) -> int:
 
 
 def _quietly(module: Any, args: Namespace) -> console.Result:  # noqa: ANN401 - a verb's module
-    """Run a verb while stdout is kept for its result and other packages' warnings are held back."""
+    """Run a verb; stdout is reserved for its result, and warnings of other packages are suppressed."""
     with contextlib.ExitStack() as stack:
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         stack.enter_context(console.Log(quiet=args.quiet))
@@ -117,7 +117,7 @@ def _quietly(module: Any, args: Namespace) -> console.Result:  # noqa: ANN401 - 
 
 
 def _explain(error: Exception, *, debug: bool) -> tuple[str, int]:
-    """What to say of an error in one line (or one a fault), and the exit status."""
+    """The message for an error, in one line (or one line per fault), and the exit status."""
     text = _from_worker(str(error))
     if isinstance(error, GeomoeError):
         return text, USAGE
@@ -130,7 +130,7 @@ def _explain(error: Exception, *, debug: bool) -> tuple[str, int]:
 
 
 def _from_worker(text: str) -> str:
-    """What an error says; torch hands over those of the processes that read images with a whole traceback."""
+    """The message of an error; torch adds a traceback to those of the processes that read images."""
     _, found, trace = text.partition("Original Traceback (most recent call last):")
     return trace.rstrip().splitlines()[-1].partition(": ")[2] if found else text
 

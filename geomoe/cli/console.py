@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
 
 class Result(NamedTuple):
-    """What a verb found out.
+    """The result of a verb.
 
     Attributes:
-        data: for machines: what ``--json`` prints.
-        text: for people.
-        status: exit status: 0, or 1 for a run that failed.
+        data: values that ``--json`` prints.
+        text: text for people.
+        status: exit status: 0, or 1 for a failed run.
     """
 
     data: Any
@@ -34,7 +34,7 @@ class Result(NamedTuple):
 
 
 def show(result: Result, *, as_json: bool) -> None:
-    """Write a result to stdout; a helper process of a run has none."""
+    """Write a result to stdout, except in helper processes of a run, which have none."""
     if result.data is None:
         return
     text = json.dumps(jsonable(result.data), indent=2, ensure_ascii=False, allow_nan=False)
@@ -50,7 +50,7 @@ def say(message: str) -> None:
 def progress(
     line: Callable[[Count], str], *, quiet: bool, parts: int = 20, at_once: bool = False
 ) -> Progress:
-    """How far a verb is, on stderr: see :class:`geomoe.support.progress.Progress`."""
+    """Progress of a verb on stderr: see :class:`geomoe.support.progress.Progress`."""
     console = None
     if not quiet and sys.stderr.isatty():
         from rich.console import Console
@@ -62,13 +62,13 @@ def progress(
 
 
 def rows(pairs: Mapping[str, Any]) -> str:
-    """Names and values, one a line, aligned."""
+    """Names and values, one pair per line, aligned."""
     width = max(map(len, pairs), default=0)
     return "\n".join(f"{name:<{width}}  {_short(value)}".rstrip() for name, value in pairs.items())
 
 
 def table_width() -> int:
-    """Columns for a table: those of the terminal, 100 elsewhere."""
+    """Width of a table in columns: that of the terminal; 100 if there is none."""
     return shutil.get_terminal_size((100, 24)).columns if sys.__stdout__ and sys.__stdout__.isatty() else 100
 
 
@@ -77,10 +77,10 @@ def _short(value: Any) -> str:  # noqa: ANN401 - any result
 
 
 class Log:
-    """Sends what geomoe logs to stderr while a verb runs.
+    """Writes geomoe's log to stderr while a verb runs.
 
     Args:
-        quiet: warnings and errors only.
+        quiet: only warnings and errors.
     """
 
     def __init__(self, *, quiet: bool) -> None:
@@ -90,7 +90,7 @@ class Log:
         self.handler.setFormatter(logging.Formatter("geomoe: %(message)s"))
 
     def __enter__(self) -> None:
-        """Start; the level that was set before comes back afterwards."""
+        """Start; the previous log level is restored at the end."""
         self.before = self.logger.level
         self.logger.setLevel(logging.WARNING if self.quiet else logging.INFO)
         self.logger.addHandler(self.handler)
@@ -102,5 +102,5 @@ class Log:
 
 
 def reader_left() -> None:
-    """Forget stdout after its reader has closed the pipe, so that the last flush finds no fault."""
+    """Replace stdout after its reader has closed the pipe, so that the final flush does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,4 +1,4 @@
-"""``geomoe data``: what a data set is, fetched, checked, made fast to read, in small to try."""
+"""``geomoe data``: describe, download, check or cache a data set, or write a small sample of it."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from geomoe.config import RunConfig
     from geomoe.support.progress import Progress
 
-#: Splits that lose nothing when a domain is held out; test keeps every domain.
+#: Splits that lose no samples if a domain is held out; test keeps every domain.
 WITH_HELD_OUT = ("all", "test", "id_test")
 
 __all__ = ["parser", "resume_hint", "run"]
 
 
 def run(args: Namespace) -> Result:
-    """Do one of the five."""
+    """Run one of the five actions."""
     if args.action == "download":
         return download(args, configuration(args))
     return {"info": info, "check": check, "cache": cache, "sample": sample}[args.action](args)
 
 
 def configuration(args: Namespace, *more: Setting) -> RunConfig:
-    """The configuration of a name: the shipped one, or the defaults with that data set."""
+    """The configuration for a name: the shipped one, or the defaults with the data set of that name."""
     from geomoe.config.load import data_set_of
 
     name = data_set_of(args.name)
@@ -46,7 +46,7 @@ def configuration(args: Namespace, *more: Setting) -> RunConfig:
 
 
 def check(args: Namespace) -> Result:
-    """Look over a data set; status 1 when it has a fault."""
+    """Check a data set; status 1 if it has a fault."""
     if args.output is not None:
         check_folder(args.output)
     config = configuration(args, *no_budget(args))
@@ -64,7 +64,7 @@ def check(args: Namespace) -> Result:
 
 
 def no_budget(args: Namespace) -> list[Setting]:
-    """A check looks at all of a data set, not at what a run's budget would take of it, unless asked to."""
+    """Settings without a run's budget: by default a check reads the whole data set."""
     from geomoe.catalogue import CATALOGUE
     from geomoe.config.load import data_set_of
 
@@ -75,7 +75,7 @@ def no_budget(args: Namespace) -> list[Setting]:
 
 
 def cache(args: Namespace) -> Result:
-    """Make the image cache of a data set, or finish it, or verify it."""
+    """Create, complete or verify the image cache of a data set."""
     config = configuration(args)
     from geomoe.checking.run import cache_data
 
@@ -95,7 +95,7 @@ def cache(args: Namespace) -> Result:
 
 
 def sample(args: Namespace) -> Result:
-    """Write a small data set in the layout of a big one."""
+    """Write a small data set in the layout of the full one."""
     from geomoe.config.load import data_set_of
     from geomoe.datasets.samples.write import write_sample
     from geomoe.errors import ConfigError, OutputError
@@ -118,7 +118,7 @@ def sample(args: Namespace) -> Result:
 
 
 def workers(args: Namespace) -> int:
-    """How many processes read images: as asked, else one for each core that this process may use."""
+    """Number of processes that read images: as given, else one for each core that this process may use."""
     import os
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
@@ -126,12 +126,12 @@ def workers(args: Namespace) -> int:
 
 
 def images_done(args: Namespace) -> Progress:
-    """Say how many images are done."""
+    """Report how many images are done."""
     return progress(lambda count: count.of("images"), quiet=args.quiet, at_once=True)
 
 
 def resume_hint(args: Namespace, argv: list[str]) -> str:
-    """How a cache or a download that was begun is finished."""
+    """The command that completes an interrupted cache or download."""
     if args.action not in {"cache", "download"}:
         return ""
     return f"; go on with: {shlex.join(['geomoe', 'data', *argv])}"

@@ -1,4 +1,4 @@
-"""``geomoe data download``: shows the licence, asks, fetches, says what came."""
+"""``geomoe data download``: show the licence, ask for consent, download, and report the files."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def download(args: Namespace, config: RunConfig) -> Result:
-    """Fetch what a folder lacks of a data set; nothing is touched before somebody has agreed.
+    """Download the files of a data set that a folder lacks; nothing is changed before the user agrees.
 
     Raises:
-        UsageError: no folder, or nobody has agreed.
+        UsageError: no folder, or the user has not agreed.
     """
     if config.data.root is None:
         raise UsageError("download: say where to: --data-root DIR")
@@ -39,7 +39,7 @@ def download(args: Namespace, config: RunConfig) -> Result:
 
 
 def digest_of(args: Namespace) -> Digest | None:
-    """The hash that was given, if one was."""
+    """The hash given by the user, if any."""
     from geomoe.fetching.digests import parse_digest
 
     given = [(name, getattr(args, name)) for name in ("sha256", "md5") if getattr(args, name) is not None]
@@ -47,10 +47,10 @@ def digest_of(args: Namespace) -> Digest | None:
 
 
 def agree(plan: Plan, args: Namespace) -> None:
-    """Show what is about to happen; go on when somebody says yes, here or by ``--yes``.
+    """Show what will be downloaded, and continue if the user agrees, at the prompt or by ``--yes``.
 
     Raises:
-        UsageError: nobody did.
+        UsageError: the user does not agree.
     """
     facts = plan.facts
     interactive = sys.stdin.isatty() and sys.stderr.isatty()
@@ -75,7 +75,7 @@ def agree(plan: Plan, args: Namespace) -> None:
 
 
 def notice(plan: Plan) -> str:
-    """Licence, size, source, target and room."""
+    """Licence, size, source, target and free space."""
     sources = {item.file.source: None for item in plan.missing}
     facts = {
         "data set": f"{plan.name}: {plan.facts.title}",
@@ -90,7 +90,7 @@ def notice(plan: Plan) -> str:
 
 
 def bytes_done(*, quiet: bool) -> Progress:
-    """Say how much has come and how fast."""
+    """Report how much has been received and how fast."""
     return progress(_come, quiet=quiet)
 
 
@@ -100,7 +100,7 @@ def _come(count: Count) -> str:
 
 
 def result(plan: Plan, items: tuple[Item, ...]) -> Result:
-    """What is there now."""
+    """The files that are there after the download."""
     files = [
         {
             "name": item.file.name,

@@ -1,4 +1,4 @@
-"""``geomoe data info``: what is known of a data set before it is on disk."""
+"""``geomoe data info``: facts about a data set that are known before it is on disk."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from geomoe.config.shipped import shipped
 
 
 def info(args: Namespace) -> Result:
-    """What is known of a data set, or of all of them."""
+    """Facts about one data set, or about all."""
     from geomoe.catalogue import CATALOGUE
     from geomoe.config.load import data_set_of
     from geomoe.fetching.facts import find, read_facts
@@ -43,7 +43,7 @@ def info(args: Namespace) -> Result:
 
 
 def heading(name: str) -> str:
-    """What a shipped configuration says of itself in its first line."""
+    """The description in the first line of a shipped configuration."""
     with shipped()[name].open(encoding="utf-8") as file:
         first = file.readline()
     return first.removeprefix("#").strip().removesuffix(" Every key, with its value and why.")

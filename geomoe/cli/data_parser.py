@@ -27,10 +27,10 @@ class DataParser(Parser):
     """The verb's own options, and the configuration keys of data and model as flags."""
 
     def parse(self, argv: list[str]) -> Namespace:
-        """Take the settings of configuration keys out of the command line, then parse the rest.
+        """Remove the settings of configuration keys from the command line, then parse the rest.
 
         Raises:
-            UsageError: an unknown argument, or one that the action does not take.
+            UsageError: an unknown argument, or one that the action does not accept.
         """
         settings, rest = split(argv)
         args = super().parse(rest)
@@ -48,7 +48,7 @@ class DataParser(Parser):
         return args
 
     def unknown(self, word: str) -> str:
-        """What is said of an argument that this verb does not have; the nearest key for one with a dot."""
+        """The error text for an unknown argument; if it has a dot, with the nearest key."""
         flag = word.partition("=")[0]
         if flag.startswith("--") and "." in flag:
             return f"{flag}: unknown key{nearest_key(flag.removeprefix('--'))}"

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 WIDTH = 110
-SHAPES = 6  # sizes of images that are named
-CODES = 12  # country codes that are named
+SHAPES = 6  # maximum number of image sizes listed
+CODES = 12  # maximum number of country codes listed
 
 
 def info_text(data: dict[str, Any]) -> str:
-    """Facts on one data set, as lines."""
+    """Facts about one data set, as lines."""
     facts = {
         "about": data["about"],
         "licence": data["licence"],
@@ -39,7 +39,7 @@ def info_text(data: dict[str, Any]) -> str:
 
 
 def size_text(size: int | None) -> str:
-    """A number of bytes for people."""
+    """A number of bytes as readable text."""
     if size is None:
         return "unknown size"
     return (
@@ -131,7 +131,7 @@ def check_text(data: dict[str, Any], files: list[Path]) -> str:
 
 
 def _countries(data: dict[str, Any]) -> list[Any]:
-    """A table of country codes against the outlines, and a line on the codes that have none."""
+    """A table that compares country codes with outlines, and a line about codes without an outline."""
     from geomoe.support.tables import new_table
 
     far = f"> {data['border_km']:g} km outside"

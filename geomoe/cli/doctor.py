@@ -1,4 +1,4 @@
-"""``geomoe doctor``: what is installed, found and writable here."""
+"""``geomoe doctor``: report what is installed, found and writable on this machine."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def parser() -> Parser:
 
 
 def run(args: Namespace) -> Result:
-    """Look at everything; status 1 when something that every run needs is missing."""
+    """Check everything; status 1 if something that every run needs is missing."""
     from geomoe.doctor import look
 
     facts, problems = look(args.output)

@@ -39,12 +39,12 @@ def parser() -> Parser:
 
 
 def names() -> list[str]:
-    """Encoders of places; the encoder ``domain`` is one of ids."""
+    """Names of the encoders of places, without ``domain``, which encodes ids."""
     return [name for name in ENCODER_NAMES if name != "domain"]
 
 
 def run(args: Namespace) -> Result:
-    """Read, encode, write."""
+    """Read the points, encode them, and write the embeddings."""
     points, output = Path(args.points), Path(args.output)
     from geomoe.inference.points import EncodeOptions, encode_points
 

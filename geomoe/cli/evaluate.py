@@ -1,4 +1,4 @@
-"""``geomoe evaluate``: judge a checkpoint."""
+"""``geomoe evaluate``: evaluate a checkpoint."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def parser() -> Parser:
 
 
 def run(args: argparse.Namespace) -> Result:
-    """Evaluate and report."""
+    """Evaluate the checkpoint and write the report."""
     if args.output:
         check_folder(args.output)
     from geomoe.evaluation import evaluate

@@ -1,4 +1,4 @@
-"""``geomoe map-experts``: the map of what the routers do."""
+"""``geomoe map-experts``: draw a map of the routers' decisions."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def parser() -> Parser:
 
 
 def run(args: Namespace) -> Result:
-    """Draw the map and say where it is."""
+    """Draw the map and report where it is."""
     check_folder(args.output)
     from geomoe.mapping import map_experts
 

@@ -1,4 +1,4 @@
-"""Parsers of the verbs: no abbreviations, the nearest name in every refusal, an example at the end."""
+"""Parsers of the verbs: no abbreviations, errors with the nearest name, and an example in the help."""
 
 from __future__ import annotations
 
@@ -9,22 +9,22 @@ from typing import NoReturn
 from geomoe.errors import GeomoeError
 from geomoe.support.words import nearest
 
-#: Short flags -> configuration keys, of every verb that takes such keys.
+#: Short flags -> configuration keys, for all verbs that accept such keys.
 ALIASES = {
     "held_out": "data.held_out",
     "data_root": "data.root",
     "metadata": "data.metadata",
     "allow_vrt": "data.allow_vrt",
 }
-SWITCH = "--allow-vrt"  # of these the one that takes no value
+SWITCH = "--allow-vrt"  # the only one of these without a value
 
 
 class UsageError(GeomoeError):
-    """The command line itself is wrong."""
+    """The command line is wrong."""
 
 
 def positive_int(text: str) -> int:
-    """A whole number from 1."""
+    """Read a whole number of at least 1."""
     if not text.isdecimal() or int(text) < 1:
         msg = f"expected a whole number from 1; got {text!r}"
         raise argparse.ArgumentTypeError(msg)
@@ -32,7 +32,7 @@ def positive_int(text: str) -> int:
 
 
 def count_from_0(text: str) -> int:
-    """A whole number from 0."""
+    """Read a whole number of at least 0."""
     if not text.isdecimal():
         msg = f"expected a whole number from 0; got {text!r}"
         raise argparse.ArgumentTypeError(msg)
@@ -40,13 +40,13 @@ def count_from_0(text: str) -> int:
 
 
 class Parser(argparse.ArgumentParser):
-    """An argparse parser that raises :class:`UsageError` in one line instead of printing its usage.
+    """An argparse parser that raises a one-line :class:`UsageError` instead of printing its usage.
 
     Args:
         verb: the verb, as typed.
         description: one paragraph.
-        example: commands that end the help.
-        json: whether the verb has results for machines.
+        example: commands shown at the end of the help.
+        json: whether the verb has the option ``--json``.
     """
 
     def __init__(self, verb: str, description: str, example: str, *, json: bool = True) -> None:
@@ -65,21 +65,21 @@ class Parser(argparse.ArgumentParser):
         self.common.add_argument("--debug", action="store_true", help="show the traceback of an error")
 
     def add_data_of_run(self) -> None:
-        """Where the data of a checkpoint's run is."""
+        """Add the options for the data of a checkpoint's run."""
         self.add_argument(
             "--data-root", metavar="DIR", help="folder of the data (default: where the run found it)"
         )
         self.add_argument("--allow-vrt", action="store_true", help="read .vrt files, which name other files")
 
     def add_device(self) -> None:
-        """What to compute on."""
+        """Add the option for the device."""
         self.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
 
     def parse(self, argv: list[str]) -> argparse.Namespace:
         """Parse the arguments that follow the verb.
 
         Raises:
-            UsageError: naming every argument that is not known, with the nearest that is.
+            UsageError: names every unknown argument, with the nearest known one.
         """
         args, extra = self.parse_known_args(argv)
         if extra:
@@ -88,7 +88,7 @@ class Parser(argparse.ArgumentParser):
         return args
 
     def unknown(self, word: str) -> str:
-        """What is said of an argument that this verb does not have."""
+        """The error text for an argument that this verb does not have."""
         if not word.startswith("-"):
             return f"unexpected argument {word!r}"
         flag = word.partition("=")[0]
@@ -99,7 +99,7 @@ class Parser(argparse.ArgumentParser):
         return [flag for action in self._actions for flag in action.option_strings if flag.startswith("--")]
 
     def error(self, message: str) -> NoReturn:
-        """Refuse, in one line."""
+        """Raise the error as one line."""
         choice = re.search(r"invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if choice:
             message += nearest(choice[1], [word.strip(" '") for word in choice[2].split(",")])

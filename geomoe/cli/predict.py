@@ -1,4 +1,4 @@
-"""``geomoe predict``: what a checkpoint says about images, folders, tables and scenes."""
+"""``geomoe predict``: predictions of a checkpoint for images, folders, tables and scenes."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def parser() -> Parser:
 
 
 def run(args: Namespace) -> Result:
-    """Read, ask, write; say what was written and what was left out."""
+    """Read, predict and write; report what was written and what was skipped."""
     output = Path(args.output)
     check_folder(output.parent)
     from geomoe.inference import load
@@ -100,7 +100,7 @@ def run(args: Namespace) -> Result:
 
 
 def resume_hint(args: Namespace, argv: list[str]) -> str:
-    """How an interrupted prediction is taken up again, when it left anything."""
+    """The command that resumes an interrupted prediction, if it left any results."""
     from geomoe.inference.journal import partial_path
 
     if not partial_path(Path(args.output)).exists():

@@ -1,4 +1,4 @@
-"""``geomoe quickstart``: the three methods on a short budget, the comparison, the map."""
+"""``geomoe quickstart``: train three methods with a short budget, compare them, and draw the map."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def parser() -> Parser:
 
 
 def run(args: Namespace) -> Result:
-    """Train, judge, compare, draw."""
+    """Train, evaluate, compare and draw."""
     from geomoe.quickstart import QuickstartOptions, quickstart
 
     options = QuickstartOptions(
@@ -51,5 +51,5 @@ def run(args: Namespace) -> Result:
 
 
 def resume_hint(args: Namespace, argv: list[str]) -> str:
-    """How an interrupted quickstart is taken up again."""
+    """The command that resumes an interrupted quickstart."""
     return f"; go on with: {shlex.join(['geomoe', 'quickstart', *argv])}"

@@ -1,4 +1,4 @@
-"""``geomoe summarize``: many reports in one."""
+"""``geomoe summarize``: combine many reports in one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def parser() -> Parser:
 
 
 def run(args: Namespace) -> Result:
-    """Put reports together."""
+    """Combine the reports."""
     if args.output:
         check_folder(args.output)
     from geomoe.evaluation import summarize

@@ -1,4 +1,4 @@
-"""``geomoe train NAME``: one method on one configuration."""
+"""``geomoe train NAME``: train one method with one configuration."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class TrainParser(Parser):
     def parse(self, argv: list[str]) -> Namespace:
         """Split the command line into settings of configuration keys and the verb's own options.
 
-        Faults are kept in ``args.faults``, to be reported together with those of files and environment.
+        Faults are collected in ``args.faults`` and reported together with those of files and environment.
         """
         settings, rest, faults = split(argv)
         args, extra = self.parse_known_args(rest)
@@ -116,7 +116,7 @@ def _nearest_flag(flag: str, key: str) -> str:
 
 
 def run(args: Namespace) -> Result:
-    """Load the configuration, train, and say where the run is and how it went."""
+    """Load the configuration, train, and report the run's folder and results."""
     faults = list(args.faults)
     if args.name is None and args.config is None and not faults:
         faults.append(f"NAME: give a configuration (known: {', '.join(shipped())}) or --config FILE")
@@ -143,7 +143,7 @@ def run(args: Namespace) -> Result:
 
 
 def _test(checkpoint: Path, *, allow_vrt: bool) -> float:
-    """Load a checkpoint anew and judge it on the test split."""
+    """Load a checkpoint again and evaluate it on the test split."""
     from geomoe.evaluation import evaluate
 
     report = evaluate(checkpoint, split="test", bootstrap=0, diagnostics=False, allow_vrt=allow_vrt)
@@ -151,7 +151,7 @@ def _test(checkpoint: Path, *, allow_vrt: bool) -> float:
 
 
 def resume_hint(args: Namespace, argv: list[str]) -> str:
-    """How an interrupted run is taken up again; one that left no checkpoint has to begin again."""
+    """The command that resumes an interrupted run; without a checkpoint the run has to start again."""
     if args.dry_run:
         return ""
     words = [word for word in argv if word != "--resume"]

@@ -1,4 +1,4 @@
-"""The typed configuration of a run: its keys, its rules, where its values come from."""
+"""The typed configuration of a run: its keys, its rules, and the sources of its values."""
 
 from geomoe.config.schema import (
     DataConfig,

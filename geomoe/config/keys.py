@@ -1,4 +1,4 @@
-"""The keys of a configuration: where each belongs, what it may hold, what it means."""
+"""The keys of a configuration: section, type and meaning of each."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from geomoe.support.words import nearest
 PREFIX = "GEOMOE_"
 
 
-#: Variables of this prefix that are not configuration keys; see docs/cli.md.
+#: Environment variables with this prefix that are not configuration keys; see docs/cli.md.
 RESERVED = ("GEOMOE_CACHE", "GEOMOE_OFFLINE", "GEOMOE_REQUIRE_BROWSER")
 
 
 class Key(NamedTuple):
-    """One configuration key: where it belongs, what it may hold, what it means."""
+    """One configuration key: its section, type and meaning."""
 
     name: str
     section: str
@@ -33,13 +33,13 @@ class Key(NamedTuple):
 
 
 class Setting(NamedTuple):
-    """One value, as it came, and where it came from (named in errors).
+    """One unconverted value and its source, which errors name.
 
     Attributes:
         key: dotted name.
-        value: as it came.
+        value: the unconverted value.
         source: where it came from.
-        text: whether it was typed as text (a flag, a variable); values of files have types of their own.
+        text: whether it is text (from a flag or variable); values of files already have a type.
     """
 
     key: str
@@ -56,7 +56,7 @@ def keys() -> dict[str, Key]:
 
 @cache
 def method_keys(method: str) -> dict[str, Key]:
-    """Every option of a method by its dotted name, as ``moge.aux``."""
+    """Every option of a method by its dotted name, such as ``moge.aux``."""
     found = options_of(method).values()
     return {
         f"{method}.{one.name}": Key(f"{method}.{one.name}", method, one.hint, one.default, f"{one.meaning}.")
@@ -65,13 +65,13 @@ def method_keys(method: str) -> dict[str, Key]:
 
 
 def find_key(name: str) -> Key | None:
-    """A key of :class:`RunConfig` or an option of any method, by its dotted name; None: there is none."""
+    """A key of :class:`RunConfig` or an option of any method, by its dotted name; None if unknown."""
     section = name.partition(".")[0]
     return keys().get(name) or (method_keys(section).get(name) if section in METHODS else None)
 
 
 def takes(name: str) -> bool:
-    """Whether a flag may have this name: a key, a method's option, ``method.X``, or an old key of loss."""
+    """Whether a flag may have this name: a key, a method's option, ``method.X``, or an old ``loss`` key."""
     section, _, last = name.partition(".")
     return find_key(name) is not None or section == "method" or (section == "loss" and bool(owners_of(last)))
 
@@ -81,7 +81,7 @@ def _keys_of(cls: type, section: str) -> Iterator[Key]:
     for item in fields(cls):
         hint, name = hints[item.name], f"{section}.{item.name}" if section else item.name
         if item.name == "options":
-            continue  # by method: method_keys
+            continue  # method_keys lists these by method
         if is_dataclass(hint):
             yield from _keys_of(typing.cast(type, hint), name)
             continue
@@ -108,7 +108,7 @@ def type_name(hint: Any) -> str:  # noqa: ANN401 - any type
 
 
 def nearest_key(key: str) -> str:
-    """The valid key nearest to a wrong one: by its whole name, else by its last part."""
+    """The valid key most similar to a wrong one: by its whole name, else by its last part."""
     every = [*keys(), *(name for method in METHODS for name in method_keys(method))]
     found = nearest(key, every)
     if not found:

@@ -1,10 +1,10 @@
-"""From defaults, environment, files and flags to one checked :class:`~geomoe.config.schema.RunConfig`.
+"""Load one checked :class:`~geomoe.config.schema.RunConfig` from defaults, environment, files and flags.
 
-Precedence: defaults < environment < file < flags. :mod:`geomoe.config.values` turns each value into the type
+Precedence: defaults < environment < file < flags. :mod:`geomoe.config.values` converts each value to the type
 that the classes declare. All faults of all sources are collected and reported together.
 
-Options of a training method stand in a section of its name (``moge.aux``), or in ``method`` for the method in
-use (``method.aux``). A file may have sections for several methods: it then serves each of them.
+Options of a training method are in a section with its name (``moge.aux``), or in ``method`` for the method in
+use (``method.aux``). A file may have sections for several methods, so that each of them can use it.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ def load(
     """Read one run's configuration.
 
     Args:
-        name: a shipped configuration.
-        file: a YAML file that is laid over it.
-        flags: settings of the command line, laid over both.
-        environment: variables; default: those of the process.
+        name: name of a shipped configuration.
+        file: a YAML file that overrides it.
+        flags: settings of the command line, which override both.
+        environment: environment variables; default: those of the process.
         faults: faults found before, to be reported together with those found here.
 
     Raises:
-        ConfigError: with every fault of every source.
+        ConfigError: lists every fault of every source.
     """
     faults, settings = list(faults), []
     settings += _from_environment(os.environ if environment is None else environment, faults)
@@ -68,25 +68,25 @@ def load(
 
 
 def from_dict(values: Mapping[str, Any], where: str = "configuration", *, check: bool = True) -> RunConfig:
-    """The configuration that :meth:`RunConfig.as_dict` wrote, in a checkpoint or a file.
+    """Read the configuration that :meth:`RunConfig.as_dict` wrote to a checkpoint or a file.
 
     Args:
-        values: nested mapping; keys that are left out keep their defaults.
-        where: what to call the mapping in an error.
-        check: also refuse impossible values and combinations, not only unknown keys and types.
+        values: nested mapping; missing keys keep their defaults.
+        where: name of the mapping in an error.
+        check: also refuse impossible values and combinations, not only unknown keys and wrong types.
 
     Raises:
-        ConfigError: with every fault.
+        ConfigError: lists every fault.
     """
     faults: list[str] = []
     return _build(_flatten(values, where, faults), faults, check=check)
 
 
 def read_config(values: Any) -> RunConfig:  # noqa: ANN401 - whatever a file holds
-    """Rebuild what :meth:`RunConfig.as_dict` wrote, as read from a checkpoint or config.yaml.
+    """Rebuild the configuration from the values of :meth:`RunConfig.as_dict` in a checkpoint or config.yaml.
 
     Raises:
-        ConfigError: not a mapping, keys that this geomoe does not know, values of a wrong type.
+        ConfigError: not a mapping, keys unknown to this version of geomoe, or values of a wrong type.
     """
     return from_dict(values, check=False)
 
@@ -102,7 +102,7 @@ def _build(settings: Iterable[Setting], faults: list[str], *, check: bool = True
             faults.append(str(error))
             wrong.add(setting.key)
     config = _construct(RunConfig, "", values)
-    if check:  # a key whose value was refused above is not judged again by its default
+    if check:  # without keys whose value was refused above: they would be checked with their default
         faults += [line for line in find_faults(config) if line.split(":")[0] not in wrong]
     refuse(faults)
     return config
@@ -132,7 +132,7 @@ def _options(values: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def convert(setting: Setting) -> Any:  # noqa: ANN401 - the type is that of the key
-    """Bring one value to the type of its key.
+    """Convert one value to the type of its key.
 
     Raises:
         ConfigError: unknown key, or a value that is not of its type.
@@ -189,9 +189,9 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 
 
 class _OnceLoader(yaml.SafeLoader):
-    """A SafeLoader that refuses a key given twice, where YAML would silently keep the last.
+    """A SafeLoader that refuses a key given twice, of which YAML would silently keep the last.
 
-    It refuses aliases too: a few lines of them stand for more values than memory holds.
+    It also refuses aliases, because a few lines of them can expand to more values than fit in memory.
     """
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
@@ -203,7 +203,7 @@ class _OnceLoader(yaml.SafeLoader):
         return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build one mapping, after looking for keys given twice."""
+        """Build one mapping, after a check for keys given twice."""
         seen: set[Any] = set()
         for key_node, _ in node.value:
             name = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
@@ -245,10 +245,10 @@ def _from_environment(environment: Mapping[str, str], faults: list[str]) -> list
 
 
 def data_set_of(name: str) -> str:
-    """The data set of a name: itself, or the one that a shipped configuration of that name is about.
+    """The data set for a name: the data set of that name, or that of the shipped configuration of that name.
 
     Raises:
-        ConfigError: neither.
+        ConfigError: neither exists.
     """
     if name in CATALOGUE:
         return name

@@ -1,8 +1,8 @@
 """The options of training methods, read from their source without importing torch.
 
-``geomoe train --help`` lists every option in milliseconds, and torch takes seconds to import. So the nested
-class ``Options`` of a method is read as text: names, types, and the literals given to
-:func:`geomoe.support.options.option`. A test holds what is read against the imported classes.
+``geomoe train --help`` lists every option in milliseconds, but importing torch takes seconds. So the nested
+class ``Options`` of a method is parsed from the source: names, types, and the literals given to
+:func:`geomoe.support.options.option`. A test compares the result with the imported classes.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ class Option(NamedTuple):
     """One option of a method.
 
     Attributes:
-        name: as in its class.
+        name: its name in the class.
         hint: its type.
-        default: its value when nothing else is said.
+        default: its default value.
         meaning: one phrase.
-        range: which numbers it may hold.
+        range: the allowed numbers.
     """
 
     name: str
@@ -51,7 +51,7 @@ def options_of(method: str) -> dict[str, Option]:
 
 
 def defaults_of(method: str) -> dict[str, Any]:
-    """Every option of a method with its default."""
+    """The default of every option of a method."""
     return {name: one.default for name, one in options_of(method).items()}
 
 
@@ -61,7 +61,7 @@ def owners_of(option_name: str) -> list[str]:
 
 
 def resolved(active: Iterable[str], given: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The options of the methods in use, each complete; other methods are left out."""
+    """The complete options of the methods in use; other methods are left out."""
     return {name: {**defaults_of(name), **given.get(name, {})} for name in active if name in METHODS}
 
 
@@ -86,7 +86,7 @@ def _read(module: str, name: str) -> Iterator[Option]:
 
 
 def _home_of(module: str, name: str) -> str | None:
-    """The module of geomoe.algorithms in which a class is defined that this one derives from."""
+    """The module of geomoe.algorithms that defines a base class with this name."""
     for node in _parsed(module).body:
         if isinstance(node, ast.ClassDef) and node.name == name:
             return module
@@ -102,6 +102,6 @@ def _option(line: ast.AnnAssign) -> Option:
     given = [ast.literal_eval(argument) for argument in line.value.args]
     named = {word.arg: ast.literal_eval(word.value) for word in line.value.keywords if word.arg}
     declared = option(*given, **named)
-    hint = eval(ast.unparse(line.annotation), {"__builtins__": {}}, dict(_TYPES))  # our own source
+    hint = eval(ast.unparse(line.annotation), {"__builtins__": {}}, dict(_TYPES))  # only our own source
     facts = declared.metadata
     return Option(line.target.id, hint, declared.default, facts["meaning"], facts["range"])

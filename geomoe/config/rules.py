@@ -1,6 +1,6 @@
-"""What the type of a configuration value cannot say: ranges, known names, combinations.
+"""Rules that types of configuration values cannot express: ranges, known names, combinations.
 
-Every fault is found before anything is reported, so that one run shows them all.
+All faults are collected before anything is reported, so that one run shows them all.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ from geomoe.config.schema import DataConfig, RunConfig
 from geomoe.errors import ConfigError
 from geomoe.support.words import unknown
 
-#: Names that a run may ask for, known without importing torch. A test holds each against the table
-#: it mirrors: geomoe.encoders.ENCODERS.
+#: Names of encoders, available without importing torch. A test compares them with the table that they
+#: mirror, geomoe.encoders.ENCODERS.
 ENCODER_NAMES = ("cartesian3d", "domain", "geoclip", "satclip", "sh", "sh-siren", "wrap")
 LOGGERS = ("csv", "tensorboard", "wandb")
-#: Places are computed in float64 and heads of encoders in float32: no network is of one other type alone.
+#: Places are computed in float64 and heads of encoders in float32: no network has only one other type.
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 _POSITIVE = (
@@ -59,7 +59,7 @@ def check(config: RunConfig) -> None:
     """Refuse a configuration that cannot run.
 
     Raises:
-        ConfigError: with every fault, one a line.
+        ConfigError: lists every fault, one per line.
     """
     refuse(find_faults(config))
 
@@ -74,7 +74,7 @@ def refuse(faults: Iterable[str]) -> None:
 
 
 def find_faults(config: RunConfig) -> list[str]:
-    """Every range, name and combination that is wrong, each as one line."""
+    """Every wrong range, name and combination, each as one line."""
     return [*_ranges(config), *_names(config), *_combinations(config)]
 
 

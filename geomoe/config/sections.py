@@ -1,8 +1,8 @@
-"""Whose option is it: settings of methods are brought to the section of the method that they are for.
+"""Assign settings of method options to the section of the method that they belong to.
 
-``moge.aux`` is an option of moge; ``method.aux`` one of the method in use. A file may have sections for
-several methods, of which the one in use is read; a flag for a method that is not in use is refused. Files of
-geomoe 0.1 have the options of moge in ``loss``: they are still read.
+``moge.aux`` is an option of moge; ``method.aux`` an option of the method in use. A file may have sections for
+several methods, of which only that in use is read; a flag for a method that is not in use is refused. Files
+of geomoe 0.1 have the options of moge in ``loss``; they are still read.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ def in_sections(settings: Sequence[Setting], faults: list[str], *, tell: bool) -
     """Settings under their final keys.
 
     Args:
-        settings: of all sources, later ones win.
-        faults: what is refused is added here.
-        tell: whether to remark on options in the old section ``loss``.
+        settings: settings of all sources; later ones override earlier ones.
+        faults: refused settings are reported here.
+        tell: whether to report options in the old section ``loss``.
     """
     algorithm, around = _in_use(settings)
     old: dict[str, list[str]] = {}
@@ -51,7 +51,7 @@ def in_sections(settings: Sequence[Setting], faults: list[str], *, tell: bool) -
 
 
 def _in_use(settings: Sequence[Setting]) -> tuple[str, tuple[str, ...]]:
-    """The algorithm and what goes around it, as far as they can be read; faults are told elsewhere."""
+    """The algorithm and its wrappers, as far as they can be read; faults are reported elsewhere."""
     found = {"algorithm": keys()["algorithm"].default, "around": ()}
     for setting in settings:
         if setting.key in found:
@@ -65,7 +65,7 @@ def _in_use(settings: Sequence[Setting]) -> tuple[str, tuple[str, ...]]:
 
 def _of_the_method(setting: Setting, algorithm: str, name: str, faults: list[str]) -> Iterator[Setting]:
     if algorithm not in ALGORITHMS:
-        return  # which is told once, for the algorithm
+        return  # already reported for the algorithm
     if name in options_of(algorithm):
         yield setting._replace(key=f"{algorithm}.{name}")
     else:
@@ -76,7 +76,7 @@ def _not_in_use(setting: Setting, section: str, name: str, algorithm: str) -> li
     if name not in options_of(section):
         return [f"{setting.key}: {_no_option(section, name)} ({setting.source})"]
     if not setting.text and find_key(setting.key) is not None:
-        return []  # a file serves several methods
+        return []  # a file may have sections for several methods
     how = f"add {section} to around" if METHODS[section].wrapper else f"or give --algorithm {section}"
     return [f"{setting.key}: this run trains {algorithm}; leave it out, {how} ({setting.source})"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def config_folder() -> Path:
-    """The folder of shipped configurations: in the installed package, else in the checkout."""
+    """The folder of shipped configurations: in the installed package, else in the source checkout."""
     package = Path(__file__).parents[1]
     inside = package / "configs"
     return inside if inside.is_dir() else package.parent / "configs"

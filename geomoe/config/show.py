@@ -1,4 +1,4 @@
-"""A configuration for people to read: as commented YAML, and as the help of the command line."""
+"""Readable output of a configuration: commented YAML, and the help of the command line."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _COMMENT_COLUMN = 36
 
 
 def to_yaml(config: RunConfig) -> str:
-    """Every key with its value and what it means; reading it back gives the same configuration."""
+    """Every key with its value and meaning; reading it back gives the same configuration."""
     values, sections, lines = config.as_dict(), {**argument_docs(RunConfig), **_titles(config.options)}, []
     section = ""
     for key in [*keys().values(), *(key for name in config.options for key in method_keys(name).values())]:
@@ -47,7 +47,7 @@ def _phrase(sentence: str) -> str:
 
 
 def keys_parser() -> jsonargparse.ArgumentParser:
-    """A jsonargparse parser that knows every configuration key, its type, default and meaning."""
+    """A jsonargparse parser with every configuration key, its type, default and meaning."""
     import argparse
 
     from jsonargparse import ArgumentParser

@@ -1,7 +1,7 @@
-"""One converter of configuration values: from what a flag, a variable or a file gave to the type of the key.
+"""The converter of configuration values: from flags, variables and files to the type of the key.
 
-Our own, because jsonargparse reads text for an optional key as YAML once more: ``--data.held_out '#12'``
-became null, and the held-out domain was trained on. Here text stays text. Only ``null`` means none.
+It is our own code because jsonargparse parses text for an optional key as YAML: ``--data.held_out '#12'``
+became null, so that the held-out domain was trained on. Here text stays text. Only ``null`` means None.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "o
 
 
 def read_value(hint: Any, value: Any, *, text: bool) -> Any:  # noqa: ANN401 - the type is that of the hint
-    """Bring a value to a type.
+    """Convert a value to a type.
 
     Args:
         hint: int, float, str, bool, None, a Literal of texts, ``tuple[int, ...]``, ``tuple[str, ...]``, or a
             union of these.
-        value: as it came.
-        text: whether it was typed by somebody (a flag, a variable) and therefore is text, whatever it means;
-            values of files have types of their own.
+        value: the unconverted value.
+        text: whether it comes from a flag or variable and is therefore text, whatever its type should be;
+            values of files already have a type.
 
     Raises:
         ValueError: it is not of that type.
@@ -40,7 +40,7 @@ def read_value(hint: Any, value: Any, *, text: bool) -> Any:  # noqa: ANN401 - t
 
 
 def _one_of(hints: tuple[Any, ...], value: Any, text: bool) -> Any:  # noqa: ANN401
-    # none before all, text after all: what can be read as something else is
+    # none is tried first and text last, because any value can be read as text
     for hint in sorted(hints, key=lambda one: (one is not type(None), one is str)):
         try:
             return read_value(hint, value, text=text)
@@ -82,7 +82,7 @@ def _whole(value: Any) -> int:  # noqa: ANN401
 def _number(value: Any) -> float:  # noqa: ANN401
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(value)
-    number = float(value)  # text also from files: YAML takes 1e-3 for text
+    number = float(value)  # also text from files: YAML reads 1e-3 as text
     if not math.isfinite(number):
         raise ValueError(value)
     return number

@@ -1,4 +1,4 @@
-"""Location encoders: longitude and latitude to vectors. One table, one contract."""
+"""Location encoders: map longitude and latitude to vectors; all in one table, with one contract."""
 
 from geomoe.encoders.base import LocationEncoder
 from geomoe.encoders.domain import DomainEmbedding

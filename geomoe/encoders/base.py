@@ -1,4 +1,4 @@
-"""What every location encoder is: fixed features of a place, then a small trainable head.
+"""Base class of location encoders: fixed features of a place, then a small trainable head.
 
 The fixed part is evaluated once per data set and once per grid, never once per step: training asks
 for :meth:`LocationEncoder.feature_table` once and feeds rows of that table to
@@ -21,33 +21,33 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-#: Places of a table, or cells of a grid (at least one row), that are done at a time: bounds the memory.
+#: Places of a table, or cells of a grid (at least one row), computed at a time: limits the memory.
 GRID_CELLS = 8192
 
 
 class LocationEncoder(nn.Module):
     """phi(lon, lat): places to embeddings of width ``out_dim``.
 
-    A place that is not known has zero features and gets the learned vector ``unknown``.
+    An unknown place has zero features and gets the learned vector ``unknown``.
 
     Args:
         feature_dim: F, width of the fixed features.
         out_dim: L, width of the embedding.
         head: (B, F) float32 to (B, L); trained.
         noise: standard deviation of Gaussian noise on the features, in training only.
-        freeze: whether the fixed part has no trainable weights; if not, its features must not be
-            kept from one step to the next.
+        freeze: whether the fixed part has no trainable weights; if not, its features must be
+            recomputed at each step.
 
     Attributes:
         feature_dim: F.
         out_dim: L.
         frozen_features: features are the same at every step, so they can be computed once.
         unknown: (L,) embedding of an unknown place.
-        trained: (number of domains,) bool, which domain ids training had samples of; None for encoders that
-            read places, whatever the domain.
+        trained: (number of domains,) bool, domain ids with training samples; None for encoders that read
+            places and not domains.
 
     Raises:
-        ConfigError: a width below 1 or a noise that is negative or not finite.
+        ConfigError: a width below 1, or noise that is negative or not finite.
     """
 
     trained: Tensor | None
@@ -70,10 +70,10 @@ class LocationEncoder(nn.Module):
 
     @property
     def architecture(self) -> dict[str, Any]:
-        """Plain values that rebuild this encoder without its weights file (empty: none are needed)."""
+        """Plain values to rebuild this encoder without its weights file (empty: none are needed)."""
         return {}
 
-    # Never compiled: it is done once for a data set, and it checks values.
+    # Never compiled: it runs once for a data set, and it checks values.
     @torch.compiler.disable
     def features(self, lonlat: Tensor, domain: Tensor | None = None) -> Tensor:
         """Fixed features of places.
@@ -86,7 +86,7 @@ class LocationEncoder(nn.Module):
             (B, F) float32; zeros where the place is unknown.
 
         Raises:
-            CoordinateError: another shape, half a coordinate, an infinity or a latitude beyond 90.
+            CoordinateError: wrong shape, half a coordinate missing, an infinity or a latitude beyond 90.
         """
         known = known_places(lonlat)[:, None]
         with_grad = torch.is_grad_enabled() and (lonlat.requires_grad or not self.frozen_features)
@@ -96,7 +96,7 @@ class LocationEncoder(nn.Module):
 
     @torch.no_grad()
     def feature_table(self, place: Place | Tensor) -> Tensor:
-        """Fixed features of every place of a data set, in bounded memory beside them.
+        """Fixed features of every place of a data set, with bounded memory besides the result.
 
         Args:
             place: N places on any device, or their lonlat (N, 2) degrees alone, longitude first; NaN, NaN
@@ -118,7 +118,7 @@ class LocationEncoder(nn.Module):
 
         Args:
             features: (B, F) float32.
-            known: (B,) bool; none: every place is known.
+            known: (B,) bool; None: every place is known.
 
         Returns:
             (B, L) float32.
@@ -132,22 +132,22 @@ class LocationEncoder(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             if self.training and self.noise > 0:
                 features = features + self.noise * torch.randn_like(features)
-            # `unknown` is always in the graph, so that data-parallel training finds its gradient.
+            # `unknown` is always in the graph, because data-parallel training expects its gradient.
             return torch.where(known[:, None], self.head(features), self.unknown)
 
     def forward(self, place: Place | Tensor, *, domain: Tensor | None = None) -> Tensor:
-        """Embeddings of places, from their fixed features where they are at hand.
+        """Embeddings of places, from their fixed features if these are given.
 
         Args:
             place: a Place, or lonlat (B, 2) degrees alone, longitude first; NaN, NaN where unknown.
-            domain: (B,) int64 domain ids beside lonlat alone, for encoders of domains.
+            domain: (B,) int64 domain ids, for encoders of domains; only if ``place`` is a lonlat tensor.
 
         Returns:
             (B, L) float32.
 
         Raises:
-            CoordinateError: an impossible place, where its features are not given.
-            ConfigError: features of another encoder, or domains beside a Place, which has its own.
+            CoordinateError: an invalid place whose features are not given.
+            ConfigError: features of another encoder, or ``domain`` in addition to a Place, which has its own.
         """
         if not isinstance(place, Place):
             place = Place.of(place, domain)
@@ -157,14 +157,14 @@ class LocationEncoder(nn.Module):
         return self.embed(features, place.known)
 
     def embed_grid(self, lon: ArrayLike, lat: ArrayLike) -> Iterator[tuple[slice, Tensor]]:
-        """Embeddings of a grid, band after band of rows, in bounded memory and without noise.
+        """Embeddings of a grid, in bands of rows, with bounded memory and without noise.
 
         Args:
             lon: (W,) degrees: the columns.
             lat: (H,) degrees: the rows.
 
         Yields:
-            The rows of a band, and their (rows * W, L) float32 embeddings, row-major.
+            The slice of rows of a band, and their (rows * W, L) float32 embeddings, row-major.
 
         Raises:
             CoordinateError: an axis that is not a finite vector, or a latitude beyond 90.
@@ -175,7 +175,7 @@ class LocationEncoder(nn.Module):
 
     def _bands(self, lon: Tensor, lat: Tensor) -> Iterator[tuple[slice, Tensor]]:
         band = max(1, GRID_CELLS // max(1, len(lon)))
-        # Modes are entered for the work alone: around a `yield` they would leak into the caller.
+        # Modes are entered for the computation only: around a `yield` they would leak into the caller.
         with torch.no_grad():
             prepared = self._prepare_grid(lon)
         for start in range(0, len(lat), band):
@@ -189,11 +189,11 @@ class LocationEncoder(nn.Module):
         raise NotImplementedError
 
     def _prepare_grid(self, lon: Tensor) -> Any:  # noqa: ANN401 - whatever _grid_rows of the class wants
-        """What all rows of a grid share."""
+        """Compute what all rows of a grid share."""
         return lon
 
     def _grid_rows(self, prepared: Any, lat: Tensor) -> Tensor:  # noqa: ANN401
-        """(R * W, L) embeddings of R rows: here cell by cell; subclasses know shorter ways."""
+        """(R * W, L) embeddings of R rows: here cell by cell; subclasses may have a faster way."""
         width = len(prepared)
         lonlat = torch.stack([prepared.repeat(len(lat)), lat.repeat_interleave(width)], dim=1)
         parts = [self.head(self._features(part)) for part in lonlat.split(GRID_CELLS)]
@@ -201,7 +201,7 @@ class LocationEncoder(nn.Module):
 
 
 def mlp_head(feature_dim: int, hidden_dim: int, out_dim: int) -> nn.Sequential:
-    """The usual head: linear, GELU, linear, LayerNorm (so that embeddings have one scale)."""
+    """The usual head: linear, GELU, linear, LayerNorm (so that all embeddings have the same scale)."""
     check_size("hidden_dim", hidden_dim)
     check_size("out_dim", out_dim)
     return nn.Sequential(
@@ -210,14 +210,14 @@ def mlp_head(feature_dim: int, hidden_dim: int, out_dim: int) -> nn.Sequential:
 
 
 def check_size(name: str, value: int) -> None:
-    """Refuse a width that is not a positive whole number."""
+    """Refuse a width that is not a positive integer."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         msg = f"{name}: expected a positive whole number; got {value!r}"
         raise ConfigError(msg)
 
 
 def known_places(lonlat: Tensor) -> Tensor:
-    """Which rows of (B, 2) are known, (B,) bool; refuses what :func:`geomoe.check_lonlat` refuses."""
+    """(B,) bool: known rows of lonlat (B, 2); refuses what :func:`geomoe.check_lonlat` refuses."""
     if lonlat.ndim != 2 or lonlat.shape[1] != 2 or not lonlat.is_floating_point():
         msg = f"lonlat: expected floating (B, 2) degrees; got {tuple(lonlat.shape)} {lonlat.dtype}"
         raise CoordinateError(msg)
@@ -225,12 +225,12 @@ def known_places(lonlat: Tensor) -> Tensor:
     beyond = (lonlat[:, 1].abs() > 90) | (lonlat[:, 0].abs() > 360)
     legal = missing.all(dim=1) | (lonlat.isfinite().all(dim=1) & ~beyond)
     if not bool(legal.all()):
-        check_lonlat(lonlat.detach().cpu().numpy())  # says what is wrong, and where
+        check_lonlat(lonlat.detach().cpu().numpy())  # its error says what is wrong, and where
     return ~missing[:, 0]
 
 
 def fibonacci_lattice(number: int) -> Tensor:
-    """(number, 2) lonlat degrees, float64: places spread evenly over the whole sphere."""
+    """(number, 2) lonlat degrees, float64: places evenly distributed over the whole sphere."""
     index = torch.arange(number, dtype=torch.float64)
     golden = (1 + 5**0.5) / 2
     lon = (index / golden * 360) % 360 - 180

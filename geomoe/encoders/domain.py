@@ -1,4 +1,4 @@
-"""An encoder of domain ids instead of places: what a router can do that is told the region."""
+"""An encoder of domain ids instead of places, to test a router that is given the region."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ if TYPE_CHECKING:
 class DomainEmbedding(LocationEncoder):
     """``domain``: one learned vector for each domain id, and one for "unknown" (id -1).
 
-    Its single feature is the id itself. Coordinates play no part: a sample of a known domain is known
-    even where its place is not, so ``known`` is not read. The vector of a domain that training
-    never saw would be whatever it was drawn as, so such a domain counts as unknown.
+    Its single feature is the id itself. Coordinates are not used: a sample of a known domain is known
+    even if its place is not, so ``known`` is not read. A domain without training samples would keep its
+    random initial vector, so it counts as unknown.
 
     Args:
         num_domains: ids are 0 to num_domains - 1.
         out_dim: width of the embedding.
         noise: standard deviation of the noise on the embedding, in training.
-        trained: ids that training has samples of; none: all of them.
+        trained: ids with training samples; None: all of them.
 
     Raises:
-        ConfigError: num_domains is missing or below 1, or a trained id outside its range.
+        ConfigError: num_domains is missing or below 1, or a trained id is outside its range.
     """
 
     trained: Tensor
@@ -56,18 +56,18 @@ class DomainEmbedding(LocationEncoder):
             raise ConfigError(msg)
         mask = torch.zeros(num_domains, dtype=torch.bool)
         mask[list(ids)] = True
-        self.register_buffer("trained", mask, persistent=False)  # a fact on the data, kept with its facts
+        self.register_buffer("trained", mask, persistent=False)  # about the data: saved with the data's facts
 
     @torch.compiler.disable
     def features(self, lonlat: Tensor, domain: Tensor | None = None) -> Tensor:
-        """The ids as (B, 1) float32 (exact below 2^24); -1 where the domain is unknown or was never trained.
+        """The ids as (B, 1) float32 (exact below 2^24); -1 where the domain is unknown or was not trained.
 
         Args:
             lonlat: (B, 2); only its length and device are read.
-            domain: (B,) int64 domain ids; none: unknown everywhere.
+            domain: (B,) int64 domain ids; None: unknown everywhere.
 
         Raises:
-            ConfigError: an id that is neither -1 nor one of the domains, or another number of ids.
+            ConfigError: an id that is neither -1 nor one of the domains, or a wrong number of ids.
         """
         if domain is None:
             return torch.full((len(lonlat), 1), float(UNKNOWN_DOMAIN), device=lonlat.device)
@@ -83,7 +83,7 @@ class DomainEmbedding(LocationEncoder):
         return torch.where(known, domain, UNKNOWN_DOMAIN).to(torch.float32)[:, None]
 
     def embed(self, features: Tensor, known: Tensor | None = None) -> Tensor:
-        """Vectors of the ids in (B, 1) ``features``: (B, L) float32."""
+        """(B, L) float32 vectors of the ids in ``features`` (B, 1)."""
         if features.ndim != 2 or features.shape[1] != 1:
             msg = f"features: expected (B, 1) domain ids; got {tuple(features.shape)}"
             raise ConfigError(msg)
@@ -95,7 +95,7 @@ class DomainEmbedding(LocationEncoder):
         return embedding
 
     def embed_grid(self, lon: ArrayLike, lat: ArrayLike) -> Iterator[tuple[slice, Tensor]]:
-        """Refused: a grid has places, and this encoder reads none.
+        """Not supported: a grid has places, and this encoder does not read places.
 
         Raises:
             ConfigError: always.

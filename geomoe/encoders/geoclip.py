@@ -17,21 +17,21 @@ if TYPE_CHECKING:
 #: Width of GeoCLIP's location embedding.
 _WIDTH = 512
 
-#: Its capsules, by the standard deviation of their random Fourier frequencies: 1, 16 and 256.
+#: Its capsules, given as the standard deviation of their random Fourier frequencies: 1, 16 and 256.
 _CAPSULES = 3
 
 
 class GeoCLIP(Freezable):
-    """Sum of chosen frequency capsules of GeoCLIP: (B, 2) lonlat to (B, 512) float32.
+    """Sum of the chosen frequency capsules of GeoCLIP: (B, 2) lonlat to (B, 512) float32.
 
     Weights come with the package geoclip; nothing is downloaded. All three capsules together are
-    GeoCLIP's own embedding. Its map projection cuts the Earth at the antimeridian.
+    GeoCLIP's own embedding. Its map projection is discontinuous at the antimeridian.
 
     Args:
         capsules: which capsules, 0 (low frequencies, smooth at the scale of continents), 1, 2.
 
     Raises:
-        ConfigError: no capsule, one that does not exist, or one twice.
+        ConfigError: no capsules, one that does not exist, or one given twice.
         DependencyNotFoundError: the package geoclip is not installed.
     """
 
@@ -46,9 +46,9 @@ class GeoCLIP(Freezable):
         self._project = project
 
     def forward(self, lonlat: Tensor) -> Tensor:
-        """Embeddings of (B, 2) places in degrees; longitudes beyond 180 are the places that they mean."""
+        """Embeddings of (B, 2) places in degrees; longitudes beyond 180 are wrapped."""
         lon, lat = lonlat.unbind(dim=1)
-        # Past the edge of its map the projection would go on; the edge itself is left as it is.
+        # Beyond the edge of its map the projection would continue; the edge itself is not wrapped.
         lon = torch.where(lon.abs() > 180, lon - 360 * torch.floor((lon + 180) / 360), lon)
         latlon = torch.stack([lat, lon], dim=1)  # GeoCLIP's order, here and nowhere else
         plane = self._project(latlon).float()
@@ -71,7 +71,7 @@ def _import_geoclip() -> tuple[Callable[[Tensor], Tensor], Any]:
     """GeoCLIP's projection of (B, 2) lat, lon degrees, and its pretrained location encoder."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # what its image side says of its own dependencies
+            warnings.simplefilter("ignore")  # warnings of its image encoder about its dependencies
             from geoclip.model.location_encoder import LocationEncoder, equal_earth_projection
     except ImportError as error:
         msg = f"encoder geoclip: needs the package geoclip; pip install 'geomoe[geoclip]' ({error})"

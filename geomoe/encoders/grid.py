@@ -1,12 +1,12 @@
-"""A linear map of spherical harmonics on a regular grid, without the harmonics themselves.
+"""A linear map of spherical harmonics on a regular grid, without computing the harmonics per cell.
 
-On a grid each harmonic is a product P(lat) T(lon), and T depends on the order m alone. So the sum
-over degrees is done once per row of the grid, and what is left per cell is one short product with
+On a grid each harmonic is a product P(lat) T(lon), and T depends only on the order m. So the sum
+over degrees is computed once per row of the grid, and each cell needs only one short product with
 the 2L - 1 sines and cosines of its column:
 
     (W Y)(lat, lon) = sum_m T_m(lon) [ sum_l W[:, l, m] P_{l, abs(m)}(lat) ].
 
-A first layer of 512 units on 1600 harmonics costs 79 x 512 instead of 1600 x 512 products a cell.
+A first layer of 512 units on 1600 harmonics costs 79 x 512 instead of 1600 x 512 products per cell.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class GridLinear:
         weight: (O, L * L).
         bias: (O,).
         lon: (W,) degrees, float64: the columns.
-        dtype: of the result. The sums over degrees are in float64 whatever it is.
+        dtype: dtype of the result. The sums over degrees are always in float64.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class GridLinear:
         degrees = harmonics.legendre_polys
         order = torch.arange(-degrees + 1, degrees, device=weight.device)
         degree = torch.arange(degrees, device=weight.device)
-        # Feature of (order, degree) and of (abs(order), degree); where abs(order) > degree there is none.
+        # Feature of (order, degree) and of (abs(order), degree); none exists if abs(order) > degree.
         self._feature = degree * (degree + 1) + order[:, None].abs()
         self._exists = order[:, None].abs() <= degree
         signed = torch.where(self._exists, degree * (degree + 1) + order[:, None], 0)
@@ -62,7 +62,7 @@ class GridLinear:
 
 
 def _trigonometric(harmonics: SphericalHarmonics, lon: Tensor, order: Tensor) -> Tensor:
-    """sin(abs(m) a) for m < 0, cos(m a) for m >= 0, (W, 2L-1), with a the convention's azimuth."""
+    """(W, 2L-1): sin(abs(m) a) for m < 0, cos(m a) for m >= 0; a is the azimuth of the convention."""
     x, y, _ = unit_vector(torch.stack([lon, torch.zeros_like(lon)], dim=1))
     if harmonics.opposite:
         x, y = -x, -y

@@ -1,15 +1,15 @@
 """Real spherical harmonics of places on the Earth, by recurrence on the unit vector.
 
-Every order of a degree is advanced at once: with Q the harmonics up to one factor per feature,
+All orders of a degree are computed together. With Q the harmonics up to one factor per feature,
 
     Q[l, m] = 2 z Q[l-1, m] - b[l, m] Q[l-2, m],    Q[l, +-l] = Re, Im (x + iy)^l,
 
 which is a polynomial in (x, y, z): no division by the cosine of the latitude, so poles and
-antimeridian are ordinary places, and so are gradients there. One multiplication by a constant per
-feature then gives the normalisation and the signs of the convention that was asked for.
+antimeridian need no special case, also for gradients. One multiplication by a constant per
+feature then gives the normalisation and the signs of the requested convention.
 
 Values are stored feature-major, (L * L, N), so that each step runs over long contiguous rows, and
-returned as the (N, L * L) view of that memory: nothing is copied.
+returned as an (N, L * L) view of that memory, without a copy.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from torch import Tensor, nn
 
 from geomoe.errors import ConfigError, CoordinateError
 
-#: Places handled at a time: the rows of a few degrees stay in cache.
+#: Places computed at a time: the rows of a few degrees stay in cache.
 _CHUNK = 4096
 
-#: The same for float32 results, whose float64 recurrence has a buffer of its own.
+#: The same for float32 results, whose float64 recurrence has its own buffer.
 _CHUNK_SINGLE = 1024
 
 #: Names of the conventions; see :class:`SphericalHarmonics`.
@@ -35,31 +35,31 @@ CONVENTIONS = ("satclip", "satclip-closed-form", "orthonormal")
 
 class _Coefficients(NamedTuple):
     scale: tuple[Tensor, ...]  # for each degree l: (2l + 1, 1), from Q to Y
-    sine: Tensor  # (L - 1,): where the features of orders -l are, for l >= 1
-    cosine: Tensor  # (L - 1,): where those of orders l are
+    sine: Tensor  # (L - 1,): index of the feature of order -l, for l >= 1
+    cosine: Tensor  # (L - 1,): index of the feature of order l
     beta: tuple[Tensor, ...]  # for each degree l >= 2: (2l - 3, 1), orders -(l-2) to l-2
 
 
 class SphericalHarmonics(nn.Module):
     """Real spherical harmonics of degrees 0 to L - 1: (N, 2) lonlat to (N, L * L).
 
-    Feature ``l * l + l + m`` is degree l, order m, with -l <= m <= l; m < 0 goes with
-    sin(abs(m) longitude), m > 0 with cos(m longitude). Degree l has features of about 20,000 / l km.
+    Feature ``l * l + l + m`` is degree l, order m, with -l <= m <= l; it contains sin(abs(m) longitude)
+    for m < 0 and cos(m longitude) for m > 0. Degree l has features of about 20,000 / l km.
 
     Conventions, with Y the orthonormal real harmonics without the Condon-Shortley phase:
 
-    - ``satclip``: (-1)^l Y, times pi where m = 0. What SatCLIP's "analytic" formulas compute where
-      they are accurate (they take the angles lon + 180 and lat + 90, and have sqrt((2l+1)/4*pi) for
-      sqrt((2l+1)/(4*pi)) at m = 0), and what its released weights expect.
+    - ``satclip``: (-1)^l Y, times pi where m = 0. SatCLIP's "analytic" formulas compute this where
+      they are accurate (they take the angles lon + 180 and lat + 90, and have sqrt((2l+1)/4*pi) instead
+      of sqrt((2l+1)/(4*pi)) at m = 0), and its released weights expect it.
     - ``satclip-closed-form``: (-1)^(l+m) Y. SatCLIP's "closed-form" switch.
     - ``orthonormal``: Y itself; the integral of Y_i Y_j over the unit sphere is 1 if i = j, else 0.
 
     Args:
-        legendre_polys: L, at least 1. Values are good to far beyond 100 (float64 underflows near 1900).
+        legendre_polys: L, at least 1. Values are accurate far beyond 100 (float64 underflows near 1900).
         convention: one of the names above.
 
     Raises:
-        ConfigError: another convention, or an L that is not a positive integer.
+        ConfigError: unknown convention, or an L that is not a positive integer.
     """
 
     def __init__(self, legendre_polys: int = 10, convention: str = "satclip") -> None:
@@ -92,12 +92,12 @@ class SphericalHarmonics(nn.Module):
 
         Args:
             lonlat: (N, 2) degrees, longitude first, float64 or float32. NaN gives NaN. The
-                recurrence is in float64 either way: in float32 it would lose a factor of L^1.5
-                near the poles.
+                recurrence is always in float64: in float32 its accuracy would be worse by a factor of
+                L^1.5 near the poles.
 
         Returns:
-            (N, L * L) in the dtype of ``lonlat``, on its device; stored feature-major. It is
-            differentiable, twice as well, where ``lonlat`` requires a gradient.
+            (N, L * L) in the dtype and on the device of ``lonlat``; stored feature-major. It is twice
+            differentiable if ``lonlat`` requires a gradient.
 
         Raises:
             CoordinateError: ``lonlat`` is not a floating (N, 2) tensor.
@@ -125,7 +125,7 @@ class SphericalHarmonics(nn.Module):
 
 
 class _Place(NamedTuple):
-    """Unit vectors of n places as the recurrence wants them, each (n,) float64."""
+    """Unit vectors of n places in the form that the recurrence needs, each (n,) float64."""
 
     x: Tensor
     y: Tensor
@@ -135,7 +135,7 @@ class _Place(NamedTuple):
 def unit_vector(lonlat: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Unit vectors (x, y, z), each (N,) float64, of (N, 2) degrees; a pole is exactly (0, 0, +-1)."""
     lon, lat = lonlat.double().unbind(dim=1)
-    lon = lon - 360 * torch.floor((lon + 180) / 360)  # so that 180 and -180 are one place
+    lon = lon - 360 * torch.floor((lon + 180) / 360)  # so that 180 and -180 are the same place
     azimuth, height = torch.deg2rad(lon), torch.deg2rad(lat)
     radius = torch.sin(torch.deg2rad(90 - lat.abs()))
     return radius * torch.cos(azimuth), radius * torch.sin(azimuth), torch.sin(height)
@@ -145,7 +145,7 @@ def _recurrence_into(out: Tensor, place: _Place, known: _Coefficients) -> None:
     """Write the harmonics of n places into ``out`` (L * L, n), without any other large tensor."""
     degrees = math.isqrt(len(out))
     x, y, twice_z = place
-    # All views at once, so that a degree costs three calls: its orders, those inside -l and l, and so on.
+    # All views are made at once, so that a degree costs three calls: all orders, those between -l and l, ...
     rows = out.split([2 * n + 1 for n in range(degrees)])
     inner = out[1:].split([size for n in range(1, degrees) for size in (1, 2 * n - 1, 1)])[1::3]
     inmost = out[4:].split([size for n in range(2, degrees) for size in (2, 2 * n - 3, 2)])[1::3]
@@ -158,7 +158,7 @@ def _recurrence_into(out: Tensor, place: _Place, known: _Coefficients) -> None:
     for n in range(2, degrees):
         torch.mul(rows[n - 1], twice_z, out=inner[n - 1])
         inmost[n - 2].addcmul_(known.beta[n], rows[n - 2], value=-1)
-        rows[n - 2].mul_(known.scale[n - 2])  # its last use is over, and it is still in cache
+        rows[n - 2].mul_(known.scale[n - 2])  # it is not needed any more, and still in cache
     for row, scale in zip(rows[-2:], known.scale[-2:], strict=True):
         row.mul_(scale)
 
@@ -172,7 +172,7 @@ def _powers(base: Tensor, number: int) -> Tensor:
 
 
 def _recurrence(place: _Place, known: _Coefficients) -> Tensor:
-    """Same values as :func:`_recurrence_into`, out of place, for autograd: (L * L, N)."""
+    """(L * L, N): the same values as :func:`_recurrence_into`, out of place, for autograd."""
     x, y, twice_z = place
     rows = [(0 * twice_z + 1)[None], torch.stack([y, twice_z, x])]
     for beta in known.beta[2:]:
@@ -187,7 +187,7 @@ def _recurrence(place: _Place, known: _Coefficients) -> Tensor:
 @lru_cache(maxsize=32)
 def _coefficients(degrees: int, convention: str, device: torch.device) -> _Coefficients:
     """Constants of the recurrence, float64."""
-    # Outside inference mode, so that the cached tensors can be saved for a later backward.
+    # Outside inference mode, so that the cached tensors can be saved for a later backward pass.
     with torch.inference_mode(mode=False), torch.no_grad():
         seeds = torch.ones(degrees, dtype=torch.float64)  # Y[m, m] / Re (x + iy)^m
         for m in range(1, degrees):

@@ -1,4 +1,4 @@
-"""What encoders with pretrained weights share: staying frozen, and constant standardisation."""
+"""Shared parts of encoders with pretrained weights: freezing and constant standardisation."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from geomoe.encoders.base import LocationEncoder, fibonacci_lattice, mlp_head
 if TYPE_CHECKING:
     from typing import Self
 
-#: Places over which pretrained features are standardised: about 4.5 degrees apart.
+#: Number of places over which pretrained features are standardised: about 4.5 degrees apart.
 _LATTICE = 2048
 
 
 class Freezable(nn.Module):
-    """A module that can be frozen: no gradients, and in eval mode whatever its parent is set to."""
+    """A module that can be frozen: no gradients, and always in eval mode, whatever mode its parent is in."""
 
     def __init__(self) -> None:
         super().__init__()
         self.frozen = False
 
     def freeze(self) -> Self:
-        """Freeze for good: dropout stays off even when a trainer calls ``train()`` on the model."""
+        """Freeze permanently: dropout stays off even when a trainer calls ``train()`` on the model."""
         self.frozen = True
         self.requires_grad_(False)
         return self.eval()
@@ -35,7 +35,7 @@ class Freezable(nn.Module):
 
 
 class PretrainedOptions(TypedDict, total=False):
-    """Options of every pretrained encoder; see :class:`PretrainedEncoder` for what they mean."""
+    """Options of every pretrained encoder; :class:`PretrainedEncoder` describes them."""
 
     hidden_dim: int
     out_dim: int
@@ -45,10 +45,10 @@ class PretrainedOptions(TypedDict, total=False):
 
 
 class PretrainedEncoder(LocationEncoder):
-    """A pretrained network of places, standardised features, then the MLP.
+    """A pretrained network of places, standardisation of its features, then the MLP.
 
-    Each feature is brought to mean 0 and variance 1 over an even lattice of the whole sphere: a
-    constant of the weights, in which no data set has a part. The constants are saved with the model.
+    Each feature is scaled to mean 0 and variance 1 over an even lattice of the whole sphere. The constants
+    depend only on the weights, not on any data set, and are saved with the model.
 
     Args:
         network: (B, 2) float64 lonlat to (B, F).
@@ -56,8 +56,8 @@ class PretrainedEncoder(LocationEncoder):
         hidden_dim: width of the head's hidden layer.
         out_dim: width of the embedding.
         noise: standard deviation of the noise on the standardised features, in training.
-        freeze: keep the network as it is; if not, it is trained with the head.
-        measure: compute the constants now; if not, they are to come from a saved state.
+        freeze: keep the network fixed; if not, it is trained with the head.
+        measure: compute the constants now; if not, they have to be loaded from a saved state.
     """
 
     mean: Tensor
@@ -88,7 +88,7 @@ class PretrainedEncoder(LocationEncoder):
         self.register_buffer("std", std.clamp(min=1e-6))
 
     def standardise(self, raw: Tensor) -> Tensor:
-        """(B, F) output of the network to float32 features."""
+        """Convert the network's output (B, F) to standardised float32 features."""
         return (raw.float() - self.mean) / self.std
 
     def _features(self, lonlat: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from geomoe.encoders.siren import SirenNet
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: Places evaluated at a time: bounds the harmonics in memory.
+#: Places evaluated at a time: limits the memory of the harmonics.
 _CHUNK = 4096
 
 
@@ -31,7 +31,7 @@ class SatCLIP(Freezable):
         embed_dim: width of the output.
         num_hidden_layers: hidden layers.
         harmonics_calculation: "analytic" or "closed-form": SatCLIP's two conventions.
-        dropout: share of hidden values dropped while it is trained (SatCLIP: one half).
+        dropout: share of hidden values dropped in training (SatCLIP: one half).
     """
 
     def __init__(
@@ -55,12 +55,12 @@ class SatCLIP(Freezable):
         """Read a released checkpoint.
 
         Args:
-            weights: a local .ckpt file, or hf:NAME (such as hf:SatCLIP-ViT16-L40) to ask the hub.
-            dropout: share of hidden values dropped while it is trained.
+            weights: a local .ckpt file, or hf:NAME (such as hf:SatCLIP-ViT16-L40) from the Hugging Face hub.
+            dropout: share of hidden values dropped in training.
 
         Raises:
             CheckpointError: the file is missing, would run code, or is not a SatCLIP checkpoint whose
-                location encoder has exactly the keys and shapes that its hyperparameters ask for.
+                location encoder has exactly the keys and shapes that its hyperparameters imply.
         """
         shape, state = read_satclip(weights)
         model = cls(**shape._asdict(), dropout=dropout)
@@ -84,8 +84,8 @@ class _Prepared(NamedTuple):
 class SatCLIPEncoder(PretrainedEncoder):
     """``satclip``: SatCLIP's embedding, standardised, then the MLP.
 
-    Maps (:meth:`embed_grid`) run the network in float32, with its first layer summed over degrees in
-    float64; single places run in the dtype of the weights.
+    For maps (:meth:`embed_grid`) the network runs in float32, with its first layer summed over degrees in
+    float64; for single places it runs in the dtype of the weights.
 
     Args:
         network: the location encoder, with weights.
@@ -115,9 +115,9 @@ class SatCLIPEncoder(PretrainedEncoder):
 def _float32(network: SatCLIP) -> SirenNet:
     """A float32 copy of the network after the first linear map, in eval mode."""
     shape = network.shape
-    with torch.device("meta"):  # nothing is drawn: the weights come right after
+    with torch.device("meta"):  # no random initialisation: the weights are loaded below
         copy = SirenNet(1, shape.capacity, shape.embed_dim, shape.num_hidden_layers)
     state = {key: value.float() for key, value in network.nnet.state_dict().items()}
-    state["layers.0.weight"] = state["layers.0.weight"][:, :1]  # not used: it is in the first linear map
+    state["layers.0.weight"] = state["layers.0.weight"][:, :1]  # not used: the first linear map has it
     copy.load_state_dict(state, assign=True)
     return copy.eval()

@@ -1,6 +1,6 @@
 """Reading the released SatCLIP checkpoints: Lightning files with hyperparameters and every weight.
 
-Only tensors and plain values are read; a file whose pickle would run code is refused unread.
+Only tensors and plain values are read; a file whose pickle would run code is refused before it is read.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ RELEASED = tuple(
 #: harmonics_calculation in a checkpoint -> name in geomoe.encoders.harmonics.
 _CONVENTION = {"analytic": "satclip", "closed-form": "satclip-closed-form"}
 
-#: Where a checkpoint keeps the location encoder; `model.nnet.` holds the same tensors once more.
+#: Prefix of the location encoder in a checkpoint; `model.nnet.` holds the same tensors again.
 _PREFIX = "model.location."
 
 
@@ -61,7 +61,7 @@ def read_satclip(weights: str | Path) -> tuple[SatCLIPShape, dict[str, Tensor]]:
     """Read the location encoder out of a SatCLIP checkpoint.
 
     Args:
-        weights: a local file, or hf:NAME to ask the Hugging Face hub.
+        weights: a local file, or hf:NAME from the Hugging Face hub.
 
     Returns:
         Its hyperparameters, and the state dict of its SIREN (keys ``layers.0.weight``, ...).
@@ -80,7 +80,7 @@ def read_satclip(weights: str | Path) -> tuple[SatCLIPShape, dict[str, Tensor]]:
 
 
 def find_weights(weights: str | Path) -> Path:
-    """Local path of ``weights``; the hub is asked only for hf:NAME, and only while online.
+    """Local path of ``weights``; the hub is used only for hf:NAME, and only when online.
 
     Raises:
         CheckpointError: no such file, no such released checkpoint, or not cached while offline.
@@ -110,7 +110,7 @@ def _from_hub(repository: str, file: str) -> Path:
     why = kept_off(os.environ.get("HF_ENDPOINT", "https://huggingface.co"))
     try:
         return Path(huggingface_hub.hf_hub_download(repository, file, local_files_only=why is not None))
-    except Exception as error:  # the hub's client raises errors of many libraries
+    except Exception as error:  # the hub's client raises errors from many libraries
         if why is not None:
             why = f"not in the hub's cache, and {why}"
         else:
@@ -120,8 +120,8 @@ def _from_hub(repository: str, file: str) -> Path:
 
 
 def _load(path: Path) -> dict[str, Any]:
-    """The checkpoint's dictionary, with its two parts present and of the right kind."""
-    # Mapped into memory where the format allows it: the vision tower takes none.
+    """The checkpoint's dictionary; its two parts are present and of the right type."""
+    # Memory-mapped if the format allows it, so that the vision tower takes no memory.
     content = read_weights(path, "give a local SatCLIP checkpoint", mapped=True)
     if not isinstance(content, dict):
         msg = f"{path}: expected a SatCLIP checkpoint; it holds a {type(content).__name__}"
@@ -134,7 +134,7 @@ def _load(path: Path) -> dict[str, Any]:
 
 
 def _shape(hyper: dict[str, Any], faults: list[str]) -> SatCLIPShape | None:
-    """The hyperparameters, or None and what is wrong with them."""
+    """The hyperparameters; None if they are wrong, with the reasons added to ``faults``."""
     wanted = {
         "le_type": ("sphericalharmonics",),
         "pe_type": ("siren",),
@@ -164,7 +164,7 @@ def _state(path: Path, state: dict[str, Any], shape: SatCLIPShape) -> dict[str, 
         wrong = wrong or f"not floating: {', '.join(whole)}"
         raise CheckpointError(f"{path}: not a SatCLIP checkpoint that geomoe can use: {wrong}")
     refuse_not_finite(path, held)
-    # clone: lets go of the mapped file
+    # clone: so that the mapped file can be closed
     return {key.removeprefix(f"{_PREFIX}nnet."): value.clone() for key, value in held.items()}
 
 

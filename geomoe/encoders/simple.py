@@ -1,4 +1,4 @@
-"""Encoders without degrees of freedom in their features: sines and cosines, and unit vectors."""
+"""Encoders whose features have no options: sines and cosines, and unit vectors."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from geomoe.encoders.harmonics import unit_vector
 class WrapEncoder(LocationEncoder):
     """``wrap``: sine and cosine of longitude and latitude (after Mac Aodha et al. 2019), then the MLP.
 
-    Features: sin lon, cos lon, sin lat, cos lat, brought to mean 0 and variance 1 over the area of
-    the sphere. A pole is not one place here: it keeps its longitude.
+    Features: sin lon, cos lon, sin lat, cos lat, scaled to mean 0 and variance 1 over the area of
+    the sphere. A pole is not a single place here: its features depend on the longitude.
     """
 
     # Mean and variance over the sphere, in closed form: E[cos lat] = pi / 4, E[cos^2 lat] = 2 / 3.
@@ -34,7 +34,7 @@ class WrapEncoder(LocationEncoder):
 class Cartesian3DEncoder(LocationEncoder):
     """``cartesian3d``: the unit vector (x, y, z) times sqrt(3) (variance 1 over the sphere), then the MLP.
 
-    The same span as the harmonics of degree 1: it tells hemispheres apart, and little else.
+    It spans the same functions as the harmonics of degree 1: enough to separate hemispheres, not much more.
     """
 
     def __init__(self, hidden_dim: int = 128, out_dim: int = 64, noise: float = 0.0) -> None:

@@ -17,10 +17,10 @@ class SirenLayer(nn.Module):
     Args:
         dim_in: width of the input.
         dim_out: width of the output.
-        w0: frequency; none: no sine, initialised as if it were 1.
-        first: whether inputs are features rather than activations of another layer, which sets how
-            weights are drawn: uniform within 1 / dim_in, else within sqrt(6 / dim_in) / w0.
-        dropout: share of the values before the sine that are dropped in training.
+        w0: frequency; None: no sine, initialised as if it were 1.
+        first: whether the inputs are features and not activations of another layer. The initial weights
+            are uniform within 1 / dim_in if so, else within sqrt(6 / dim_in) / w0.
+        dropout: share of the values dropped in training, before the sine.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class SirenLayer(nn.Module):
         return self.activate(functional.linear(x, self.weight, self.bias))
 
     def activate(self, linear: Tensor) -> Tensor:
-        """What follows the linear map; (B, dim_out), its storage may be reused."""
+        """Apply dropout and sine to the linear map's output (B, dim_out), whose storage may be reused."""
         if self.training and self.dropout > 0:
             linear = functional.dropout(linear, self.dropout)
         if self.w0 is None:
@@ -56,7 +56,7 @@ class SirenNet(nn.Module):
         dim_hidden: width of the hidden layers.
         dim_out: width of the output, which has no activation.
         num_layers: hidden layers, at least 1.
-        w0: frequency of the hidden layers but the first.
+        w0: frequency of the hidden layers after the first.
         w0_initial: frequency of the first layer.
         dropout: share of hidden values dropped in training, before each sine.
 
@@ -101,7 +101,7 @@ class SirenNet(nn.Module):
         return self.after_first(functional.linear(x, self.first.weight, self.first.bias))
 
     def after_first(self, linear: Tensor) -> Tensor:
-        """The rest of the network, from the first layer's linear map (B, dim_hidden), which it may reuse."""
+        """Run the network after its first linear map, whose output (B, dim_hidden) may be reused."""
         x = self.first.activate(linear)
         for layer in self.layers[1:]:
             x = layer(x)

@@ -1,4 +1,4 @@
-"""Encoders made of spherical harmonics: with a small MLP (``sh``) and with a SIREN (``sh-siren``)."""
+"""Encoders based on spherical harmonics: with a small MLP (``sh``) and with a SIREN (``sh-siren``)."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ _CHUNK = 4096
 
 
 class _HarmonicEncoder(LocationEncoder):
-    """Orthonormal harmonics, standardised by a constant of the sphere (no data), then a head.
+    """Orthonormal harmonics, standardised by a constant that needs no data, then a head.
 
-    Over the area of the Earth every feature but the constant one has mean 0 and variance 1, and any
-    two are uncorrelated.
+    Over the area of the Earth every feature except the constant one has mean 0 and variance 1, and all
+    pairs are uncorrelated.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class _HarmonicEncoder(LocationEncoder):
         return torch.cat(parts)
 
     def _make_head(self, feature_dim: int, hidden_dim: int, out_dim: int) -> nn.Module:
-        """From the features to the embedding."""
+        """Make the head, which maps features to the embedding."""
         raise NotImplementedError
 
     def _first(self) -> tuple[Tensor, Tensor]:
@@ -48,7 +48,7 @@ class _HarmonicEncoder(LocationEncoder):
         raise NotImplementedError
 
     def _after_first(self, linear: Tensor) -> Tensor:
-        """The head from its first linear map (B, O) on."""
+        """Run the rest of the head on the output (B, O) of its first linear map."""
         raise NotImplementedError
 
     def _prepare_grid(self, lon: Tensor) -> GridLinear:
@@ -82,7 +82,7 @@ class SphereEncoder(_HarmonicEncoder):
 class SphereSirenEncoder(_HarmonicEncoder):
     """``sh-siren``: standardised spherical harmonics, a trainable SIREN, LayerNorm.
 
-    The architecture of SatCLIP's location encoder (Klemmer et al. 2025), from scratch.
+    The architecture of SatCLIP's location encoder (Klemmer et al. 2025), without pretrained weights.
 
     Args:
         legendre_polys: L; degree l has features of about 20,000 / l km.

@@ -1,4 +1,4 @@
-"""The table of location encoders, and the one function that makes them.
+"""The table of location encoders, and the function that creates them.
 
 To add one: write a subclass of LocationEncoder and add its line to ``ENCODERS``; the contract test
 runs over the whole table.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class EncoderOptions:
-    """What :func:`create_encoder` was asked for; each encoder takes what concerns it."""
+    """The arguments of :func:`create_encoder`; each encoder uses those that apply to it."""
 
     out_dim: int
     hidden_dim: int
@@ -50,7 +50,7 @@ class EncoderOptions:
 
 @dataclass(frozen=True)
 class _Sizes:
-    """What a checkpoint says of a SatCLIP network, so that its own file is not needed again."""
+    """The sizes of a SatCLIP network in a checkpoint, so that its own file is not needed again."""
 
     legendre_polys: int
     capacity: int
@@ -114,20 +114,20 @@ def create_encoder(
         name: sh, sh-siren, satclip, wrap, cartesian3d, geoclip or domain.
         out_dim: L, width of the embedding.
         hidden_dim: width of the hidden layer of the trainable head.
-        legendre_polys: L of the harmonics, for sh and sh-siren (a SatCLIP file brings its own).
-        weights: for satclip: a local file, or hf:NAME to ask the hub.
-        capsules: for geoclip: which of its frequency capsules.
+        legendre_polys: L of the harmonics, for sh and sh-siren (a SatCLIP file has its own).
+        weights: for satclip: a local file, or hf:NAME from the Hugging Face hub.
+        capsules: for geoclip: the frequency capsules to use.
         noise: standard deviation of Gaussian noise on the standardised features, in training.
         freeze: keep pretrained weights fixed.
-        num_domains: for domain: how many domains there are.
-        trained_domains: for domain: ids that training has samples of; none: all of them.
+        num_domains: for domain: number of domains.
+        trained_domains: for domain: ids with training samples; None: all of them.
         architecture: an encoder's ``architecture``, to rebuild it without its weights file; its state
             dict must be loaded afterwards.
 
     Raises:
         ConfigError: an unknown name, or an option that the encoder cannot use.
-        CheckpointError: weights that are missing, foreign or damaged.
-        DependencyNotFoundError: an extra that is not installed.
+        CheckpointError: the weights are missing, damaged or of another model.
+        DependencyNotFoundError: an extra is not installed.
     """
     if name not in ENCODERS:
         near = difflib.get_close_matches(name, ENCODERS, n=1)

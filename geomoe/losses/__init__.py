@@ -1,8 +1,8 @@
 """Loss terms as pure functions of tensors.
 
-Experts: load balance, diversity (CKA), invariance (SupCon), what keeps a mixture apart. Domains: penalties
-on their risks, distances of features, variances of gradients; and, within a class, optimal transport and MMD
-for all experts at once.
+For experts: load balance, diversity (CKA), invariance (SupCon), regularisers of MESSI's mixture. For domains:
+penalties on risks, distances between features, variances of gradients; and, within a class, optimal transport
+and MMD for all experts at once.
 """
 
 from geomoe.losses.cka import cka_diversity, linear_cka, pairwise_cka

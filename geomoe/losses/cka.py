@@ -1,17 +1,17 @@
-"""Linear CKA between experts: how alike two experts' outputs on the same rows are.
+"""Linear CKA between experts: the similarity of two experts' outputs on the same rows.
 
-Both estimators of Kornblith et al. (2019) style linear CKA come from three small quantities, so
-that neither path ever holds more than it needs:
+Both estimators of linear CKA (Kornblith et al., 2019) are computed from small quantities, which saves
+memory:
 
 * the overlaps S_ij = ||X_i^T X_j||_F^2 of the column-centred outputs, either from the R x R Gram
   matrices (cheap for few rows) or from one (E*D) x (E*D) product (cheap for many);
 * the squared row norms q_i, the diagonals of those Gram matrices.
 
 ``biased`` is the MoGE poster's formula, S_ij / sqrt(S_ii S_jj). It is far from zero for independent
-features when there are fewer rows than features. ``unbiased`` puts the unbiased HSIC of Song et al.
-(2012, eq. 5) in the place of S; there, K and L lose their diagonals. HSIC does not change when the
-columns are centred, and then every row of K sums to zero, so that the rows of K without its diagonal
-sum to -q and Song's three terms are
+features when there are fewer rows than features. ``unbiased`` replaces S by the unbiased HSIC of Song et
+al. (2012, eq. 5), which sets the diagonals of K and L to zero (K~ and L~). HSIC does not change when the
+columns are centred. Then every row of K sums to zero, the rows of K~ sum to -q, and Song's three terms
+are
 
     tr(K~ L~) = S_ij - q_i.q_j,    1'K~1 1'L~1 = sum(q_i) sum(q_j),    1'K~ L~1 = q_i.q_j,
 
@@ -43,7 +43,7 @@ def linear_cka(x: Tensor, y: Tensor, estimator: Estimator = "unbiased", *, path:
         x: (R, Dx) features.
         y: (R, Dy) features of the same rows.
         estimator: "unbiased" or "biased".
-        path: how it is computed; see :func:`pairwise_cka`.
+        path: method of computation; see :func:`pairwise_cka`.
 
     Returns:
         () value: in [0, 1] if biased, in [-1, 1] with mean 0 for independent features if unbiased.
@@ -66,13 +66,13 @@ def cka_diversity(
 
     Args:
         expert_outputs: (E, R, D) every expert's output on the same R rows (tokens).
-        estimator: "unbiased" (can be a little below zero: cutting it there would bring the bias
-            back) or "biased" (the poster's formula).
-        path: how it is computed; see :func:`pairwise_cka`.
+        estimator: "unbiased" (can be slightly below zero: clamping it would make it biased again) or
+            "biased" (the poster's formula).
+        path: method of computation; see :func:`pairwise_cka`.
 
     Returns:
-        () float32 (float64 for float64 outputs), also under autocast. Zero with a gradient where
-        there is nothing to compare: fewer than 2 experts, or than 4 (unbiased) or 2 rows.
+        () float32 (float64 for float64 outputs), also under autocast. Zero with a gradient if there is
+        nothing to compare: fewer than 2 experts, or fewer than 4 (unbiased) or 2 (biased) rows.
 
     Raises:
         InputError: not an (E, R, D) tensor, or an unknown estimator or path.
@@ -91,7 +91,7 @@ def pairwise_cka(expert_outputs: Tensor, estimator: Estimator = "unbiased", *, p
     Args:
         expert_outputs: (E, R, D) every expert's output on the same R rows.
         estimator: "unbiased" or "biased".
-        path: "gram" works on (E, R, R), "features" on (E*D, E*D); "auto" takes the cheaper one.
+        path: "gram" computes (E, R, R) matrices, "features" an (E*D, E*D) matrix; "auto" takes the cheaper.
 
     Returns:
         (E, E) symmetric, 1 on the diagonal.
@@ -120,7 +120,7 @@ def pairwise_cka(expert_outputs: Tensor, estimator: Estimator = "unbiased", *, p
 
 
 def _standardise(x: Tensor) -> tuple[Tensor, Tensor]:
-    """Centred columns, each expert scaled to a sum of squares of 1, and which experts vary at all."""
+    """Centre the columns and scale each expert to a sum of squares of 1; also return which experts vary."""
     before = x.detach().square().sum(dim=(1, 2))
     x = x - x.mean(dim=1, keepdim=True)
     energy = x.detach().square().sum(dim=(1, 2))
@@ -130,7 +130,7 @@ def _standardise(x: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _gram_overlap(x: Tensor) -> Tensor:
-    """S (E, E) from the Gram matrices; summed row by row, so that float32 keeps its digits."""
+    """S (E, E) from the Gram matrices; summed row by row, so that float32 stays accurate."""
     gram = _OuterProduct.apply(x)
     return _OuterProduct.apply(gram.transpose(0, 1)).sum(dim=0)
 
@@ -151,7 +151,7 @@ def _without_bias(overlap: Tensor, norms: Tensor, rows: int) -> Tensor:
 
 
 class _OuterProduct(torch.autograd.Function):
-    """a @ a^T, whose backward is one product where autograd would do two."""
+    """a @ a^T with a backward pass of one matrix product, where autograd would compute two."""
 
     @staticmethod
     def forward(ctx: Any, a: Tensor) -> Tensor:  # noqa: ANN401 - torch's context has no public type

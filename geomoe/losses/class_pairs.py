@@ -1,4 +1,4 @@
-"""Pairs of domains within a class: which samples of a batch are compared with which."""
+"""Pairs of domains within a class: which samples of a batch are compared with each other."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from geomoe.errors import InputError
 
 
 class ClassPairs(NamedTuple):
-    """The cells (domain, class) of a batch, and the pairs of cells of one class in two domains.
+    """The cells (domain, class) of a batch, and the pairs of cells of the same class in two domains.
 
-    B samples, K cells that occur, G pairs, F of which have two samples or more on both sides. Made by
-    :meth:`of`; everything that has to be known on the host is known then, so that a loss needs no loop over
+    B samples, K cells that occur, G pairs, F of them with at least two samples on both sides. Made by
+    :meth:`of`, which computes everything that the host has to know, so that a loss needs no loop over
     pairs and does not wait for the device.
 
     Attributes:
         cell: (B,) number of each sample's cell; K where it has none.
-        sizes: (K,) samples of each cell.
+        sizes: (K,) number of samples in each cell.
         domains: (K,) domain of each cell.
         first: (G,) cell of the lower domain.
         second: (G,) cell of the higher domain.
-        pair: (B, B) number of the pair whose first cell has the row's sample and whose second cell the
-            column's; G where there is none.
-        free: (F,) numbers of the pairs of which neither side is a single sample.
-        rows: (F, n) samples of their first cells, padded by B.
-        columns: (F, m) samples of their second cells, padded by B.
+        pair: (B, B) number of the pair whose first cell contains the row's sample and whose second cell
+            contains the column's; G if there is none.
+        free: (F,) numbers of the pairs with at least two samples on both sides.
+        rows: (F, n) samples of their first cells, padded with B.
+        columns: (F, m) samples of their second cells, padded with B.
     """
 
     cell: Tensor
@@ -43,14 +43,14 @@ class ClassPairs(NamedTuple):
 
     @classmethod
     def of(cls, label: Tensor, domain: Tensor) -> ClassPairs:
-        """The pairs of a batch. A device is waited for once; call it before the network is run.
+        """The pairs of a batch. The host waits for the device once, so call this before the network runs.
 
         Args:
             label: (B,) class ids.
-            domain: (B,) domain ids; samples of a negative id belong to no cell.
+            domain: (B,) domain ids; samples with a negative id belong to no cell.
 
         Raises:
-            InputError: other shapes.
+            InputError: wrong shapes.
         """
         if label.ndim != 1 or label.shape != domain.shape:
             got = f"{tuple(label.shape)} and {tuple(domain.shape)}"
@@ -67,7 +67,7 @@ class ClassPairs(NamedTuple):
 
     @property
     def shares(self) -> Tensor:
-        """(G,) float64: 1 over the number of sample pairs of each pair of cells."""
+        """(G,) float64: 1 / (number of sample pairs) of each pair of cells."""
         return 1.0 / (self.sizes[self.first] * self.sizes[self.second]).double()
 
     def cell_means(self, values: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ class ClassPairs(NamedTuple):
 
 
 def _pairs(labels: np.ndarray, domains: np.ndarray) -> list[np.ndarray]:
-    """Everything of ClassPairs, with the (K + 1, K + 1) table of pairs in the place of ``pair``."""
+    """The fields of ClassPairs, with the (K + 1, K + 1) table of pairs instead of ``pair``."""
     known = domains >= 0
     inner = np.unique(labels, return_inverse=True)[1]
     span = int(domains.max(initial=0)) + 1
@@ -99,7 +99,7 @@ def _pairs(labels: np.ndarray, domains: np.ndarray) -> list[np.ndarray]:
 
 
 def _members(cells: np.ndarray, sizes: np.ndarray) -> np.ndarray:
-    """(K, largest) samples of each cell, in the order of the batch, padded by B."""
+    """(K, largest) samples of each cell, in the order of the batch, padded with B."""
     members = np.full((len(sizes), max(sizes.max(initial=0), 1)), len(cells))
     order = np.argsort(cells, kind="stable")[: sizes.sum()]
     place = np.arange(len(order)) - np.repeat(np.cumsum(sizes) - sizes, sizes)

@@ -1,4 +1,4 @@
-"""CORAL: distance between the means and covariances of domains' features."""
+"""CORAL: distance between the means and covariances of the domains' features."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ def coral_distance(features: Tensor, members: Tensor) -> Tensor:
         mean_j (mu_P - mu_Q)_j^2 + mean_jk (S_P - S_Q)_jk^2
 
     with mu the mean and S the unbiased covariance of a domain's features. The paper has no mean term, and
-    1/(4 D^2) where the mean over jk has 1/D^2. Domains of one sample have no covariance and take part in the
-    first term alone. No covariance is formed: <S_P, S_Q> is a sum over squared products of samples, B^2 D
-    operations and B^2 numbers, whatever the number of domains.
+    1/(4 D^2) instead of the 1/D^2 of the mean over jk. Domains with one sample have no covariance and count
+    only in the first term. No covariance matrix is computed: <S_P, S_Q> is a sum over squared products of
+    samples, which takes B^2 D operations and B^2 numbers, whatever the number of domains.
 
     Args:
         features: (B, D) pooled features.
-        members: (B, G) bool, which sample is of which domain; samples of none are left out.
+        members: (B, G) bool, whether a sample belongs to a domain; samples of no domain are left out.
 
     Returns:
-        () float32 (float64 for float64 features), also under autocast; zero with a gradient where there are
-        no two domains.
+        () float32 (float64 for float64 features), also under autocast; zero with a gradient if there are
+        fewer than two domains.
 
     Raises:
         InputError: shapes that do not fit.

@@ -1,4 +1,4 @@
-"""What keeps a mixture of experts apart: confident routing, even loads, features that differ."""
+"""Regularisers that keep experts different: confident routing, even loads, dissimilar features."""
 
 from __future__ import annotations
 
@@ -29,25 +29,25 @@ def load_gap(load: Tensor) -> Tensor:
 
 
 def expert_likeness(features: Tensor, form: Form = "cosine") -> Tensor:
-    """How alike the experts' features are, over all ordered pairs of different experts.
+    """Similarity of the experts' features, over all ordered pairs of different experts.
 
     "printed" is eq. 7 of MESSI: sum ||H_m^T H_n / B||^2 (Frobenius) with each H_m divided by its own norm. It
-    is at most E (E - 1) / B^2, so that it hardly moves anything at the paper's weight of 0.02. "raw" is the
-    same without the normalisation, as in the authors' code. "cosine" is what the paper says in words and
+    is at most E (E - 1) / B^2, so it has almost no effect at the paper's weight of 0.02. "raw" is the same
+    without the normalisation, as in the authors' code. "cosine" is what the paper describes in words and
     reports as a result: the mean over samples and pairs of the squared cosine of two experts' features.
-    (Equation 7 correlates features over the batch: it is 0 where no feature of one expert goes along with one
-    of the other, which is something else.)
+    (Equation 7 is a different measure: it correlates features over the batch, and is 0 if no feature of one
+    expert correlates with a feature of the other.)
 
     Args:
         features: (E, B, D).
         form: which of the three.
 
     Returns:
-        () float32 (float64 for float64 features), also under autocast; 0 with a gradient where there is
+        () float32 (float64 for float64 features), also under autocast; 0 with a gradient if there is
         nothing to compare.
 
     Raises:
-        InputError: another shape, or no such form.
+        InputError: wrong shape, or unknown form.
     """
     if features.ndim != 3 or form not in ("cosine", "printed", "raw"):
         wanted = "(E, B, D) and cosine, printed or raw"

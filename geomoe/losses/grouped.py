@@ -29,23 +29,25 @@ def grouped_mmd(
 
         MMD^2(P, Q) = E k(p, p') + E k(q, q') - 2 E k(p, q),   k(x, y) = mean_v exp(-|x - y|^2 / (2 v))
 
-    Every sample pair of the batch enters with one coefficient for each expert, so the whole sum is one
-    product of a (B, B) table of coefficients and one of kernels. The paper gives the scales 1, 2, 4, 8, 16
-    without saying what they multiply; here it is each expert's mean squared distance between the samples of
-    the batch, whatever their class, a constant of the gradient: fixed scales leave every kernel at 0 or 1 on
-    features of another size, and a scale from the compared samples alone would shrink as they come together.
+    Each sample pair of the batch has one coefficient for each expert, so the whole sum is the product of a
+    (B, B) table of coefficients and a table of kernels. The paper gives the scales 1, 2, 4, 8, 16 without
+    saying what they multiply; here it is each expert's mean squared distance between the samples of the
+    batch, whatever their class, as a constant without gradient. With fixed scales every kernel is close to 0
+    or 1 for features of another magnitude, and a scale from the compared samples alone would shrink as they
+    come closer.
 
     Args:
         features: (E, B, D) every expert's features of the batch.
-        pairs: of the batch.
+        pairs: the pairs of the batch.
         weights: (E, G) weight of each pair for each expert; no gradient flows into them.
         variances: v, above 0.
         scale: whether the variances are relative to the mean squared distance, or absolute.
-        estimator: "biased": means over all sample pairs, each sample with itself too; "unbiased": without
-            that, and pairs of which one side is a single sample are left out.
+        estimator: "biased": means over all sample pairs, including each sample with itself; "unbiased":
+            without these, and pairs with a single sample on one side are left out.
 
     Returns:
-        () float32 (float64 for float64 features), also under autocast; 0 with a gradient without pairs.
+        () float32 (float64 for float64 features), also under autocast; 0 with a gradient if there are no
+        pairs.
 
     Raises:
         InputError: shapes that do not fit, no variances, or variances that are not above 0.
@@ -72,14 +74,14 @@ def grouped_mmd(
 
 
 def _coefficients(pairs: ClassPairs, weights: Tensor, estimator: str) -> Tensor:
-    """(E, B, B) what each expert's kernel of two samples counts in the sum."""
+    """(E, B, B) coefficients in the sum of each expert's kernel of two samples."""
     sizes = pairs.sizes.to(weights.dtype)
     if estimator == "unbiased":
         weights = weights * (torch.minimum(sizes[pairs.first], sizes[pairs.second]) > 1)
     across = spread(-2 * weights * pairs.shares.to(weights.dtype), pairs.pair)
     numbers = torch.arange(len(sizes), device=sizes.device)
     touches = (pairs.first[:, None] == numbers) | (pairs.second[:, None] == numbers)
-    each = weights @ touches.to(weights.dtype)  # (E, K): of all pairs that a cell is in
+    each = weights @ touches.to(weights.dtype)  # (E, K): sum over all pairs that contain a cell
     others = sizes * sizes if estimator == "biased" else sizes * (sizes - 1).clamp(min=1)
     same = (pairs.cell[:, None] == pairs.cell[None, :]) & (pairs.cell < len(sizes))
     if estimator == "unbiased":

@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def load_balance(routing: Routing) -> Tensor:
-    """E * sum_k F_k P_k: 1 when every expert gets the same load, E when one expert gets everything.
+    """E * sum_k F_k P_k: 1 if every expert gets the same load, E if one expert gets all of it.
 
     F_k is the share of the batch's top-k slots that expert k won (a count: no gradient), P_k its
     mean probability under the softmax over all experts (the gradient flows here). This is the form
     of the Switch Transformer (Fedus et al., 2022, eq. 4-6) for top-k routing; the MoGE poster names
-    a load-balancing term without giving one.
+    a load-balancing term without giving its formula.
 
     Args:
-        routing: of one router. A slot counts as won where the gate weight is above zero, so a
+        routing: the decision of one router. An expert wins a slot if its gate weight is above zero, so a
             chosen expert whose weight underflows to exactly zero counts as not chosen.
 
     Returns:

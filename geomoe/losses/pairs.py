@@ -11,10 +11,10 @@ def pairs_of_vectors(vectors: Tensor, present: Tensor) -> Tensor:
 
     Args:
         vectors: (G, K).
-        present: (G,) bool: which rows count, P of them.
+        present: (G,) bool: the rows to use, P of them.
 
     Returns:
-        () zero with a gradient where fewer than two are present.
+        () mean; zero with a gradient if fewer than two are present.
     """
     mean = torch.where(present[:, None], vectors, 0).sum(dim=0) / present.sum().clamp(min=1)
     square = (vectors - mean).square().sum(dim=1)
@@ -22,14 +22,14 @@ def pairs_of_vectors(vectors: Tensor, present: Tensor) -> Tensor:
 
 
 def pairs_of_products(products: Tensor, present: Tensor) -> Tensor:
-    """The same for vectors that are known by their inner products alone.
+    """The same as :func:`pairs_of_vectors`, from the inner products of the vectors.
 
     Args:
         products: (G, G) inner products <v_i, v_j>; rows and columns that are not present are not read.
-        present: (G,) bool: which of them count.
+        present: (G,) bool: the vectors to use.
 
     Returns:
-        () zero with a gradient where fewer than two are present.
+        () mean; zero with a gradient if fewer than two are present.
     """
     count = present.sum()
     own = torch.where(present, products.diagonal(), 0).sum()

@@ -1,4 +1,4 @@
-"""Risks of domains, and penalties on how they differ: VREx, IRM, RDM."""
+"""Risks of domains, and penalties on their differences: VREx, IRM, RDM."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def domain_means(values: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
 
     Args:
         values: (B,) one number for each sample.
-        members: (B, G) bool, which sample is of which domain; a sample of none is left out.
+        members: (B, G) bool, whether a sample belongs to a domain; samples of no domain are left out.
 
     Returns:
-        (G,) means, 0 where the batch has no sample; (G,) int64 counts.
+        (G,) means, 0 for domains without samples in the batch; (G,) int64 counts.
 
     Raises:
         InputError: shapes that do not fit.
@@ -32,7 +32,7 @@ def domain_means(values: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def mean_where(values: Tensor, present: Tensor) -> Tensor:
-    """() mean of the values (G,) where ``present`` (G,) is true; zero, with a gradient, where none is."""
+    """() mean of the values (G,) where ``present`` (G,) is true; zero, with a gradient, if none is."""
     return torch.where(present, values, 0).sum() / present.sum().clamp(min=1)
 
 
@@ -42,9 +42,9 @@ def variance_where(values: Tensor, present: Tensor) -> Tensor:
 
 
 def irm_slopes(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> Tensor:
-    """Derivative of each sample's cross-entropy by a factor w on its logits, at w = 1.
+    """Derivative of each sample's cross-entropy with respect to a factor w on its logits, at w = 1.
 
-    d/dw CE(w s, t) = sum_c (softmax(s)_c - t_c) s_c, with t the one-hot label, smoothed where asked.
+    d/dw CE(w s, t) = sum_c (softmax(s)_c - t_c) s_c, with t the one-hot label, smoothed if requested.
 
     Args:
         logits: (B, C) s.
@@ -59,19 +59,19 @@ def irm_slopes(logits: Tensor, labels: Tensor, label_smoothing: float = 0.0) -> 
 
 
 def irm_penalty(slopes: Tensor, members: Tensor, estimate: Literal["halves", "pairs"] = "halves") -> Tensor:
-    """IRMv1's penalty (Arjovsky et al., 2019, eq. 6): the squared slope of each domain's risk, without bias.
+    """Unbiased IRMv1 penalty (Arjovsky et al., 2019, eq. 6): the squared slope of each domain's risk.
 
     "halves" multiplies the mean slopes of two halves of a domain's samples, the first, third, ... and the
-    second, fourth, ...; "pairs" is the mean of slope_i slope_j over all i != j, which is what halves drawn at
-    random give on average. Both can be negative.
+    second, fourth, ...; "pairs" is the mean of slope_i slope_j over all i != j, which is the average result
+    of random halves. Both can be negative.
 
     Args:
-        slopes: (B,) of :func:`irm_slopes`.
-        members: (B, G) bool, which sample is of which domain.
+        slopes: (B,) from :func:`irm_slopes`.
+        members: (B, G) bool, whether a sample belongs to a domain.
         estimate: "halves" or "pairs".
 
     Returns:
-        () mean over the domains with two samples or more; zero where there are none.
+        () mean over the domains with at least two samples; zero if there are none.
 
     Raises:
         InputError: shapes that do not fit.
@@ -90,18 +90,19 @@ def irm_penalty(slopes: Tensor, members: Tensor, estimate: Literal["halves", "pa
 
 
 def risk_matching(losses: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:
-    """Distance between the losses in the worst domain and those in all (Nguyen et al., WACV 2024).
+    """Distance between the losses in the worst domain and in all domains (Nguyen et al., WACV 2024).
 
     The worst domain has the largest mean loss. The distance is the biased squared maximum mean discrepancy
-    between its samples' losses and those of all samples, its own included, under the sum of the kernels
+    between the losses of its samples and of all samples (including its own), with the sum of the kernels
     exp(-g (a - b)^2), g in :data:`RDM_SCALES`.
 
     Args:
         losses: (B,) one for each sample.
-        members: (B, G) bool, which sample is of which domain; samples of none are left out.
+        members: (B, G) bool, whether a sample belongs to a domain; samples of no domain are left out.
 
     Returns:
-        () squared discrepancy, and () variance over all plus variance in the worst domain (each 1/(n - 1)).
+        () squared discrepancy, and () variance over all samples plus variance in the worst domain (each with
+        1/(n - 1)).
 
     Raises:
         InputError: shapes that do not fit.
@@ -127,21 +128,21 @@ def _variance(values: Tensor, chosen: Tensor) -> Tensor:
 
 
 def precise(values: Tensor) -> Tensor:
-    """The values as float32, or float64 where they are."""
+    """Convert values to float32; float64 stays float64."""
     return values if values.dtype == torch.float64 else values.float()
 
 
 def targets(logits: Tensor, labels: Tensor, label_smoothing: float) -> Tensor:
-    """(B, C) what the softmax is to be: one-hot labels, smoothed as torch's cross-entropy smooths them."""
+    """(B, C) targets of the softmax: one-hot labels, smoothed like in torch's cross-entropy."""
     hot = functional.one_hot(labels, logits.shape[1]).to(logits.dtype)
     return hot * (1 - label_smoothing) + label_smoothing / logits.shape[1]
 
 
 def check_members(name: str, members: Tensor, *tensors: Tensor) -> None:
-    """Refuse a membership that is not (B, G) bool with a row for each row of the tensors.
+    """Refuse members that are not (B, G) bool with one row for each row of the tensors.
 
     Raises:
-        InputError: another shape or type.
+        InputError: wrong shape or type.
     """
     rows = len(members) if members.ndim == 2 and members.dtype == torch.bool else -1
     if any(tensor.ndim == 0 or len(tensor) != rows for tensor in tensors):

@@ -13,10 +13,10 @@ from geomoe.losses.class_pairs import ClassPairs
 
 
 class Transport(NamedTuple):
-    """What moving the samples of one domain onto those of another costs, summed over experts and pairs.
+    """Cost of transporting the samples of one domain to those of another, summed over experts and pairs.
 
     Attributes:
-        value: () sum of weight * W; its gradient is that with respect to the features.
+        value: () sum of weight * W; with a gradient with respect to the features.
         cost: () sum of weight * <plan, cost>, without the entropic term; no gradient.
     """
 
@@ -39,28 +39,30 @@ def grouped_sinkhorn(
         W_eps(P, Q) = min_plan <plan, C> + eps KL(plan || P x Q),   C = squared Euclidean distances
 
     with uniform marginals, solved by a fixed number of Sinkhorn iterations in the log domain. All problems
-    are one padded tensor. Where one side is a single sample the plan is forced, and nothing is iterated.
+    are solved in one padded tensor. If one side is a single sample, only one plan exists and no iteration is
+    needed.
 
-    The plan is held fixed in the gradient, which is exact once the iterations have converged (envelope
-    theorem), as long as the entropic term is part of the value. At eps = 0.05 of the mean cost, 50 iterations
-    leave a relative error of the gradient below 1e-4 on features of a network's width; less eps, or features
-    of a few dimensions only, need more of them. ``unrolled`` is what the
-    authors' code does instead: the gradient goes through the iterations, and the value is <plan, C> alone.
+    The plan is a constant in the gradient. This is exact once the iterations have converged (envelope
+    theorem), because the entropic term is part of the value. At eps = 0.05 of the mean cost, 50 iterations
+    leave a relative error of the gradient below 1e-4 on features of a network's width; a smaller eps, or
+    features with few dimensions, need more iterations. ``unrolled`` follows the authors' code instead: the
+    gradient flows through the iterations, and the value is <plan, C> alone.
 
     Checked against POT 0.9.7 (ot.sinkhorn, log domain, float64): see the vector in the tests.
 
     Args:
         features: (E, B, D) every expert's features of the batch.
-        pairs: of the batch.
+        pairs: the pairs of the batch.
         weights: (E, G) weight of each pair for each expert; no gradient flows into them.
         epsilon: strength of the entropic term.
-        scale: whether epsilon is relative to each problem's mean cost, which is taken as a constant, or
+        scale: whether epsilon is relative to each problem's mean cost, a constant in the gradient, or
             absolute.
-        iterations: of both sides.
+        iterations: number of updates of both potentials.
         unrolled: see above.
 
     Returns:
-        () float32 (float64 for float64 features), also under autocast; 0 with a gradient without pairs.
+        Both in float32 (float64 for float64 features), also under autocast; 0 with a gradient if there are
+        no pairs.
 
     Raises:
         InputError: shapes that do not fit, epsilon not above 0, or no iterations.
@@ -80,7 +82,7 @@ def grouped_sinkhorn(
 
 
 def centred(features: Tensor) -> Tensor:
-    """Features (E, B, D), float32 or better, around the mean of the batch: distances keep their digits."""
+    """Features (E, B, D), in float32 or better, minus the mean of the batch, for accurate distances."""
     x = features if features.dtype == torch.float64 else features.float()
     return x - x.detach().mean(dim=1, keepdim=True) if x.shape[1] else x
 
@@ -92,13 +94,13 @@ def squared_distances(x: Tensor) -> Tensor:
 
 
 def spread(values: Tensor, pair: Tensor) -> Tensor:
-    """Values of pairs (E, G) at all their samples: (E, B, B); 0 where there is no pair."""
+    """Copy the values of pairs (E, G) to all their sample pairs: (E, B, B); 0 if there is no pair."""
     found = torch.nn.functional.pad(values, (0, 1)).index_select(1, pair.flatten())
     return found.view(len(values), *pair.shape)
 
 
 def with_gradient(value: Tensor, x: Tensor, plan: Tensor) -> Tensor:
-    """A value whose gradient is that of <plan, squared distances of x>, the plan (E, B, B) being constant."""
+    """The value, with the gradient of <plan, squared distances of x> for a constant plan (E, B, B)."""
     both = (plan + plan.mT).detach()
     fixed = x.detach()
     slope = 2 * torch.baddbmm(both.sum(dim=2, keepdim=True) * fixed, both, fixed, alpha=-1)
@@ -111,7 +113,7 @@ def _moved(
 ) -> tuple[Tensor, Tensor]:
     """(E, B, B) weighted plans of all pairs, and () the weighted sum of their entropic terms.
 
-    Problems stand side by side in the last dimension, experts first: (n, m, E * F).
+    The last dimension holds the problems, by expert and then by pair: (n, m, E * F).
     """
     if not len(pairs.free):
         return forced, forced.new_zeros(())
@@ -140,9 +142,9 @@ def _moved(
 
 
 def _log_conditional(kernel: Tensor, log_a: Tensor, log_b: Tensor, iterations: int) -> Tensor:
-    """(n, m, P) log of each plan's columns, scaled to sum 1: exact marginals on that side, whatever the eps.
+    """(n, m, P) log of each plan's columns, scaled to sum 1, so that this marginal is exact for any eps.
 
-    f and g are the potentials over eps, with the marginals in them.
+    f and g are the potentials divided by eps, and include the marginals.
     """
     f, g = log_a, log_b
     for number in range(iterations):
@@ -153,7 +155,7 @@ def _log_conditional(kernel: Tensor, log_a: Tensor, log_b: Tensor, iterations: i
 
 
 def _log_marginal(valid: Tensor, like: Tensor) -> Tensor:
-    """Log of the uniform marginal of each problem over the side that is longer than 1; -inf in padding."""
+    """Log of each problem's uniform marginal, over the side that is longer than 1; -inf in padding."""
     uniform = -valid.sum(dim=(0, 1), keepdim=True).to(like.dtype).log()
     return torch.where(valid, uniform, -math.inf)
 
@@ -167,10 +169,10 @@ def _check(features: Tensor, pairs: ClassPairs, weights: Tensor, epsilon: float,
 
 
 def check_shapes(what: str, features: Tensor, pairs: ClassPairs, weights: Tensor) -> None:
-    """Refuse features and weights that are not of the batch.
+    """Refuse features and weights that do not fit the batch.
 
     Raises:
-        InputError: so it is.
+        InputError: they do not.
     """
     fits = features.ndim == 3 and features.shape[1] == len(pairs.cell)
     if not fits or weights.shape != (len(features), len(pairs.first)):

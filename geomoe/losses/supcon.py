@@ -1,4 +1,4 @@
-"""Supervised contrast on the shared expert: features that do not depend on the learned domain."""
+"""Supervised contrastive loss of the shared expert: features independent of the learned domain."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def supcon(features: Tensor, labels: Tensor, groups: Tensor, temperature: float 
 
         -[ log sum_{p in P_i} e^{<q_i, p> / t} - log sum_{v in P_i + N_i} e^{<q_i, v> / t} ]
 
-    with q the features at unit length. The sum over positives is inside the logarithm, unlike in
+    with q the features scaled to unit length. The sum over positives is inside the logarithm, unlike in
     SupCon's usual form (Khosla et al., 2020, L_out); an anchor without negatives contributes zero.
 
     Args:
@@ -27,7 +27,7 @@ def supcon(features: Tensor, labels: Tensor, groups: Tensor, temperature: float 
         temperature: t, above zero.
 
     Returns:
-        () float32 (float64 for float64 features), also under autocast; zero with a gradient when no
+        () float32 (float64 for float64 features), also under autocast; zero with a gradient if no
         sample has a positive. Memory is O(B^2).
 
     Raises:
@@ -43,8 +43,8 @@ def supcon(features: Tensor, labels: Tensor, groups: Tensor, temperature: float 
     with torch.autocast(features.device.type, enabled=False):
         unit = _unit_rows(features)
         similarity = unit @ unit.T / temperature
-        # Rows that are no anchors keep all their entries: their value is dropped below, and a row of
-        # nothing but -inf would send NaN through the backward pass.
+        # Rows of samples that are not anchors keep all their entries: their value is dropped below, and a
+        # row of only -inf would give NaN in the backward pass.
         idle = ~anchor[:, None]
         positives = similarity.masked_fill(~(positive | idle), -torch.inf).logsumexp(dim=1)
         rivals = similarity.masked_fill(~(rival | idle), -torch.inf).logsumexp(dim=1)
@@ -52,7 +52,7 @@ def supcon(features: Tensor, labels: Tensor, groups: Tensor, temperature: float 
 
 
 def _unit_rows(features: Tensor) -> Tensor:
-    """Rows at unit length; a row of zeros stays zero and its gradient finite."""
+    """Rows scaled to unit length; a row of zeros stays zero, with a finite gradient."""
     if features.numel() == 0:
         return features
     largest = features.detach().abs().amax(dim=1, keepdim=True)

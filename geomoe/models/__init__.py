@@ -1,4 +1,4 @@
-"""Networks: timm's, with MoGE blocks (vision transformers), with a location encoding, or as they are."""
+"""Networks: timm's, with MoGE blocks (vision transformers), with a location encoding, or unchanged."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from geomoe.models.network import Network
 from geomoe.models.networks import create_network
 from geomoe.models.plain import PlainNetwork
 
-LocationViT, PlainViT = LocationNetwork, PlainNetwork  # their names of old
+LocationViT, PlainViT = LocationNetwork, PlainNetwork  # their earlier names
 
 __all__ = [
     "ExpertHeadNetwork",

@@ -1,9 +1,9 @@
 """Pretrained backbones: from timm and torchgeo by name, or from a local file.
 
-Files are read without running anything in them, and strictly: what is missing, left over or of
-another shape is reported together. What may differ is what timm itself adapts: the position embedding
-(another image size), the patch projection (another patch size, another number of bands than 3), and
-the classifier (another set of classes: it starts anew, and the log says so).
+Reading a file never runs code from it. Loading is strict: missing, unexpected and misshaped keys are
+reported together. Only what timm adapts may differ: the position embedding (another image size), the
+patch projection (another patch size, another number of bands than 3), and the classifier (another set of
+classes: it is initialised anew, and the log says so).
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ def load_weights(vit: VisionTransformer, weights: str, name: str) -> None:
 
     Raises:
         ConfigError: torchgeo has no such weights, or has them for another backbone or other bands.
-        CheckpointError: a file that is missing, foreign, corrupt or of another network.
-        DependencyNotFoundError: torchgeo weights without torchgeo.
+        CheckpointError: a file that is missing, corrupt, not a weights file or of another network.
+        DependencyNotFoundError: torchgeo weights, but torchgeo is not installed.
     """
     torchgeo = weights.startswith("torchgeo:")
     bands = _bands(vit) if torchgeo else 0
@@ -46,12 +46,12 @@ def load_weights(vit: VisionTransformer, weights: str, name: str) -> None:
 
 
 def network_state(weights: str, name: str, bands: int) -> dict[str, Any]:
-    """The tensors of weights by name ("torchgeo:NAME", for ``bands`` bands) or of a local file.
+    """The tensors of named weights ("torchgeo:NAME", for ``bands`` bands) or of a local file.
 
     Raises:
         ConfigError: torchgeo has no such weights, or has them for another network or other bands.
-        CheckpointError: a file that is missing, foreign or corrupt, or weights that do not load.
-        DependencyNotFoundError: torchgeo weights without torchgeo.
+        CheckpointError: a file that is missing, corrupt or not a weights file, or weights that do not load.
+        DependencyNotFoundError: torchgeo weights, but torchgeo is not installed.
     """
     if weights.startswith("torchgeo:"):
         return torchgeo_state(weights.removeprefix("torchgeo:"), name, bands)
@@ -65,17 +65,17 @@ def load_backbone(
     where: str = "weights",
     optional: tuple[str, ...] = _HEAD,
 ) -> None:
-    """Load a state dict into a backbone, adapted where timm adapts, strictly otherwise.
+    """Load a state dict into a backbone: adapted where timm adapts, strict otherwise.
 
     Args:
-        vit: the backbone; unchanged when this raises.
-        state: tensors by name: a timm state dict, or one inside "model" or "state_dict" or behind a
+        vit: the backbone; unchanged if this raises an error.
+        state: tensors by name: a timm state dict, or one inside "model" or "state_dict" or with a
             common prefix, as in DeiT's files, Lightning's and geomoe's own checkpoints.
-        where: what to call the weights in an error.
+        where: name of the weights in an error.
         optional: names that may be missing.
 
     Raises:
-        CheckpointError: keys missing, left over or of another shape; all of them are named.
+        CheckpointError: keys are missing, unexpected or misshaped; all of them are named.
     """
     found = _adapt(vit, _unwrap(state, "blocks.0.norm1.weight", where, "a vision transformer"), where)
     own = vit.state_dict()
@@ -94,17 +94,17 @@ def load_backbone(
 def load_network(network: nn.Module, state: Mapping[str, Any], *, where: str = "weights") -> None:
     """Load a state dict into a backbone of any kind.
 
-    A plain vision transformer goes to :func:`~geomoe.models.load_backbone`. In others two things may
-    differ: the classifier (another set of classes: it starts anew) and the first convolution (weights
-    for 3 bands are spread over the network's, as timm does).
+    A plain vision transformer is loaded by :func:`~geomoe.models.load_backbone`. In others two things may
+    differ: the classifier (another set of classes: it is initialised anew) and the first convolution
+    (weights for 3 bands are distributed over the network's bands, as in timm).
 
     Args:
-        network: the backbone; unchanged when this raises.
-        state: tensors by name: timm's, or inside "model" or "state_dict", or behind a common prefix.
-        where: what to call the weights in an error.
+        network: the backbone; unchanged if this raises an error.
+        state: tensors by name: timm's, or inside "model" or "state_dict", or with a common prefix.
+        where: name of the weights in an error.
 
     Raises:
-        CheckpointError: keys missing, left over or of another shape; all of them are named.
+        CheckpointError: keys are missing, unexpected or misshaped; all of them are named.
     """
     if isinstance(network, VisionTransformer):
         load_backbone(network, state, where=where)
@@ -113,9 +113,9 @@ def load_network(network: nn.Module, state: Mapping[str, Any], *, where: str = "
     found = _adapt_first(network, _unwrap(state, next(iter(own)), where, "this network"), where)
     head = _classifier_keys(network)
     found = {k: v for k, v in found.items() if k not in head or (k in own and v.shape == own[k].shape)}
-    if not head <= set(found):  # half a classifier is none
+    if not head <= set(found):  # an incomplete classifier is not used
         found = {key: value for key, value in found.items() if key not in head}
-    counters = {key for key in own if key.endswith("num_batches_tracked")}  # older files have none
+    counters = {key for key in own if key.endswith("num_batches_tracked")}  # missing in older files
     refuse_foreign(where, own, found, optional={*head, *counters})
     network.load_state_dict({**own, **found})
     fresh = sorted(head - set(found))
@@ -131,10 +131,10 @@ def _classifier_keys(network: nn.Module) -> set[str]:
 
 
 def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
-    """Read a weights file without running anything in it: .safetensors, .pth, .pt, .ckpt, .bin, .tar.
+    """Read a weights file without running code from it: .safetensors, .pth, .pt, .ckpt, .bin, .tar.
 
     Raises:
-        CheckpointError: the file is not there, of another type, empty, corrupt, or holds code.
+        CheckpointError: the file is missing, of another type, empty or corrupt, or contains code.
     """
     file = Path(path)
     if file.is_file() and file.suffix not in _SUFFIXES:
@@ -149,7 +149,7 @@ def read_state(path: str | os.PathLike[str]) -> dict[str, Any]:
 
 
 def _unwrap(state: Mapping[str, Any], anchor: str, where: str, what: str) -> dict[str, Tensor]:
-    """The backbone's tensors under their plain names; ``anchor`` is one of these."""
+    """The backbone's tensors, without a prefix in their names; ``anchor`` is one of these names."""
     for key in ("model", "state_dict"):
         if isinstance(state.get(key), Mapping):
             state = state[key]
@@ -164,7 +164,7 @@ def _unwrap(state: Mapping[str, Any], anchor: str, where: str, what: str) -> dic
 
 
 def _adapt(vit: VisionTransformer, state: dict[str, Tensor], where: str) -> dict[str, Tensor]:
-    """Bring position embedding and patch projection to this network's sizes, as timm does."""
+    """Resize position embedding and patch projection to this network's sizes, as timm does."""
     projection = getattr(vit.patch_embed, "proj", None)
     key = "patch_embed.proj.weight"
     try:
@@ -196,7 +196,7 @@ def _bands(vit: VisionTransformer) -> int:
 
 
 def _adapt_first(network: nn.Module, state: dict[str, Tensor], where: str) -> dict[str, Tensor]:
-    """Spread a first convolution for 3 bands over the network's own number of bands."""
+    """Distribute the weights of a first convolution for 3 bands over the network's number of bands."""
     name, first = next((n, m) for n, m in network.named_modules() if isinstance(m, nn.Conv2d))
     key, bands = f"{name}.weight", first.in_channels
     if key not in state or state[key].ndim != 4 or not state[key].shape[1] == 3 != bands:

@@ -1,4 +1,4 @@
-"""Backbones by name: geomoe's quick vision transformer, or any plain one of timm's."""
+"""Backbones by name: geomoe's quick vision transformer, or any plain vision transformer of timm."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ _STRIDES = {4: (1, 2, 2), 8: (2, 2, 2)}
 
 
 class ConvStem(nn.Module):
-    """Three 3x3 convolutions and one 1x1 in place of the patch projection (Xiao et al. 2021).
+    """Three 3x3 convolutions and one 1x1 instead of the patch projection (Xiao et al. 2021).
 
-    On small images and few epochs it trains much faster than one linear map of each patch. It takes
-    the arguments that timm's VisionTransformer hands to its ``embed_layer``.
+    With small images and few epochs it trains much faster than one linear map of each patch. It takes
+    the arguments that timm's VisionTransformer passes to its ``embed_layer``.
 
     Args:
         img_size: pixels on a side.
-        patch_size: 4 or 8: how many pixels apart the tokens are.
+        patch_size: 4 or 8: distance between tokens in pixels.
         in_chans: bands.
         embed_dim: D.
-        bias: of the last convolution.
-        **kwargs: options of timm's PatchEmbed that have no meaning here; only device and dtype count.
+        bias: whether the last convolution has a bias.
+        **kwargs: options of timm's PatchEmbed; only device and dtype are used.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class ConvStem(nn.Module):
 
     def forward(self, image: Tensor) -> Tensor:
         """Image (B, bands, H, W) to tokens (B, N, D)."""
-        # channels last: the convolutions are a quarter faster on a CPU, and tokens come out contiguous
+        # channels last: the convolutions are a quarter faster on a CPU, and the tokens are contiguous
         image = image.contiguous(memory_format=torch.channels_last)
         return self.layers(image).flatten(2).transpose(1, 2)
 
@@ -93,7 +93,7 @@ def create_backbone(
         image_size: pixels on a side.
         patch_size: pixels on a side of a patch; default: the backbone's own.
         bands: channels of the images.
-        weights: None (random), "timm" (timm's own for that name: downloads, or reads the cache),
+        weights: None (random), "timm" (timm's weights for that name, downloaded or from the cache),
             "torchgeo:ViTSmall16_Weights.SENTINEL2_ALL_MOCO" or another such name, or a local file.
         drop_path: stochastic depth, 0 to below 1.
 
@@ -101,9 +101,9 @@ def create_backbone(
         A timm VisionTransformer.
 
     Raises:
-        ConfigError: no such backbone, one that is not a plain ViT, or impossible sizes.
-        CheckpointError: weights that are missing, foreign, or cannot be fetched.
-        DependencyNotFoundError: torchgeo weights without torchgeo.
+        ConfigError: unknown backbone, one that is not a plain ViT, or invalid sizes.
+        CheckpointError: weights that are missing, of another network, or cannot be fetched.
+        DependencyNotFoundError: torchgeo weights, but torchgeo is not installed.
     """
     check_sizes(num_classes, image_size, bands, drop_path)
     if name == QUICK:
@@ -122,10 +122,10 @@ def create_backbone(
 
 
 def refuse_offered(weights: str | None, name: str) -> None:
-    """Check that no published weights are asked of a network that has none.
+    """Refuse published weights ("timm", "torchgeo:NAME") for a network that has none.
 
     Raises:
-        ConfigError: they are.
+        ConfigError: such weights are requested.
     """
     if weights == "timm" or (weights or "").startswith("torchgeo:"):
         raise ConfigError(
@@ -156,10 +156,10 @@ def _create_quick(
 
 
 def check_sizes(num_classes: int, image_size: int, bands: int, drop_path: float) -> None:
-    """Check the numbers that every network is built from.
+    """Check the numbers that every network needs.
 
     Raises:
-        ConfigError: a number out of its range.
+        ConfigError: a number is out of range.
     """
     for key, value in (("num_classes", num_classes), ("image_size", image_size), ("bands", bands)):
         if value < 1:
@@ -187,12 +187,12 @@ def _check_name(name: str) -> None:
 
 
 def is_plain_vit(name: str) -> bool:
-    """Whether a name is that of one of timm's vision transformers, DeiTs included."""
+    """Whether a name is one of timm's vision transformers, including DeiTs."""
     architecture = name.split(".", 1)[0]
     return timm.is_model(architecture) and timm.models.is_model_in_modules(architecture, _VIT_MODULES)
 
 
 def no_such_backbone(name: str, known: Iterable[str]) -> str:
-    """One line on a name that nobody has, with the nearest of those known."""
+    """An error line for an unknown name, with the nearest known one."""
     near = difflib.get_close_matches(name.split(".", 1)[0], [QUICK, *known], n=1, cutoff=0.0)
     return f"backbone: no {QUICK} and no timm model is called {name!r}; nearest: {near[0]}"

@@ -20,13 +20,13 @@ class LocationNetwork(Network):
     """LayerNorm(image features) ++ LayerNorm(location embedding), then one linear classifier.
 
     Args:
-        backbone: a timm network, a vision transformer or another one; its own classifier is taken off.
+        backbone: a timm network, a vision transformer or another one; its classifier is removed.
         encoder: the location encoder phi.
-        num_classes: C; default: as many as the backbone's classifier has.
+        num_classes: C; default: that of the backbone's classifier.
 
     Raises:
-        ConfigError: a network without timm's interface, a vision transformer with a pass of its own, or no
-            classes.
+        ConfigError: a network without timm's interface, a vision transformer with its own forward pass, or
+            no classes.
     """
 
     def __init__(self, backbone: nn.Module, encoder: LocationEncoder, num_classes: int | None = None) -> None:
@@ -41,7 +41,7 @@ class LocationNetwork(Network):
         self.head = nn.Linear(width(network) + encoder.out_dim, classes)
 
     def _answer(self, image: Tensor, place: Place | Tensor | None, ask: Ask) -> ModelOutput:
-        """Classify images by what they show and where they are; the features are those of the image alone."""
+        """Classify images by content and place; the returned features are those of the image alone."""
         refuse_choice(ask.experts, "LocationNetwork")
         place = as_place(place)
         check_rows(image, place)

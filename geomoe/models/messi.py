@@ -1,4 +1,4 @@
-"""MESSI: experts that share the work on the pooled features, by what an image shows."""
+"""MESSI: a mixture of experts on the pooled features, routed by image content."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from geomoe.types import BlockExperts, ModelOutput, Place, Routing
 
 
 class StackedLinear(nn.Module):
-    """E linear layers beside one another, each initialised as ``nn.Linear``.
+    """E parallel linear layers, each initialised like ``nn.Linear``.
 
     Args:
         count: E.
-        inputs: width in.
-        outputs: width out.
+        inputs: width of the input.
+        outputs: width of the output.
     """
 
     def __init__(self, count: int, inputs: int, outputs: int) -> None:
@@ -39,13 +39,13 @@ class StackedLinear(nn.Module):
 class ExpertHead(nn.Module):
     """h(u) = sum_m pi_m(u) h_m(u), h_m = Linear GELU Linear, pi = softmax(Linear) (MESSI, eq. 71 to 73).
 
-    All experts answer for every sample. Their layers and the router have biases: the parameter counts of the
-    paper's table 23 need them (7.09 M for D = 384, 1.78 M for D = 192), though eq. 71 leaves them out.
+    All experts are used for every sample. Their layers and the router have biases: eq. 71 omits them, but the
+    parameter counts of the paper's table 23 need them (7.09 M for D = 384, 1.78 M for D = 192).
 
     Args:
-        features: D, in and out.
+        features: D, width of input and output.
         experts: E.
-        expansion: hidden width of an expert over D.
+        expansion: hidden width of an expert divided by D.
 
     Raises:
         ConfigError: fewer than one expert, or no hidden width.
@@ -72,14 +72,14 @@ class ExpertHead(nn.Module):
 class ExpertHeadNetwork(Network):
     """A backbone, a head of experts on its pooled features, and the backbone's own classifier on the mixture.
 
-    The experts are chosen by what an image shows. None of them belongs to a place, no block of the backbone
-    is changed, and none can be asked alone: so :attr:`blocks` and :attr:`num_experts`, which are about
-    experts of places, are those of a network without experts.
+    Image content, not place, selects the experts. No block of the backbone is changed, and no expert can be
+    used alone. So :attr:`blocks` and :attr:`num_experts`, which describe experts for places, are those of a
+    network without experts.
 
     Args:
         backbone: a timm network with its classifier; the features of a DeiT are its class token.
         experts: E.
-        expansion: hidden width of an expert over D.
+        expansion: hidden width of an expert divided by D.
 
     Raises:
         ConfigError: a network without timm's interface, or sizes below 1.
@@ -103,16 +103,16 @@ class ExpertHeadNetwork(Network):
         Args:
             image: (B, bands, H, W).
             place: not used.
-            experts: "all"; they answer together.
-            cka_tokens: not None: also return the experts' features, (E, B, D), one row for each sample, and
-                how the head routed. Left out otherwise, because it is no MoGE block's routing.
+            experts: only "all".
+            cka_tokens: if not None: also return the experts' features, (E, B, D), one row for each sample,
+                and the head's routing. Omitted otherwise, because it is not the routing of a MoGE block.
             shared_features: not used.
 
         Returns:
             Scores, and the mixture of the experts' features.
 
         Raises:
-            ConfigError: a choice of experts.
+            ConfigError: experts other than "all".
             InputError: images of another size or number of bands.
         """
         refuse_choice(experts, "ExpertHeadNetwork")

@@ -1,4 +1,4 @@
-"""MixStyle: the statistics of early features mixed between samples, without a change to the network."""
+"""MixStyle: mix the statistics of early features between samples, without changing the network."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EPSILON = 1e-6  # added to variances
 
 
 def mix_styles(values: Tensor, share: Tensor, partner: Tensor, axes: tuple[int, ...]) -> Tensor:
-    """Give samples a mean and a deviation, for each channel, between their own and another sample's.
+    """Mix each sample's channel means and standard deviations with those of another sample.
 
     out = s (x - mu) / sig + m, with m = lam mu + (1 - lam) mu', s likewise, and sig^2 the
     variance with 1/(n - 1), plus 1e-6. Statistics carry no gradient.
@@ -26,10 +26,10 @@ def mix_styles(values: Tensor, share: Tensor, partner: Tensor, axes: tuple[int, 
         values: (B, ...) features.
         share: (B,) lam, the sample's own share.
         partner: (B,) int64 row of the other sample.
-        axes: positions or tokens: what statistics are taken over.
+        axes: axes of positions or tokens, over which the statistics are taken.
 
     Returns:
-        Like ``values``.
+        Features with the shape of ``values``.
     """
     exact = values.detach() if values.dtype == torch.float64 else values.detach().float()
     mean = exact.mean(dim=axes, keepdim=True)
@@ -42,17 +42,17 @@ def mix_styles(values: Tensor, share: Tensor, partner: Tensor, axes: tuple[int, 
 
 
 def style_points(backbone: nn.Module, stages: int) -> list[nn.Module]:
-    """The modules behind whose output styles are mixed: the ends of the first stages.
+    """The modules after which styles are mixed: the last modules of the first stages.
 
-    A convolutional network has four stages by timm's account (a stem is none). A plain vision transformer has
-    none; its blocks are cut into four runs, as equal as may be.
+    A convolutional network has four stages in timm (the stem is not a stage). A plain vision transformer has
+    no stages; its blocks are divided into four groups of nearly equal size.
 
     Args:
         backbone: a timm network.
-        stages: how many, 1 to 3: never behind the last.
+        stages: number of stages, 1 to 3: never after the last.
 
     Raises:
-        ConfigError: a network of which timm does not tell the stages, or that has too few.
+        ConfigError: timm does not list the network's stages, or there are too few.
     """
     if isinstance(backbone, VisionTransformer):
         blocks = list(backbone.blocks)
@@ -68,10 +68,10 @@ def style_points(backbone: nn.Module, stages: int) -> list[nn.Module]:
 
 
 def style_axes(backbone: nn.Module, values: object) -> tuple[int, ...]:
-    """The axes of positions of what a stage answers: (B, C, H, W), (B, H, W, C) or tokens (B, N, D).
+    """The axes of positions in a stage's output: (B, C, H, W), (B, H, W, C) or tokens (B, N, D).
 
     Raises:
-        ConfigError: something else.
+        ConfigError: another kind of output.
     """
     if not isinstance(values, Tensor) or values.ndim not in (3, 4):
         name = type(backbone).__name__
@@ -85,12 +85,12 @@ def style_axes(backbone: nn.Module, values: object) -> tuple[int, ...]:
 def mixing(
     backbone: nn.Module, stages: int, draw: Callable[[], tuple[Tensor, Tensor] | None]
 ) -> Iterator[None]:
-    """Mix styles behind the first stages of a network while the block lasts.
+    """Mix styles after the first stages of a network inside a ``with`` block.
 
     Args:
-        backbone: a timm network. Class and register tokens of a transformer are left as they are.
+        backbone: a timm network. Class and register tokens of a transformer are not changed.
         stages: as for :func:`style_points`.
-        draw: asked at each of these points: shares and partners (:func:`mix_styles`); None: as it is.
+        draw: called at each point; returns shares and partners (:func:`mix_styles`), or None: no mixing.
     """
     skipped = backbone.num_prefix_tokens if isinstance(backbone, VisionTransformer) else 0
 

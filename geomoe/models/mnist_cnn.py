@@ -9,15 +9,15 @@ from geomoe.errors import ConfigError, InputError
 
 MNIST_CNN = "mnist_cnn"
 WIDTH = 128
-GROUPS = 8  # of every group norm
-LEAST = 2  # pixels: the second convolution halves the image
+GROUPS = 8  # groups of every group norm
+LEAST = 2  # minimum image size in pixels: the second convolution halves the image
 
 
 class MnistCnn(nn.Module):
     """Four 3x3 convolutions, each followed by ReLU and group norm; mean over the image; one linear layer.
 
     DomainBed's MNIST_CNN (domainbed/networks.py at 12ece5f) in structure, order and initialisation; the
-    linear layer is the classifier that DomainBed puts behind it.
+    linear layer is the classifier that DomainBed appends.
 
     Args:
         num_classes: C; 0: no classifier.
@@ -46,7 +46,7 @@ class MnistCnn(nn.Module):
         self.reset_classifier(num_classes)
 
     def reset_classifier(self, num_classes: int) -> None:
-        """Another classifier, freshly initialised; 0: none.
+        """Replace the classifier by a newly initialised one; 0: none.
 
         Raises:
             ConfigError: a negative number of classes.
@@ -64,7 +64,7 @@ class MnistCnn(nn.Module):
         """Image (B, bands, H, W) to a map (B, 128, ceil(H / 2), ceil(W / 2)).
 
         Raises:
-            InputError: another number of axes or bands, or an image below 2 pixels.
+            InputError: wrong number of axes or bands, or an image below 2 pixels.
         """
         if image.ndim != 4 or image.shape[1] != self.bands or min(image.shape[2:]) < LEAST:
             wanted = f"(B, {self.bands}, H, W) with H, W from {LEAST}"

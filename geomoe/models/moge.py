@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 
 class MoGEViT(Network):
-    """A vision transformer some of whose FFNs share the work with specialists for places.
+    """A vision transformer in which some FFNs are complemented by specialists for places.
 
-    The backbone stays as it is, object, structure and weights: the FFN of a MoGE block is its shared
-    expert f_0, and the specialists stand beside it in ``layers``. So the shared expert alone
+    The backbone object, its structure and its weights are not changed: the FFN of a MoGE block is its
+    shared expert f_0, and the specialists are separate modules in ``layers``. So the shared expert alone
     (experts="shared", MoGE-SE) is exactly the backbone. Made by :func:`add_moge`.
 
     Args:
         backbone: a timm VisionTransformer.
-        encoder: the location encoder phi whose embedding the routers see.
+        encoder: the location encoder phi; its embedding is the routers' input.
         layers: block number -> layer of specialists.
-        expert_dropout: share of the samples that see f_0 alone in training; one draw for all blocks.
+        expert_dropout: share of the samples that use only f_0 in training; one draw for all blocks.
 
     Raises:
-        ConfigError: a backbone or block that cannot be used, a share outside [0, 1).
+        ConfigError: a backbone or block that cannot be used, or a share outside [0, 1).
     """
 
     backbone: VisionTransformer
@@ -69,12 +69,12 @@ class MoGEViT(Network):
 
     @property
     def num_experts(self) -> int:
-        """E, the shared expert not counted."""
+        """E, specialists in each MoGE block; the shared expert is not counted."""
         return self._banks()[0].num_experts
 
     @property
     def top_k(self) -> int:
-        """K, specialists that answer for a sample."""
+        """K, specialists chosen for a sample."""
         return self._banks()[0].router.top_k
 
     def _answer(self, image: Tensor, place: Place | Tensor | None, ask: Ask) -> ModelOutput:
@@ -108,11 +108,11 @@ class MoGEViT(Network):
     def forward_many(
         self, image: Tensor, choices: Iterable[BlockExperts], place: Place | Tensor | None = None
     ) -> dict[BlockExperts, ModelOutput]:
-        """Classify images once for each choice of experts; what choices share is computed once.
+        """Classify images once for each choice of experts; common parts are computed once.
 
-        For evaluation: a network with two MoGE blocks late in it asks all forced experts for about
-        a third of what as many calls would cost. Arguments, results and errors as in :meth:`forward`,
-        without what the losses need.
+        For evaluation: with two MoGE blocks near the end of the network, all forced experts cost about a
+        third of separate calls. Arguments, results and errors as in :meth:`forward`, without the values for
+        the losses.
         """
         place = as_place(place)
         check_rows(image, place)
@@ -122,7 +122,7 @@ class MoGEViT(Network):
     def _walk(
         self, tokens: Tensor, start: int, plans: dict[BlockExperts, dict[int, Plan]]
     ) -> Iterator[tuple[BlockExperts, ModelOutput]]:
-        """Go on from block ``start`` with choices that agree so far; depth first, to hold few tokens."""
+        """Continue at block ``start`` with choices that agree so far; depth first, to store few tokens."""
         for index, module in enumerate(self.backbone.blocks[start:], start):
             if str(index) not in self.layers:
                 tokens = run_block(self.backbone, module, tokens)
@@ -146,18 +146,18 @@ class MoGEViT(Network):
             yield choice, ModelOutput(logits, pooled, routings)
 
     def route(self, embedding: Tensor) -> tuple[Routing, ...]:
-        """Ask the routers, without images: embeddings (B, L) to one Routing for each MoGE block."""
+        """Run only the routers: embeddings (B, L) to one Routing for each MoGE block."""
         return tuple(layer.router(embedding) for layer in self._banks())
 
     def remove(self) -> VisionTransformer:
-        """Give back the transformer that the experts were added to: the same object, all FFNs its own."""
+        """Return the original transformer object, with its own FFNs in all blocks."""
         return self.backbone
 
     def _banks(self) -> list[MoGELayer]:
         return [cast("MoGELayer", layer) for layer in self.layers.values()]
 
     def _plans(self, batch: int, place: Place | None, experts: BlockExperts) -> dict[int, Plan]:
-        """All blocks' plans: they depend on places alone, so they are made before the image is seen."""
+        """The plans of all blocks, made before the image is processed, because they depend only on places."""
         choices = self._choices(experts)
         embedding = None
         if "all" in choices or place is not None:
@@ -194,26 +194,26 @@ def add_moge(
 ) -> MoGEViT:
     """Put MoGE blocks into a timm vision transformer.
 
-    The transformer is not changed; with ``expert_noise=0`` neither is what it answers.
+    The transformer is not changed; with ``expert_noise=0`` its output does not change either.
 
     Args:
         vit: a timm VisionTransformer, pretrained or not.
-        encoder: the location encoder whose embedding the routers see.
+        encoder: the location encoder; its embedding is the routers' input.
         blocks: blocks whose FFN gets specialists, counted from 0.
         num_experts: specialists in each block; the shared expert is not counted.
-        top_k: specialists that answer for a sample.
+        top_k: specialists chosen for a sample.
         router: "cosine" or "linear".
         gamma: weight of the shared expert, 0 to 1.
-        learn_gamma: learn gamma for each block, from that value on.
+        learn_gamma: learn gamma for each block, starting from that value.
         expert_noise: noise on the copied FFNs, relative to each weight's standard deviation.
-        expert_dropout: share of the samples that see the shared expert alone, in training.
+        expert_dropout: share of the samples that use only the shared expert, in training.
 
     Returns:
-        The network; ``remove()`` gives ``vit`` back.
+        The network; ``remove()`` returns ``vit``.
 
     Raises:
-        ConfigError: another kind of network or block, blocks that are not there or given twice,
-            top_k above num_experts, or a number out of its range.
+        ConfigError: another kind of network or block, blocks that do not exist or are given twice,
+            top_k above num_experts, or a number out of range.
     """
     if isinstance(vit, MoGEViT):
         raise ConfigError("vit: it has MoGE blocks already; add them to vit.remove()")

@@ -1,4 +1,4 @@
-"""Weights that are asked for by name: timm's and torchgeo's, from their servers or from a cache."""
+"""Named weights of timm and torchgeo, from their servers or from a cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _ADVICE = "give a local file, or train from scratch (model.weights: null)"
 
 
 def load_timm(name: str, **options: Any) -> nn.Module:  # noqa: ANN401 - timm's own options
-    """Create a timm model with timm's weights, from the hub or, offline, from the hub's cache.
+    """Create a timm model with timm's weights, from the hub or, when offline, from the hub's cache.
 
     Raises:
         CheckpointError: timm has no weights for it, or they cannot be fetched.
@@ -40,7 +40,7 @@ def load_timm(name: str, **options: Any) -> nn.Module:  # noqa: ANN401 - timm's 
 
 
 def _cached_timm(name: str, config: Any, why: str) -> Path:  # noqa: ANN401 - timm's PretrainedCfg
-    """The file that an earlier download left in a cache; ``why`` it is not downloaded now."""
+    """The file in the cache from an earlier download; ``why``: the reason why it is not downloaded now."""
     from huggingface_hub import try_to_load_from_cache
 
     if config.hf_hub_id:
@@ -64,8 +64,8 @@ def torchgeo_state(weight: str, name: str, bands: int) -> dict[str, Any]:
 
     Args:
         weight: ENUM.ENTRY.
-        name: of the backbone that they are for.
-        bands: that they have to read.
+        name: name of the backbone that they must fit.
+        bands: number of bands that they must fit.
 
     Raises:
         ConfigError: torchgeo has no such weights, or has them for another network or other bands.

@@ -1,4 +1,4 @@
-"""What every network of geomoe is: images and places in, a ModelOutput out."""
+"""Base class of all networks in geomoe: from images and places to a ModelOutput."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Ask(NamedTuple):
-    """What is asked of a network beside its answer; see :meth:`Network.forward`."""
+    """The keyword arguments of :meth:`Network.forward`."""
 
     experts: BlockExperts = "all"
     cka_tokens: int | None = None
@@ -24,14 +24,15 @@ class Ask(NamedTuple):
 
 
 class Network(nn.Module):
-    """A backbone, and what may stand beside it: a location encoder, experts.
+    """A backbone, optionally with a location encoder and experts.
 
-    What a network has is asked of its attributes, never of its type. A network without experts has the
-    attributes of this class; one with experts overrides them, :meth:`forward_many` and :meth:`route`.
+    Callers use the attributes of a network, never its type, to find out what it has. A network without
+    experts has the attributes of this class; one with experts overrides them, :meth:`forward_many` and
+    :meth:`route`.
 
     Args:
         backbone: the timm network.
-        encoder: the location encoder phi; none: places are ignored.
+        encoder: the location encoder phi; None: places are ignored.
 
     Attributes:
         backbone: the timm network.
@@ -58,12 +59,12 @@ class Network(nn.Module):
 
     @property
     def num_experts(self) -> int:
-        """E, specialists in each MoGE block, the shared expert not counted; 0 without experts."""
+        """E, specialists in each MoGE block (the shared expert is not counted); 0 without experts."""
         return 0
 
     @property
     def top_k(self) -> int:
-        """K, specialists that answer for a sample; 0 without experts."""
+        """K, specialists chosen for a sample; 0 without experts."""
         return 0
 
     def forward(
@@ -79,28 +80,28 @@ class Network(nn.Module):
 
         Args:
             image: (B, bands, H, W).
-            place: where they were taken: a Place, or its lonlat (B, 2) alone: degrees, longitude first,
-                NaN, NaN where unknown; may be left out where no place is needed.
-            experts: "all" (MoGE), "shared" (MoGE-SE, needs no place) or the number of one specialist that
-                answers, beside the shared expert, for every sample; a tuple: one choice for each MoGE block.
-                A network without experts has "all" alone.
-            cka_tokens: random tokens of each sample on which every expert is run for the diversity loss;
-                0: all tokens; None: no ``expert_outputs``. Without experts: not used.
+            place: where they were taken: a Place, or only lonlat (B, 2): degrees, longitude first, NaN, NaN
+                where unknown; may be omitted if no place is needed.
+            experts: "all" (MoGE), "shared" (MoGE-SE, needs no place) or the number of one specialist that is
+                used, together with the shared expert, for every sample; a tuple: one choice for each MoGE
+                block. A network without experts accepts only "all".
+            cka_tokens: number of random tokens of each sample on which every expert runs for the diversity
+                loss; 0: all tokens; None: no ``expert_outputs``. Without experts: not used.
             shared_features: whether to return the shared experts' token means; None: in training.
 
         Returns:
             Class scores and image features; with experts also one entry for each MoGE block in ``routings``
-            (none when no place was given), ``shared_features`` and ``expert_outputs`` (where asked for).
+            (empty if no place was given), ``shared_features`` and ``expert_outputs`` (if requested).
 
         Raises:
-            ConfigError: experts that the network does not have, or no places where it needs them.
-            InputError: images of another size or number of bands, or not one place for each, where places
-                are asked for.
+            ConfigError: experts that the network does not have, or missing places.
+            InputError: images of another size or number of bands, or, if places are used, not one place for
+                each image.
         """
         return self._answer(image, place, Ask(experts, cka_tokens, shared_features))
 
     def _answer(self, image: Tensor, place: Place | Tensor | None, ask: Ask) -> ModelOutput:
-        """What a network does: :meth:`forward`, whose arguments it gets."""
+        """Implement :meth:`forward`, whose arguments it gets, in a subclass."""
         raise NotImplementedError
 
     def forward_many(
@@ -111,15 +112,15 @@ class Network(nn.Module):
         return {choice: self(image, place, experts=choice) for choice in choices}
 
     def route(self, embedding: Tensor) -> tuple[Routing, ...]:
-        """Ask the routers, without images: embeddings (B, L) to one Routing for each MoGE block."""
+        """Run only the routers: embeddings (B, L) to one Routing for each MoGE block."""
         return ()
 
     def route_places(self, place: Place | Tensor) -> tuple[Routing, ...]:
-        """Ask the routers about places, given as in :meth:`forward`."""
+        """Run only the routers, on places given as in :meth:`forward`."""
         return self.route(self.embed_places(place)) if self.blocks else ()
 
     def embed_places(self, place: Place | Tensor | None) -> Tensor:
-        """Location embeddings (B, L) of places, from their fixed features where they are at hand.
+        """Location embeddings (B, L) of places, from their fixed features if these are given.
 
         Raises:
             ConfigError: no places, or a network without a location encoder.
@@ -134,17 +135,17 @@ class Network(nn.Module):
 
 
 def check_rows(image: Tensor, place: Place | None) -> None:
-    """Refuse places that are not one for each image.
+    """Check that there is one place for each image.
 
     Raises:
-        InputError: another number of places.
+        InputError: wrong number of places.
     """
     if place is not None and len(place.lonlat) != len(image):
         raise InputError(f"place: expected one for each of the {len(image)} images; got {len(place.lonlat)}")
 
 
 def refuse_choice(experts: BlockExperts, network: str) -> None:
-    """Refuse a choice of experts in a network that has none.
+    """Refuse a choice of experts in a network without experts.
 
     Raises:
         ConfigError: experts other than "all".

@@ -1,7 +1,7 @@
-"""Any network of timm's as a backbone, for the methods that ask for pooled features and nothing else.
+"""Any timm network as a backbone, for methods that need only pooled features.
 
-A plain vision transformer goes the way of :mod:`geomoe.models.vit`; everything else (convolutional
-networks, hierarchical transformers) is asked through the interface that timm gives all its networks.
+Plain vision transformers are run by :mod:`geomoe.models.vit`; all others (convolutional networks,
+hierarchical transformers) are called through the common interface of timm's networks.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from geomoe.models.named_weights import load_timm
 from geomoe.models.vit import check_vit, image_features
 
 _INTERFACE = ("forward_features", "forward_head", "get_classifier", "reset_classifier")
-_LARGE = 64  # pixels: of such an image every network leaves something
+_LARGE = 64  # pixels: no network reduces an image of this size to nothing
 
 
 def create_network(
@@ -47,19 +47,19 @@ def create_network(
         name: "vit_quick", "mnist_cnn" (DomainBed's, for digits) or the name of any timm network.
         num_classes: C.
         image_size: pixels on a side.
-        patch_size: of a plain vision transformer; other networks have none to choose.
+        patch_size: pixels on a side of a patch, for plain vision transformers only.
         bands: channels of the images.
         weights: None (random), "timm", "torchgeo:NAME" or a local file.
-        drop_path: stochastic depth, 0 to below 1, where the network has it.
+        drop_path: stochastic depth, 0 to below 1, if the network supports it.
 
     Returns:
         A timm network with its classifier, or one with timm's interface.
 
     Raises:
-        ConfigError: no such network, one that cannot be asked for pooled features, or a size or an
-            option that it does not have.
-        CheckpointError: weights that are missing, foreign, or cannot be fetched.
-        DependencyNotFoundError: torchgeo weights without torchgeo.
+        ConfigError: unknown network, one without pooled features, or a size or an option that it does not
+            support.
+        CheckpointError: weights that are missing, of another network, or cannot be fetched.
+        DependencyNotFoundError: torchgeo weights, but torchgeo is not installed.
     """
     if name == QUICK or is_plain_vit(name):
         return create_backbone(
@@ -100,9 +100,9 @@ def _create_timm(name: str, image_size: int, pretrained: bool, options: dict[str
     sized: dict[str, Any] = {"img_size": image_size} if known is not None and known.fixed_input_size else {}
     try:
         return create(name, **options, **sized)
-    except GeomoeError:  # of the weights; they are builtins as well
+    except GeomoeError:  # errors of the weights, which are also builtin errors
         raise
-    except TypeError as error:  # of the class that timm hands the options to
+    except TypeError as error:  # from the class to which timm passes the options
         if "drop_path_rate" in str(error):
             drop_path = options["drop_path_rate"]
             raise ConfigError(
@@ -123,7 +123,7 @@ def _create_timm(name: str, image_size: int, pretrained: bool, options: dict[str
 
 
 def _probe(network: nn.Module, name: str, image_size: int, bands: int) -> None:
-    """Ask for one image: some networks shrink a small one to nothing, some have more than one answer."""
+    """Run one image: some networks reduce a small image to nothing, some have several outputs."""
     fixed = network.pretrained_cfg.get("fixed_input_size")  # type: ignore[union-attr, operator]
     side = image_size if fixed else min(image_size, _LARGE)
     image = torch.linspace(-1, 1, bands * side * side).view(1, bands, side, side)
@@ -147,7 +147,7 @@ def _probe(network: nn.Module, name: str, image_size: int, bands: int) -> None:
 
 
 def check_network(network: nn.Module) -> nn.Module:
-    """Check that a network can be asked for pooled features and has one classifier for them.
+    """Check that a network has pooled features and one classifier for them.
 
     Raises:
         ConfigError: a vision transformer variant with its own forward pass, a network without timm's
@@ -177,7 +177,7 @@ def pooled_features(network: nn.Module, image: Tensor) -> Tensor:
     """Image (B, bands, H, W) to pooled features (B, D), before the classifier.
 
     Raises:
-        InputError: another number of bands, or a size that the network cannot read.
+        InputError: wrong number of bands, or a size that the network cannot read.
     """
     if isinstance(network, VisionTransformer):
         return image_features(network, image)

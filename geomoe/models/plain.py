@@ -10,20 +10,20 @@ from geomoe.types import ModelOutput, Place
 
 
 class PlainNetwork(Network):
-    """A timm network, a vision transformer or another one, behind the signature that all networks share.
+    """A timm network, a vision transformer or another one, with the interface that all networks share.
 
     Args:
         backbone: a timm network with its classifier.
 
     Raises:
-        ConfigError: a network without timm's interface, or a vision transformer with a pass of its own.
+        ConfigError: a network without timm's interface, or a vision transformer with its own forward pass.
     """
 
     def __init__(self, backbone: nn.Module) -> None:
         super().__init__(check_network(backbone))
 
     def _answer(self, image: Tensor, place: Place | Tensor | None, ask: Ask) -> ModelOutput:
-        """Classify images; places are not looked at."""
+        """Classify images; places are ignored."""
         refuse_choice(ask.experts, "PlainNetwork")
         features = pooled_features(self.backbone, image)
         return ModelOutput(classify(self.backbone, features), features)

@@ -1,4 +1,4 @@
-"""The networks of geomoe by name: what stands around a backbone."""
+"""The networks of geomoe by name: what is added to a backbone."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 
 class Parts(NamedTuple):
-    """What a network is made of.
+    """The parts of a network.
 
     Attributes:
         backbone: a timm network with its classifier.
-        encoder: makes the location encoder, where the network wants one.
+        encoder: makes the location encoder, if the network needs one.
         num_classes: C.
         options: plain values, those of ``model`` in configurations.
-        method: plain values, the options of the training method: for a network whose sizes are the method's.
-            They are read from the configuration, so that a network can be made without the method's file.
+        method: plain values, the options of the training method, for networks whose sizes are among them.
+            They are read from the configuration, so that a network can be made without the method's module.
     """
 
     backbone: nn.Module
@@ -40,7 +40,7 @@ class NetworkKind(NamedTuple):
     """One kind of network.
 
     Attributes:
-        make: from its parts.
+        make: makes the network from its parts.
         vit: whether the backbone has to be a plain vision transformer.
     """
 

@@ -1,4 +1,4 @@
-"""What the networks of this room ask of a timm vision transformer, and how they walk through it."""
+"""Requirements of geomoe's networks on a timm vision transformer, and its forward pass in steps."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from torch.utils.checkpoint import checkpoint
 
 from geomoe.errors import ConfigError, InputError
 
-# Methods whose work is done here step by step: a subclass with its own could not be walked through.
+# Methods that are replaced by the steps below: a subclass that overrides one of them cannot be used.
 _WALKED = ("forward", "forward_features", "forward_head", "pool", "_pos_embed")
 
 
 def check_vit(vit: nn.Module) -> VisionTransformer:
-    """Check that a network is a timm VisionTransformer whose forward pass is the usual one.
+    """Check that a network is a timm VisionTransformer with the standard forward pass.
 
     Raises:
         ConfigError: another network, a variant with its own forward pass, or one that does not pool.
@@ -49,7 +49,7 @@ def check_block(vit: VisionTransformer, index: int) -> Block:
 
 
 def check_image(vit: VisionTransformer, image: Tensor) -> None:
-    """Check images before they meet the first layer.
+    """Check images before they enter the first layer.
 
     Raises:
         InputError: not (B, bands, height, width) with the bands and the size that the network reads.
@@ -70,7 +70,7 @@ def embed_tokens(vit: VisionTransformer, image: Tensor) -> Tensor:
 
 
 def run_block(vit: VisionTransformer, block: nn.Module, tokens: Tensor) -> Tensor:
-    """One whole block, recomputed in the backward pass where the transformer is told to save memory."""
+    """Run a whole block; it is recomputed in the backward pass if the transformer is set to save memory."""
     if vit.grad_checkpointing and vit.training:
         return checkpoint(block, tokens, use_reentrant=False)
     return block(tokens)
@@ -82,7 +82,7 @@ def attend(block: Block, tokens: Tensor) -> Tensor:
 
 
 def finish_block(block: Block, tokens: Tensor, ffn_output: Tensor) -> Tensor:
-    """The residual around a block's FFN, given what the FFN answered."""
+    """The residual connection around a block's FFN, given the FFN's output."""
     return tokens + block.drop_path2(block.ls2(ffn_output))
 
 

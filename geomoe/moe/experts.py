@@ -1,4 +1,4 @@
-"""The bank of specialists: copies of a feed-forward network, each a little different."""
+"""The bank of specialists: slightly different copies of a feed-forward network."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from geomoe.errors import ConfigError
 
 
 def copy_experts(ffn: nn.Module, num_experts: int, noise: float = 0.02) -> nn.ModuleList:
-    """Copy a feed-forward network once for each expert and set the copies apart.
+    """Copy a feed-forward network once for each expert and make the copies differ.
 
     Copies without noise give the network's own output whatever the gates are, but they also get the
-    same gradients up to their gates, and their CKA is 1; a little noise breaks the tie.
+    same gradients up to their gates, and their CKA is 1; a little noise breaks this symmetry.
 
     Args:
-        ffn: the network to copy; it is not changed and not shared with the copies.
-        num_experts: E, how many copies.
+        ffn: the network to copy; it is not changed, and shares nothing with the copies.
+        num_experts: E, number of copies.
         noise: standard deviation of the Gaussian noise on each weight tensor, relative to the standard
-            deviation of that tensor's entries; tensors of equal entries (biases of 0) stay as they are.
+            deviation of that tensor's entries; tensors of equal entries (biases of 0) are not changed.
 
     Returns:
         E independent networks.

@@ -1,11 +1,11 @@
-"""The MoGE layer: a shared expert and specialists that are chosen by place.
+"""The MoGE layer: a shared expert, and specialists chosen by place.
 
 Poster "MoGE: Mixture of Geographical Experts", block i:
 f(x, m) = gamma f_0(x) + (1 - gamma) sum_k alpha_k(phi(m)) f_k(x).
 
-The gates depend on the place alone, so that a whole sample goes to its K experts: samples are
-gathered for each expert, run, and added back. No expert sees a sample that was not sent to it, except
-for the few tokens that the diversity loss asks for.
+The gates depend only on the place, so that all tokens of a sample go to the same K experts. Each expert
+runs on the samples routed to it, and its outputs are added back to them. It does not see other samples,
+except for the few tokens that the diversity loss needs.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class MoGEResult(NamedTuple):
 
     Attributes:
         y: (B, N, D) mixed output.
-        routing: the router's decision; None where no embedding was given (shared expert alone).
-        shared_feature: (B, D) token mean of the shared expert's output, or None if not asked for.
-        expert_outputs: (E, R, D) every expert on the same R rows, or None if not asked for.
+        routing: the router's decision; None if no embedding was given (shared expert alone).
+        shared_feature: (B, D) token mean of the shared expert's output, or None if not requested.
+        expert_outputs: (E, R, D) outputs of every expert on the same R rows, or None if not requested.
     """
 
     y: Tensor
@@ -39,14 +39,14 @@ class MoGEResult(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """Who answers for whom in one layer; needs the place, not the image.
+    """Which experts process which samples in one layer; it depends on the place, not on the image.
 
     Attributes:
         routing: the router's decision, or None.
         own: (B,) weight of the shared expert.
-        order: (E, B) for each expert all samples, first those that are sent to it.
+        order: (E, B) for each expert the rows of all samples; those routed to it come first.
         gates: (E, B) each expert's weight for the samples in that order.
-        counts: how many samples are sent to each expert; None: the shared expert answers alone.
+        counts: number of samples routed to each expert; None: only the shared expert is used.
     """
 
     routing: Routing | None
@@ -57,16 +57,16 @@ class Plan(NamedTuple):
 
 
 class MoGELayer(nn.Module):
-    """Specialists, their router and gamma; the shared expert is passed in by its owner.
+    """Specialists, their router and gamma; the shared expert is an argument of :meth:`forward`.
 
     Args:
-        experts: E feed-forward networks that treat every token alike, (..., D) to (..., D).
+        experts: E feed-forward networks that process each token independently, (..., D) to (..., D).
         router: chooses among them.
         gamma: weight of the shared expert, 0 to 1.
-        learn_gamma: learn it, through a sigmoid, from that value on; then 0 and 1 are not allowed.
+        learn_gamma: learn gamma, through a sigmoid, starting from that value; then 0 and 1 are not allowed.
 
     Raises:
-        ConfigError: gamma out of its range, or a router for another number of experts.
+        ConfigError: gamma is out of range, or the router is for another number of experts.
     """
 
     fixed_gamma: Tensor
@@ -90,12 +90,12 @@ class MoGELayer(nn.Module):
 
     @property
     def num_experts(self) -> int:
-        """E, the shared expert not counted."""
+        """E, number of specialists; the shared expert is not counted."""
         return len(self.experts)
 
     @property
     def shared_weight(self) -> Tensor:
-        """Gamma now, ()."""
+        """() current value of gamma."""
         return self.raw_gamma.sigmoid() if self.learn_gamma else self.fixed_gamma
 
     def forward(
@@ -108,34 +108,34 @@ class MoGELayer(nn.Module):
         cka_tokens: int | None = None,
         shared_feature: bool = True,
     ) -> MoGEResult:
-        """Route, dispatch, mix.
+        """Route the samples, run the experts, and mix their outputs.
 
         Args:
             x: (B, N, D) tokens.
             embedding: (B, L) location embedding; None only with experts="shared".
             shared: the shared expert f_0.
-            experts: "all", "shared" (f_0 alone, with weight 1) or one specialist's number k
+            experts: "all", "shared" (only f_0, with weight 1) or the number k of one specialist
                 (gamma f_0 + (1 - gamma) f_k for every sample).
-            drop: (B,) bool, samples that see f_0 alone, with weight 1 (expert dropout).
-            cka_tokens: random tokens of each sample on which every expert is also run; 0, or more
-                than there are: all of them; None: no such outputs.
+            drop: (B,) bool, samples that use only f_0, with weight 1 (expert dropout).
+            cka_tokens: number of random tokens of each sample on which every expert is also run; 0, or
+                more than N: all tokens; None: no ``expert_outputs``.
             shared_feature: whether to return the shared expert's token mean.
 
         Returns:
-            The mixed tokens and what the losses need. ``expert_outputs`` has R = B * tokens rows.
+            The mixed tokens and the values for the losses. ``expert_outputs`` has R = B * tokens rows.
 
         Raises:
-            ConfigError: no such expert, no embedding, or a negative number of tokens.
+            ConfigError: unknown expert, missing embedding, or a negative number of tokens.
         """
         return self.mix(x, self.plan(embedding, len(x), experts, drop), shared, cka_tokens, shared_feature)
 
     def plan(
         self, embedding: Tensor | None, batch: int, experts: Experts = "all", drop: Tensor | None = None
     ) -> Plan:
-        """Decide who answers, ahead of the image (arguments as in :meth:`forward`).
+        """Assign samples to experts, before the image is processed (arguments as in :meth:`forward`).
 
-        The one place where the host waits for the device: it has to know how many samples go to
-        each expert. A network asks for all its plans before it touches the image.
+        The host waits for the device only here: it has to know how many samples go to each expert. A
+        network makes the plans of all its blocks before it processes the image.
         """
         check_experts(experts, self.num_experts)
         routing = None if embedding is None else self.router(embedding)
@@ -181,14 +181,14 @@ class MoGELayer(nn.Module):
         outputs = self._dispatch(x, y, plan, tokens)
         return MoGEResult(y, plan.routing, feature, outputs)
 
-    # Numbers of samples differ from batch to batch: the loop stays in Python, what an expert does
-    # is compiled.
+    # The number of samples per expert differs from batch to batch: the loop stays in Python, and only the
+    # experts are compiled.
     @torch.compiler.disable(recursive=False)
     def _dispatch(self, x: Tensor, y: Tensor, plan: Plan, tokens: Tensor | None) -> Tensor | None:
-        """Add the specialists' share to y, in place; collect every expert's output on the tokens.
+        """Add the specialists' outputs to y, in place; collect every expert's output on the tokens.
 
-        An expert without samples runs on zero rows: it stays in the graph, its gradients are zeros,
-        and distributed training finds no unused parameter.
+        An expert without samples runs on zero rows: it stays in the graph with zero gradients, so that
+        distributed training finds no unused parameter.
         """
         counts = plan.counts or ()
         sent = [rows[:n] for rows, n in zip(plan.order, counts, strict=True)]
@@ -206,9 +206,9 @@ class MoGELayer(nn.Module):
 
 
 class _Seen:
-    """Every expert's output on the same tokens, with what dispatch computes anyway used again.
+    """Every expert's output on the same tokens; outputs that dispatch computes anyway are reused.
 
-    An expert's own samples hold all tokens already; those of the other samples are appended to its
+    An expert's own samples already have all tokens; the tokens of the other samples are appended to its
     rows, so that it still runs one matrix product.
     """
 
@@ -221,7 +221,7 @@ class _Seen:
         self.found: list[Tensor] = []
 
     def run(self, k: int, expert: nn.Module, mine: Tensor) -> Tensor:
-        """Run expert k on its samples (n, N, D) and on the tokens of the others; keep the tokens."""
+        """Run expert k on its samples (n, N, D) and the tokens of the others; store the tokens' outputs."""
         rest = self.rest[k]
         own_rows, rest_rows = mine.flatten(0, 1), rest.flatten(0, 1)
         out, extra = expert(torch.cat([own_rows, rest_rows])).split([len(own_rows), len(rest_rows)])
@@ -231,7 +231,7 @@ class _Seen:
         return out
 
     def outputs(self) -> Tensor:
-        """(E, B * tokens, D)."""
+        """(E, B * tokens, D) the stored outputs."""
         return torch.stack(self.found)
 
 
@@ -241,7 +241,7 @@ def _counts(sent: Tensor) -> tuple[int, ...]:
 
 
 def _draw_tokens(x: Tensor, number: int) -> Tensor:
-    """Random token ids of each sample, (B, number), without repeats; 0: all of them, in order."""
+    """(B, number) random token ids of each sample, without repeats; 0: all tokens, in order."""
     batch, total = x.shape[:2]
     if number < 0:
         raise ConfigError(f"cka_tokens: expected 0 (all) or more; got {number}")
@@ -256,7 +256,7 @@ def _take(x: Tensor, tokens: Tensor) -> Tensor:
 
 
 def check_experts(experts: Experts, num_experts: int) -> None:
-    """Check which experts are asked for.
+    """Check a choice of experts.
 
     Raises:
         ConfigError: neither "all", "shared" nor a number from 0 to num_experts - 1.
@@ -271,7 +271,7 @@ def check_gamma(gamma: float, learn: bool) -> None:
     """Check the weight of the shared expert.
 
     Raises:
-        ConfigError: outside [0, 1], or at an end of it when it is to be learned.
+        ConfigError: gamma is outside [0, 1], or is 0 or 1 although it is learned.
     """
     if not 0 <= gamma <= 1:
         raise ConfigError(f"gamma: expected 0 to 1; got {gamma}")

@@ -1,4 +1,4 @@
-"""Routers: a location embedding in, which experts answer (and how much) out.
+"""Routers: from a location embedding to the chosen experts and their weights.
 
 Poster "MoGE: Mixture of Geographical Experts", block i: the gates alpha_k(phi(m)). The cosine router
 compares the embedding with a learned codebook, as in GMoE (Li et al. 2023, eq. 6).
@@ -17,19 +17,19 @@ from geomoe.types import Routing
 #: The learned temperature stays between these, on a logarithmic scale.
 MIN_TEMPERATURE, MAX_TEMPERATURE = 0.01, 1.0
 
-# Below this norm an embedding counts as having less and less of a direction; an embedding of zeros
-# has none: all its logits are 0, and its gradient is finite.
+# Embeddings with a smaller norm are scaled to less than unit length, so that their logits are smaller too.
+# For an embedding of zeros all logits are 0, and the gradient is finite.
 _NORM_FLOOR = 1e-3
 
 
 class Router(nn.Module):
-    """What every router does with its scores: top-k, then softmax over those.
+    """Base class of routers: the top-k of the scores, then a softmax over these.
 
     Args:
         dim: L, width of the location embedding.
         num_experts: E.
-        top_k: K, experts that answer for a sample, 1 to E. With K = 1 the one gate is always 1, so
-            that only the load-balancing loss trains the router.
+        top_k: K, experts chosen for a sample, 1 to E. With K = 1 the gate is always 1, so that only the
+            load-balancing loss trains the router.
 
     Raises:
         ConfigError: dim or num_experts below 1, top_k outside 1 to num_experts.
@@ -46,7 +46,7 @@ class Router(nn.Module):
         self.dim, self.num_experts, self.top_k = dim, num_experts, top_k
 
     def scores(self, embedding: Tensor) -> Tensor:
-        """Logits (B, E) of an embedding (B, L) that is at least float32."""
+        """Logits (B, E) of embeddings (B, L) in float32 or wider."""
         raise NotImplementedError
 
     def forward(self, embedding: Tensor) -> Routing:
@@ -58,21 +58,21 @@ class Router(nn.Module):
             return Routing(weights, logits.softmax(dim=1), logits)
 
     def extra_repr(self) -> str:
-        """What ``print(router)`` shows."""
+        """Describe the router for ``print(router)``."""
         return f"dim={self.dim}, num_experts={self.num_experts}, top_k={self.top_k}"
 
 
 class CosineRouter(Router):
     """Cosine similarity with a learned codebook, divided by a learned temperature.
 
-    The temperature lies between 0.01 and 1 through a sigmoid on a logarithmic scale: it cannot leave
-    the range and, unlike a clamped one, cannot get stuck at an end of it.
+    A sigmoid on a logarithmic scale keeps the temperature between 0.01 and 1: it cannot leave this range
+    and, unlike with clamping, cannot get stuck at an end of it.
 
     Args:
         dim: L, width of the location embedding.
         num_experts: E, rows of the codebook.
-        top_k: K, experts that answer for a sample.
-        temperature: where the temperature starts, strictly between 0.01 and 1.
+        top_k: K, experts chosen for a sample.
+        temperature: initial temperature, strictly between 0.01 and 1.
 
     Raises:
         ConfigError: see :class:`Router`; a temperature outside its range.
@@ -89,7 +89,7 @@ class CosineRouter(Router):
 
     @property
     def temperature(self) -> Tensor:
-        """The temperature now, ()."""
+        """() current temperature."""
         raw = self.raw_temperature.to(torch.promote_types(self.raw_temperature.dtype, torch.float32))
         return MIN_TEMPERATURE * torch.exp(math.log(MAX_TEMPERATURE / MIN_TEMPERATURE) * raw.sigmoid())
 
@@ -113,11 +113,11 @@ class LinearRouter(Router):
 
 
 def _direction(x: Tensor) -> Tensor:
-    """Rows scaled to length 1, those shorter than the floor to less."""
+    """Rows scaled to length 1; those shorter than the floor are scaled to less."""
     return nn.functional.normalize(x, dim=1, eps=_NORM_FLOOR)
 
 
-#: Routers by the name that configurations use.
+#: Router classes by their name in configurations.
 ROUTERS: dict[str, type[Router]] = {"cosine": CosineRouter, "linear": LinearRouter}
 
 
@@ -125,7 +125,7 @@ def create_router(name: str, dim: int, num_experts: int, top_k: int) -> Router:
     """Build a router by name.
 
     Raises:
-        ConfigError: no router of that name, or impossible sizes.
+        ConfigError: unknown name, or invalid sizes.
     """
     if name not in ROUTERS:
         raise ConfigError(f"router: expected one of {', '.join(ROUTERS)}; got {name!r}")

@@ -1,4 +1,4 @@
-"""Options of a method: default, range and meaning, written once, where the method is.
+"""Options of a method: default, range and meaning, declared once, in the method's file.
 
 A method declares them in a nested frozen dataclass::
 
@@ -7,8 +7,8 @@ A method declares them in a nested frozen dataclass::
         eta: float = option(0.01, "step size of the group weights", at_least=0)
 
 Type and default come from the field, range and meaning from :func:`option`. The command line, configuration
-files, checks and the tables in docs/ read them from there, without importing torch
-(:mod:`geomoe.config.methods`). So the arguments of :func:`option` are literals.
+files, checks and the tables in docs/ read them from the source, without importing torch
+(:mod:`geomoe.config.methods`). So the arguments of :func:`option` must be literals.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 class Range(NamedTuple):
-    """Which numbers an option may hold; None: no bound on that side."""
+    """The allowed numbers of an option; None: no bound on that side."""
 
     above: float | None = None
     at_least: float | None = None
@@ -37,7 +37,7 @@ class Range(NamedTuple):
     at_most: float | None = None
 
     def __contains__(self, value: object) -> bool:
-        """Whether a number lies inside; what is no number always does."""
+        """Whether a number is in the range; true for all values that are not numbers."""
         if isinstance(value, bool) or not isinstance(value, int | float):
             return True
         return (
@@ -49,7 +49,7 @@ class Range(NamedTuple):
         )
 
     def __str__(self) -> str:
-        """The rule in words, as in ``must be above 0``."""
+        """The rule in words, such as ``must be above 0``."""
         words = (
             ("above {:g}", self.above),
             ("at least {:g}", self.at_least),
@@ -72,12 +72,12 @@ def option(
     """Declare one option of a method.
 
     Args:
-        default: its value when nothing else is said.
+        default: its default value.
         meaning: one phrase for ``--help`` and the docs, with the unit.
-        above: the value has to be larger.
-        at_least: the value has to be this or larger.
-        below: the value has to be smaller.
-        at_most: the value has to be this or smaller.
+        above: exclusive lower bound.
+        at_least: inclusive lower bound.
+        below: exclusive upper bound.
+        at_most: inclusive upper bound.
     """
     limits = Range(above, at_least, below, at_most)
     return field(default=default, metadata={"meaning": meaning, "range": limits})
@@ -87,7 +87,7 @@ def check_options(options: Any) -> None:  # noqa: ANN401 - an Options dataclass 
     """Refuse options out of their ranges.
 
     Raises:
-        ConfigError: names the first one, its rule and its value.
+        ConfigError: names the first such option, its rule and its value.
     """
     hints = get_type_hints(type(options))
     for item in fields(options):
@@ -100,11 +100,11 @@ def check_options(options: Any) -> None:  # noqa: ANN401 - an Options dataclass 
 
 
 def call_options(kind: type[T], options: T | None, changes: Mapping[str, Any]) -> T:
-    """The options that a call was given: those of ``options``, or the defaults, with changes by name.
+    """The options of a call: ``options``, or the defaults, with changes by name.
 
     Args:
         kind: the dataclass.
-        options: of that class; None: its defaults.
+        options: an instance of it; None: its defaults.
         changes: name of a field -> value.
 
     Raises:

@@ -1,6 +1,6 @@
-"""Dataclasses to plain JSON values and back, strictly: each field is what its annotation says, or is refused.
+"""Strict conversion of dataclasses to plain JSON values and back: each field must match its annotation.
 
-No coercion ("1" is no number) and one line for a fault: where it is, what belongs there, what is there.
+Values are not coerced ("1" is not a number). A fault is one line: its place, the expected type, the value.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
-MOST_BYTES = 256_000_000  # of a file that is read whole
+MOST_BYTES = 256_000_000  # limit for a file that is read whole
 _WORDS = {NoneType: "null", bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
 def to_plain(value: Any) -> Any:  # noqa: ANN401 - a dataclass, or any value of its fields
-    """A dataclass as an object of plain JSON values, field by field; tuples become lists."""
+    """Convert a dataclass to an object of plain JSON values, field by field; tuples become lists."""
     if is_dataclass(value):
         return {one.name: to_plain(getattr(value, one.name)) for one in fields(value)}
     if isinstance(value, dict):
@@ -37,9 +37,9 @@ def to_plain(value: Any) -> Any:  # noqa: ANN401 - a dataclass, or any value of 
 
 
 def jsonable(value: Any) -> Any:  # noqa: ANN401 - any result
-    """Any result as what JSON can hold; numbers that are not finite become null.
+    """Convert any result to JSON values; numbers that are not finite become null.
 
-    Looser than :func:`to_plain`: named tuples become objects, arrays lists, and anything else its text.
+    Less strict than :func:`to_plain`: named tuples become objects, arrays lists, and other types text.
     """
     if is_dataclass(value) and not isinstance(value, type):
         value = {item.name: getattr(value, item.name) for item in fields(value)}
@@ -57,19 +57,19 @@ def jsonable(value: Any) -> Any:  # noqa: ANN401 - any result
 
 
 def from_plain(kind: type[T], value: Any, where: str = "") -> T:  # noqa: ANN401 - whatever JSON held
-    """The dataclass that :func:`to_plain` brought to plain values.
+    """Rebuild the dataclass from the plain values of :func:`to_plain`.
 
     Fields may be None, bool, int, float (finite), str, Literal, other dataclasses, dict[str, X],
-    tuple[X, ...], tuple[X, Y] and unions of these. A field with a default may be
-    missing. A key without a field is left aside: a later version may have more.
+    tuple[X, ...], tuple[X, Y] and unions of these. A field with a default may be missing. A key without a
+    field is ignored, because a later version may have more fields.
 
     Args:
         kind: a dataclass, or another of these types.
         value: plain JSON values.
-        where: path of the value, which messages begin with.
+        where: path of the value, with which messages begin.
 
     Raises:
-        InputError: what is wrong, and where: ``scores.all.count: expected a whole number; got 'x'``.
+        InputError: a fault and its place, such as ``scores.all.count: expected a whole number; got 'x'``.
     """
     return _reader(kind)(value, where)  # type: ignore[arg-type]
 
@@ -100,7 +100,7 @@ def _one_line(error: Exception) -> str:
 
 @cache
 def _reader(kind: Any) -> Callable[[Any, str], Any]:  # noqa: ANN401 - any annotation
-    """What reads a value of one annotation: (value, path) -> value, or an InputError."""
+    """The reader for values of one annotation: (value, path) -> value, or an InputError."""
     origin = get_origin(kind)
     if is_dataclass(kind):
         return _object(kind)
@@ -204,7 +204,7 @@ def _scalar(kind: Any) -> Callable[[Any, str], Any]:  # noqa: ANN401 - None, boo
 
 
 def _text(value: str, where: str) -> str:
-    """Text that can be written again; half of a surrogate pair cannot."""
+    """Refuse text that cannot be encoded again because it has half of a surrogate pair."""
     _check(value.isascii() or not any("\ud800" <= one <= "\udfff" for one in value), "text", value, where)
     return value
 
@@ -216,7 +216,7 @@ def _check(good: bool, expected: str, value: Any, where: str) -> Any:  # noqa: A
 
 
 def shown(value: Any) -> str:  # noqa: ANN401 - any plain value
-    """A plain value in a few words, however large it is."""
+    """A plain value as a short text, however large it is."""
     if isinstance(value, dict):
         return "an object"
     if isinstance(value, list | tuple):

@@ -1,4 +1,4 @@
-"""Tables of plain text, through rich."""
+"""Tables as plain text, rendered by rich."""
 
 from __future__ import annotations
 
