@@ -1,4 +1,4 @@
-"""One of the processes of a distributed run: see test_ddp."""
+"""One of the processes of distributed runs, one after the other: see test_ddp."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ class Keep(Callback):
 
 
 if __name__ == "__main__":
-    order = json.loads(sys.argv[1])
-    config = read_config(order["config"])
-    fit(config, quiet=True, callbacks=[Keep(order["folder"])], limit_batches=order["limit"])
+    for order in json.loads(sys.argv[1]):
+        config = read_config(order["config"])
+        fit(config, quiet=True, callbacks=[Keep(order["folder"])], limit_batches=order["limit"])

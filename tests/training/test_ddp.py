@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -25,14 +26,16 @@ WORKER = Path(__file__).with_name("ddp_worker.py")
 ROOT = Path(__file__).parents[2]
 
 
-def train(config, folder, limit):
-    """Run the worker as two processes; what each of them ends with."""
-    order = json.dumps({"config": config.as_dict(), "folder": str(folder), "limit": limit})
+def train(*orders):
+    """Run (configuration, folder, batches of an epoch), one after the other, as two processes.
+
+    Lightning starts the second one.
+    """
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
         environment.pop(name, None)
     ended = subprocess.run(
-        [sys.executable, str(WORKER), order],
+        [sys.executable, str(WORKER), *_words(orders)],
         env=environment,
         capture_output=True,
         text=True,
@@ -41,6 +44,47 @@ def train(config, folder, limit):
     )
     assert ended.returncode == 0, ended.stderr
     assert "arning" not in ended.stderr, ended.stderr
+    return left(orders[0][1])
+
+
+def train_as_torchrun_does(orders):
+    """The same, with both processes started here: they share the start of Python among all runs."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = {
+        "PYTHONPATH": str(ROOT),
+        "OMP_NUM_THREADS": "1",
+        "WORLD_SIZE": "2",
+        "TORCHELASTIC_RUN_ID": "test",
+    }
+    shared |= {
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+        "LOCAL_WORLD_SIZE": "2",
+        "GROUP_RANK": "0",
+    }
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(WORKER), *_words(orders)],
+            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in ("0", "1")
+    ]
+    for process in processes:
+        _, said = process.communicate(timeout=300)
+        assert process.returncode == 0, said
+
+
+def _words(orders):
+    plain = [{"config": c.as_dict(), "folder": str(folder), "limit": limit} for c, folder, limit in orders]
+    return [json.dumps(plain)]
+
+
+def left(folder):
+    """What each process of a run ended with."""
     return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in (0, 1)]
 
 
@@ -50,7 +94,7 @@ def test_two_processes_share_batches_of_domains(tiny, tmp_path):
     data = {"name": "pacs", "root": str(tmp_path / "pacs"), "held_out": "sketch", "batch_size": 6}
     data |= {"groups_per_batch": 3, "batches_per_epoch": 4, "augment": "domainbed"}
     config = tiny("erm", devices=2, strategy="ddp", max_epochs=1, data=data)
-    ranks = [one["rows"].reshape(4, 6) for one in train(config, tmp_path, None)]
+    ranks = [one["rows"].reshape(4, 6) for one in train((config, tmp_path, None))]
     domains = torch.from_numpy(PACS(tmp_path / "pacs", "train", "sketch").domains)
     for step in range(4):
         rows = torch.cat([rank[step] for rank in ranks])
@@ -62,7 +106,7 @@ def test_two_processes_share_batches_of_domains(tiny, tmp_path):
 @pytest.mark.slow
 def test_two_processes_train_one_network(tiny, tmp_path):
     config = tiny("moge", devices=2, strategy="ddp", max_epochs=2, data={"batch_size": 8})
-    first, second = train(config, tmp_path, 3)
+    first, second = train((config, tmp_path, 3))
     trained = {name for name in first["state"] if "running" not in name and "num_batches" not in name}
     for name in trained:
         assert torch.equal(first["state"][name], second["state"][name]), name
@@ -83,20 +127,38 @@ def test_two_processes_train_one_network(tiny, tmp_path):
     assert all(torch.equal(saved[name.removeprefix("model.")], first["state"][name]) for name in trained)
 
 
+JOINT = ("erm", "groupdro", "dann", "cdann", "fish", "sagm", "lfme", "swad")
+
+
+def joint(name, tiny, folder, **trainer):
+    """A run without batch norms and random changes of images, which each process has for itself."""
+    config = tiny(
+        "erm" if name == "swad" else name,
+        around=["swad"] if name == "swad" else [],
+        output=folder / "runs",
+        model={"backbone": "mnist_cnn", "image_size": 28, "drop_path": 0.0},
+        data={"augment": "none", "batch_size": 12 // trainer.get("devices", 1)},
+        **trainer,
+    )
+    # Adam blows up the last bits of small gradients
+    return replace(config, optimizer=OptimizerConfig(name="sgd", lr=0.005))
+
+
+@pytest.fixture(scope="module")
+def pairs(tiny_anywhere, tmp_path_factory):
+    """Each method, trained by two processes: its folder."""
+    folders = {name: tmp_path_factory.mktemp(name) for name in JOINT}
+    together = {"devices": 2, "strategy": "ddp", "max_epochs": 2}
+    configs = {name: joint(name, tiny_anywhere, folder, **together) for name, folder in folders.items()}
+    train_as_torchrun_does([(configs[name], folder, 3) for name, folder in folders.items()])
+    return folders
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["erm", "groupdro", "dann", "cdann", "fish", "sagm", "lfme", "swad"])
-def test_two_processes_do_what_one_does_with_the_joint_batch(name, tiny, tmp_path):
-    """Without batch norms and random changes of images, which each process has for itself."""
-    options = {"around": ["swad"] if name == "swad" else [], "max_epochs": 2}
-    options["model"] = {"backbone": "mnist_cnn", "image_size": 28, "drop_path": 0.0}
-    method = "erm" if name == "swad" else name
-    data = {"augment": "none", "batch_size": 12}
-    plain = OptimizerConfig(name="sgd", lr=0.005)  # Adam blows up the last bits of small gradients
-    one = replace(tiny(method, output=tmp_path / "one", data=data, **options), optimizer=plain)
-    alone = fit(one, quiet=True, limit_batches=3)
-    data["batch_size"] = 6
-    config = tiny(method, output=tmp_path / "two", data=data, devices=2, strategy="ddp", **options)
-    first, second = train(replace(config, optimizer=plain), tmp_path, 3)
+@pytest.mark.parametrize("name", JOINT)
+def test_two_processes_do_what_one_does_with_the_joint_batch(name, tiny, pairs, tmp_path):
+    alone = fit(joint(name, tiny, tmp_path, max_epochs=2), quiet=True, limit_batches=3)
+    first, second = left(pairs[name])
     whole = read(alone.last)["state_dict"]
     assert {f"algorithm.{key}" for key in first["state"]} == set(whole)
     for key, value in first["state"].items():
