@@ -26,20 +26,20 @@ if TYPE_CHECKING:
 def draw_figure(
     table: RoutingTable, summaries: tuple[BlockSummary, ...], held_out: str | None = None
 ) -> Figure:
-    """Draw one row for each block; latitude and longitude are equal-spaced (plate carree).
+    """Draw one row for each block; latitude and longitude are equally spaced (plate carree).
 
-    Across the antimeridian the longitudes at the axis go on from 180 with those west of it.
+    Across the antimeridian the axis labels continue after 180 with the western longitudes (-170, ...).
 
     Args:
-        table: what the routers answer.
-        summaries: what is said about each block, in the table's order.
+        table: the routers' decisions.
+        summaries: the summary of each block, in the table's order.
         held_out: name of the region to outline.
     """
     west, south, east, north = table.grid.bounds
     aspect = np.clip((north - south) / (east - west), 0.25, 2.0)
     figure = Figure(figsize=(13, (6 * aspect + 0.95) * table.num_blocks + 0.5), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.1, w_pad=0.08, rect=(0, 0.012, 1, 0.988))  # type: ignore[union-attr,call-arg]
-    # a $ would start mathematics
+    # matplotlib would read a $ as the start of a formula
     figure.suptitle(table.title.replace("$", r"\$"), fontsize=15, fontweight="bold")
     axes = figure.subplots(table.num_blocks, 2, squeeze=False)
     colours = palette.expert_colours(table.num_experts)
@@ -117,7 +117,7 @@ def _legend(axis: Axes, summary: BlockSummary, colours: list[str]) -> None:
 
 
 def _degrees(lon: float, _: int | None = None) -> str:
-    """A longitude beyond 180 as it is called on the other side: 190 is -170."""
+    """The label of a longitude, wrapped beyond 180: 190 is -170."""
     return f"{lon - 360 if lon > 180 else lon:g}".replace("-", "\N{MINUS SIGN}")
 
 

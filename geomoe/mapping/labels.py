@@ -1,4 +1,4 @@
-"""Where to write the expert's number: inside the larger areas in which it is dominant."""
+"""Positions of the experts' numbers on the map: inside the larger areas where an expert is dominant."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from shapely.ops import polylabel
 if TYPE_CHECKING:
     from geomoe.mapping.table import RoutingTable
 
-_MOST = 60  # numbers on a map
-_SMALLEST = 0.0008  # of the picture: about 15 by 15 degrees on a map of the world is 0.0035
+_MOST = 60  # maximum number of labels on a map
+_SMALLEST = 0.0008  # share of the picture; about 15 by 15 degrees on a map of the world is 0.0035
 
 
 class Label(NamedTuple):
-    """An expert's number and the place to write it."""
+    """An expert's number and its position."""
 
     lon: float
     lat: float
@@ -30,8 +30,8 @@ def place_labels(table: RoutingTable, block: int, mask: np.ndarray | None = None
 
     Args:
         table: the routing table.
-        block: which of its blocks, from 0.
-        mask: (H, W) cells that get numbers, e.g. land; None or nothing in it: all cells.
+        block: position of the block in the table, from 0.
+        mask: (H, W) cells that get numbers, e.g. land; None or an empty mask: all cells.
     """
     dominant = table.dominant(block)
     every = max(1, max(dominant.shape) // 360)  # coarse cells are enough to place a number

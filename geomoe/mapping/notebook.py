@@ -1,4 +1,4 @@
-"""The routing table as layers of a folium map, to look at in a notebook and to add layers of one's own to."""
+"""The routing table as layers of a folium map, to view in a notebook and combine with other layers."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def folium_map(table: RoutingTable, tiles: str | None = None) -> folium.Map:
     """A folium map with the layers of :func:`folium_layers`, outlines of the land, and a layer control.
 
     Args:
-        table: what the routers answer.
-        tiles: a background that folium knows, such as "OpenStreetMap"; default: none, so that no server of
-            tiles is asked. Leaflet itself comes from where folium takes it.
+        table: the routers' decisions.
+        tiles: a background that folium knows, such as "OpenStreetMap"; default: none, so that no tile server
+            is used. Leaflet itself is loaded from folium's own source.
 
     Raises:
-        CoordinateError: the grid lies wholly beyond the latitudes that a web map shows.
+        CoordinateError: the grid is entirely beyond the latitudes that a web map shows.
     """
     view = _view(table)
     west, south, east, north = view.bounds
@@ -50,14 +50,14 @@ def folium_map(table: RoutingTable, tiles: str | None = None) -> folium.Map:
 def folium_layers(table: RoutingTable) -> list[folium.FeatureGroup]:
     """For each block: its dominant expert, its routing entropy, and each expert's weight, as image overlays.
 
-    The first one is shown, the others are there to be switched on. Pictures are those of the page: Web
-    Mercator, nothing interpolated.
+    The first layer is visible, the others can be switched on. The pictures are those of the page: Web
+    Mercator, without interpolation.
 
     Args:
-        table: what the routers answer.
+        table: the routers' decisions.
 
     Raises:
-        CoordinateError: the grid lies wholly beyond the latitudes that a web map shows.
+        CoordinateError: the grid is entirely beyond the latitudes that a web map shows.
     """
     view, colours = _view(table), palette.expert_colours(table.num_experts)
     layers: list[folium.FeatureGroup] = []

@@ -1,7 +1,7 @@
-"""One HTML page that holds the whole map and opens from disk without a network.
+"""One HTML page with the whole map, which opens from disk without a network.
 
-A pure function: the same table gives the same bytes. How a page is put together and kept from asking
-for anything: :mod:`geomoe.pages.shell`.
+A pure function: the same table gives the same bytes. :mod:`geomoe.pages.shell` describes how a page is
+built and prevented from loading anything.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from geomoe.mapping.table import BlockSummary, Points, RoutingTable
 
 MOST_BYTES = 5_000_000
-_WIDEST = 1440  # pixels from west to east: all that a page of this size has room for
-_COARSER = 8  # attempts at fewer pixels
+_WIDEST = 1440  # pixels from west to east: as many as fit into a page of this size
+_COARSER = 8  # attempts with fewer pixels
 _SCRIPTS = ("leaflet.js", "base.js", "png.js", "points.js", "page.js")
 
 
@@ -38,16 +38,16 @@ def render_page(
     """Draw a routing table as one self-contained HTML page.
 
     Args:
-        table: what the routers answer.
-        summaries: what is said about each block, in the table's order.
+        table: the routers' decisions.
+        summaries: the summary of each block, in the table's order.
         points: samples to draw over the map.
-        held_out: name of the region left out of training; outlined when its outline is known.
-        most_bytes: size of the page; cells share pixels until it fits.
+        held_out: name of the region left out of training; outlined if its outline is known.
+        most_bytes: maximum size of the page; the resolution is reduced until it fits.
 
     Raises:
         ConfigError: not one summary for each block.
-        CoordinateError: the grid lies wholly beyond the latitudes that a web map shows.
-        OutputError: the page cannot be made to fit.
+        CoordinateError: the grid is entirely beyond the latitudes that a web map shows.
+        OutputError: the page is too large even with few pixels.
     """
     if len(summaries) != table.num_blocks:
         msg = f"page: expected {table.num_blocks} summaries, one for each block; got {len(summaries)}"
@@ -139,7 +139,7 @@ def _block(table: RoutingTable, number: int, summary: BlockSummary, view: Frame)
 
 
 def _top(values: np.ndarray) -> float:
-    """Where a scale from 0 ends: the largest value, up to the next tenth."""
+    """The upper end of a scale from 0: the largest value, rounded up to a tenth."""
     return float(np.clip(np.ceil(float(values.max()) * 10 - 1e-6) / 10, 0.1, 1.0))
 
 
@@ -148,7 +148,7 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 def _points(points: Points, left: float) -> dict[str, Any]:
-    """Fifteen bytes a sample: 1e-5 degrees (1 m), class numbers, region, split."""
+    """The samples, in fifteen bytes each: 1e-5 degrees (1 m), class numbers, region, split."""
     correct = points.label == points.predicted
     packed = b"".join(
         [

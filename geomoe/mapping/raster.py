@@ -23,7 +23,7 @@ def write_raster(table: RoutingTable, path: Path) -> None:
     """Write gate weights as float32 bands in EPSG:4326, north up, NaN where there is no value.
 
     The facts of the table become tags of the file. A map across the antimeridian is one raster whose
-    longitudes go on beyond 180.
+    longitudes continue beyond 180.
     """
     west, _, _, north = table.grid.bounds
     height, width = table.grid.shape
@@ -40,7 +40,7 @@ def write_raster(table: RoutingTable, path: Path) -> None:
         "predictor": "yes",
         "overview_resampling": "average",
     }
-    with MemoryFile() as memory:  # GDAL does not reliably say when a disk is full; Python does
+    with MemoryFile() as memory:  # GDAL does not reliably report a full disk; Python does
         with memory.open(**profile) as file:
             file.update_tags(title=table.title, **dict(table.facts))
             for number, name in enumerate(band_names(table)):

@@ -1,4 +1,4 @@
-"""The routing table as GeoParquet: one row for each cell, its centre as a point."""
+"""The routing table as GeoParquet: one row for each cell, with its centre as a point."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def column_name(block: str) -> str:
-    """The name of a block as the start of a column's name: "block 8" becomes "block_8"."""
+    """The prefix of column names for a block: "block 8" becomes "block_8"."""
     return block.replace(" ", "_")
 
 

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     )
     from geomoe.metrics.similarity import expert_cka
 
-# public name -> module that holds it; imported on first use: metrics of maps need no torch
+# public name -> its module, imported on first use, because metrics of maps do not need torch
 _PUBLIC = {
     "FMoWScores": "geomoe.metrics.fmow",
     "GroupScore": "geomoe.metrics.classification",

@@ -14,18 +14,18 @@ if TYPE_CHECKING:
 
     Values = ArrayLike | Tensor
 else:
-    Values = ArrayLike  # torch is not imported for a name of a type: arrays are judged without it
+    Values = ArrayLike  # torch is not imported only for a type: metrics of arrays work without it
 
 
 def as_array(values: Values, name: str, ndim: int = 1) -> NDArray[Any]:
-    """A numpy array with ``ndim`` axes; tensors are brought to the CPU.
+    """A numpy array with ``ndim`` axes; tensors are copied to the CPU.
 
     Raises:
-        InputError: another number of axes.
+        InputError: wrong number of axes.
     """
     if hasattr(values, "detach"):  # a tensor
         values = values.detach().cpu()
-        half = values.is_floating_point() and values.element_size() == 2  # numpy knows no bfloat16
+        half = values.is_floating_point() and values.element_size() == 2  # numpy has no bfloat16
         values = values.float() if half else values
     array = np.asarray(values)
     if array.ndim != ndim:
@@ -34,10 +34,10 @@ def as_array(values: Values, name: str, ndim: int = 1) -> NDArray[Any]:
 
 
 def as_ids(values: Values, name: str, rows: int | None = None) -> NDArray[np.int64]:
-    """A vector of integer ids, with ``rows`` entries where that is given.
+    """A vector of integer ids, with ``rows`` entries if that is given.
 
     Raises:
-        InputError: another shape or length, or numbers that are not whole.
+        InputError: wrong shape or length, or numbers that are not integers.
     """
     array = as_array(values, name)
     if array.dtype.kind not in "iub" and array.size:
@@ -47,10 +47,10 @@ def as_ids(values: Values, name: str, rows: int | None = None) -> NDArray[np.int
 
 
 def as_weights(values: Values | None, rows: int, name: str = "sample_weight") -> NDArray[np.float64]:
-    """Sample weights that are finite, not negative and not all zero; none given: all equal.
+    """Sample weights that are finite, not negative and not all zero; None: all equal.
 
     Raises:
-        InputError: another length, or weights that break that rule.
+        InputError: wrong length, or invalid weights.
     """
     if values is None:
         return np.ones(rows)
@@ -69,7 +69,7 @@ def as_gates(weights: Values) -> NDArray[np.float64]:
     """Gate weights (n, E): rows that are not negative and sum to 1.
 
     Raises:
-        InputError: another shape, no rows, or a row that is no distribution.
+        InputError: wrong shape, no rows, or a row that is not a distribution.
     """
     array = as_array(weights, "weights", ndim=2).astype(np.float64)
     check_some(array, "weights")
@@ -83,10 +83,10 @@ def as_gates(weights: Values) -> NDArray[np.float64]:
 
 
 def check_rows(found: int, name: str, rows: int | None) -> None:
-    """Refuse another number of rows than expected.
+    """Refuse a number of rows other than expected.
 
     Raises:
-        InputError: as said.
+        InputError: the number is wrong.
     """
     if rows is not None and found != rows:
         raise InputError(f"{name}: expected {rows} rows, as many as the other arrays; got {found}")
@@ -96,7 +96,7 @@ def check_some(array: NDArray[Any], name: str) -> None:
     """Refuse an empty array.
 
     Raises:
-        InputError: as said.
+        InputError: the array is empty.
     """
     if array.size == 0:
         raise InputError(f"{name}: empty, there is nothing to measure; got shape {array.shape}")

@@ -45,7 +45,7 @@ def group_accuracy(
         predictions: (n,) class ids.
         labels: (n,) class ids.
         groups: (n,) group ids from 0; samples with a negative id (unknown) belong to no group.
-        names: of the groups, in the order of their ids; groups without samples are listed too.
+        names: names of the groups, in the order of their ids; groups without samples are listed too.
             Default: the ids that occur, as text.
 
     Raises:
@@ -72,13 +72,13 @@ def worst_group(scores: Mapping[str, GroupScore], exclude: Collection[str] = ())
 
     Args:
         scores: from :func:`group_accuracy`.
-        exclude: names that do not take part, such as WILDS' region "Other".
+        exclude: names of groups to ignore, such as WILDS' region "Other".
 
     Returns:
         Its name and score.
 
     Raises:
-        InputError: no group is left, or an excluded name that is not there.
+        InputError: no group is left, or an excluded name does not exist.
     """
     if unknown := sorted(set(exclude) - set(scores)):
         raise InputError(f"exclude: no such group: {', '.join(unknown)}; there are {', '.join(scores)}")
@@ -92,7 +92,7 @@ def worst_group(scores: Mapping[str, GroupScore], exclude: Collection[str] = ())
 def macro_f1(predictions: Values, labels: Values) -> float:
     """Mean F1 over the classes that occur among the labels (WILDS' iWildCam metric).
 
-    A class that is only predicted has no F1 of its own; it counts as errors on the others.
+    A class that occurs only among the predictions has no F1; its predictions are errors of the other classes.
 
     Args:
         predictions: (n,) class ids.
@@ -128,7 +128,7 @@ def _counts(predictions: Values, labels: Values) -> tuple[NDArray[np.int64], ...
     for name, ids in (("predictions", predicted), ("labels", true)):
         if ids.min() < 0:
             raise InputError(f"{name}: class ids start at 0; got {ids.min()}")
-    classes, position = np.unique(true, return_inverse=True)  # one class costs one row, however large its id
+    classes, position = np.unique(true, return_inverse=True)  # one row per class, however large its id
     size = len(classes)
     answer = np.searchsorted(classes, predicted).clip(max=size - 1)
     answered = np.bincount(answer[classes[answer] == predicted], minlength=size)
@@ -142,10 +142,10 @@ def expected_calibration_error(probabilities: Values, labels: Values, bins: int 
     Args:
         probabilities: (n, C), each row a distribution.
         labels: (n,) class ids.
-        bins: between confidence 0 and 1.
+        bins: number of bins between confidence 0 and 1.
 
     Raises:
-        InputError: shapes that do not fit, rows that are no distribution, labels outside [0, C).
+        InputError: shapes that do not fit, rows that are not distributions, labels outside [0, C).
     """
     table = as_array(probabilities, "probabilities", ndim=2).astype(np.float64)
     true = as_ids(labels, "labels", len(table))
@@ -158,7 +158,7 @@ def expected_calibration_error(probabilities: Values, labels: Values, bins: int 
         raise InputError(f"probabilities: rows are 0 or more and sum to 1 (not scores); row {row} does not")
     if true.min() < 0 or true.max() >= table.shape[1]:
         raise InputError(f"labels: expected 0 to {table.shape[1] - 1}; got {true.min()} to {true.max()}")
-    # Above 1 (rounding) it would be taken for scores, and torchmetrics gives exactly 1 a bin of its own.
+    # torchmetrics reads values above 1 (rounding) as logits, and puts exactly 1 into a separate bin.
     table = np.minimum(table, np.nextafter(np.float32(1), np.float32(0)))
     return float(
         multiclass_calibration_error(

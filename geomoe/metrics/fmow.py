@@ -15,10 +15,10 @@ class FMoWScores(NamedTuple):
 
     Attributes:
         average: accuracy over all samples (``acc_avg``).
-        worst_region: name and score of the region with the lowest accuracy, Other left out
-            (``acc_worst_region``); None where nobody is of a region that counts.
-        worst_year: the same of the years (``acc_worst_year``).
-        regions: every region's score, Other's too.
+        worst_region: name and score of the region with the lowest accuracy, without Other
+            (``acc_worst_region``); None if no sample is in a counted region.
+        worst_year: the same for the years (``acc_worst_year``).
+        regions: every region's score, including Other.
         years: every year's score.
     """
 
@@ -43,11 +43,11 @@ def fmow_scores(
     Args:
         predictions: (n,) class ids.
         labels: (n,) class ids.
-        regions: (n,) positions in ``region_names``; negative: of no region.
-        years: (n,) positions in ``year_names``; negative: of no year.
-        region_names: of the regions.
-        year_names: of the years.
-        uncounted: regions that never are the worst one.
+        regions: (n,) positions in ``region_names``; negative: no region.
+        years: (n,) positions in ``year_names``; negative: no year.
+        region_names: names of the regions.
+        year_names: names of the years.
+        uncounted: regions that are never the worst one.
 
     Raises:
         InputError: shapes that do not fit, no samples, ids that are not integers or have no name.

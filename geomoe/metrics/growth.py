@@ -12,19 +12,19 @@ from geomoe.metrics.arrays import Values, as_array
 
 
 class Growth(NamedTuple):
-    """A curve over the number of source domains, and its summary; accuracies in the unit they came in.
+    """A curve over the number of source domains, and its summary; accuracies are in the unit of the input.
 
     Attributes:
         domains: K_s, ascending.
         mean: accuracy for each, over subsets of domains and training seeds.
-        std: sample standard deviation (n - 1) over the same; NaN where there is a single run.
-        runs: how many there are for each.
+        std: sample standard deviation (n - 1) over the same; NaN for a single run.
+        runs: number of runs for each.
         peak: the largest mean.
-        peak_domains: K_s where it is; the first of equals.
+        peak_domains: K_s of the peak; the first if tied.
         last: Acc(K_max), the mean at the largest K_s.
         drop: peak - last, not negative.
-        relative_drop: drop / peak, a share; NaN where the peak is 0.
-        average: mean over K_s of the means, so that each K_s counts alike.
+        relative_drop: drop / peak, a share; NaN if the peak is 0.
+        average: mean over K_s of the means, so that each K_s has the same weight.
     """
 
     domains: tuple[int, ...]
@@ -47,7 +47,7 @@ def domain_growth(accuracies: Mapping[int, Values]) -> Growth:
             shares or percent.
 
     Raises:
-        InputError: nothing given, a number of domains below 1, no runs for one, or accuracies that are
+        InputError: no accuracies, a number of domains below 1 or without runs, or accuracies that are
             negative or not finite.
     """
     if not accuracies:

@@ -23,7 +23,7 @@ def mutual_information(
 ) -> MutualInformation:
     """Mutual information of two discrete labellings of the same samples.
 
-    The plug-in estimate: with few samples in a cell of the contingency table it is too high.
+    This is the plug-in estimate: with few samples in a cell of the contingency table it is too high.
 
     Args:
         first: (n,) labels: integers or text, such as each cell's dominant expert.
@@ -31,11 +31,11 @@ def mutual_information(
         sample_weight: (n,) weights, such as each cell's area.
 
     Returns:
-        Both numbers; the normalised one is 0 where a labelling is constant. For labels that
-        determine each other it is 1.
+        Both numbers; the normalised one is 0 if a labelling is constant, and 1 for labels that
+        determine each other.
 
     Raises:
-        InputError: shapes that do not fit, no samples, labels that are real numbers, bad weights.
+        InputError: shapes that do not fit, no samples, labels that are real numbers, invalid weights.
     """
     a, b = as_array(first, "first"), as_array(second, "second")
     check_rows(len(b), "second", len(a))

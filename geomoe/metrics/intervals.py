@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from geomoe.errors import InputError
 from geomoe.metrics.arrays import Values, as_array, as_ids, check_some
 
-#: (S, n) sample weights, one row a resample -> (S,) or (S, k) values, NaN where not defined.
+#: (S, n) sample weights, one row per resample -> (S,) or (S, k) values, NaN where not defined.
 Statistic = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
 _CHUNK = 4_000_000  # entries of a weight matrix held at once: 32 MB
@@ -24,7 +24,7 @@ class Interval(NamedTuple):
     """A statistic and its percentile interval.
 
     Attributes:
-        estimate: () or (k,) on the samples as they are.
+        estimate: () or (k,) on the original samples.
         low: () or (k,) lower end.
         high: () or (k,) upper end.
         undefined: () or (k,) share of the resamples in which the statistic was not defined (a group
@@ -47,20 +47,20 @@ def block_bootstrap(
 ) -> Interval:
     """Percentile interval of any statistic, from resampling spatial blocks with replacement.
 
-    In a resample a sample weighs as often as its block was drawn, so the statistic is asked for
-    many resamples at once: it gets their weights, (S, n), and returns S values. The ``weighted_*``
+    In a resample a sample's weight is the number of times its block was drawn. The statistic is computed
+    for many resamples at once: it gets their weights, (S, n), and returns S values. The ``weighted_*``
     functions of this module make such statistics.
 
     Args:
-        statistic: of the weights; all ones means the samples as they are.
+        statistic: function of the weights; weights of 1 give its value on the original samples.
         blocks: (n,) spatial block of each sample: integers or text.
         resamples: number of resamples.
         confidence: share of the resamples inside the interval.
-        seed: of the resampling; the same seed gives the same interval on every machine.
+        seed: seed of the resampling; the same seed gives the same interval on every machine.
 
     Raises:
-        InputError: fewer than two blocks, an impossible number of resamples or confidence, or a
-            statistic that returns another number of values than it got rows.
+        InputError: fewer than two blocks, an invalid number of resamples or confidence, or a
+            statistic that does not return one value for each row.
     """
     array = as_array(blocks, "blocks")
     names, block = np.unique(array, return_inverse=True)
@@ -107,7 +107,7 @@ def weighted_group_accuracy(correct: Values, groups: Values, num_groups: int) ->
 def weighted_worst_group(
     correct: Values, groups: Values, num_groups: int, exclude: Collection[int] = ()
 ) -> Statistic:
-    """Lowest accuracy over the groups that have samples in the resample, except group ids excluded.
+    """Lowest accuracy over the groups with samples in the resample, without excluded group ids.
 
     Raises:
         InputError: as in :func:`weighted_group_accuracy`, or no group is left.
@@ -127,7 +127,7 @@ def weighted_worst_group(
 
 
 def weighted_macro_f1(predictions: Values, labels: Values) -> Statistic:
-    """Mean F1 under weights over the classes that occur among the labels of the resample.
+    """Mean F1 under weights, over the classes that occur among the labels of the resample.
 
     Raises:
         InputError: shapes that do not fit, no samples, or negative class ids.
@@ -161,7 +161,7 @@ def _ask(statistic: Statistic, weights: NDArray[np.float64]) -> NDArray[np.float
 
 
 def _percentiles(values: NDArray[np.float64], shares: list[float]) -> NDArray[np.float64]:
-    """Percentiles over the resamples without NaN; NaN where there are none."""
+    """Percentiles over the resamples without NaN; NaN if there are none."""
     columns = values.reshape(len(values), -1)
     ends = [
         np.quantile(column, shares) if len(column := c[~np.isnan(c)]) else np.full(len(shares), np.nan)
@@ -185,5 +185,5 @@ def _totals(weights: NDArray[np.float64], columns: NDArray[np.float64]) -> NDArr
 
 
 def _ratio(above: NDArray[np.float64], below: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Division with NaN where there is nothing to divide by."""
+    """Division, with NaN where the divisor is 0."""
     return np.divide(above, below, where=below > 0, out=np.full(above.shape, np.nan))

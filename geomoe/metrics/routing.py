@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from geomoe.errors import InputError
 from geomoe.metrics.arrays import Values, as_array, as_gates, as_weights, check_some
 
-#: An expert with less than this part of its fair share of the gate weight is dead.
+#: An expert with less than this fraction of its fair share of the gate weight is dead.
 DEAD_SHARE = 0.05
 
 
 class Load(NamedTuple):
-    """Each expert's share: mean gate weight (E,) and share of samples that it leads, top-1 (E,)."""
+    """For each expert: mean gate weight (E,) and share of samples of which it is the top-1 expert (E,)."""
 
     mean_weight: NDArray[np.float64]
     top1_share: NDArray[np.float64]
@@ -33,7 +33,7 @@ def routing_load(weights: Values, sample_weight: Values | None = None) -> Load:
         sample_weight: (n,) weights, such as each cell's area.
 
     Raises:
-        InputError: no rows, rows that are no distribution, or bad sample weights.
+        InputError: no rows, rows that are not distributions, or invalid sample weights.
     """
     gates = as_gates(weights)
     share = as_weights(sample_weight, len(gates))
@@ -52,7 +52,7 @@ def dead_experts(mean_weight: Values) -> list[int]:
         mean_weight: (E,) mean gate weights, which sum to 1: over an epoch, a split, or the area of a map.
 
     Raises:
-        InputError: another shape, no experts, or weights that are negative, not finite or do not sum to 1.
+        InputError: wrong shape, no experts, or weights that are negative, not finite or do not sum to 1.
     """
     load = as_array(mean_weight, "mean_weight").astype(np.float64)
     check_some(load, "mean_weight")
@@ -62,7 +62,7 @@ def dead_experts(mean_weight: Values) -> list[int]:
 
 
 def routing_entropy(weights: Values, sample_weight: Values | None = None) -> float:
-    """Mean over samples of the entropy of the gate weights, in nats: 0 for one expert alone, at most ln E.
+    """Mean over samples of the entropy of the gate weights, in nats: 0 for a single expert, at most ln E.
 
     With top-k gates it is at most ln k.
 
@@ -79,7 +79,7 @@ def routing_entropy(weights: Values, sample_weight: Values | None = None) -> flo
 
 
 def normalised_entropy(weights: Values, sample_weight: Values | None = None) -> float:
-    """:func:`routing_entropy` over ln E: 0 for one expert alone, 1 for all alike.
+    """:func:`routing_entropy` divided by ln E: 0 for a single expert, 1 for equal weights.
 
     With top-k gates it is at most ln k / ln E.
 
@@ -100,5 +100,5 @@ def entropies(gates: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def over_log(nats: Any, experts: int) -> Any:  # noqa: ANN401 - a number or an array, as given
-    """Entropy in nats, normalised: over ln E. Of one expert, whose entropy is 0, it is 0."""
+    """Entropy in nats divided by ln E; 0 if there is only one expert."""
     return nats / math.log(max(experts, 2))

@@ -16,7 +16,7 @@ def expert_cka(
 ) -> NDArray[np.float64]:
     """Linear CKA between all pairs of experts; the formulas are in :mod:`geomoe.losses.cka`.
 
-    Unlike the loss, which has to be a number, it is NaN where CKA is not defined: for experts whose
+    Unlike the loss, which is always a number, it is NaN if CKA is not defined: for experts whose
     outputs do not depend on the row.
 
     Args:
