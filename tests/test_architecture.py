@@ -310,6 +310,7 @@ assert not found, found
     )
 
 
+@pytest.mark.slow
 def test_a_method_is_named_in_one_line_of_the_catalogue_alone():
     """No file but the catalogue names a training method; its own file does not need to either."""
     from geomoe.catalogue import METHODS

@@ -43,6 +43,7 @@ def _batch(bands=3, size=32):
     return Batch(image, torch.tensor([0, 6]), place, torch.arange(2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ALGORITHMS)
 def test_every_algorithm_is_built_as_configured(name):
     config = _with(

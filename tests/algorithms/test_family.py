@@ -88,6 +88,7 @@ def test_odd_batches_are_finite(case, autocast, name, make, make_batch, stepper)
         assert value.isfinite().all(), key
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("smoothing", [0.0, 0.2])
 def test_the_cross_entropy_is_smoothed_as_asked(smoothing, name, make, make_batch):
     batch = make_batch(8)

@@ -190,6 +190,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["paper", "code"])
 @pytest.mark.parametrize("domains", DOMAINS)
 @pytest.mark.parametrize("name", CASES)
@@ -259,6 +260,7 @@ def test_a_random_share_of_the_codes_variant(share, make):
     assert drawn(method, double_batch(DOMAINS["one domain"]))[1].numel() == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["paper", "code"])
 def test_erm_moe_is_cross_entropy_alone(variant, make):
     method, batch = make("erm_moe", variant=variant).double(), double_batch(DOMAINS["unequal; 2 is missing"])
@@ -344,6 +346,7 @@ def opposite_cues(seed, size=96):
     return Batch(image + shown[:, :, None, None], label, place, torch.arange(size))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["messi_ot", "messi_mmd"])
 def test_two_subsets_with_opposite_cues(name, make, stepper):
     """All four domains are told right at the paper's weights, and the alignment makes a difference."""

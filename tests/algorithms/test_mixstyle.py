@@ -40,6 +40,7 @@ def test_partners_at_random_are_a_permutation(make):
     assert len(orders) > 10
 
 
+@pytest.mark.slow
 def test_shares_follow_the_beta_distribution(make):
     """Beta(a, a): mean 1/2, variance 1 / (4 (2 a + 1))."""
     method = make("mixstyle", p=1.0, alpha=0.5)

@@ -61,6 +61,7 @@ def test_shared_task_trains_the_shared_path_alone(make, make_batch, loss_of):
     assert not any(key.startswith(("model.layers.", "model.encoder.")) for key in reached)
 
 
+@pytest.mark.slow
 def test_diversity_loss_makes_experts_differ(make, make_batch, loss_of):
     torch.manual_seed(0)
     algorithm, batch = make("moge", aux=0.0, supcon=0.0, cka=1.0, cka_tokens=0).train(), make_batch(48)

@@ -41,6 +41,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("windows", [(3, 6), (3, 2), (1, 1), (2, 4), (4, 3)])
 @pytest.mark.parametrize("case", CASES)
 def test_the_average_is_that_of_the_valley(case, windows, make):

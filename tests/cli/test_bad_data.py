@@ -351,6 +351,7 @@ def inside(name, root):
     return root if name == "folder" else folders[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "spoil", "message"),
     [(name, spoil, message) for name, _, spoil, message in CASES],
@@ -378,6 +379,7 @@ def report(capsys, name, root, status=0, *more):
 PICTURES = {"fmow": IMAGES, "iwildcam": PHOTOS, "pacs": "*/[d-h]*/*_00*.*"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_images_that_are_not_whole_are_a_fault_and_listed_one_by_one(name, data, capsys):
     root = data(name)

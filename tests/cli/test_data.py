@@ -176,6 +176,7 @@ def test_numbers_are_compared_with_those_of_the_full_data_set(capsys, tmp_path, 
         assert found[0]["what"] == "has 301 samples; the full data set has 9,991"
 
 
+@pytest.mark.slow
 def test_rows_that_were_left_out_are_in_the_check(capsys, tmp_path):
     write_sample(read_facts("folder"), tmp_path / "small")
     told = ask(capsys, "check", "folder", "--data-root", "small", "--metadata", "points.csv")
@@ -189,6 +190,7 @@ def test_rows_that_were_left_out_are_in_the_check(capsys, tmp_path):
     assert any("footprints across the antimeridian mended" in note for note in notes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SAMPLED)
 def test_every_sample_is_sound(name, capsys, tmp_path):
     """Traps and all; what overlaps by definition (DomainBed's test has the sources' val) is no fault."""
@@ -198,6 +200,7 @@ def test_every_sample_is_sound(name, capsys, tmp_path):
     assert {finding["severity"] for finding in map(dict, told["findings"])} <= {"warning", "note"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("held_out", ["sketch", "null"])
 def test_splits_of_domainbed_with_and_without_a_target(held_out, capsys, tmp_path, monkeypatch):
     monkeypatch.setenv("GEOMOE_CACHE", str(tmp_path / "caches"))

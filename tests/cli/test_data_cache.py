@@ -183,6 +183,7 @@ def names_of(folder, split):
         return [row["filename"] for row in csv.DictReader(file) if split in ("", row["split"])]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_an_image_that_breaks_inside_is_listed(split, small, capsys):
     name = names_of(small, split)[1]
@@ -232,6 +233,7 @@ def test_a_folder_of_floats_trains_and_scores_the_same_from_the_cache(held_out, 
     assert main([*map(str, judge), "--quiet"]) == 2
 
 
+@pytest.mark.slow
 def test_a_held_out_domain_shares_the_cache_where_every_pixel_has_data(small, capsys):
     rewrite(small, lambda values: values)
     paths = [ask(capsys, "data", "cache", *FOLDER, *more) for more in ((), ("--held-out", "utm"))]
@@ -243,6 +245,7 @@ def test_a_held_out_domain_shares_the_cache_where_every_pixel_has_data(small, ca
     assert with_gaps["images"] < 72  # this run does not see the held-out domain's training images
 
 
+@pytest.mark.slow
 def test_bands_and_sizes_have_caches_of_their_own(small, capsys):
     choices = ((), ("--data.bands", "3,1"), ("--model.image_size", "24"))
     made = [ask(capsys, "data", "cache", *FOLDER, *choice) for choice in choices]

@@ -136,6 +136,7 @@ def test_another_file_under_the_name_of_a_published_one_is_not_taken_for_it(caps
     assert [path.name for path in (tmp_path / "data").iterdir()] == ["gps_locations.json.rejected"]
 
 
+@pytest.mark.slow
 def test_nobody_agreed(refused, archive, server, tmp_path):
     url, digest, _ = archive("pacs")
     argv = ["data", "download", "pacs", "--data-root", tmp_path / "data", "--url", url, "--sha256", digest]
@@ -251,6 +252,7 @@ def environment(tmp_path, **more):
     return {**kept, "PYTHONPATH": str(ROOT), "HF_HOME": str(tmp_path / "hub"), "TERM": "dumb", **more}
 
 
+@pytest.mark.slow
 def test_ctrl_c_keeps_what_came_and_says_how_to_go_on(server, archive, tmp_path):
     url, digest, published = archive("iwildcam")
     body = server.files["/iwildcam.tar.gz"]
@@ -315,6 +317,7 @@ def on_a_terminal(argv, answer, tmp_path):
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), said.decode().replace("\r\n", "\n")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("answer", "status"), [(b"y\n", 0), (b"n\n", 2), (b"\n", 2), (b"\x04", 2)])
 def test_on_a_terminal_somebody_is_asked(server, archive, tmp_path, answer, status):
     url, digest, published = archive("iwildcam")

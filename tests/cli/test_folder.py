@@ -26,6 +26,7 @@ def trained(tmp_path_factory):
     return table, checkpoint
 
 
+@pytest.mark.slow
 def test_a_split_that_the_table_names_is_judged(trained, capsys, tmp_path):
     table, checkpoint = trained
     capsys.readouterr()
@@ -42,6 +43,7 @@ def test_a_split_that_nobody_names_is_refused(trained, refused):
     assert "no split 'latr'; did you mean later?" in line
 
 
+@pytest.mark.slow
 def test_batches_of_domains_and_reports_in_the_words_of_the_table(trained, capsys, tmp_path):
     table, checkpoint = trained
     folder = checkpoint.parents[5]

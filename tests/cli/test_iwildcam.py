@@ -71,6 +71,7 @@ def test_a_router_of_camera_ids_knows_the_cameras_of_train_alone(runs, root):
     assert len(known) == 8 < len(predictor.domains) == 13
 
 
+@pytest.mark.slow
 def test_wilds_scores_stand_beside_ours(runs, root, capsys, tmp_path):
     capsys.readouterr()
     argv = ["evaluate", "--checkpoint", str(checkpoint(runs, "iwildcam")), "--data-root", str(root)]

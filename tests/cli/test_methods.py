@@ -20,6 +20,7 @@ SMALL = (
 )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", METHODS)
 def test_a_dry_run_its_report_and_its_answers_without_its_file(name, capsys, tmp_path, monkeypatch):
     entry = METHODS[name]

@@ -243,6 +243,7 @@ def test_odd_names_and_names_that_nobody_can_write(predict, data, tmp_path):
 # --- scenes that are odd and legal --------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [(1, 1), (10, 7), (24, 24), (1, 200)])
 def test_scenes_smaller_than_a_tile(predict, tmp_path, size):
     scene(tmp_path / "scene.tif", *size)
@@ -305,6 +306,7 @@ def test_killed_and_resumed_it_gives_the_same_bytes(words, predict, data, tmp_pa
         assert (tmp_path / name).read_bytes() == (tmp_path / "whole" / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_resuming_with_other_inputs_is_refused(refused, words, data, tmp_path, monkeypatch, capsys):
     """Another table, another image in the folder, other contents under the same name, other options."""
 

@@ -53,6 +53,7 @@ def points(tmp_path):
 # configuration ------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
@@ -319,6 +320,7 @@ def full(monkeypatch):
     monkeypatch.setattr(os, "rename", replace)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "argv",
     [

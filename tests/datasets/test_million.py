@@ -102,6 +102,7 @@ def fmow(number):
     return ["train", "airport", "FRA", f"2010-05-17T08:{number % 60:02d}:00.5Z", lat, lon]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("broken", "message"),
     [

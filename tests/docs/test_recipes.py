@@ -12,6 +12,8 @@ import pytest
 
 from tests.docs import recipes, recipes_used
 
+pytestmark = pytest.mark.slow  # each recipe is followed in a copy of the package
+
 RECIPES = recipes.recipes(recipes.PAGE.read_text(encoding="utf-8"))
 
 
@@ -60,7 +62,6 @@ def test_the_blocks_are_in_the_style_of_the_house(house):
         assert run.returncode == 0, run.stdout + run.stderr
 
 
-@pytest.mark.slow
 def test_the_tests_of_the_families_cover_what_was_added(house):
     """Contract tests run over the tables, so each recipe's test is there already; the house rules hold."""
     rooms = ("encoders/test_contract", "algorithms/test_family", "test_architecture", "test_build")

@@ -148,6 +148,7 @@ def test_the_shipped_file_has_every_code_and_is_small():
         assert all(data[name].dtype.kind in "iU" for name in data.files)  # numbers and text: no code to run
 
 
+@pytest.mark.slow
 def test_the_shipped_file_agrees_with_the_land_of_the_maps():
     """``earth.npz`` was made from other outlines, at 1:50m, by painting them."""
     with (countries.ASSETS / "earth.npz").open("rb") as file:

@@ -41,6 +41,7 @@ def test_samples_stay_where_they_are_on_earth(left):
     np.testing.assert_allclose(wrap_lon(placed), lon, atol=1e-12)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", [-150.0, 0.0, 100.0])
 def test_the_land_of_a_map_is_all_land_once(left):
     """Inside the map: the union of the original outlines and their copies, no more and no less."""

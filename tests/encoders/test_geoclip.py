@@ -11,6 +11,7 @@ from geomoe.encoders import GeoCLIP, create_encoder
 from geomoe.errors import DependencyNotFoundError
 
 
+@pytest.mark.slow
 def test_all_capsules_are_geoclips_own_embedding(places):
     pytest.importorskip("geoclip")
     from geoclip.model.location_encoder import LocationEncoder

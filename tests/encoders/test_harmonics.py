@@ -60,6 +60,7 @@ def factors(degrees, convention):
     return np.array(rows)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("convention", CONVENTIONS)
 def test_equals_exact_arithmetic_at_every_degree_to_40(convention):
     truth = exact(40, AWKWARD) * factors(40, convention)

@@ -118,6 +118,7 @@ def test_the_shared_expert_alone_is_the_plain_backbone(report, bare):
     assert report.scores_of("shared").overall.accuracy == pytest.approx(hits.mean(), abs=3e-3)
 
 
+@pytest.mark.slow
 def test_forced_expert_matrix(report, bare):
     network, opened = bare
     image, lonlat, data = opened("held_out")
@@ -154,6 +155,7 @@ def test_routing_and_cka(report, bare):
         assert np.diag(found.matrix) == pytest.approx(1)
 
 
+@pytest.mark.slow
 def test_the_same_report_every_time(checkpoints, report):
     torch.manual_seed(5)
     expected = torch.rand(3)

@@ -473,6 +473,7 @@ def test_without_a_checked_source_a_reader_says_what_to_do(reader, tmp_path):
     assert not (tmp_path / "root").exists()
 
 
+@pytest.mark.slow
 def test_what_is_there_under_another_name_is_not_fetched(tmp_path, caplog):
     domainbed.write(tmp_path, name="pacs")
     (tmp_path / "PACS").rename(tmp_path / "kfold")

@@ -33,6 +33,7 @@ LOSSES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", LOSSES)
 def test_one_graph_with_the_same_gradient(name):
     loss = LOSSES[name]

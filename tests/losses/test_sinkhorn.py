@@ -78,6 +78,7 @@ def close(got, want, digits):
     assert (got - want).norm() <= digits * want.norm(), ((got - want).norm() / want.norm()).item()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=["float64", "float32"])
 @pytest.mark.parametrize("epsilon", [0.05, 0.5])
 @pytest.mark.parametrize("case", ["few", "many", "singles"])

@@ -91,6 +91,7 @@ def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_the_grid_is_routed_like_single_places(checkpoint):
     """The same routers as in front of images, on both sides of the date line and at the poles."""
     predictor = load(checkpoint, "cpu")
@@ -106,6 +107,7 @@ def test_the_grid_is_routed_like_single_places(checkpoint):
     assert ((weights > 0).sum(axis=2) <= 2).all()
 
 
+@pytest.mark.slow
 def test_every_file_tells_the_same(checkpoint, splits, synthetic, tmp_path):
     result = map_experts(checkpoint, tmp_path / "map", step=3.0, data_root="somewhere", device="cpu")
     assert names(tmp_path / "map") == NAMES == sorted(path.name for path in result.files)
@@ -133,6 +135,7 @@ def test_every_file_tells_the_same(checkpoint, splits, synthetic, tmp_path):
     assert data["notes"][0] == "2 samples of unknown place are not on the map."
 
 
+@pytest.mark.slow
 def test_points_say_what_the_network_says(checkpoint, splits, tmp_path):
     result = map_experts(checkpoint, tmp_path, step=10.0, device="cpu")
     predictor = load(checkpoint, "cpu")
@@ -142,6 +145,7 @@ def test_points_say_what_the_network_says(checkpoint, splits, tmp_path):
         assert result.report.points[name].correct == int((said == split.labels)[known].sum())
 
 
+@pytest.mark.slow
 def test_the_same_checkpoint_gives_the_same_bytes(checkpoint, tmp_path):
     for folder in ("a", "b"):
         map_experts(
@@ -156,6 +160,7 @@ def test_the_same_checkpoint_gives_the_same_bytes(checkpoint, tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_a_box_without_points_needs_no_data(checkpoint, tmp_path):
     result = map_experts(checkpoint, tmp_path, step=1.0, bounds=BOX, points=False, device="cpu")
     assert result.table.grid.shape == (66, 90)
@@ -292,6 +297,7 @@ def test_data_that_is_missing_leaves_nothing_behind(checkpoint, tmp_path, monkey
     assert names(tmp_path) == []
 
 
+@pytest.mark.slow
 def test_hostile_names_in_a_checkpoint_stay_text(write_checkpoint, splits, synthetic, tmp_path, monkeypatch):
     bad = "</script><img src=x onerror=alert(1)>"
     monkeypatch.setitem(INFO, "classes", [bad, "desert", "sea", "ice"])

@@ -99,6 +99,7 @@ def test_a_figure_across_the_antimeridian_names_the_other_side(fiji, synthetic, 
     assert min(Image.open(tmp_path / "map.png").size) > 300
 
 
+@pytest.mark.slow
 def test_vector_has_a_row_for_each_cell(boxed, tmp_path):
     write_vector(boxed, tmp_path / "map.parquet")
     frame = geopandas.read_parquet(tmp_path / "map.parquet")
@@ -114,6 +115,7 @@ def test_vector_has_a_row_for_each_cell(boxed, tmp_path):
     assert list(frame["landcover"]) == [earth.covers[number] for number in earth.landcover.ravel()]
 
 
+@pytest.mark.slow
 def test_figure_shows_every_block(boxed, synthetic, tmp_path):
     summaries = synthetic.summaries_of(boxed)
     figure = draw_figure(boxed, summaries, "Asia")
@@ -134,6 +136,7 @@ def test_figure_takes_any_text(synthetic, tmp_path, text):
     write_figure(table, synthetic.summaries_of(table), tmp_path / "map.png")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["tif", "parquet", "png"])
 def test_a_full_disk_is_one_clear_error(synthetic, tmp_path, kind):
     table = synthetic.smooth_table(2.0)
@@ -156,6 +159,7 @@ def test_a_full_disk_is_one_clear_error(synthetic, tmp_path, kind):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_the_same_table_gives_the_same_bytes(synthetic, tmp_path):
     table = synthetic.smooth_table(6.0, blocks=1, facts=(("Checkpoint", "best.ckpt"),))
     summaries = synthetic.summaries_of(table)

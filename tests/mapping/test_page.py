@@ -161,6 +161,7 @@ def test_numbers_stand_in_the_area_that_they_name(synthetic, table, page):
             assert table.dominant(number)[row, column] == expert
 
 
+@pytest.mark.slow
 def test_report_numbers_are_in_the_page(synthetic, summaries, page):
     for block, summary in zip(synthetic.page_data(page)["blocks"], summaries, strict=True):
         np.testing.assert_allclose(block["share"], summary.report.share, atol=1e-5)
@@ -217,6 +218,7 @@ def test_script_json_has_no_character_that_ends_a_script(text):
     assert not set("<>&\u2028\u2029") & set(written)
 
 
+@pytest.mark.slow
 def test_twelve_layers_and_20000_points_fit_into_5_mb(synthetic):
     table = synthetic.smooth_table(0.5, title="x")
     page = render_page(table, synthetic.summaries_of(table), synthetic.some_points(20_000), "Asia")
@@ -226,6 +228,7 @@ def test_twelve_layers_and_20000_points_fit_into_5_mb(synthetic):
     assert decode(data["blocks"][0]["weights"][0]).shape == (1440, 720)  # full resolution, none left out
 
 
+@pytest.mark.slow
 def test_a_page_that_is_too_large_loses_pixels_not_layers(synthetic):
     table = synthetic.smooth_table(1.0)
     full = render_page(table, synthetic.summaries_of(table))

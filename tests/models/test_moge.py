@@ -261,6 +261,7 @@ def test_every_parameter_gets_a_gradient_from_the_real_encoder_and_losses(dropou
     assert [n for n, p in model.named_parameters() if p.grad is None or not p.grad.isfinite().all()] == []
 
 
+@pytest.mark.slow
 def test_trains_end_to_end_and_recomputes_blocks_to_save_memory(encoder, lonlat):
     model = small(encoder, learn_gamma=True).train()
     twin = copy.deepcopy(model)

@@ -99,6 +99,7 @@ def test_routers_answer_where_there_are_some(name, lonlat):
         assert model.route(torch.zeros(8, 8)) == ()
 
 
+@pytest.mark.slow
 def test_compiles_with_a_place(name, lonlat):
     model = make(name)
     place = Place.of(lonlat)

@@ -212,6 +212,7 @@ def test_torchgeo_weights_by_name(torchgeo_cache, caplog):
     assert "no fitting norm.weight, norm.bias, head.weight, head.bias" in caplog.text
 
 
+@pytest.mark.slow
 def test_torchgeo_weights_that_do_not_fit(torchgeo_cache, monkeypatch):
     def create(name="vit_small_patch16_224", bands=13, weights=TORCHGEO):
         create_backbone(name, num_classes=2, image_size=32, bands=bands, weights=f"torchgeo:{weights}")

@@ -105,6 +105,7 @@ class Signal(Callback):
             os.kill(os.getpid(), self.number)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "hook", "steps"),
     [(signal.SIGINT, "batch", 3), (signal.SIGTERM, "batch", 3), (signal.SIGTERM, "validation", 4)],
@@ -124,6 +125,7 @@ def test_a_signal_saves_and_stops(tiny, tmp_path, number, hook, steps):
     assert (ended.folder / "metrics.csv").read_text() == (whole.folder / "metrics.csv").read_text()
 
 
+@pytest.mark.slow
 def test_stopped_with_gradients_under_way(tiny, tmp_path):
     """With accumulation, the state is saved after the optimiser step, not between its batches."""
     options = {"accumulate_grad_batches": 2}

@@ -38,6 +38,7 @@ from geomoe.training.progress import TrainingProgress
 from geomoe.training.saving import Saving, StopRequest
 
 
+@pytest.mark.slow
 def test_what_a_run_leaves(tiny, capfd):
     config = tiny("moge", data={"held_out": "Asia"})
     with warnings.catch_warnings():
@@ -137,6 +138,7 @@ def test_the_bar_of_a_terminal(tiny):
         assert part in last, last
 
 
+@pytest.mark.slow
 def test_validation_is_that_of_the_kept_checkpoint(tiny):
     """The logged metrics, computed again from best.ckpt by another path."""
     result = fit(tiny("moge", max_epochs=1, data={"batch_size": 96}), quiet=True, limit_batches=1)
@@ -189,6 +191,7 @@ def test_other_data_is_not_gone_on_with(tiny, monkeypatch):
         fit(config, resume=True, quiet=True)
 
 
+@pytest.mark.slow
 def test_a_checkpoint_that_is_not_the_runs_own_is_not_gone_on_with(tiny):
     folders = {}
     for seed in (0, 1):
@@ -259,6 +262,7 @@ def test_a_run_that_cannot_begin_leaves_nothing(tiny, tmp_path, monkeypatch):
     assert not run_folder(tiny("erm")).path.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
@@ -342,6 +346,7 @@ def test_unknown_places_are_counted(tiny, monkeypatch, caplog):
     assert all(value == value for value in result.metrics.values())
 
 
+@pytest.mark.slow
 def test_location_features_are_computed_once(tiny, monkeypatch):
     calls, original = [], LocationEncoder.features
 
@@ -415,6 +420,7 @@ class Poison(Callback):
                 next(pl_module.algorithm.parameters()).fill_(math.nan)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["erm", "fish"])
 def test_training_that_diverges_stops_and_says_where(name, tiny):
     config = tiny(name, max_epochs=3)

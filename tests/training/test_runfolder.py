@@ -225,6 +225,7 @@ def test_facts_keep_every_start(tmp_path):
     assert sorted(os.listdir(folder.path)) == ["checkpoints", "config.yaml", "run.json"]
 
 
+@pytest.mark.slow
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     folder = RunFolder(tmp_path / "runs" / "data" / "erm" / "run")
     code = f"""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from geomoe.datasets.bluemarble import audit, index
 from tools import describe_bluemarble
 
@@ -16,6 +18,7 @@ def test_counts():
     assert PAGE.partition("\n\n")[2].startswith(f"{len(index.load_index().label):,} small pictures")
 
 
+@pytest.mark.slow
 def test_distances():
     pairs = audit.audit()
     table = PAGE.partition("nearest km: min  median\n")[2].splitlines()[: len(pairs)]

@@ -553,6 +553,7 @@ def test_the_catalogue_knows_its_names(root):
     assert set(CATALOGUE["fmow-lao"].splits) == set(FMoWLAO.splits) - {"held_out"}
 
 
+@pytest.mark.slow
 def test_the_writer_writes_the_same_again(root, tmp_path):
     sample.write(tmp_path)
     for name in ("rgb_metadata.csv", "country_code_mapping.csv", "images/rgb_img_200.png"):

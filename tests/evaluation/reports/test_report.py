@@ -41,6 +41,7 @@ def test_a_report_without_experts_and_places_has_two_figures(make_report, predic
     assert {file.name for file in folder.iterdir()} == {"report.json", "regions.png", "reliability.png"}
 
 
+@pytest.mark.slow
 def test_further_groupings_are_printed_and_drawn(make_report, predictions, tmp_path):
     groups = {"year": Grouping(("2016", "2017"), np.arange(300) % 2)}
     scores = score(predictions["all"], REGIONS, bootstrap=20, groupings=groups, uncounted=["Africa"])

@@ -171,6 +171,7 @@ def test_tables_of_different_data_splits_protocols_and_backbones(tmp_path):
     assert set(rows_of(found, 1)) == {"erm, deit_small", "erm, resnet50"}
 
 
+@pytest.mark.slow
 def test_files(tmp_path):
     for style in STYLES:
         write(tmp_path / "runs" / style, 0.5, held_out=style)
