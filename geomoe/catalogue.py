@@ -3,7 +3,7 @@
 The command line checks a configuration against these tables in milliseconds. The reader of a data set and
 the class of a method are imported when they are used. A new data set is one entry here, one folder in
 ``geomoe/datasets`` and one file in ``configs/``; a new method is one entry here and one file in
-``geomoe/algorithms`` (docs/architecture.md has the recipes).
+a folder of ``geomoe/algorithms`` (docs/architecture.md has the recipes).
 """
 
 from __future__ import annotations
@@ -140,37 +140,41 @@ class MethodEntry(NamedTuple):
 
 _HOME = "geomoe.algorithms"
 METHODS: dict[str, MethodEntry] = {
-    "erm": MethodEntry(f"{_HOME}.erm:ERM", "ERM", quickstart=True),
+    "erm": MethodEntry(f"{_HOME}.pooled.erm:ERM", "ERM", quickstart=True),
     "erm_le": MethodEntry(
-        f"{_HOME}.erm_le:ERMLE", "ERM + location encoding", "location", places=True, quickstart=True
+        f"{_HOME}.location.erm_le:ERMLE", "ERM + location encoding", "location", places=True, quickstart=True
     ),
-    "moge": MethodEntry(f"{_HOME}.moge:MoGE", "MoGE", "experts", places=True, experts=True, quickstart=True),
-    "groupdro": MethodEntry(f"{_HOME}.groupdro:GroupDRO", "GroupDRO", domains=2),
-    "dann": MethodEntry(f"{_HOME}.dann:DANN", "DANN", domains=2),
-    "fish": MethodEntry(f"{_HOME}.fish:Fish", "Fish", domains=2),
-    "messi_ot": MethodEntry(f"{_HOME}.messi:MESSIOT", "MESSI-OT", "expert_head", domains=2),
-    "messi_mmd": MethodEntry(f"{_HOME}.messi:MESSIMMD", "MESSI-MMD", "expert_head", domains=2),
-    "erm_moe": MethodEntry(f"{_HOME}.erm_moe:ERMMoE", "ERM-MoE", "expert_head"),
-    "global_moe": MethodEntry(f"{_HOME}.messi_controls:GlobalMoE", "Global-MoE", "expert_head", domains=2),
+    "moge": MethodEntry(
+        f"{_HOME}.experts.moge:MoGE", "MoGE", "experts", places=True, experts=True, quickstart=True
+    ),
+    "groupdro": MethodEntry(f"{_HOME}.risks.groupdro:GroupDRO", "GroupDRO", domains=2),
+    "dann": MethodEntry(f"{_HOME}.alignment.dann:DANN", "DANN", domains=2),
+    "fish": MethodEntry(f"{_HOME}.risks.fish:Fish", "Fish", domains=2),
+    "messi_ot": MethodEntry(f"{_HOME}.experts.messi:MESSIOT", "MESSI-OT", "expert_head", domains=2),
+    "messi_mmd": MethodEntry(f"{_HOME}.experts.messi:MESSIMMD", "MESSI-MMD", "expert_head", domains=2),
+    "erm_moe": MethodEntry(f"{_HOME}.experts.erm_moe:ERMMoE", "ERM-MoE", "expert_head"),
+    "global_moe": MethodEntry(
+        f"{_HOME}.experts.messi_controls:GlobalMoE", "Global-MoE", "expert_head", domains=2
+    ),
     "random_subset_moe": MethodEntry(
-        f"{_HOME}.messi_controls:RandomSubsetMoE", "Random-Subset-MoE", "expert_head", domains=2
+        f"{_HOME}.experts.messi_controls:RandomSubsetMoE", "Random-Subset-MoE", "expert_head", domains=2
     ),
     "domain_only": MethodEntry(
-        f"{_HOME}.messi_controls:DomainOnlyMoE", "Domain-Only-MoE", "expert_head", domains=2
+        f"{_HOME}.experts.messi_controls:DomainOnlyMoE", "Domain-Only-MoE", "expert_head", domains=2
     ),
-    "irm": MethodEntry(f"{_HOME}.irm:IRM", "IRM", domains=2),
-    "vrex": MethodEntry(f"{_HOME}.vrex:VREx", "VREx", domains=2),
-    "rdm": MethodEntry(f"{_HOME}.rdm:RDM", "RDM", domains=2),
-    "mixup": MethodEntry(f"{_HOME}.mixup:Mixup", "Mixup", domains=2),
-    "coral": MethodEntry(f"{_HOME}.coral:CORAL", "CORAL", domains=2),
-    "mmd": MethodEntry(f"{_HOME}.mmd:MMD", "MMD", domains=2),
-    "cdann": MethodEntry(f"{_HOME}.cdann:CDANN", "CDANN", domains=2),
-    "fishr": MethodEntry(f"{_HOME}.fishr:Fishr", "Fishr", domains=2),
-    "mixstyle": MethodEntry(f"{_HOME}.mixstyle:MixStyle", "MixStyle"),
-    "sagm": MethodEntry(f"{_HOME}.sagm:SAGM", "SAGM"),
-    "lfme": MethodEntry(f"{_HOME}.lfme:LFME", "LFME", domains=2),
-    "pg_dro": MethodEntry(f"{_HOME}.pg_dro:PGDRO", "PG-DRO", "experts", places=True, experts=True),
-    "swad": MethodEntry(f"{_HOME}.swad:SWAD", "SWAD", wrapper=True),
+    "irm": MethodEntry(f"{_HOME}.risks.irm:IRM", "IRM", domains=2),
+    "vrex": MethodEntry(f"{_HOME}.risks.vrex:VREx", "VREx", domains=2),
+    "rdm": MethodEntry(f"{_HOME}.risks.rdm:RDM", "RDM", domains=2),
+    "mixup": MethodEntry(f"{_HOME}.pooled.mixup:Mixup", "Mixup", domains=2),
+    "coral": MethodEntry(f"{_HOME}.alignment.coral:CORAL", "CORAL", domains=2),
+    "mmd": MethodEntry(f"{_HOME}.alignment.mmd:MMD", "MMD", domains=2),
+    "cdann": MethodEntry(f"{_HOME}.alignment.cdann:CDANN", "CDANN", domains=2),
+    "fishr": MethodEntry(f"{_HOME}.risks.fishr:Fishr", "Fishr", domains=2),
+    "mixstyle": MethodEntry(f"{_HOME}.pooled.mixstyle:MixStyle", "MixStyle"),
+    "sagm": MethodEntry(f"{_HOME}.pooled.sagm:SAGM", "SAGM"),
+    "lfme": MethodEntry(f"{_HOME}.pooled.lfme:LFME", "LFME", domains=2),
+    "pg_dro": MethodEntry(f"{_HOME}.experts.pg_dro:PGDRO", "PG-DRO", "experts", places=True, experts=True),
+    "swad": MethodEntry(f"{_HOME}.pooled.swad:SWAD", "SWAD", wrapper=True),
 }
 DEFAULT_METHOD = "moge"  # if a configuration names none
 ALGORITHMS = tuple(name for name, entry in METHODS.items() if not entry.wrapper)

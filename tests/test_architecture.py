@@ -164,7 +164,7 @@ def test_the_rule_catches_what_it_is_for():
     assert not forbidden("mapping.ask", "inference")
     assert not forbidden("mapping.draw", "mapping.table")
     assert not forbidden("config.load", "config.schema")
-    assert not forbidden("algorithms.moge", "losses.cka")
+    assert not forbidden("algorithms.experts.moge", "losses.cka")
     assert not forbidden("datasets.fmow.reader", "datasets.base")
 
 
@@ -318,7 +318,7 @@ def test_a_method_is_named_in_one_line_of_the_catalogue_alone():
     named = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}: {node.value!r}"
         for path in FILES
-        if path.name != "catalogue.py" and path.parent.name != "algorithms"
+        if path.name != "catalogue.py" and PACKAGE / "algorithms" not in path.parents
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and node.value in METHODS
     ]

@@ -1,5 +1,8 @@
 """Training methods: one file each, on the contract of :mod:`geomoe.algorithms.contract`.
 
+``pooled`` have one objective over all samples, ``risks`` compare the losses or gradients of domains,
+``alignment`` their features; ``location`` use places without experts, ``experts`` have routers.
+
 The table of all methods is :data:`geomoe.catalogue.METHODS`; a class is imported when it is used.
 """
 

@@ -11,7 +11,7 @@ import torch.distributed as dist
 from geomoe.algorithms import Now
 from geomoe.types import Batch, Place
 from tests.algorithms.conftest import build
-from tests.algorithms.risks import double
+from tests.algorithms.reference import double
 
 DOMAINS = [0, 0, 2, 0, -1, 0, 2, 3, 0, 2, 9, 0, 0, 1, 1, 3]
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from geomoe.algorithms import Now
-from tests.algorithms.risks import losses_of
+from tests.algorithms.reference import losses_of
 
 NOW = Now(0, 100, 0)
 PLAIN = {"cka": 0.0, "aux": 0.0, "supcon": 0.0}

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from geomoe.algorithms.messi import MESSI
+from geomoe.algorithms.experts.messi import MESSI
 from geomoe.losses import ClassPairs
 from geomoe.support.options import option
 

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from geomoe.algorithms import Now
-from tests.algorithms.risks import double
+from tests.algorithms.reference import double
 
 NOW = Now(0, 100, 0)
 

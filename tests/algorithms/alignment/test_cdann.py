@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import relu
 
 from geomoe.algorithms import Now
-from tests.algorithms.risks import DOMAINS, double, same_with_gradient
+from tests.algorithms.reference import DOMAINS, double, same_with_gradient
 
 
 def discriminator_losses(method, features, batch):

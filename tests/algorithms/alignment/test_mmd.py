@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from geomoe.algorithms import Now
-from tests.algorithms.risks import DOMAINS, by_domain, double, losses_of, mean, same_with_gradient
+from tests.algorithms.reference import DOMAINS, by_domain, double, losses_of, mean, same_with_gradient
 
 NOW = Now(0, 100, 0)
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from geomoe.algorithms.contract import Answer, Facts, Now
-from geomoe.algorithms.moge import MoGE
+from geomoe.algorithms.experts.moge import MoGE
 from geomoe.algorithms.ranks import total, world
 from geomoe.support.options import option
 from geomoe.types import Batch

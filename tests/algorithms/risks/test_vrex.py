@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from geomoe.algorithms import Now
-from tests.algorithms.risks import (
+from tests.algorithms.reference import (
     DOMAINS,
     accuracy_without_the_colour,
     by_domain,

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from torch import Tensor, nn
 from torch.nn import functional
 
+from geomoe.algorithms.alignment.dann import DANN
 from geomoe.algorithms.contract import Facts
-from geomoe.algorithms.dann import DANN
 from geomoe.algorithms.domains import Slots
 from geomoe.algorithms.ranks import total, world
 from geomoe.types import Batch
@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 class CDANN(DANN):
     """Conditional domain-adversarial training (Li et al., ECCV 2018), in DomainBed's form.
 
-    It differs from :class:`~geomoe.algorithms.dann.DANN` in two points. The discriminator's input is the sum
-    of the features and an embedding of the sample's class of the same width, trained with the discriminator.
+    It differs from :class:`~geomoe.algorithms.alignment.dann.DANN` in two points. The discriminator's input is
+    the sum of the features and an embedding of the sample's class of the same width, trained with
+    the discriminator.
     And its loss is balanced over classes:
 
         sum_i CE_i / (n_{y_i} C_b)

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from geomoe.algorithms.contract import Answer, Facts, Now, need_domains
-from geomoe.algorithms.erm_moe import ERMMoE
+from geomoe.algorithms.experts.erm_moe import ERMMoE
 from geomoe.losses import (
     ClassPairs,
     expert_likeness,

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from geomoe.algorithms import Now
-from tests.algorithms.risks import DOMAINS, by_domain, double, losses_of, mean, same_with_gradient
+from tests.algorithms.reference import DOMAINS, by_domain, double, losses_of, mean, same_with_gradient
 
 SCALES = [10.0**power for power in range(-4, 4)]
 

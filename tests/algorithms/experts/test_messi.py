@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from geomoe.algorithms import Now
-from geomoe.algorithms.messi import MESSI
+from geomoe.algorithms.experts.messi import MESSI
 from geomoe.types import Batch, Place
 
 NOW = Now(0, 10, 0)

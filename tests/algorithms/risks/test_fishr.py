@@ -5,7 +5,7 @@ import torch
 
 from geomoe.algorithms import Now
 from geomoe.errors import ConfigError
-from tests.algorithms.risks import DOMAINS, double, losses_of, mean, same_with_gradient
+from tests.algorithms.reference import DOMAINS, double, losses_of, mean, same_with_gradient
 
 
 def literal(method, batch, average, ema):

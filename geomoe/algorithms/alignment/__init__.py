@@ -1,0 +1,1 @@
+"""Methods that make the features of the training domains alike."""

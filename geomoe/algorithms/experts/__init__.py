@@ -1,0 +1,1 @@
+"""Methods with experts and routers."""

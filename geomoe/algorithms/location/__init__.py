@@ -1,0 +1,1 @@
+"""Methods that use the places of the images, without experts."""

@@ -1,0 +1,1 @@
+"""Methods that compare the losses or the gradients of the training domains."""
