@@ -44,10 +44,12 @@ def report(make_report, predictions):
 
 
 def places_in(value, path=()):
-    """Every key of every object, and the first place of every list."""
-    items = (
-        value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
-    )
+    """Every key of every object, and the first place of every list and of every object keyed by names."""
+    items = []
+    if isinstance(value, list):
+        items = list(enumerate(value))[:1]
+    elif isinstance(value, dict):
+        items = list(value.items())[: 1 if path and path[-1] in FREE else None]
     for key, item in items:
         yield (*path, key)
         yield from places_in(item, (*path, key))
