@@ -23,7 +23,7 @@ WRONG = ("x", -7, 0.5, None, [], {"a": 1}, 10**400)
 #: Keys that reports of earlier versions lack.
 LATER = {
     "options", "protocol", "encoder", "backbone", "uncounted", "domain_unit", "notes", "beside", "official",
-    "places", "experts_report", "groups",
+    "places", "experts_report", "groups", "confusion", "held_out_confusion",
 }  # fmt: skip
 #: Objects whose keys are names of things.
 FREE = {"options", "beside", "regions", "parts", "load_by_region"}
