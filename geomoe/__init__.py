@@ -21,7 +21,11 @@ _PUBLIC = {
     "check_lonlat": "geomoe.coords",
     "create_encoder": "geomoe.encoders",
     "load": "geomoe.inference",
+    "evaluate": "geomoe.evaluation",
     "map_experts": "geomoe.mapping",
+    "predict_files": "geomoe.inference.files",
+    "save": "geomoe.inference.saving",
+    "train": "geomoe.training",
 }
 
 __all__ = ["__version__", *sorted(_PUBLIC)]

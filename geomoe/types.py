@@ -113,9 +113,15 @@ def as_place(place: Place | Tensor | None) -> Place | None:
     """Convert the place argument of a network, a Place, lonlat (B, 2) or None, to a Place or None.
 
     Raises:
-        CoordinateError: a tensor that is not floating (B, 2).
+        CoordinateError: not a tensor, or not floating (B, 2).
     """
-    return place if place is None or isinstance(place, Place) else Place.of(place)
+    if place is None or isinstance(place, Place):
+        return place
+    if not hasattr(place, "new_full"):  # a numpy array, or lists: torch is not imported here
+        got = type(place).__name__
+        msg = f"lonlat: expected a tensor (B, 2) of degrees; got {got}; give torch.as_tensor(...)"
+        raise CoordinateError(msg)
+    return Place.of(place)
 
 
 def _numbers(rows: Tensor | slice) -> Tensor | slice:

@@ -47,6 +47,7 @@ def load(
     flags: Iterable[Setting] = (),
     environment: Mapping[str, str] | None = None,
     faults: Iterable[str] = (),
+    values: Mapping[str, Any] | None = None,
 ) -> RunConfig:
     """Read one run's configuration.
 
@@ -56,6 +57,7 @@ def load(
         flags: settings of the command line, which override both.
         environment: environment variables; default: those of the process.
         faults: faults found before, to be reported together with those found here.
+        values: settings of a Python program, by dotted key or in nested mappings; they override the files.
 
     Raises:
         ConfigError: lists every fault of every source.
@@ -64,6 +66,7 @@ def load(
     settings += _from_environment(os.environ if environment is None else environment, faults)
     for path in _files(name, file, faults):
         settings += _from_file(path, faults)
+    settings += _flatten(values or {}, "settings", faults)
     return _build([*settings, *flags], faults)
 
 

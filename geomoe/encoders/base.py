@@ -43,6 +43,7 @@ class LocationEncoder(nn.Module):
         out_dim: L.
         frozen_features: features are the same at every step, so they can be computed once.
         unknown: (L,) embedding of an unknown place.
+        recipe: the arguments of :func:`geomoe.create_encoder` that made it; empty: it was made otherwise.
         trained: (number of domains,) bool, domain ids with training samples; None for encoders that read
             places and not domains.
 
@@ -65,6 +66,7 @@ class LocationEncoder(nn.Module):
         self.noise = noise
         self.frozen_features = freeze
         self.head = head
+        self.recipe: dict[str, Any] = {}
         self.unknown = nn.Parameter(torch.randn(out_dim))  # the scale of a LayerNorm's output
         self.register_buffer("trained", None, persistent=False)
 

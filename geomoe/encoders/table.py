@@ -149,4 +149,11 @@ def create_encoder(
         trained_domains,
         architecture,
     )
-    return ENCODERS[name](options)
+    encoder = ENCODERS[name](options)
+    names = ("out_dim", "hidden_dim", "legendre_polys", "weights", "noise", "freeze")
+    encoder.recipe = {
+        "name": name,
+        "capsules": list(capsules),
+        **{key: getattr(options, key) for key in names},
+    }
+    return encoder

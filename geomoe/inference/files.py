@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,6 +26,7 @@ from geomoe.types import Place
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+    from os import PathLike
 
     from geomoe.inference.predictor import Predictor
 
@@ -56,10 +58,10 @@ class Summary(NamedTuple):
 
 def predict_files(
     predictor: Predictor,
-    inputs: Sequence[Path],
-    output: Path,
+    inputs: Sequence[str | PathLike[str]] | str | PathLike[str],
+    output: str | PathLike[str],
     *,
-    data_root: Path | None = None,
+    data_root: str | PathLike[str] | None = None,
     tile: int | None = None,
     overlap: float = 0.5,
     batch_size: int = 64,
@@ -73,7 +75,7 @@ def predict_files(
 
     Args:
         predictor: from :func:`geomoe.load`.
-        inputs: files and folders; for a scene one raster.
+        inputs: a file or folder, or several; for a scene one raster.
         output: .csv, .parquet or .geojson: one row for each image (or tile); .tif: the scene, classified.
         data_root: base folder of a table's file names; default: the folder of the table.
         tile: side of a tile in pixels; default: whole images, and for a scene the size of the training
@@ -91,14 +93,16 @@ def predict_files(
         DataError: a table cannot be used, or no image can be read.
         OutputError: the output cannot be written.
     """
+    given = [Path(inputs)] if isinstance(inputs, str | os.PathLike) else [Path(one) for one in inputs]
+    output, root = Path(output), None if data_root is None else Path(data_root)
     as_scene = output.suffix.lower() in SCENES
-    _check_output(output, inputs, as_scene)
+    _check_output(output, given, as_scene)
     if tile and tile**2 > MOST_PIXELS:
         raise InputError(
             f"tile: {tile} x {tile} pixels are too many at once; give up to {MOST_PIXELS**0.5:.0f}"
         )
-    beside = inputs[0].parent if allow_vrt and as_scene else None
-    scene = open_scene(inputs, beside) if as_scene else None
+    beside = given[0].parent if allow_vrt and as_scene else None
+    scene = open_scene(given, beside) if as_scene else None
     tiling = make_tiling(tile or _source_pixels(predictor), overlap) if tile or as_scene else None
     items: Sequence[Item]
     skipped: list[Skip]
@@ -106,7 +110,7 @@ def predict_files(
         whole = Item(scene.path.as_posix(), scene.path, vrt_root=beside)
         items, skipped = Tiles(whole, tiling, scene.width, scene.height), []
     else:
-        items, skipped = collect(inputs, data_root, tiling, allow_vrt=allow_vrt)
+        items, skipped = collect(given, root, tiling, allow_vrt=allow_vrt)
     parts = tiling.size // tiling.step if tiling and as_scene else 1
     with Journal(output, _key(predictor, items, parts), resume=resume) as journal:
         resumed = len(journal.done)
@@ -115,7 +119,7 @@ def predict_files(
         counts = _counts(journal)
         if not counts["predicted"]:
             journal.remove()
-            what = f"{found[0].filename}: {found[0].reason}" if found else f"{inputs[0]}: holds no data"
+            what = f"{found[0].filename}: {found[0].reason}" if found else f"{given[0]}: holds no data"
             raise DataError(f"none of {len(items) + len(skipped)} images can be predicted; first: {what}")
         layout = Layout(predictor, probabilities=probabilities, tiles=tiling is not None)
         files: tuple[Path, ...] = (output,)

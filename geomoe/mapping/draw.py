@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +12,7 @@ from geomoe.coords import make_grid, whole_cells
 from geomoe.earth.land import earth_on
 from geomoe.earth.mercator import frame
 from geomoe.inference import Predictor, load, open_split, predict_dataset
+from geomoe.inference.saving import predictor_of
 from geomoe.mapping.ask import check_routes_by_place, route_grid
 from geomoe.mapping.figure import write_figure
 from geomoe.mapping.page import render_page
@@ -20,6 +21,7 @@ from geomoe.mapping.report import BlockReport, MapReport, PointCount, SharedInfo
 from geomoe.mapping.table import BlockSummary, Points, RoutingTable, report_block, verdicts
 from geomoe.mapping.vector import write_vector
 from geomoe.metrics import mutual_information
+from geomoe.models import MoGEViT
 from geomoe.support.files import Workplace
 from geomoe.support.options import call_options
 
@@ -103,7 +105,7 @@ class _Drawing(NamedTuple):
 
 
 def map_experts(
-    checkpoint: str | PathLike[str],
+    checkpoint: str | PathLike[str] | Predictor | MoGEViT,
     output: str | PathLike[str],
     options: MapOptions | None = None,
     **changes: Any,  # noqa: ANN401 - fields of MapOptions
@@ -114,7 +116,9 @@ def map_experts(
     no image. All files are written at the end, or none.
 
     Args:
-        checkpoint: a ``.ckpt`` file written by ``geomoe train --algorithm moge``.
+        checkpoint: a ``.ckpt`` file written by ``geomoe train --algorithm moge`` or :func:`geomoe.save`, what
+            :func:`geomoe.load` returned, or a network of :func:`geomoe.add_moge` (without samples: it knows
+            no data).
         output: folder for experts.html, .tif, .parquet, .png and .json; made if it is not there.
         options: what is mapped, and how finely; default: the whole Earth in cells of half a degree.
         **changes: fields of :class:`MapOptions` by name: ``map_experts(file, "map", step=2.0)``.
@@ -127,10 +131,16 @@ def map_experts(
     """
     asked = call_options(MapOptions, options, changes)
     grid = asked.grid()
-    predictor = load(checkpoint, asked.device)
-    check_routes_by_place(predictor, str(checkpoint))
+    if isinstance(checkpoint, MoGEViT):
+        asked = replace(asked, points=False)
+        predictor, name = predictor_of(checkpoint), "a network without a checkpoint"
+    elif isinstance(checkpoint, Predictor):
+        predictor, name = checkpoint, "a loaded checkpoint"
+    else:
+        predictor, name = load(checkpoint, asked.device), Path(checkpoint).name
+    check_routes_by_place(predictor, name if isinstance(checkpoint, Predictor | MoGEViT) else str(checkpoint))
     with Workplace(Path(output), "the map") as place:
-        drawing = _draw(predictor, Path(checkpoint).name, grid, asked)
+        drawing = _draw(predictor, name, grid, asked)
         _write(drawing, place)
         files = place.finish()
     return MapResult(Path(output), files, drawing.table, drawing.report)

@@ -129,7 +129,7 @@ def refuse_offered(weights: str | None, name: str) -> None:
     """
     if weights == "timm" or (weights or "").startswith("torchgeo:"):
         raise ConfigError(
-            f"weights: nobody offers weights for {name}; expected none or a local file; got {weights}"
+            f"weights: {name} has no published weights; expected none or a local file; got {weights}"
         )
 
 
@@ -140,7 +140,7 @@ def _create_quick(
         raise ConfigError(f"patch_size: {QUICK} has {' or '.join(map(str, _STRIDES))}; got {patch_size}")
     refuse_offered(weights, QUICK)
     _check_patches(QUICK, image_size, patch_size)
-    return VisionTransformer(
+    vit = VisionTransformer(
         img_size=image_size,
         patch_size=patch_size,
         in_chans=bands,
@@ -153,6 +153,8 @@ def _create_quick(
         drop_path_rate=drop_path,
         embed_layer=ConvStem,
     )
+    vit.pretrained_cfg = {"architecture": QUICK}  # type: ignore[assignment]  # its name, where timm has it
+    return vit
 
 
 def check_sizes(num_classes: int, image_size: int, bands: int, drop_path: float) -> None:

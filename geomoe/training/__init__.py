@@ -1,7 +1,20 @@
 """Training runs: from a configuration to a folder with checkpoints, metrics and all data to reproduce it."""
 
 from geomoe.training.options import FitOptions, RunResult
-from geomoe.training.run import fit, is_first_process
+from geomoe.training.resumable import ResumableData
+from geomoe.training.run import facts_of, fit, is_first_process, train
 from geomoe.training.runfolder import RunFolder, run_folder
+from geomoe.training.task import TrainingTask
 
-__all__ = ["FitOptions", "RunFolder", "RunResult", "fit", "is_first_process", "run_folder"]
+__all__ = [
+    "FitOptions",
+    "ResumableData",
+    "RunFolder",
+    "RunResult",
+    "TrainingTask",
+    "facts_of",
+    "fit",
+    "is_first_process",
+    "run_folder",
+    "train",
+]

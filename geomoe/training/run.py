@@ -19,6 +19,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from geomoe.algorithms import Facts
 from geomoe.build import build_datamodule, build_method
 from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights, read
+from geomoe.config.load import load
 from geomoe.config.rules import check
 from geomoe.errors import CheckpointError, ConfigError, DataError, DivergedError
 from geomoe.models import Network
@@ -34,7 +35,7 @@ from geomoe.training.saving import CheckpointIO, Saving, Stopped, StopRequest
 from geomoe.training.task import TrainingTask
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from geomoe.config import RunConfig, TrainerConfig
@@ -55,6 +56,34 @@ _REMARKS = (
     r".*is smaller than the logging interval.*",
     r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
 )
+
+
+def train(
+    name: str | None = None,
+    settings: Mapping[str, Any] | None = None,
+    *,
+    file: str | os.PathLike[str] | None = None,
+    options: FitOptions | None = None,
+    **changes: Any,  # noqa: ANN401 - fields of FitOptions
+) -> RunResult:
+    """Train as ``geomoe train NAME`` does.
+
+    ``train("bluemarble", {"algorithm": "erm", "data.held_out": "Asia"})`` is
+    ``geomoe train bluemarble --algorithm erm --held-out Asia``.
+
+    Args:
+        name: a shipped configuration, such as bluemarble or folder.
+        settings: values by dotted key (``data.root``, ``trainer.max_epochs``, ``moge.aux``), or in nested
+            mappings; they override the files.
+        file: a YAML file that overrides the shipped configuration.
+        options: further options of the run, as for :func:`fit`.
+        **changes: fields of :class:`FitOptions` by name: ``train("bluemarble", resume=True)``.
+
+    Raises:
+        ConfigError: lists every fault of every source.
+        GeomoeError: as :func:`fit`.
+    """
+    return fit(load(name, file, values=settings), options, **changes)
 
 
 def fit(

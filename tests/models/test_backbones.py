@@ -67,8 +67,8 @@ def test_same_seed_same_weights():
         ("vit_quick", {"bands": 0}, "bands: expected at least 1; got 0"),
         ("vit_quick", {"num_classes": 0}, "num_classes: expected at least 1; got 0"),
         ("vit_quick", {"drop_path": 1.0}, "drop_path: expected 0 to below 1; got 1.0"),
-        ("vit_quick", {"weights": "timm"}, "weights: nobody offers weights for vit_quick"),
-        ("vit_quick", {"weights": "torchgeo:X.Y"}, "weights: nobody offers weights for vit_quick"),
+        ("vit_quick", {"weights": "timm"}, "weights: vit_quick has no published weights"),
+        ("vit_quick", {"weights": "torchgeo:X.Y"}, "weights: vit_quick has no published weights"),
     ],
 )
 def test_refusals(name, options, message):
