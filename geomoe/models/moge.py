@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
-from geomoe.encoders.base import LocationEncoder
 from geomoe.errors import ConfigError
 from geomoe.models.network import Ask, Network, check_rows
 from geomoe.models.vit import (
@@ -23,6 +22,9 @@ from geomoe.models.vit import (
 )
 from geomoe.moe import MoGELayer, Plan, check_experts, copy_experts, create_router
 from geomoe.types import BlockExperts, Experts, ModelOutput, Place, Routing, as_place
+
+if TYPE_CHECKING:
+    from geomoe.encoders.base import LocationEncoder
 
 
 class MoGEViT(Network):
@@ -216,7 +218,7 @@ def add_moge(
     if isinstance(vit, MoGEViT):
         raise ConfigError("vit: it has MoGE blocks already; add them to vit.remove()")
     backbone = check_vit(vit)
-    if not isinstance(encoder, LocationEncoder):
+    if not isinstance(encoder, nn.Module):
         got = type(encoder).__name__
         raise ConfigError(f"encoder: expected what geomoe.create_encoder returns; got {got}")
     chosen = _check_blocks(backbone, blocks)
