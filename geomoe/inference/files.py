@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -19,6 +20,7 @@ from geomoe.inference.journal import GO_ON, Journal
 from geomoe.inference.scene import open_scene, scores_path, write_scene
 from geomoe.inference.tiles import Item, Tiles, make_tiling
 from geomoe.reading.image_table import Skip
+from geomoe.reading.location import NOT_REFERENCED
 from geomoe.reading.raster import MOST_PIXELS
 from geomoe.support.files import size_and_time, whole_file
 from geomoe.types import Place
@@ -113,6 +115,7 @@ def predict_files(
         _ask_all(predictor, items, journal, parts, batch_size, num_workers, len(skipped), progress)
         found = [*skipped, *_skipped(items, journal)]
         counts = _counts(journal)
+        _tell_unknown(journal, items)
         if not counts["predicted"]:
             journal.remove()
             what = f"{found[0].filename}: {found[0].reason}" if found else f"{inputs[0]}: holds no data"
@@ -211,6 +214,7 @@ def _ask(predictor: Predictor, batch: list[Loaded]) -> Iterator[dict[str, Any]]:
         yield {
             "i": loaded.number,
             "at": list(loaded.lonlat) if known else None,
+            **({} if known else {"why": loaded.unknown}),
             "p": [float(f"{value:.7g}") for value in shares[row]],
             "w": [[float(f"{value:.7g}") for value in block[row]] for block in weights],
             "v": loaded.valid.astype(int).ravel().tolist(),
@@ -233,6 +237,20 @@ def _counts(journal: Journal) -> dict[str, int]:
         counts["unknown"] += "p" in record and record["at"] is None
         counts["empty"] += record.get("error") == EMPTY_TILE
     return counts
+
+
+def _tell_unknown(journal: Journal, items: Sequence[Item]) -> None:
+    """Log why places are unknown, and of which image; a picture without georeference is no surprise."""
+    first: dict[str, int] = {}
+    counts: Counter[str] = Counter()
+    for record in journal.records():
+        why = record.get("why", "")
+        if why:
+            first.setdefault(why, record["i"])
+            counts[why] += 1
+    for why, count in counts.items():
+        if why != NOT_REFERENCED:
+            log.warning("%d with an unknown place: %s; first: %s", count, why, items[first[why]].name)
 
 
 def _write_skipped(skipped: list[Skip], output: Path) -> tuple[Path, ...]:

@@ -18,6 +18,7 @@ from geomoe.inference.tiles import Item, cut
 from geomoe.reading import image_table as folder_table
 from geomoe.reading import raster
 from geomoe.reading.image_table import Skip, read_table
+from geomoe.reading.location import middle_of, place_of
 from geomoe.reading.opening import KeptOpen
 from geomoe.reading.swapped import refuse_swapped
 from geomoe.types import UNKNOWN_DOMAIN
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SOME = 64  # number of images whose georeference is compared with the table
+_EMPTY_CELL = "the table gives none"
 _JUNK = ("__MACOSX",)  # and everything whose name begins with a dot
 
 
@@ -152,6 +154,7 @@ class Loaded(NamedTuple):
         domain: domain id; -1 if unknown.
         valid: (parts, parts) which cells of a tile hold data; (1, 1) for a whole image.
         error: why it could not be read.
+        unknown: why the place is unknown; empty if it is known.
     """
 
     number: int
@@ -160,6 +163,7 @@ class Loaded(NamedTuple):
     domain: int
     valid: NDArray[np.bool_]
     error: str = ""
+    unknown: str = ""
 
 
 class Images(Dataset[Loaded]):
@@ -200,7 +204,7 @@ class Images(Dataset[Loaded]):
         domain = self.domains.get(item.domain, UNKNOWN_DOMAIN)
         nowhere = (float("nan"), float("nan"))
         try:
-            values, lonlat = self._read(item)
+            values, lonlat, unknown = self._read(item)
         except DataError as error:
             empty = np.zeros((1, 1), dtype=bool)
             return Loaded(number, None, nowhere, domain, empty, str(error).removeprefix(f"{item.path}: "))
@@ -210,18 +214,17 @@ class Images(Dataset[Loaded]):
             return Loaded(number, None, lonlat, domain, valid, reason)
         filled = np.where(np.isnan(values), self.fill[:, None, None], values)
         image = raster.sized(torch.from_numpy(filled.astype(np.float32)), self.size)
-        return Loaded(number, image, lonlat, domain, valid)
+        return Loaded(number, image, lonlat, domain, valid, unknown=unknown)
 
-    def _read(self, item: Item) -> tuple[Any, tuple[float, float]]:
+    def _read(self, item: Item) -> tuple[Any, tuple[float, float], str]:
         with self._files.open(item.path, item.vrt_root) as source:
             picture = source.driver in raster.PICTURES
             values = raster.read_pixels(source, self.bands, item.window)
             values = raster.as_bands(values, len(self.fill), picture, str(item.path))
-            left, top, width, height = item.window or (0, 0, source.width, source.height)
-            lonlat = item.lonlat
-            if lonlat is None:
-                lonlat, _ = raster.place_of(source, left + width / 2, top + height / 2)
-        return values, lonlat
+            if item.lonlat is not None:
+                return values, item.lonlat, "" if item.lonlat[0] == item.lonlat[0] else _EMPTY_CELL
+            window = item.window or (0, 0, source.width, source.height)
+            return values, *place_of(source, *middle_of(window, source.width, source.height))
 
 
 def _cells(valid: NDArray[np.bool_], parts: int) -> NDArray[np.bool_]:

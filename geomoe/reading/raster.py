@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
-from rasterio.transform import from_gcps
-from rasterio.warp import transform as to_crs
 from rasterio.windows import Window
 
-from geomoe.coords import wrap_lon
 from geomoe.errors import DataError
+from geomoe.reading.location import place_of
 from geomoe.reading.opening import name_of, open_raster
 
 if TYPE_CHECKING:
@@ -38,7 +35,7 @@ class Header(NamedTuple):
         dtype: type that can hold the values of every band.
         picture: whether it is a picture (PNG, JPEG, ...), whose single grey band may be repeated three times.
         lon, lat: degrees of the centre, from the file's georeference; NaN if it has none.
-        unknown: why the place is unknown: ``no georeference``, ``no CRS``, ``off the Earth``; else empty.
+        unknown: why the place is unknown (``no georeference``, ``no CRS``, ...); empty if it is known.
         alpha: whether a band is marked as alpha and is therefore not data.
         gaps: whether pixels may lack data; False only if the header rules this out.
     """
@@ -97,38 +94,6 @@ def data_bands(source: Any) -> list[int]:  # noqa: ANN401 - an open rasterio dat
     return [
         number for number, kind in zip(numbers, source.colorinterp, strict=True) if kind != ColorInterp.alpha
     ]
-
-
-def georeference(source: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    """Return the transform (from control points if there is no other) and CRS of an open raster, or None."""
-    if source.transform.is_identity and source.gcps[0]:
-        return from_gcps(source.gcps[0]), source.gcps[1]
-    return source.transform, source.crs
-
-
-def place_of(source: Any, column: float, row: float) -> tuple[tuple[float, float], str]:  # noqa: ANN401
-    """Return (lon, lat) in degrees of a point of an open raster; or (NaN, NaN) and the reason.
-
-    Args:
-        source: an open rasterio data set.
-        column: pixels from the left edge.
-        row: pixels from the upper edge.
-    """
-    nowhere = (float("nan"), float("nan"))
-    transform, crs = georeference(source)
-    if transform.is_identity:
-        return nowhere, "no georeference"
-    if crs is None:
-        return nowhere, "no CRS"
-    x = transform.a * column + transform.b * row + transform.c
-    y = transform.d * column + transform.e * row + transform.f
-    try:
-        lon, lat = to_crs(crs, "EPSG:4326", [x], [y])
-    except RasterioError:
-        return nowhere, "off the Earth"
-    if not (np.isfinite([lon[0], lat[0]]).all() and abs(lat[0]) <= 90 and abs(lon[0]) <= 360):
-        return nowhere, "off the Earth"
-    return (float(wrap_lon(lon[0])), float(lat[0])), ""
 
 
 def read_pixels(

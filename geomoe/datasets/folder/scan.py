@@ -12,6 +12,7 @@ import pandas as pd
 
 from geomoe.errors import DataError, OutputError
 from geomoe.reading.image_table import Skip, Table, refuse_many
+from geomoe.reading.location import NOT_REFERENCED
 from geomoe.reading.raster import Header, read_header
 from geomoe.reading.swapped import FAR_KM, refuse_swapped
 from geomoe.support.files import size_and_time
@@ -233,10 +234,9 @@ def places_of(found: Scan, where: Path) -> NDArray[np.float64]:
     """
     given, own, count = found.table.lonlat, found.own, len(found.size)
     if given is None:
-        for reason in ("no CRS", "off the Earth"):
+        for reason in sorted(set(found.unknown.tolist()) - {"", NOT_REFERENCED}):
             wrong = int((found.unknown == reason).sum())
-            if wrong:
-                log.warning("%s: %d of %d images have a georeference, but %s", where, wrong, count, reason)
+            log.warning("%s: the place of %d of %d images is unknown: %s", where, wrong, count, reason)
         return own
     far = refuse_swapped(given, own, found.table.filename, where)
     if far.any():
