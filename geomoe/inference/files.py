@@ -20,7 +20,6 @@ from geomoe.inference.journal import GO_ON, Journal
 from geomoe.inference.scene import open_scene, scores_path, write_scene
 from geomoe.inference.tiles import Item, Tiles, make_tiling
 from geomoe.reading.image_table import Skip
-from geomoe.reading.location import NOT_REFERENCED
 from geomoe.reading.raster import MOST_PIXELS
 from geomoe.support.files import size_and_time, whole_file
 from geomoe.types import Place
@@ -115,7 +114,7 @@ def predict_files(
         _ask_all(predictor, items, journal, parts, batch_size, num_workers, len(skipped), progress)
         found = [*skipped, *_skipped(items, journal)]
         counts = _counts(journal)
-        _tell_unknown(journal, items)
+        _tell_doubts(journal, items)
         if not counts["predicted"]:
             journal.remove()
             what = f"{found[0].filename}: {found[0].reason}" if found else f"{inputs[0]}: holds no data"
@@ -183,6 +182,7 @@ def _ask_all(
         size=predictor.config.model.image_size,
         domains=predictor.domains,
         parts=parts,
+        pixel_types=predictor.info.get("pixel_types") or (),
     )
     loader: Any = DataLoader(
         images, batch_size=batch_size, num_workers=num_workers, collate_fn=list, generator=torch.Generator()
@@ -214,7 +214,7 @@ def _ask(predictor: Predictor, batch: list[Loaded]) -> Iterator[dict[str, Any]]:
         yield {
             "i": loaded.number,
             "at": list(loaded.lonlat) if known else None,
-            **({} if known else {"why": loaded.unknown}),
+            **({"say": list(loaded.doubts)} if loaded.doubts else {}),
             "p": [float(f"{value:.7g}") for value in shares[row]],
             "w": [[float(f"{value:.7g}") for value in block[row]] for block in weights],
             "v": loaded.valid.astype(int).ravel().tolist(),
@@ -239,18 +239,16 @@ def _counts(journal: Journal) -> dict[str, int]:
     return counts
 
 
-def _tell_unknown(journal: Journal, items: Sequence[Item]) -> None:
-    """Log why places are unknown, and of which image; a picture without georeference is no surprise."""
+def _tell_doubts(journal: Journal, items: Sequence[Item]) -> None:
+    """Log what predictions are doubtful for, how many, and the first of them."""
     first: dict[str, int] = {}
     counts: Counter[str] = Counter()
     for record in journal.records():
-        why = record.get("why", "")
-        if why:
-            first.setdefault(why, record["i"])
-            counts[why] += 1
-    for why, count in counts.items():
-        if why != NOT_REFERENCED:
-            log.warning("%d with an unknown place: %s; first: %s", count, why, items[first[why]].name)
+        for doubt in record.get("say", ()):
+            first.setdefault(doubt, record["i"])
+            counts[doubt] += 1
+    for doubt, count in counts.items():
+        log.warning("%s: %d of the images; first: %s", doubt, count, items[first[doubt]].name)
 
 
 def _write_skipped(skipped: list[Skip], output: Path) -> tuple[Path, ...]:

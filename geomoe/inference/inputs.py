@@ -18,7 +18,7 @@ from geomoe.inference.tiles import Item, cut
 from geomoe.reading import image_table as folder_table
 from geomoe.reading import raster
 from geomoe.reading.image_table import Skip, read_table
-from geomoe.reading.location import middle_of, place_of
+from geomoe.reading.location import NOT_REFERENCED, middle_of, place_of
 from geomoe.reading.opening import KeptOpen
 from geomoe.reading.swapped import refuse_swapped
 from geomoe.types import UNKNOWN_DOMAIN
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _SOME = 64  # number of images whose georeference is compared with the table
-_EMPTY_CELL = "the table gives none"
 _JUNK = ("__MACOSX",)  # and everything whose name begins with a dot
 
 
@@ -154,7 +153,7 @@ class Loaded(NamedTuple):
         domain: domain id; -1 if unknown.
         valid: (parts, parts) which cells of a tile hold data; (1, 1) for a whole image.
         error: why it could not be read.
-        unknown: why the place is unknown; empty if it is known.
+        doubts: what should be said of it although it is predicted, e.g. why its place is unknown.
     """
 
     number: int
@@ -163,7 +162,7 @@ class Loaded(NamedTuple):
     domain: int
     valid: NDArray[np.bool_]
     error: str = ""
-    unknown: str = ""
+    doubts: tuple[str, ...] = ()
 
 
 class Images(Dataset[Loaded]):
@@ -177,6 +176,7 @@ class Images(Dataset[Loaded]):
         size: input side of the network in pixels.
         domains: domain names, by id.
         parts: number of cells along a side of a tile.
+        pixel_types: types of the training images' pixels; empty: unknown.
     """
 
     def __init__(
@@ -189,10 +189,12 @@ class Images(Dataset[Loaded]):
         size: int,
         domains: Sequence[str],
         parts: int = 1,
+        pixel_types: Sequence[str] = (),
     ) -> None:
         self.items, self.numbers, self.bands, self.fill, self.size = items, numbers, bands, fill, size
         self.domains = {name: number for number, name in enumerate(domains)}
         self.parts, self._files = parts, KeptOpen()
+        self.pixel_types = tuple(pixel_types)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -204,7 +206,7 @@ class Images(Dataset[Loaded]):
         domain = self.domains.get(item.domain, UNKNOWN_DOMAIN)
         nowhere = (float("nan"), float("nan"))
         try:
-            values, lonlat, unknown = self._read(item)
+            values, lonlat, doubts = self._read(item)
         except DataError as error:
             empty = np.zeros((1, 1), dtype=bool)
             return Loaded(number, None, nowhere, domain, empty, str(error).removeprefix(f"{item.path}: "))
@@ -214,17 +216,26 @@ class Images(Dataset[Loaded]):
             return Loaded(number, None, lonlat, domain, valid, reason)
         filled = np.where(np.isnan(values), self.fill[:, None, None], values)
         image = raster.sized(torch.from_numpy(filled.astype(np.float32)), self.size)
-        return Loaded(number, image, lonlat, domain, valid, unknown=unknown)
+        return Loaded(number, image, lonlat, domain, valid, doubts=doubts)
 
-    def _read(self, item: Item) -> tuple[Any, tuple[float, float], str]:
+    def _read(self, item: Item) -> tuple[Any, tuple[float, float], tuple[str, ...]]:
         with self._files.open(item.path, item.vrt_root) as source:
-            picture = source.driver in raster.PICTURES
-            values = raster.read_pixels(source, self.bands, item.window)
-            values = raster.as_bands(values, len(self.fill), picture, str(item.path))
+            values = raster.read_bands(source, self.bands, len(self.fill), item.path, item.window)
+            doubts = self._doubts(source)
             if item.lonlat is not None:
-                return values, item.lonlat, "" if item.lonlat[0] == item.lonlat[0] else _EMPTY_CELL
+                return values, item.lonlat, doubts
             window = item.window or (0, 0, source.width, source.height)
-            return values, *place_of(source, *middle_of(window, source.width, source.height))
+            lonlat, unknown = place_of(source, *middle_of(window, source.width, source.height))
+        said = unknown and unknown != NOT_REFERENCED  # no surprise in a picture
+        return values, lonlat, (*doubts, f"the place is unknown: {unknown}") if said else doubts
+
+    def _doubts(self, source: Any) -> tuple[str, ...]:  # noqa: ANN401 - an open rasterio data set
+        """Return what in a file differs from the training images, although it can be read."""
+        kind = np.result_type(*source.dtypes).name
+        if not self.pixel_types or kind in self.pixel_types:
+            return ()
+        trained = " or ".join(self.pixel_types)
+        return (f"pixels are {kind}, training images were {trained}; values have to mean the same",)
 
 
 def _cells(valid: NDArray[np.bool_], parts: int) -> NDArray[np.bool_]:

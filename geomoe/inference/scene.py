@@ -72,6 +72,7 @@ def open_scene(inputs: Sequence[Path], vrt_root: Path | None = None) -> Scene:
         names = ", ".join(map(str, inputs))
         raise InputError(f"{names}: a classified raster (--output .tif) is made of exactly one raster")
     with raster.open_raster(inputs[0], vrt_root) as source:
+        raster.refuse_unusable(source, inputs[0])
         return Scene(inputs[0], source.width, source.height, located(source))
 
 

@@ -63,11 +63,7 @@ def read_header(path: str | os.PathLike[str], vrt_root: Path | None = None) -> H
         DataError: the file is unreadable, has no bands, or holds complex numbers.
     """
     with open_raster(path, vrt_root) as source:
-        if source.count == 0:
-            raise DataError(f"{path}: holds no image of its own, but sub-data sets; extract one of them")
-        unreal = [kind for kind in source.dtypes if "complex" in kind]
-        if unreal:
-            raise DataError(f"{path}: complex values ({unreal[0]}); give intensities")
+        refuse_unusable(source, path)
         if source.driver == "GTiff":  # a truncated file lacks its last pixel
             source.read(source.count, window=Window(source.width - 1, source.height - 1, 1, 1))
         data = data_bands(source)
@@ -77,6 +73,19 @@ def read_header(path: str | os.PathLike[str], vrt_root: Path | None = None) -> H
         size, dtype = (source.height, source.width), np.result_type(*source.dtypes)
         more = {"alpha": ColorInterp.alpha in source.colorinterp, "gaps": _may_have_gaps(source, dtype)}
         return Header(bands, *size, dtype.name, picture, *lonlat, unknown, **more)
+
+
+def refuse_unusable(source: Any, where: object) -> None:  # noqa: ANN401 - an open rasterio data set
+    """Refuse what no network can read, in training as in prediction.
+
+    Raises:
+        DataError: no bands, or complex numbers, whose imaginary part would be lost.
+    """
+    if source.count == 0:
+        raise DataError(f"{where}: holds no image of its own, but sub-data sets; extract one of them")
+    unreal = [kind for kind in source.dtypes if "complex" in kind]
+    if unreal:
+        raise DataError(f"{where}: complex values ({unreal[0]}); give intensities")
 
 
 def _may_have_gaps(source: Any, dtype: np.dtype[Any]) -> bool:  # noqa: ANN401 - an open rasterio data set
@@ -182,6 +191,36 @@ def as_bands(values: NDArray[np.float32], count: int, picture: bool, where: str)
     return values
 
 
+def read_bands(
+    source: Any,  # noqa: ANN401 - an open rasterio data set
+    bands: Sequence[int],
+    count: int,
+    where: object,
+    window: tuple[int, int, int, int] | None = None,
+) -> NDArray[np.float32]:
+    """Return (count, H, W) float32 raw values of an open raster, NaN where data is missing.
+
+    Training, statistics, caches and prediction all read through this function, so that one of them refuses
+    what the others refuse.
+
+    Args:
+        source: an open rasterio data set.
+        bands: band numbers, counted from 1; empty: all data bands.
+        count: number of bands that the data set has.
+        where: the file, for errors.
+        window: left column, upper row, width, height; None: the whole image, which must hold some data.
+
+    Raises:
+        DataError: no bands, complex numbers, another number of bands, too many pixels, or no data at all.
+    """
+    refuse_unusable(source, where)
+    picture = source.driver in PICTURES
+    values = as_bands(read_pixels(source, bands, window), count, picture, str(where))
+    if window is None and np.isnan(values).all():
+        raise DataError(f"{where}: holds no data: each pixel is nodata, masked or not finite; leave it out")
+    return values
+
+
 def load_image(
     path: str | os.PathLike[str],
     bands: Sequence[int],
@@ -199,11 +238,11 @@ def load_image(
         vrt_root: folder that must contain all sources of a VRT; None: VRTs are refused.
 
     Raises:
-        DataError: the file is unreadable, or its number of bands differs from that of ``fill``.
+        DataError: the file is unreadable or holds no data, or its number of bands differs from that of
+            ``fill``.
     """
     with open_raster(path, vrt_root) as source:
-        picture = source.driver in PICTURES
-        values = as_bands(read_pixels(source, bands, window), len(fill), picture, str(path))
+        values = read_bands(source, bands, len(fill), path, window)
     return torch.from_numpy(np.where(np.isnan(values), fill[:, None, None], values).astype(np.float32))
 
 

@@ -54,6 +54,7 @@ class Index(NamedTuple):
         columns: places, class ids, domain ids, blocks, rows.
         split: split names.
         side: longer side in pixels.
+        dtype: name of the type that can hold the values of every band of an image.
         timestamp: seconds since 1970 (UTC), or None.
         country: positions in ``countries``, -1 where there is no code; None: the table has no codes.
         countries: country codes.
@@ -71,6 +72,7 @@ class Index(NamedTuple):
     columns: Columns
     split: NDArray[Any]
     side: NDArray[np.int64]
+    dtype: NDArray[Any]
     timestamp: NDArray[np.float64] | None
     country: NDArray[np.int64] | None
     countries: tuple[str, ...]
@@ -136,6 +138,7 @@ def make_index(
         Columns(lonlat, label, domain, _codes(block)[1], np.arange(len(label), dtype=np.int64)),
         split,
         found.side,
+        found.dtype,
         table.timestamp,
         country,
         countries,

@@ -236,6 +236,11 @@ class FolderDataModule(ImageDataModule):
             raise DataError(f"{measured.problems[0]} ({many}; geomoe data check folder lists them)")
         return torch.tensor(measured.mean).float(), torch.tensor(measured.std).float()
 
+    @property
+    def pixel_types(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The types of the training images' pixels."""
+        return tuple(sorted(set(self.index.dtype[self.rows("train")].tolist())))
+
     def info(self) -> dict[str, Any]:
         """Return plain facts; mean and std have full precision, because reflectances may be small."""
         measured, chosen = self.measured, self.rows("train")
