@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,6 +20,7 @@ from geomoe.reading.image_table import Skip, read_table
 from geomoe.reading.location import NOT_REFERENCED, middle_of, place_of
 from geomoe.reading.opening import KeptOpen
 from geomoe.reading.swapped import refuse_swapped
+from geomoe.support.walking import walk
 from geomoe.types import UNKNOWN_DOMAIN
 
 if TYPE_CHECKING:
@@ -80,18 +80,7 @@ def _within(given: Path, root: Path | None) -> Path:
 
 def _items(given: Path, root: Path | None, skipped: list[Skip], vrt_root: Path | None) -> Iterator[Item]:
     if given.is_dir():
-        real = os.path.realpath(given)
-        for path in sorted(given.rglob("*")):
-            inner = path.relative_to(given).parts
-            junk = any(part.startswith(".") or part in _JUNK for part in inner)
-            if path.suffix.lower() in raster.SUFFIXES and path.is_file() and not junk:
-                if not _is_utf8(path.as_posix()):
-                    skipped.append(Skip(0, ascii(path.as_posix()), "the name is not in UTF-8; rename it"))
-                elif path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real):
-                    reason = f"a link that leads out of {given}; give its file by name"
-                    skipped.append(Skip(0, path.as_posix(), reason))
-                else:
-                    yield Item(path.as_posix(), path)
+        yield from _below(given, skipped)
     elif not given.exists():
         remote = re.match(r"[A-Za-z][\w+.-]+:/|/vsi", str(given))
         hint = "; only files of this machine are read: fetch it first" if remote else ""
@@ -103,6 +92,26 @@ def _items(given: Path, root: Path | None, skipped: list[Skip], vrt_root: Path |
     else:
         kinds = ", ".join((*raster.SUFFIXES, *folder_table.SUFFIXES))
         raise InputError(f"{given}: expected an image, a folder or a table ({kinds})")
+
+
+def _below(folder: Path, skipped: list[Skip]) -> Iterator[Item]:
+    """Yield the images of a folder; links inside it are followed, others are skipped with a reason."""
+    found = walk(
+        folder,
+        lambda name: Path(name).suffix.lower() in raster.SUFFIXES,
+        within=True,
+        ignored=lambda name: name.startswith(".") or name in _JUNK,
+    )
+    skipped.extend(Skip(0, _shown(path), reason) for path, reason in found.left_out)
+    for path in found.files:
+        if _is_utf8(path.as_posix()):
+            yield Item(path.as_posix(), path)
+        else:
+            skipped.append(Skip(0, _shown(path), "the name is not in UTF-8; rename it"))
+
+
+def _shown(path: Path) -> str:
+    return path.as_posix() if _is_utf8(path.as_posix()) else ascii(path.as_posix())
 
 
 def _is_utf8(name: str) -> bool:
