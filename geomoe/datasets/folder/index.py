@@ -36,7 +36,7 @@ class Pixels(NamedTuple):
     """What determines the pixels of all images, before missing pixels are filled.
 
     Attributes:
-        key: hash of the files' names, sizes and times in row order, and of the selected bands.
+        key: hash of the files' names and contents in row order, and of the selected bands.
         dtype: type in which a cache stores the pixels.
         gaps: whether some pixels may lack data.
     """
@@ -60,11 +60,12 @@ class Index(NamedTuple):
         countries: country codes.
         classes, domains: names, by id.
         bands: number of bands of an image.
-        data_hash: hash of names, sizes, labels, places, domains, splits and the selected bands.
+        data_hash: hash of names, contents, labels, places, domains, splits and the selected bands.
+        earlier_hashes: the same as earlier versions computed it: with sizes for contents.
         skipped: rows and images that were skipped.
         remarks: the same as text.
         size: size of each file in bytes.
-        changed: modification time of each file, nanoseconds since 1970.
+        content: hash of every byte of each file.
         pixels: what a cache of the images must know.
     """
 
@@ -80,10 +81,11 @@ class Index(NamedTuple):
     domains: tuple[str, ...]
     bands: int
     data_hash: str
+    earlier_hashes: tuple[str, ...]
     skipped: list[Skip]
     remarks: tuple[str, ...]
     size: NDArray[np.int64]
-    changed: NDArray[np.int64]
+    content: NDArray[Any]
     pixels: Pixels
 
 
@@ -132,7 +134,7 @@ def make_index(
         log.warning("%s: %s", where, doubt)
     countries, country = ((), None) if table.country is None else _codes(table.country)
     places = np.round(lonlat, 6)  # versions of PROJ may differ in the last digits
-    facts = [table.filename, table.label, domain, split, places, found.size, bands]
+    facts = [table.filename, table.label, domain, split, places]
     return Index(
         table.filename,
         Columns(lonlat, label, domain, _codes(block)[1], np.arange(len(label), dtype=np.int64)),
@@ -145,18 +147,19 @@ def make_index(
         classes,
         domains,
         len(bands) or int(found.bands.max()),
-        hash_of(facts),
+        hash_of([*facts, found.content, bands]),
+        (hash_of([*facts, found.size, bands]),),
         table.skipped,
         remarks,
         found.size,
-        found.changed,
+        found.content,
         _pixels(found, bands),
     )
 
 
 def _pixels(found: Scan, bands: tuple[int, ...]) -> Pixels:
     # Whether grey pictures are repeated to three bands depends on all images together.
-    key = hash_of([found.table.filename, found.size, found.changed, bands, found.bands.max()])
+    key = hash_of([found.table.filename, found.content, bands, found.bands.max()])
     common = np.result_type(*set(found.dtype.tolist())).name
     return Pixels(key, common if common in KINDS else "float32", bool(found.gaps.any()))
 

@@ -13,10 +13,12 @@ import torch
 
 from geomoe.datasets.base import Columns, LabelledImages
 from geomoe.datasets.folder.index import Index, hash_of, make_index
+from geomoe.datasets.folder.scan import changed_unseen
 from geomoe.datasets.folder.side_files import SideFiles
 from geomoe.datasets.folder.statistics import Statistics, measure
 from geomoe.datasets.module import ImageDataModule
 from geomoe.errors import ConfigError, DataError, DatasetNotFoundError
+from geomoe.reading.image_table import read_table
 from geomoe.reading.raster import load_image
 from geomoe.support.files import whole_file
 from geomoe.support.words import unknown
@@ -74,6 +76,7 @@ class FolderImages(LabelledImages):
             extra=extra,
             data_hash=index.data_hash,
         )
+        self.earlier_hashes = index.earlier_hashes
 
     def load_image(self, index: int) -> Tensor:
         """Read (bands, H, W) float32 raw values; missing pixels get the mean of the training images.
@@ -159,6 +162,18 @@ class FolderDataModule(ImageDataModule):
         own = (self.bands, domain_by, self.split_seed, self.allow_vrt)
         return make_index(self.folder, self.metadata, self.files, *own)
 
+    def verify(self) -> list[str]:
+        """Compare every byte of all images with what earlier runs saw; see :func:`changed_unseen`."""
+        vrt_root = self.folder if self.allow_vrt else None
+        names = read_table(self.metadata, domain_by=self.options.get("domain_by")).filename.tolist()
+        wrong = changed_unseen(names, self.folder, self.files, vrt_root)
+        if not wrong:
+            return []
+        text = (
+            f"{len(wrong)} images have changed since an earlier run, although size and time have not; first: "
+        )
+        return [f"{text}{wrong[0]}; checkpoints and caches from before the change are of other pixels"]
+
     def write_index(self, folder: Path) -> None:
         """Write ``samples.csv`` with the split and block of each image, as used by this run."""
         index = self.index
@@ -220,7 +235,7 @@ class FolderDataModule(ImageDataModule):
         """Return mean and standard deviation of each band over the training images; computed once."""
         index, chosen = self.index, self.rows("train")
         names = index.filename[chosen]
-        key = hash_of([names, index.size[chosen], index.changed[chosen], self.bands])[:16]
+        key = hash_of([names, index.content[chosen], self.bands])[:16]
         vrt_root = self.folder if self.allow_vrt else None
         return measure(self.folder, names, self.bands, index.bands, self.files, key, vrt_root)
 
