@@ -85,6 +85,7 @@ class LabelledImages(NonGeoDataset):
         countries: country codes, indexed by the column ``country`` of ``extra``, if it exists.
         data_hash: hash that changes when the data changes.
         earlier_hashes: hashes that earlier versions of the package gave to the same data.
+        earlier_image_keys: the same for :attr:`image_key`.
         cached: decoded images, read instead of the files if ``geomoe data cache`` made them.
         cacheable: False if the images are in memory anyway.
         pixel_type: type in which a cache stores pixels if :meth:`load_image` converts the files' values to
@@ -94,6 +95,7 @@ class LabelledImages(NonGeoDataset):
     cached: DecodedImages | None = None
     cacheable: bool = True
     earlier_hashes: tuple[str, ...] = ()
+    earlier_image_keys: tuple[str, ...] = ()
     pixel_type: str | None = None
     classes: tuple[str, ...]
     regions: tuple[str, ...]

@@ -22,9 +22,13 @@ def cache_path(name: str, data: LabelledImages) -> Path:
 
     Protocols over the same images, such as fmow-lao, share one cache; each image size has its own.
     """
+    return _path(name, data, data.image_key)
+
+
+def _path(name: str, data: LabelledImages, image_key: str) -> Path:
     entry = CATALOGUE.get(name)
     source = entry.source or name if entry else name
-    key = hashlib.sha256(data.image_key.encode()).hexdigest()[:12]
+    key = hashlib.sha256(image_key.encode()).hexdigest()[:12]
     return cache_folder() / "images" / f"{source}-{key}-{data.image_size or 'full'}px"
 
 
@@ -34,8 +38,10 @@ def use_cache(name: str, data: LabelledImages) -> None:
     Raises:
         DataError: the cache is damaged.
     """
-    path = cache_path(name, data)
-    if not (data.cacheable and (path / INDEX).is_file()):
+    keys = (data.image_key, *data.earlier_image_keys) if data.cacheable else ()
+    paths = (_path(name, data, key) for key in keys)
+    path = next((path for path in paths if (path / INDEX).is_file()), None)
+    if path is None:
         return
     cache = ImageCache(path)
     covered = int((cache.positions(data.rows) >= 0).sum())

@@ -37,11 +37,13 @@ class Pixels(NamedTuple):
 
     Attributes:
         key: hash of the files' names and contents in row order, and of the selected bands.
+        earlier: the same key as earlier versions made it: with sizes and times in the place of contents.
         dtype: type in which a cache stores the pixels.
         gaps: whether some pixels may lack data.
     """
 
     key: str
+    earlier: str
     dtype: str
     gaps: bool
 
@@ -159,9 +161,11 @@ def make_index(
 
 def _pixels(found: Scan, bands: tuple[int, ...]) -> Pixels:
     # Whether grey pictures are repeated to three bands depends on all images together.
-    key = hash_of([found.table.filename, found.content, bands, found.bands.max()])
+    names, most = found.table.filename, found.bands.max()
+    key = hash_of([names, found.content, bands, most])
+    earlier = hash_of([names, found.size, found.changed, bands, most])
     common = np.result_type(*set(found.dtype.tolist())).name
-    return Pixels(key, common if common in KINDS else "float32", bool(found.gaps.any()))
+    return Pixels(key, earlier, common if common in KINDS else "float32", bool(found.gaps.any()))
 
 
 def _skipped(table: Table, files: SideFiles) -> Iterator[str]:

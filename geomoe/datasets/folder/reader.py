@@ -94,8 +94,16 @@ class FolderImages(LabelledImages):
         held-out domain or split) must not share filled pixels; without missing pixels all runs share one
         cache. Storing a mask instead would not work: images are filled before resizing, which mixes both.
         """
+        return self._image_key(self.pixels.key)
+
+    @property
+    def earlier_image_keys(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The key of a cache of 0.1.0, which followed sizes and times."""
+        return (self._image_key(self.pixels.earlier),)
+
+    def _image_key(self, key: str) -> str:
         filled = self.fill.tobytes() if self.pixels.gaps else b""
-        return hashlib.sha256(self.pixels.key.encode() + filled).hexdigest()
+        return hashlib.sha256(key.encode() + filled).hexdigest()
 
 
 class FolderDataModule(ImageDataModule):
