@@ -20,9 +20,11 @@ log = logging.getLogger(__name__)
 def cache_path(name: str, data: LabelledImages) -> Path:
     """Return the folder of a data set's image cache, in GEOMOE_CACHE or the system's cache folder.
 
+    A cache that an earlier version made for the same files is used where there is none of this version.
     Protocols over the same images, such as fmow-lao, share one cache; each image size has its own.
     """
-    return _path(name, data, data.image_key)
+    paths = [_path(name, data, key) for key in (data.image_key, *data.earlier_image_keys)]
+    return next((path for path in paths if (path / INDEX).is_file()), paths[0])
 
 
 def _path(name: str, data: LabelledImages, image_key: str) -> Path:
@@ -38,10 +40,8 @@ def use_cache(name: str, data: LabelledImages) -> None:
     Raises:
         DataError: the cache is damaged.
     """
-    keys = (data.image_key, *data.earlier_image_keys) if data.cacheable else ()
-    paths = (_path(name, data, key) for key in keys)
-    path = next((path for path in paths if (path / INDEX).is_file()), None)
-    if path is None:
+    path = cache_path(name, data)
+    if not (data.cacheable and (path / INDEX).is_file()):
         return
     cache = ImageCache(path)
     covered = int((cache.positions(data.rows) >= 0).sum())
