@@ -154,9 +154,11 @@ def check(
 
 
 def _remarks(parts: Mapping[str, LabelledImages]) -> list[Finding]:
-    """Return each remark of the readers once."""
+    """Return each remark and each doubt of the readers once."""
     remarks = dict.fromkeys(remark for data in parts.values() for remark in data.remarks)
-    return [Finding("note", "data", remark) for remark in remarks]
+    doubts = dict.fromkeys(doubt for data in parts.values() for doubt in data.doubts)
+    notes = [Finding("note", "data", remark) for remark in remarks]
+    return [*(Finding("warning", "data", doubt) for doubt in doubts), *notes]
 
 
 def _images(looked_at: int, shapes: Mapping[str, int], unreadable: list[Unreadable]) -> Iterator[Finding]:

@@ -79,6 +79,7 @@ class LabelledImages(NonGeoDataset):
         uncounted: domains that are not proper groups (FMoW's region "Other"): they are scored, but never
             count as the worst domain.
         remarks: notes for data checks on how the data was read, such as skipped rows.
+        doubts: what looks wrong in the tables, for data checks.
         total: samples in the whole data set on disk, in any split or none; None: the sum of its splits.
         overlapping: pairs of splits that share samples by definition.
         extra: further numeric columns, one value for each sample (year, country code, ...).
@@ -105,6 +106,7 @@ class LabelledImages(NonGeoDataset):
     beside: tuple[str, ...] = ()
     countries: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     total: int | None = None
     overlapping: tuple[set[str], ...] = ({"test", "held_out"},)
     rgb: tuple[int, int, int] = (0, 1, 2)  # bands that plot() shows

@@ -66,6 +66,7 @@ class Index(NamedTuple):
         earlier_hashes: the same as earlier versions computed it: with sizes for contents.
         skipped: rows and images that were skipped.
         remarks: the same as text.
+        doubts: classes and splits that look misspelled, joined or cut off.
         size: size of each file in bytes.
         content: hash of every byte of each file.
         pixels: what a cache of the images must know.
@@ -86,6 +87,7 @@ class Index(NamedTuple):
     earlier_hashes: tuple[str, ...]
     skipped: list[Skip]
     remarks: tuple[str, ...]
+    doubts: tuple[str, ...]
     size: NDArray[np.int64]
     content: NDArray[Any]
     pixels: Pixels
@@ -132,7 +134,8 @@ def make_index(
         split, block = _kept_split(table.filename, lonlat, kind, split_seed, files)
     else:
         split, block = _given_split(table.split, where), make_blocks(lonlat, table.filename).name
-    for doubt in doubts(classes, label, split):
+    doubtful = tuple(doubts(classes, label, split))
+    for doubt in doubtful:
         log.warning("%s: %s", where, doubt)
     countries, country = ((), None) if table.country is None else _codes(table.country)
     places = np.round(lonlat, 6)  # versions of PROJ may differ in the last digits
@@ -153,6 +156,7 @@ def make_index(
         (hash_of([*facts, found.size, bands]),),
         table.skipped,
         remarks,
+        doubtful,
         found.size,
         found.content,
         _pixels(found, bands),

@@ -66,7 +66,7 @@ class FolderImages(LabelledImages):
         self.scale = (float(low[:3].min()), float(high[:3].max()))
         self.fill, self.pixels = statistics.mean.astype(np.float32), index.pixels
         self.pixel_type = index.pixels.dtype
-        self.countries, self.remarks = index.countries, index.remarks
+        self.countries, self.remarks, self.doubts = index.countries, index.remarks, index.doubts
         columns = {"timestamp": index.timestamp, "country": index.country}
         extra = {name: column[chosen] for name, column in columns.items() if column is not None}
         super().__init__(
