@@ -58,6 +58,7 @@ class Info:
         held_out: the domain left out.
         train_domains: ids of the training domains; None: all except the one left out.
         split_seed, protocol, data_hash: identify the data and its split.
+        pixel_types: types of the training images' pixels; older checkpoints do not have them.
         places: training places; older checkpoints do not have them.
         encoder: sizes of a pretrained location encoder.
     """
@@ -76,6 +77,7 @@ class Info:
     split_seed: int | None = None
     protocol: str | None = None
     data_hash: str | None = None
+    pixel_types: tuple[str, ...] = ()
     places: Places | None = None
     encoder: dict[str, int | float | str | None] | None = None
 

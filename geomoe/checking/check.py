@@ -24,7 +24,7 @@ from geomoe.support.options import call_options
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -110,6 +110,7 @@ def check(
     options: CheckOptions | None = None,
     *,
     expected: Mapping[str, int] | None = None,
+    unnoticed: Sequence[str] = (),
     tell: Callable[[int, int], None] = lambda done, total: None,
     **changes: Any,  # noqa: ANN401 - fields of CheckOptions
 ) -> Check:
@@ -119,6 +120,7 @@ def check(
         parts: name -> split; all of one data set.
         options: what to check.
         expected: split (or ``all``) -> number of samples of the full data set.
+        unnoticed: changes of files that earlier runs did not notice.
         tell: called with the number of opened images and the total.
         **changes: fields of :class:`CheckOptions` by name: ``check(parts, images=0)``.
 
@@ -133,6 +135,7 @@ def check(
     findings = [finding for name, data in parts.items() for finding in look_at(name, data)]
     findings += [one for name, found in codes.items() for one in look_at_countries(name, found)]
     findings += [*_overlaps(pairs), *_counts(parts, expected or {}), *_remarks(parts)]
+    findings += [Finding("warning", "files", text) for text in unnoticed]
     looked_at, shapes, unreadable = open_images(parts, asked.images, asked.workers, tell)
     findings += _images(looked_at, shapes, unreadable)
     return Check(
@@ -151,9 +154,11 @@ def check(
 
 
 def _remarks(parts: Mapping[str, LabelledImages]) -> list[Finding]:
-    """Return each remark of the readers once."""
+    """Return each remark and each doubt of the readers once."""
     remarks = dict.fromkeys(remark for data in parts.values() for remark in data.remarks)
-    return [Finding("note", "data", remark) for remark in remarks]
+    doubts = dict.fromkeys(doubt for data in parts.values() for doubt in data.doubts)
+    notes = [Finding("note", "data", remark) for remark in remarks]
+    return [*(Finding("warning", "data", doubt) for doubt in doubts), *notes]
 
 
 def _images(looked_at: int, shapes: Mapping[str, int], unreadable: list[Unreadable]) -> Iterator[Finding]:

@@ -86,9 +86,11 @@ def check_data(
         DatasetNotFoundError: the data is missing.
         DataError: tables or outlines cannot be read.
     """
+    every_image = options is None or options.images is None
+    unnoticed = build_datamodule(config).verify() if every_image else []
     parts = open_splits(config)
     expected = expected_counts(config, read_facts(config.data.name))
-    found = check(parts, options, expected=expected, tell=tell)
+    found = check(parts, options, expected=expected, unnoticed=unnoticed, tell=tell)
     return CheckedData(config.data.name, config.data.root, parts, found)
 
 

@@ -33,8 +33,8 @@ def parser() -> Parser:
     made.add_argument(
         "--capsules", type=int, nargs="+", choices=(0, 1, 2), default=[0], help="of geoclip (default: 0)"
     )
-    made.add_argument("--lon", metavar="COLUMN", default="lon", help="column of longitudes (default: lon)")
-    made.add_argument("--lat", metavar="COLUMN", default="lat", help="column of latitudes (default: lat)")
+    made.add_argument("--lon", metavar="COLUMN", help="column of longitudes (default: points, or lon)")
+    made.add_argument("--lat", metavar="COLUMN", help="column of latitudes (default: points, or lat)")
     return made
 
 

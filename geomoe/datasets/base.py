@@ -79,11 +79,14 @@ class LabelledImages(NonGeoDataset):
         uncounted: domains that are not proper groups (FMoW's region "Other"): they are scored, but never
             count as the worst domain.
         remarks: notes for data checks on how the data was read, such as skipped rows.
+        doubts: what looks wrong in the tables, for data checks.
         total: samples in the whole data set on disk, in any split or none; None: the sum of its splits.
         overlapping: pairs of splits that share samples by definition.
         extra: further numeric columns, one value for each sample (year, country code, ...).
         countries: country codes, indexed by the column ``country`` of ``extra``, if it exists.
         data_hash: hash that changes when the data changes.
+        earlier_hashes: hashes that earlier versions of the package gave to the same data.
+        earlier_image_keys: the same for :attr:`image_key`.
         cached: decoded images, read instead of the files if ``geomoe data cache`` made them.
         cacheable: False if the images are in memory anyway.
         pixel_type: type in which a cache stores pixels if :meth:`load_image` converts the files' values to
@@ -92,6 +95,8 @@ class LabelledImages(NonGeoDataset):
 
     cached: DecodedImages | None = None
     cacheable: bool = True
+    earlier_hashes: tuple[str, ...] = ()
+    earlier_image_keys: tuple[str, ...] = ()
     pixel_type: str | None = None
     classes: tuple[str, ...]
     regions: tuple[str, ...]
@@ -101,6 +106,7 @@ class LabelledImages(NonGeoDataset):
     beside: tuple[str, ...] = ()
     countries: tuple[str, ...] = ()
     remarks: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
     total: int | None = None
     overlapping: tuple[set[str], ...] = ({"test", "held_out"},)
     rgb: tuple[int, int, int] = (0, 1, 2)  # bands that plot() shows

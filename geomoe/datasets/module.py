@@ -40,9 +40,11 @@ class ImageDataModule(NonGeoDataModule):
         name: the data set's name in configurations.
         mean: (bands,) raw values.
         std: (bands,) raw values.
+        pixel_types: types of the pixels in the files of the training images.
     """
 
     name: str
+    pixel_types: tuple[str, ...] = ("uint8",)
     mean: Tensor = torch.tensor([0.485, 0.456, 0.406]) * 255  # ImageNet's, as used for pretrained weights
     std: Tensor = torch.tensor([0.229, 0.224, 0.225]) * 255
 
@@ -112,6 +114,10 @@ class ImageDataModule(NonGeoDataModule):
         """Return (bands,) mean and standard deviation of raw values, used to normalise images."""
         return self.mean, self.std
 
+    def verify(self) -> list[str]:
+        """Read every byte of the files, for a check; return what an earlier run did not notice."""
+        return []
+
     def write_index(self, folder: Path) -> None:
         """Write the split of each sample to a run's folder, if the protocol requires it."""
 
@@ -163,6 +169,7 @@ class ImageDataModule(NonGeoDataModule):
             "image_size": self.image_size,
             "mean": [round(float(value), 4) for value in mean],
             "std": [round(float(value), 4) for value in std],
+            "pixel_types": list(self.pixel_types),
             "held_out": self.held_out,
             "split_seed": self.split_seed,
             "data_hash": data.data_hash,

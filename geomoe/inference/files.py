@@ -6,6 +6,7 @@ import csv
 import hashlib
 import logging
 import os
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -117,6 +118,7 @@ def predict_files(
         _ask_all(predictor, items, journal, parts, batch_size, num_workers, len(skipped), progress)
         found = [*skipped, *_skipped(items, journal)]
         counts = _counts(journal)
+        _tell_doubts(journal, items)
         if not counts["predicted"]:
             journal.remove()
             what = f"{found[0].filename}: {found[0].reason}" if found else f"{given[0]}: holds no data"
@@ -184,6 +186,7 @@ def _ask_all(
         size=predictor.config.model.image_size,
         domains=predictor.domains,
         parts=parts,
+        pixel_types=predictor.info.get("pixel_types") or (),
     )
     loader: Any = DataLoader(
         images, batch_size=batch_size, num_workers=num_workers, collate_fn=list, generator=torch.Generator()
@@ -215,6 +218,7 @@ def _ask(predictor: Predictor, batch: list[Loaded]) -> Iterator[dict[str, Any]]:
         yield {
             "i": loaded.number,
             "at": list(loaded.lonlat) if known else None,
+            **({"say": list(loaded.doubts)} if loaded.doubts else {}),
             "p": [float(f"{value:.7g}") for value in shares[row]],
             "w": [[float(f"{value:.7g}") for value in block[row]] for block in weights],
             "v": loaded.valid.astype(int).ravel().tolist(),
@@ -237,6 +241,18 @@ def _counts(journal: Journal) -> dict[str, int]:
         counts["unknown"] += "p" in record and record["at"] is None
         counts["empty"] += record.get("error") == EMPTY_TILE
     return counts
+
+
+def _tell_doubts(journal: Journal, items: Sequence[Item]) -> None:
+    """Log what predictions are doubtful for, how many, and the first of them."""
+    first: dict[str, int] = {}
+    counts: Counter[str] = Counter()
+    for record in journal.records():
+        for doubt in record.get("say", ()):
+            first.setdefault(doubt, record["i"])
+            counts[doubt] += 1
+    for doubt, count in counts.items():
+        log.warning("%s: %d of the images; first: %s", doubt, count, items[first[doubt]].name)
 
 
 def _write_skipped(skipped: list[Skip], output: Path) -> tuple[Path, ...]:

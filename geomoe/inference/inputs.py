@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -18,8 +17,10 @@ from geomoe.inference.tiles import Item, cut
 from geomoe.reading import image_table as folder_table
 from geomoe.reading import raster
 from geomoe.reading.image_table import Skip, read_table
+from geomoe.reading.location import NOT_REFERENCED, middle_of, place_of
 from geomoe.reading.opening import KeptOpen
 from geomoe.reading.swapped import refuse_swapped
+from geomoe.support.walking import walk
 from geomoe.types import UNKNOWN_DOMAIN
 
 if TYPE_CHECKING:
@@ -79,18 +80,7 @@ def _within(given: Path, root: Path | None) -> Path:
 
 def _items(given: Path, root: Path | None, skipped: list[Skip], vrt_root: Path | None) -> Iterator[Item]:
     if given.is_dir():
-        real = os.path.realpath(given)
-        for path in sorted(given.rglob("*")):
-            inner = path.relative_to(given).parts
-            junk = any(part.startswith(".") or part in _JUNK for part in inner)
-            if path.suffix.lower() in raster.SUFFIXES and path.is_file() and not junk:
-                if not _is_utf8(path.as_posix()):
-                    skipped.append(Skip(0, ascii(path.as_posix()), "the name is not in UTF-8; rename it"))
-                elif path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real):
-                    reason = f"a link that leads out of {given}; give its file by name"
-                    skipped.append(Skip(0, path.as_posix(), reason))
-                else:
-                    yield Item(path.as_posix(), path)
+        yield from _below(given, skipped)
     elif not given.exists():
         remote = re.match(r"[A-Za-z][\w+.-]+:/|/vsi", str(given))
         hint = "; only files of this machine are read: fetch it first" if remote else ""
@@ -102,6 +92,26 @@ def _items(given: Path, root: Path | None, skipped: list[Skip], vrt_root: Path |
     else:
         kinds = ", ".join((*raster.SUFFIXES, *folder_table.SUFFIXES))
         raise InputError(f"{given}: expected an image, a folder or a table ({kinds})")
+
+
+def _below(folder: Path, skipped: list[Skip]) -> Iterator[Item]:
+    """Yield the images of a folder; links inside it are followed, others are skipped with a reason."""
+    found = walk(
+        folder,
+        lambda name: Path(name).suffix.lower() in raster.SUFFIXES,
+        within=True,
+        ignored=lambda name: name.startswith(".") or name in _JUNK,
+    )
+    skipped.extend(Skip(0, _shown(path), reason) for path, reason in found.left_out)
+    for path in found.files:
+        if _is_utf8(path.as_posix()):
+            yield Item(path.as_posix(), path)
+        else:
+            skipped.append(Skip(0, _shown(path), "the name is not in UTF-8; rename it"))
+
+
+def _shown(path: Path) -> str:
+    return path.as_posix() if _is_utf8(path.as_posix()) else ascii(path.as_posix())
 
 
 def _is_utf8(name: str) -> bool:
@@ -152,6 +162,7 @@ class Loaded(NamedTuple):
         domain: domain id; -1 if unknown.
         valid: (parts, parts) which cells of a tile hold data; (1, 1) for a whole image.
         error: why it could not be read.
+        doubts: what should be said of it although it is predicted, e.g. why its place is unknown.
     """
 
     number: int
@@ -160,6 +171,7 @@ class Loaded(NamedTuple):
     domain: int
     valid: NDArray[np.bool_]
     error: str = ""
+    doubts: tuple[str, ...] = ()
 
 
 class Images(Dataset[Loaded]):
@@ -173,6 +185,7 @@ class Images(Dataset[Loaded]):
         size: input side of the network in pixels.
         domains: domain names, by id.
         parts: number of cells along a side of a tile.
+        pixel_types: types of the training images' pixels; empty: unknown.
     """
 
     def __init__(
@@ -185,10 +198,12 @@ class Images(Dataset[Loaded]):
         size: int,
         domains: Sequence[str],
         parts: int = 1,
+        pixel_types: Sequence[str] = (),
     ) -> None:
         self.items, self.numbers, self.bands, self.fill, self.size = items, numbers, bands, fill, size
         self.domains = {name: number for number, name in enumerate(domains)}
         self.parts, self._files = parts, KeptOpen()
+        self.pixel_types = tuple(pixel_types)
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -200,7 +215,7 @@ class Images(Dataset[Loaded]):
         domain = self.domains.get(item.domain, UNKNOWN_DOMAIN)
         nowhere = (float("nan"), float("nan"))
         try:
-            values, lonlat = self._read(item)
+            values, lonlat, doubts = self._read(item)
         except DataError as error:
             empty = np.zeros((1, 1), dtype=bool)
             return Loaded(number, None, nowhere, domain, empty, str(error).removeprefix(f"{item.path}: "))
@@ -210,18 +225,26 @@ class Images(Dataset[Loaded]):
             return Loaded(number, None, lonlat, domain, valid, reason)
         filled = np.where(np.isnan(values), self.fill[:, None, None], values)
         image = raster.sized(torch.from_numpy(filled.astype(np.float32)), self.size)
-        return Loaded(number, image, lonlat, domain, valid)
+        return Loaded(number, image, lonlat, domain, valid, doubts=doubts)
 
-    def _read(self, item: Item) -> tuple[Any, tuple[float, float]]:
+    def _read(self, item: Item) -> tuple[Any, tuple[float, float], tuple[str, ...]]:
         with self._files.open(item.path, item.vrt_root) as source:
-            picture = source.driver in raster.PICTURES
-            values = raster.read_pixels(source, self.bands, item.window)
-            values = raster.as_bands(values, len(self.fill), picture, str(item.path))
-            left, top, width, height = item.window or (0, 0, source.width, source.height)
-            lonlat = item.lonlat
-            if lonlat is None:
-                lonlat, _ = raster.place_of(source, left + width / 2, top + height / 2)
-        return values, lonlat
+            values = raster.read_bands(source, self.bands, len(self.fill), item.path, item.window)
+            doubts = self._doubts(source)
+            if item.lonlat is not None:
+                return values, item.lonlat, doubts
+            window = item.window or (0, 0, source.width, source.height)
+            lonlat, unknown = place_of(source, *middle_of(window, source.width, source.height))
+        said = unknown and unknown != NOT_REFERENCED  # no surprise in a picture
+        return values, lonlat, (*doubts, f"the place is unknown: {unknown}") if said else doubts
+
+    def _doubts(self, source: Any) -> tuple[str, ...]:  # noqa: ANN401 - an open rasterio data set
+        """Return what in a file differs from the training images, although it can be read."""
+        kind = np.result_type(*source.dtypes).name
+        if not self.pixel_types or kind in self.pixel_types:
+            return ()
+        trained = " or ".join(self.pixel_types)
+        return (f"pixels are {kind}, training images were {trained}; values have to mean the same",)
 
 
 def _cells(valid: NDArray[np.bool_], parts: int) -> NDArray[np.bool_]:

@@ -14,7 +14,7 @@ from geomoe.coords import Places, check_lonlat
 from geomoe.encoders import create_encoder
 from geomoe.errors import DataError, InputError
 from geomoe.inference.predictor import load
-from geomoe.reading.sheets import lonlat_of_geometry, numbers_of, read_frame
+from geomoe.reading.sheets import lonlat_of_geometry, named, numbers_of, read_whole
 from geomoe.support.files import check_folder, no_empty_folders, whole_file
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from geomoe.reading.sheets import Sheet
 
 _CHUNK = 65536  # rows encoded at once
 
@@ -39,8 +41,8 @@ class EncodeOptions:
         weights: pretrained weights of the named encoder (required by satclip).
         legendre_polys: L of the encoder sh, which gives L * L values.
         capsules: capsules of the encoder geoclip.
-        lon: name of the column of longitudes.
-        lat: name of the column of latitudes.
+        lon: name of the column of longitudes; None: point geometry, else ``lon``, ``longitude``, ``lng``.
+        lat: name of the column of latitudes; None: point geometry, else ``lat``, ``latitude``.
     """
 
     encoder: str | None = None
@@ -48,8 +50,8 @@ class EncodeOptions:
     weights: str | None = None
     legendre_polys: int = 10
     capsules: tuple[int, ...] = (0,)
-    lon: str = "lon"
-    lat: str = "lat"
+    lon: str | None = None
+    lat: str | None = None
 
 
 class Encoded(NamedTuple):
@@ -117,35 +119,68 @@ class PointTable(NamedTuple):
     Attributes:
         frame: every column unchanged (CSV: the exact text).
         places: checked coordinates of the same rows.
+        of_geometry: whether the geometry of the frame has these places.
     """
 
     frame: pd.DataFrame
     places: Places
+    of_geometry: bool = False
 
 
-def read_points(path: Path, lon: str = "lon", lat: str = "lat") -> PointTable:
+def read_points(path: Path, lon: str | None = None, lat: str | None = None) -> PointTable:
     """Read points in their order.
 
     Args:
         path: .csv with two columns of degrees, or .parquet with point geometry or such columns.
-        lon: name of the column of longitudes.
-        lat: name of the column of latitudes.
+        lon: name of the column of longitudes; None: ``lon`` or a synonym, where there are no points.
+        lat: name of the column of latitudes; likewise.
 
     Raises:
-        DataError: missing, empty or unreadable file, no such columns, text that is no number,
+        DataError: missing, empty or unreadable file, no such columns or several, text that is no number,
             geometry that is no point.
         CoordinateError: exactly one coordinate, infinite, or off the Earth.
     """
-    frame = read_frame(path)
-    if isinstance(frame, geopandas.GeoDataFrame):
-        return PointTable(frame, check_lonlat(lonlat_of_geometry(frame, path), where=str(path)))
-    absent = [name for name in (lon, lat) if name not in frame.columns]
+    sheet = read_whole(path)
+    columns = _columns(sheet, path, lon, lat)
+    if columns is None:
+        lonlat, where = lonlat_of_geometry(sheet.frame, path), str(path)  # type: ignore[arg-type]
+    else:
+        lonlat = np.stack([_degrees(sheet.frame[name], path) for name in columns], axis=1)
+        where = f"{path}, columns {columns[0]}, {columns[1]}"
+    return PointTable(sheet.frame, check_lonlat(lonlat, where=where), columns is None)
+
+
+def _columns(sheet: Sheet, path: Path, lon: str | None, lat: str | None) -> tuple[str, str] | None:
+    """Return the columns of the places; None: the geometry has them."""
+    asked = lon is not None or lat is not None
+    found = (
+        [
+            (named(sheet, what, path) if given is None else given) or what
+            for what, given in (("lon", lon), ("lat", lat))
+        ]
+        if asked or not _has_points(sheet.frame)
+        else []
+    )
+    if not found:
+        return None
+    absent = [name for name in found if name not in sheet.names]
     if absent:
-        columns = ", ".join(map(str, frame.columns))
+        if not asked and isinstance(sheet.frame, geopandas.GeoDataFrame):
+            return None  # whose geometry is no points: the error says so
+        columns = ", ".join(sheet.names)
         msg = f"{path}: no column {' or '.join(absent)} (columns: {columns}); name them with --lon and --lat"
         raise DataError(msg)
-    lonlat = np.stack([_degrees(frame[name], path) for name in (lon, lat)], axis=1)
-    return PointTable(frame, check_lonlat(lonlat, where=f"{path}, columns {lon}, {lat}"))
+    twice = [name for name in found if name in sheet.repeated]
+    if twice:
+        raise DataError(f"{path}: has several columns {twice[0]}; keep one")
+    return found[0], found[1]
+
+
+def _has_points(frame: pd.DataFrame) -> bool:
+    if not isinstance(frame, geopandas.GeoDataFrame):
+        return False
+    kinds = frame.geometry.geom_type[~(frame.geometry.isna() | frame.geometry.is_empty)]
+    return bool((kinds == "Point").all())
 
 
 def _degrees(column: pd.Series, path: Path) -> NDArray[np.float64]:
@@ -179,19 +214,38 @@ def write_points(table: PointTable, embedding: NDArray[np.float32], path: Path) 
     if taken:
         msg = f"{path}: needs a column {taken[0]}, which the points have already; rename it there first"
         raise DataError(msg)
-    new = pd.DataFrame(embedding, columns=names, index=table.frame.index)
+    frame = _in_degrees(table)
+    new = pd.DataFrame(embedding, columns=names, index=frame.index)
     new.insert(0, "has_location", table.places.has_location)
-    frame: Any = pd.concat([table.frame, new], axis=1)
+    frame = pd.concat([frame, new], axis=1)
     with whole_file(path) as scratch:
         if path.suffix == ".csv":
             frame.to_csv(scratch, index=False, float_format="%.9g")
         else:
-            _with_geometry(frame, table.places).to_parquet(scratch, index=False)
+            _with_geometry(frame, table).to_parquet(scratch, index=False)
 
 
-def _with_geometry(frame: Any, places: Places) -> geopandas.GeoDataFrame:  # noqa: ANN401 - either kind of frame
-    if isinstance(frame, geopandas.GeoDataFrame):
+def _in_degrees(table: PointTable) -> Any:  # noqa: ANN401 - either kind of frame
+    """Return the frame with every geometry in EPSG:4326; one without a CRS is taken for degrees."""
+    if not isinstance(table.frame, geopandas.GeoDataFrame):
+        return table.frame
+    frame = table.frame.copy()
+    for name in frame.columns[frame.dtypes == "geometry"]:
+        shapes = geopandas.GeoSeries(frame[name])
+        if shapes.crs is None or shapes.crs.equals("EPSG:4326", ignore_axis_order=True):
+            frame[name] = shapes.set_crs("EPSG:4326", allow_override=True)
+        else:
+            frame[name] = shapes.to_crs("EPSG:4326")
+    return frame
+
+
+def _with_geometry(frame: Any, table: PointTable) -> geopandas.GeoDataFrame:  # noqa: ANN401 - either kind of frame
+    """Return the frame with the encoded places as its geometry; another geometry stays as a column."""
+    if table.of_geometry:
         return frame
-    points = geopandas.points_from_xy(*places.lonlat.T, crs="EPSG:4326")
-    points[~places.has_location] = None
-    return geopandas.GeoDataFrame(frame, geometry=points)
+    points = geopandas.points_from_xy(*table.places.lonlat.T, crs="EPSG:4326")
+    points[~table.places.has_location] = None
+    name = next(name for name in ("geometry", "points", "encoded_points") if name not in frame.columns)
+    return geopandas.GeoDataFrame(pd.DataFrame(frame)).set_geometry(
+        geopandas.GeoSeries(points, index=frame.index, name=name)
+    )

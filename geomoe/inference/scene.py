@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import rasterio
 from rasterio.transform import Affine
-from rasterio.warp import transform as to_crs
 from rasterio.windows import Window
 
 from geomoe.errors import InputError
 from geomoe.inference.journal import GO_ON
 from geomoe.reading import raster
+from geomoe.reading.location import located, middle_of, places
 from geomoe.support.files import whole_file
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from geomoe.inference.answers import Layout
     from geomoe.inference.journal import Journal
     from geomoe.inference.tiles import Tiling
+    from geomoe.reading.location import Located
 
 
 class Scene(NamedTuple):
@@ -33,15 +34,13 @@ class Scene(NamedTuple):
     Attributes:
         path: the file.
         width, height: size in pixels.
-        crs: CRS of the scene; None if it has none.
-        transform: transform from pixels to coordinates.
+        located: its georeference, or why it has none.
     """
 
     path: Path
     width: int
     height: int
-    crs: Any
-    transform: Affine
+    located: Located
 
 
 class Averages(NamedTuple):
@@ -73,8 +72,8 @@ def open_scene(inputs: Sequence[Path], vrt_root: Path | None = None) -> Scene:
         names = ", ".join(map(str, inputs))
         raise InputError(f"{names}: a classified raster (--output .tif) is made of exactly one raster")
     with raster.open_raster(inputs[0], vrt_root) as source:
-        transform, crs = raster.georeference(source)
-        return Scene(inputs[0], source.width, source.height, crs, transform)
+        raster.refuse_unusable(source, inputs[0])
+        return Scene(inputs[0], source.width, source.height, located(source))
 
 
 def average(scene: Scene, tiling: Tiling, journal: Journal, classes: int, experts: int) -> Iterator[Averages]:
@@ -184,26 +183,25 @@ def scores_path(output: Path) -> Path:
 
 
 def _frame(scene: Scene, step: int, shape: tuple[int, ...]) -> dict[str, Any]:
-    place = {} if scene.transform.is_identity else {"transform": _cell_transform(scene, step)}
+    transform = scene.located.transform
+    place = {} if transform is None else {"transform": _cell_transform(transform, step)}
     size = {"height": shape[0], "width": shape[1]}
-    return {"driver": "GTiff", "compress": "deflate", "crs": scene.crs, **size, **place}
+    return {"driver": "GTiff", "compress": "deflate", "crs": scene.located.crs, **size, **place}
 
 
-def _cell_transform(scene: Scene, step: int) -> Affine:
-    a, b, c, d, e, f = scene.transform[:6]
+def _cell_transform(transform: Affine, step: int) -> Affine:
+    a, b, c, d, e, f = transform[:6]
     return Affine(a * step, b * step, c, d * step, e * step, f)
 
 
 def cell_places(scene: Scene, step: int, row: int, width: int) -> NDArray[np.float64]:
-    """Return (width, 2) degrees of the centre of each cell of a row; NaN without a CRS."""
-    if scene.crs is None or scene.transform.is_identity:
-        return np.full((width, 2), np.nan)
-    a, b, c, d, e, f = _cell_transform(scene, step)[:6]
-    column, row_ = np.arange(width) + 0.5, row + 0.5
-    lon, lat = to_crs(scene.crs, "EPSG:4326", a * column + b * row_ + c, d * column + e * row_ + f)
-    places = np.stack([lon, lat], axis=1)
-    places[~np.isfinite(places).all(axis=1)] = np.nan
-    return places
+    """Return (width, 2) degrees of the middle of each cell of a row; NaN where the place is unknown.
+
+    Of a cell that reaches beyond the scene, the part inside counts.
+    """
+    cells = [(column * step, row * step, step, step) for column in range(width)]
+    middle = np.array([middle_of(cell, scene.width, scene.height) for cell in cells])
+    return places(scene.located, middle[:, 0], middle[:, 1])
 
 
 def _colours(count: int) -> dict[int, tuple[int, int, int, int]]:

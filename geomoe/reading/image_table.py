@@ -12,7 +12,15 @@ import pandas as pd
 
 from geomoe.coords import wrap_lon
 from geomoe.errors import DataError, one_line
-from geomoe.reading.sheets import lonlat_of_geometry, numbers_of, read_sheet, separator_hint, text_of
+from geomoe.reading.sheets import (
+    ALIASES,
+    lonlat_of_geometry,
+    named,
+    numbers_of,
+    read_sheet,
+    separator_hint,
+    text_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -23,8 +31,6 @@ if TYPE_CHECKING:
     from geomoe.reading.sheets import Sheet
 
 SUFFIXES = (".csv", ".parquet")
-#: Alternative column names; case does not matter.
-ALIASES = {"lon": ("lon", "longitude", "lng"), "lat": ("lat", "latitude")}
 COUNTRY = ("country_code", "iso_a3", "iso_a2", "country")  # columns that may hold country codes, best first
 _OWN = frozenset(("filename", "label", "domain", "split", "timestamp", *COUNTRY))
 _PLACES = frozenset(alias for names in ALIASES.values() for alias in names)
@@ -185,13 +191,13 @@ class _Reader:
     """Reads the columns of one frame and records the first fault of each row."""
 
     def __init__(self, sheet: Sheet, path: Path) -> None:
-        self.frame, self.names, self.path = sheet.frame, sheet.names, path
+        self.sheet, self.frame, self.names, self.path = sheet, sheet.frame, sheet.names, path
         self.reasons: dict[int, str] = {}
 
     def need(self, name: str) -> None:
         columns = self.names
         if name in columns:
-            if columns.count(name) > 1 or f"{name}.1" in columns:  # pandas numbers a repeated column
+            if name in self.sheet.repeated:
                 raise DataError(f"{self.path}: has several columns {name}; keep one")
             return
         lower = {column.lower(): column for column in columns}
@@ -213,14 +219,8 @@ class _Reader:
             self.fault(empty, f"the cell {name} is empty, nan or None")
         return text
 
-    def _named(self, name: str) -> str | None:
-        found = [column for column in self.names if column.lower() in ALIASES[name]]
-        if len(found) > 1:
-            raise DataError(f"{self.path}: columns {' and '.join(found)} both name the {name}; keep one")
-        return found[0] if found else None
-
     def places(self) -> NDArray[np.float64] | None:
-        names = [self._named("lon"), self._named("lat")]
+        names = [named(self.sheet, what, self.path) for what in ("lon", "lat")]
         if names[0] is None and names[1] is None:
             if not isinstance(self.frame, geopandas.GeoDataFrame):
                 return None
@@ -246,6 +246,7 @@ class _Reader:
     def times(self) -> NDArray[np.float64] | None:
         if "timestamp" not in self.frame.columns:
             return None
+        self.need("timestamp")
         column = self.frame["timestamp"]
         text, empty = text_of(column)
         is_time = pd.api.types.is_datetime64_any_dtype(column)

@@ -7,13 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 from rasterio.enums import ColorInterp, MaskFlags
-from rasterio.errors import RasterioError
-from rasterio.transform import from_gcps
-from rasterio.warp import transform as to_crs
 from rasterio.windows import Window
 
-from geomoe.coords import wrap_lon
 from geomoe.errors import DataError
+from geomoe.reading.location import place_of
 from geomoe.reading.opening import name_of, open_raster
 
 if TYPE_CHECKING:
@@ -38,7 +35,7 @@ class Header(NamedTuple):
         dtype: type that can hold the values of every band.
         picture: whether it is a picture (PNG, JPEG, ...), whose single grey band may be repeated three times.
         lon, lat: degrees of the centre, from the file's georeference; NaN if it has none.
-        unknown: why the place is unknown: ``no georeference``, ``no CRS``, ``off the Earth``; else empty.
+        unknown: why the place is unknown (``no georeference``, ``no CRS``, ...); empty if it is known.
         alpha: whether a band is marked as alpha and is therefore not data.
         gaps: whether pixels may lack data; False only if the header rules this out.
     """
@@ -66,11 +63,7 @@ def read_header(path: str | os.PathLike[str], vrt_root: Path | None = None) -> H
         DataError: the file is unreadable, has no bands, or holds complex numbers.
     """
     with open_raster(path, vrt_root) as source:
-        if source.count == 0:
-            raise DataError(f"{path}: holds no image of its own, but sub-data sets; extract one of them")
-        unreal = [kind for kind in source.dtypes if "complex" in kind]
-        if unreal:
-            raise DataError(f"{path}: complex values ({unreal[0]}); give intensities")
+        refuse_unusable(source, path)
         if source.driver == "GTiff":  # a truncated file lacks its last pixel
             source.read(source.count, window=Window(source.width - 1, source.height - 1, 1, 1))
         data = data_bands(source)
@@ -80,6 +73,19 @@ def read_header(path: str | os.PathLike[str], vrt_root: Path | None = None) -> H
         size, dtype = (source.height, source.width), np.result_type(*source.dtypes)
         more = {"alpha": ColorInterp.alpha in source.colorinterp, "gaps": _may_have_gaps(source, dtype)}
         return Header(bands, *size, dtype.name, picture, *lonlat, unknown, **more)
+
+
+def refuse_unusable(source: Any, where: object) -> None:  # noqa: ANN401 - an open rasterio data set
+    """Refuse what no network can read, in training as in prediction.
+
+    Raises:
+        DataError: no bands, or complex numbers, whose imaginary part would be lost.
+    """
+    if source.count == 0:
+        raise DataError(f"{where}: holds no image of its own, but sub-data sets; extract one of them")
+    unreal = [kind for kind in source.dtypes if "complex" in kind]
+    if unreal:
+        raise DataError(f"{where}: complex values ({unreal[0]}); give intensities")
 
 
 def _may_have_gaps(source: Any, dtype: np.dtype[Any]) -> bool:  # noqa: ANN401 - an open rasterio data set
@@ -97,38 +103,6 @@ def data_bands(source: Any) -> list[int]:  # noqa: ANN401 - an open rasterio dat
     return [
         number for number, kind in zip(numbers, source.colorinterp, strict=True) if kind != ColorInterp.alpha
     ]
-
-
-def georeference(source: Any) -> tuple[Any, Any]:  # noqa: ANN401
-    """Return the transform (from control points if there is no other) and CRS of an open raster, or None."""
-    if source.transform.is_identity and source.gcps[0]:
-        return from_gcps(source.gcps[0]), source.gcps[1]
-    return source.transform, source.crs
-
-
-def place_of(source: Any, column: float, row: float) -> tuple[tuple[float, float], str]:  # noqa: ANN401
-    """Return (lon, lat) in degrees of a point of an open raster; or (NaN, NaN) and the reason.
-
-    Args:
-        source: an open rasterio data set.
-        column: pixels from the left edge.
-        row: pixels from the upper edge.
-    """
-    nowhere = (float("nan"), float("nan"))
-    transform, crs = georeference(source)
-    if transform.is_identity:
-        return nowhere, "no georeference"
-    if crs is None:
-        return nowhere, "no CRS"
-    x = transform.a * column + transform.b * row + transform.c
-    y = transform.d * column + transform.e * row + transform.f
-    try:
-        lon, lat = to_crs(crs, "EPSG:4326", [x], [y])
-    except RasterioError:
-        return nowhere, "off the Earth"
-    if not (np.isfinite([lon[0], lat[0]]).all() and abs(lat[0]) <= 90 and abs(lon[0]) <= 360):
-        return nowhere, "off the Earth"
-    return (float(wrap_lon(lon[0])), float(lat[0])), ""
 
 
 def read_pixels(
@@ -217,6 +191,36 @@ def as_bands(values: NDArray[np.float32], count: int, picture: bool, where: str)
     return values
 
 
+def read_bands(
+    source: Any,  # noqa: ANN401 - an open rasterio data set
+    bands: Sequence[int],
+    count: int,
+    where: object,
+    window: tuple[int, int, int, int] | None = None,
+) -> NDArray[np.float32]:
+    """Return (count, H, W) float32 raw values of an open raster, NaN where data is missing.
+
+    Training, statistics, caches and prediction all read through this function, so that one of them refuses
+    what the others refuse.
+
+    Args:
+        source: an open rasterio data set.
+        bands: band numbers, counted from 1; empty: all data bands.
+        count: number of bands that the data set has.
+        where: the file, for errors.
+        window: left column, upper row, width, height; None: the whole image, which must hold some data.
+
+    Raises:
+        DataError: no bands, complex numbers, another number of bands, too many pixels, or no data at all.
+    """
+    refuse_unusable(source, where)
+    picture = source.driver in PICTURES
+    values = as_bands(read_pixels(source, bands, window), count, picture, str(where))
+    if window is None and np.isnan(values).all():
+        raise DataError(f"{where}: holds no data: each pixel is nodata, masked or not finite; leave it out")
+    return values
+
+
 def load_image(
     path: str | os.PathLike[str],
     bands: Sequence[int],
@@ -234,11 +238,11 @@ def load_image(
         vrt_root: folder that must contain all sources of a VRT; None: VRTs are refused.
 
     Raises:
-        DataError: the file is unreadable, or its number of bands differs from that of ``fill``.
+        DataError: the file is unreadable or holds no data, or its number of bands differs from that of
+            ``fill``.
     """
     with open_raster(path, vrt_root) as source:
-        picture = source.driver in PICTURES
-        values = as_bands(read_pixels(source, bands, window), len(fill), picture, str(path))
+        values = read_bands(source, bands, len(fill), path, window)
     return torch.from_numpy(np.where(np.isnan(values), fill[:, None, None], values).astype(np.float32))
 
 

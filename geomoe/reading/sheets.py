@@ -37,12 +37,14 @@ class Sheet(NamedTuple):
         names: names of all columns.
         row: (N,) number of each row, counted from 1 after the header; empty lines do not count.
         broken: rows that are not in the frame: the number and the reason.
+        repeated: names that several columns have; in the frame all but the first of them have a number.
     """
 
     frame: pd.DataFrame
     names: tuple[str, ...]
     row: NDArray[np.int64]
     broken: list[tuple[int, str]]
+    repeated: frozenset[str] = frozenset()
 
 
 def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> Sheet:
@@ -73,7 +75,25 @@ def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) ->
     except ValueError as error:  # pandas' and pyarrow's own errors are ValueErrors too
         msg = f"{path}: not a {kind.removeprefix('.')} file with columns: {one_line(error)}"
         raise DataError(msg) from error
-    return Sheet(frame, tuple(map(str, frame.columns)), np.arange(1, len(frame) + 1), [])
+    frame = _with_index(frame, path)
+    given = list(map(str, frame.columns))
+    names = _unique(given, strip=False)
+    if names != given:
+        frame.columns = pd.Index(names, dtype=object)
+    repeated = frozenset(name for name in given if given.count(name) > 1)
+    return Sheet(frame, tuple(names), np.arange(1, len(frame) + 1), [], repeated)
+
+
+def _with_index(frame: Any, path: Path) -> Any:  # noqa: ANN401 - with or without geometry
+    """Return the frame with its index as the first columns: in the file it is a column like any other."""
+    index = frame.index
+    if isinstance(index, pd.RangeIndex) and index.name is None:
+        return frame
+    names = [str(name) if name is not None else "index" for name in index.names]
+    both = [name for name in names if name in frame.columns or names.count(name) > 1]
+    if both:
+        raise DataError(f"{path}: {both[0]} is an index and a column; rename one of them")
+    return frame.reset_index(names=names)
 
 
 def read_frame(path: Path) -> pd.DataFrame:
@@ -82,11 +102,20 @@ def read_frame(path: Path) -> pd.DataFrame:
     Raises:
         DataError: as :func:`read_sheet`, and also if a single row is broken.
     """
+    return read_whole(path).frame
+
+
+def read_whole(path: Path) -> Sheet:
+    """Read a table as :func:`read_sheet`; a single broken row is an error.
+
+    Raises:
+        DataError: as :func:`read_sheet`, or a broken row.
+    """
     sheet = read_sheet(path)
     if sheet.broken:
         row, what = sheet.broken[0]
         raise DataError(f"{path}: row {row}: {what}")
-    return sheet.frame
+    return sheet
 
 
 def separator_hint(names: tuple[str, ...]) -> str:
@@ -97,7 +126,8 @@ def separator_hint(names: tuple[str, ...]) -> str:
 
 def _read_csv(path: Path, wanted: Callable[[str], bool]) -> Sheet:
     lines = _lines(path)
-    names = _unique(next(lines, []))
+    header = next(lines, [])
+    names = _unique(header)
     if not names:
         raise DataError(f"{path}: not a csv file with columns: it is empty")
     kept = {k: list[str]() for k, name in enumerate(names) if wanted(name)}
@@ -123,7 +153,9 @@ def _read_csv(path: Path, wanted: Callable[[str], bool]) -> Sheet:
         else:
             log.warning("%s: its last line has no end; if it was copied, see that it is whole", path)
     frame = pd.DataFrame({names[k]: column for k, column in kept.items()}, dtype=object)
-    return Sheet(frame, tuple(names), np.array(row, dtype=np.int64), broken)
+    given = [name.strip() for name in header]
+    repeated = frozenset(name for name in given if name and given.count(name) > 1)
+    return Sheet(frame, tuple(names), np.array(row, dtype=np.int64), broken, repeated)
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
@@ -183,14 +215,31 @@ def _ends(path: Path) -> bool:
         return file.read(1) in (b"\n", b"\r")
 
 
-def _unique(header: list[str]) -> list[str]:
+def _unique(header: list[str], *, strip: bool = True) -> list[str]:
     """Return unique column names; unnamed and repeated columns get a number, as in pandas."""
     names: list[str] = []
     for k, given in enumerate(header):
-        name = given.strip() or f"Unnamed: {k}"
+        name = (given.strip() if strip else given) or f"Unnamed: {k}"
         again = sum(other == name or other.startswith(f"{name}.") for other in names)
         names.append(f"{name}.{again}" if name in names else name)
     return names
+
+
+#: Names of columns of longitudes and latitudes, in lower case.
+ALIASES = {"lon": ("lon", "longitude", "lng"), "lat": ("lat", "latitude")}
+
+
+def named(sheet: Sheet, what: str, path: Path) -> str | None:
+    """Return the column of a sheet that is called ``lon`` or ``lat``, or by a synonym, in any case; or None.
+
+    Raises:
+        DataError: several columns are.
+    """
+    found = [name for name in sheet.names if name.lower() in ALIASES[what]]
+    found += [name for name in found if name in sheet.repeated]
+    if len(found) > 1:
+        raise DataError(f"{path}: columns {' and '.join(found)} both name the {what}; keep one")
+    return found[0] if found else None
 
 
 def text_of(column: pd.Series) -> tuple[NDArray[Any], NDArray[np.bool_]]:

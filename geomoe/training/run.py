@@ -161,7 +161,8 @@ def _build(config: RunConfig, earlier: Checkpoint | None) -> tuple[TrainingTask,
     data.prepare_data()
     data.setup("fit")
     info = data.info()
-    if earlier is not None and earlier.info.get("data_hash") != info["data_hash"]:
+    known = (info["data_hash"], *data.dataset("train").earlier_hashes)
+    if earlier is not None and earlier.info.get("data_hash") not in known:
         msg = f"{earlier.path}: the data has changed since this run began; bring it back, or train anew"
         raise DataError(msg)
     # A resumed run takes its weights from the checkpoint, so its initial weight files may be missing.

@@ -131,3 +131,114 @@ def test_what_was_there_is_replaced_whole(points, tmp_path):
     encode("points.csv", "--encoder", "wrap", "--output", "out.csv")
     assert len(pd.read_csv("out.csv")) == 5
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["out.csv", "points.csv"]
+
+
+# --- which columns, which CRS, which index ------------------------------------------------------
+
+
+def expected_of(*lonlat):
+    return create_encoder("wrap").eval().features(torch.tensor(lonlat, dtype=torch.float64)).numpy()
+
+
+XY = pd.DataFrame({"x": [10.0, 20.0], "y": [50.0, 60.0]})
+
+
+@pytest.mark.parametrize(
+    "geometry",
+    [
+        None,
+        [Point(-100, 0), Point(-110, 5)],
+        [Point(-100, 0).buffer(1), Point(-110, 5).buffer(1)],
+        [None, Point(-110, 5).buffer(1)],
+    ],
+)
+def test_columns_that_are_named_count_although_there_is_geometry(geometry):
+    frame = XY if geometry is None else geopandas.GeoDataFrame(XY, geometry=geometry, crs="EPSG:4326")
+    frame.to_parquet("in.parquet")
+    for name in ("out.csv", "out.parquet"):
+        encode("in.parquet", "--lon", "x", "--lat", "y", "--encoder", "wrap", "--output", name)
+    out = geopandas.read_parquet("out.parquet")
+    for found in (out, pd.read_csv("out.csv")):
+        np.testing.assert_allclose(embedding_of(found), expected_of((10, 50), (20, 60)), atol=1e-6)
+    np.testing.assert_array_equal(np.stack([out.geometry.x, out.geometry.y], 1), XY)  # what was encoded
+    assert out.geometry.name == ("geometry" if geometry is None else "points")
+    if geometry is not None:  # nothing of the input is lost
+        kept = out["geometry"]
+        assert kept.crs == "EPSG:4326"
+        assert all(a is b or a.equals(b) for a, b in zip(kept, geometry, strict=True))
+
+
+def test_columns_of_the_usual_names_count_where_geometry_is_no_points():
+    boxes = [Point(-100, 0).buffer(1), Point(-110, 5).buffer(1)]
+    for names in (("lon", "lat"), ("Longitude", "latitude"), ("lng", "LAT")):
+        frame = XY.set_axis(names, axis=1)
+        geopandas.GeoDataFrame(frame, geometry=boxes, crs="EPSG:4326").to_parquet("in.parquet")
+        encode("in.parquet", "--encoder", "wrap", "--output", "out.csv")
+        found = embedding_of(pd.read_csv("out.csv"))
+        np.testing.assert_allclose(found, expected_of((10, 50), (20, 60)), atol=1e-6)
+
+
+@pytest.mark.parametrize("crs", ["EPSG:3857", "EPSG:32632", "EPSG:4326", "OGC:CRS84", None])
+def test_all_geometry_comes_in_degrees(crs):
+    frame = geopandas.GeoDataFrame({"a": [1]}, geometry=[Point(10, 50)], crs="EPSG:4326")
+    frame = frame.set_crs(None, allow_override=True) if crs is None else frame.to_crs(crs)
+    frame["second"] = geopandas.GeoSeries([Point(11, 51)], crs="EPSG:4326").to_crs("EPSG:3857")
+    frame.to_parquet("in.parquet")
+    encode("in.parquet", "--encoder", "wrap", "--output", "out.parquet")
+    out = geopandas.read_parquet("out.parquet")
+    assert out.crs == out["second"].crs == "EPSG:4326"
+    np.testing.assert_allclose((out.geometry.x[0], out.geometry.y[0]), (10, 50), atol=1e-7)
+    np.testing.assert_allclose((out["second"].x[0], out["second"].y[0]), (11, 51), atol=1e-7)
+    encode("in.parquet", "--encoder", "wrap", "--output", "out.csv")  # as text, in degrees too
+    text = pd.read_csv("out.csv")["geometry"][0]
+    np.testing.assert_allclose([float(n) for n in text[7:-1].split()], (10, 50), atol=1e-7)
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+@pytest.mark.parametrize("places", [True, False])
+def test_an_index_is_a_column_like_any_other(places, suffix):
+    frame = pd.DataFrame({"lon": [10.0, 20.0], "lat": [50.0, 60.0], "n": [1, 2]})
+    several = pd.MultiIndex.from_tuples([("s7", 1), ("s9", 2)], names=["site", "year"])
+    unnamed = pd.Index(["s7", "s9"])
+    for index, names in (
+        (several, ["site", "year"]),
+        (several[:].droplevel(1), ["site"]),
+        (unnamed, ["index"]),
+    ):
+        given = frame.set_index(index)
+        if places:
+            given = geopandas.GeoDataFrame(given, geometry=[Point(1, 2)] * 2, crs="EPSG:4326")
+        given.to_parquet("in.parquet")
+        encode("in.parquet", "--encoder", "wrap", "--output", f"out.{suffix}")
+        out = pd.read_csv("out.csv") if suffix == "csv" else pd.read_parquet("out.parquet")
+        assert list(out.columns[: len(names)]) == names
+        assert out[names[0]].tolist() == ["s7", "s9"]
+        assert out["n"].tolist() == [1, 2]
+
+
+def test_several_columns_of_one_meaning_are_refused(capsys):
+    cases = {
+        "lon,lat,lon\n1,2,3\n": "columns lon and lon both name the lon; keep one",
+        "lon,lat,Longitude\n1,2,3\n": "columns lon and Longitude both name the lon; keep one",
+        "lon,lat,latitude\n1,2,3\n": "columns lat and latitude both name the lat; keep one",
+        "lng,lat, lng \n1,2,3\n": "columns lng and lng both name the lon; keep one",
+    }
+    for text, message in cases.items():
+        Path("in.csv").write_text(text, encoding="utf-8")
+        assert main(["encode", "in.csv", "--encoder", "wrap", "--output", "out.csv"]) == 2
+        assert message in capsys.readouterr().err
+        assert not Path("out.csv").exists()
+    Path("in.csv").write_text("x,lat,x\n1,2,3\n", encoding="utf-8")
+    words = ["encode", "in.csv", "--lon", "x", "--encoder", "wrap", "--output", "out.csv"]
+    assert main(words) == 2
+    assert "has several columns x; keep one" in capsys.readouterr().err
+    Path("in.csv").write_text("lon,lat,lon.1,longitude\n1,2,3,4\n", encoding="utf-8")  # asked for by name
+    encode("in.csv", "--lon", "lon.1", "--encoder", "wrap", "--output", "out.csv")
+    np.testing.assert_allclose(embedding_of(pd.read_csv("out.csv")), expected_of((3, 2)), atol=1e-6)
+
+
+def test_an_index_that_is_a_column_too_is_refused(capsys):
+    frame = pd.DataFrame({"lon": [1.0], "lat": [2.0], "site": ["a"]})
+    frame.set_index(pd.Index(["b"], name="site")).to_parquet("in.parquet")
+    assert main(["encode", "in.parquet", "--encoder", "wrap", "--output", "out.csv"]) == 2
+    assert "site" in capsys.readouterr().err

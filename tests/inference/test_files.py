@@ -270,7 +270,9 @@ def test_a_scene_is_the_mean_of_its_tiles_in_its_own_crs(crs, predictor, tmp_pat
                 continue
             filled = torch.from_numpy(np.where(tile == 0, mean, tile).astype(np.float32))
             small = torch.nn.functional.interpolate(filled[None], (16, 16), mode="bilinear", antialias=True)
-            place = lonlat.transform(x + (column + 1) * step * size, y - (row + 1) * step * size)
+            right, lower = min((column + 2) * step, 90), min((row + 2) * step, 70)
+            middle = (column * step + right) / 2, (row * step + lower) / 2  # of the part inside the scene
+            place = lonlat.transform(x + middle[0] * size, y - middle[1] * size)
             answer = predictor.predict(small, np.array([place]))
             weights = torch.cat([routing.weights[0] for routing in answer.routings])
             tiles[row, column] = (answer.probabilities[0].numpy(), weights.numpy())
@@ -305,7 +307,9 @@ def test_a_scene_is_the_mean_of_its_tiles_in_its_own_crs(crs, predictor, tmp_pat
             best = np.sort(shares)
             if best[-1] - best[-2] > 1e-3:
                 assert classes[row, column] == shares.argmax()
-            place = lonlat.transform(x + (column + 0.5) * step * size, y - (row + 0.5) * step * size)
+            right, lower = min((column + 1) * step, 90), min((row + 1) * step, 70)
+            middle = (column * step + right) / 2, (row * step + lower) / 2
+            place = lonlat.transform(x + middle[0] * size, y - middle[1] * size)
             distance = training_places(predictor.info).km(np.array([place]))[0]
             assert scores[1, row, column] == pytest.approx(distance, rel=1e-5)
     assert (classes == 255).sum() == 6
@@ -328,7 +332,9 @@ def test_tiles_as_rows_of_a_table(predictor, tmp_path):
     assert found[["left", "top", "width", "height"]].drop_duplicates().shape == (9, 4)
     x, y, size = CORNERS["EPSG:32719"]
     lonlat = pyproj.Transformer.from_crs("EPSG:32719", "EPSG:4326", always_xy=True)
-    expected = lonlat.transform(x + (found["left"] + 15) * size, y - (found["top"] + 15) * size)
+    # the middle of the part of a tile that is inside the image
+    right, lower = (found["left"] + 30).clip(upper=90), (found["top"] + 30).clip(upper=70)
+    expected = lonlat.transform(x + (found["left"] + right) / 2 * size, y - (found["top"] + lower) / 2 * size)
     np.testing.assert_allclose(found[["lon", "lat"]].T, expected, atol=1e-8)
 
 

@@ -20,11 +20,17 @@ log = logging.getLogger(__name__)
 def cache_path(name: str, data: LabelledImages) -> Path:
     """Return the folder of a data set's image cache, in GEOMOE_CACHE or the system's cache folder.
 
+    A cache that an earlier version made for the same files is used where there is none of this version.
     Protocols over the same images, such as fmow-lao, share one cache; each image size has its own.
     """
+    paths = [_path(name, data, key) for key in (data.image_key, *data.earlier_image_keys)]
+    return next((path for path in paths if (path / INDEX).is_file()), paths[0])
+
+
+def _path(name: str, data: LabelledImages, image_key: str) -> Path:
     entry = CATALOGUE.get(name)
     source = entry.source or name if entry else name
-    key = hashlib.sha256(data.image_key.encode()).hexdigest()[:12]
+    key = hashlib.sha256(image_key.encode()).hexdigest()[:12]
     return cache_folder() / "images" / f"{source}-{key}-{data.image_size or 'full'}px"
 
 

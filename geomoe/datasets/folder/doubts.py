@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPLITS = ("train", "val", "test")
+#: What may stand between labels, if the words around it are classes themselves.
+_BETWEEN = (r",", r"/", r"\+", r"&", r"\s+and\s+", r":", r"\\", r"\s+-\s+", r"_", r"-", r"\s+")
 _NEAR = 0.7  # similarity above which one word may be a misspelling of the other
 
 
@@ -31,6 +34,14 @@ def doubts(classes: Sequence[str], label: NDArray[Any], split: NDArray[Any]) -> 
     for names in alike.values():
         if len(names) > 1:
             yield f"{_quoted(names)} are different classes"
+    joint = {name: parts for name in classes if (parts := _joint(name, classes))}
+    if joint:
+        images = sum(int((label == classes.index(name)).sum()) for name in joint)
+        yield (
+            f"{_quoted(list(joint))} ({images} images) look like several labels in one cell; an image has "
+            "one class here, so each of them trains as a class of its own: keep one label for each image, or "
+            "leave these images out (several labels of one image are not learnt)"
+        )
     trained = set(label[split == "train"].tolist())
     untrained = [name for number, name in enumerate(classes) if number not in trained]
     if untrained:
@@ -38,6 +49,36 @@ def doubts(classes: Sequence[str], label: NDArray[Any], split: NDArray[Any]) -> 
     for name, count in sorted(Counter(split.tolist()).items()):
         if name not in SPLITS and _is_slip(name):
             yield f"split {name!r} ({count} images) is none of {', '.join(SPLITS)}: a slip of the pen?"
+
+
+def _joint(name: str, classes: Sequence[str]) -> list[str]:
+    """Return the labels that a class name seems to be made of; none if it is a name of its own.
+
+    A bar, a semicolon or the brackets of a list between words are enough. Signs that occur in names of
+    classes (``crops, irrigated``) have to join words that are all classes themselves.
+    """
+    known = {_plain(one) for one in classes} - {_plain(name)}
+    inner = name.strip()
+    if re.fullmatch(r"[\[({].*[,;|].*[\])}]", inner):  # a list, as Python or JSON writes it
+        return _parts(inner[1:-1], r"[,;|]")
+    if parts := _parts(inner, r"[|;]"):
+        return parts
+    for sign in _BETWEEN:
+        parts = _parts(inner, sign)
+        if parts and all(_plain(part) in known for part in parts):
+            return parts
+    return []
+
+
+def _parts(text: str, sign: str) -> list[str]:
+    """Return the words between signs; none if there are fewer than two."""
+    parts = [part.strip(" '\"") for part in re.split(sign, text)]
+    parts = [part for part in parts if part]
+    return parts if len(parts) > 1 else []
+
+
+def _plain(name: str) -> str:
+    return name.strip().casefold()
 
 
 def _is_slip(name: str) -> bool:

@@ -36,12 +36,14 @@ class Pixels(NamedTuple):
     """What determines the pixels of all images, before missing pixels are filled.
 
     Attributes:
-        key: hash of the files' names, sizes and times in row order, and of the selected bands.
+        key: hash of the files' names and contents in row order, and of the selected bands.
+        earlier: the same key as earlier versions made it: with sizes and times in the place of contents.
         dtype: type in which a cache stores the pixels.
         gaps: whether some pixels may lack data.
     """
 
     key: str
+    earlier: str
     dtype: str
     gaps: bool
 
@@ -54,16 +56,19 @@ class Index(NamedTuple):
         columns: places, class ids, domain ids, blocks, rows.
         split: split names.
         side: longer side in pixels.
+        dtype: name of the type that can hold the values of every band of an image.
         timestamp: seconds since 1970 (UTC), or None.
         country: positions in ``countries``, -1 where there is no code; None: the table has no codes.
         countries: country codes.
         classes, domains: names, by id.
         bands: number of bands of an image.
-        data_hash: hash of names, sizes, labels, places, domains, splits and the selected bands.
+        data_hash: hash of names, contents, labels, places, domains, splits and the selected bands.
+        earlier_hashes: the same as earlier versions computed it: with sizes for contents.
         skipped: rows and images that were skipped.
         remarks: the same as text.
+        doubts: classes and splits that look misspelled, joined or cut off.
         size: size of each file in bytes.
-        changed: modification time of each file, nanoseconds since 1970.
+        content: hash of every byte of each file.
         pixels: what a cache of the images must know.
     """
 
@@ -71,6 +76,7 @@ class Index(NamedTuple):
     columns: Columns
     split: NDArray[Any]
     side: NDArray[np.int64]
+    dtype: NDArray[Any]
     timestamp: NDArray[np.float64] | None
     country: NDArray[np.int64] | None
     countries: tuple[str, ...]
@@ -78,10 +84,12 @@ class Index(NamedTuple):
     domains: tuple[str, ...]
     bands: int
     data_hash: str
+    earlier_hashes: tuple[str, ...]
     skipped: list[Skip]
     remarks: tuple[str, ...]
+    doubts: tuple[str, ...]
     size: NDArray[np.int64]
-    changed: NDArray[np.int64]
+    content: NDArray[Any]
     pixels: Pixels
 
 
@@ -126,36 +134,42 @@ def make_index(
         split, block = _kept_split(table.filename, lonlat, kind, split_seed, files)
     else:
         split, block = _given_split(table.split, where), make_blocks(lonlat, table.filename).name
-    for doubt in doubts(classes, label, split):
+    doubtful = tuple(doubts(classes, label, split))
+    for doubt in doubtful:
         log.warning("%s: %s", where, doubt)
     countries, country = ((), None) if table.country is None else _codes(table.country)
     places = np.round(lonlat, 6)  # versions of PROJ may differ in the last digits
-    facts = [table.filename, table.label, domain, split, places, found.size, bands]
+    facts = [table.filename, table.label, domain, split, places]
     return Index(
         table.filename,
         Columns(lonlat, label, domain, _codes(block)[1], np.arange(len(label), dtype=np.int64)),
         split,
         found.side,
+        found.dtype,
         table.timestamp,
         country,
         countries,
         classes,
         domains,
         len(bands) or int(found.bands.max()),
-        hash_of(facts),
+        hash_of([*facts, found.content, bands]),
+        (hash_of([*facts, found.size, bands]),),
         table.skipped,
         remarks,
+        doubtful,
         found.size,
-        found.changed,
+        found.content,
         _pixels(found, bands),
     )
 
 
 def _pixels(found: Scan, bands: tuple[int, ...]) -> Pixels:
     # Whether grey pictures are repeated to three bands depends on all images together.
-    key = hash_of([found.table.filename, found.size, found.changed, bands, found.bands.max()])
+    names, most = found.table.filename, found.bands.max()
+    key = hash_of([names, found.content, bands, most])
+    earlier = hash_of([names, found.size, found.changed, bands, most])
     common = np.result_type(*set(found.dtype.tolist())).name
-    return Pixels(key, common if common in KINDS else "float32", bool(found.gaps.any()))
+    return Pixels(key, earlier, common if common in KINDS else "float32", bool(found.gaps.any()))
 
 
 def _skipped(table: Table, files: SideFiles) -> Iterator[str]:

@@ -13,10 +13,12 @@ import torch
 
 from geomoe.datasets.base import Columns, LabelledImages
 from geomoe.datasets.folder.index import Index, hash_of, make_index
+from geomoe.datasets.folder.scan import changed_unseen
 from geomoe.datasets.folder.side_files import SideFiles
 from geomoe.datasets.folder.statistics import Statistics, measure
 from geomoe.datasets.module import ImageDataModule
 from geomoe.errors import ConfigError, DataError, DatasetNotFoundError
+from geomoe.reading.image_table import read_table
 from geomoe.reading.raster import load_image
 from geomoe.support.files import whole_file
 from geomoe.support.words import unknown
@@ -64,7 +66,7 @@ class FolderImages(LabelledImages):
         self.scale = (float(low[:3].min()), float(high[:3].max()))
         self.fill, self.pixels = statistics.mean.astype(np.float32), index.pixels
         self.pixel_type = index.pixels.dtype
-        self.countries, self.remarks = index.countries, index.remarks
+        self.countries, self.remarks, self.doubts = index.countries, index.remarks, index.doubts
         columns = {"timestamp": index.timestamp, "country": index.country}
         extra = {name: column[chosen] for name, column in columns.items() if column is not None}
         super().__init__(
@@ -74,6 +76,7 @@ class FolderImages(LabelledImages):
             extra=extra,
             data_hash=index.data_hash,
         )
+        self.earlier_hashes = index.earlier_hashes
 
     def load_image(self, index: int) -> Tensor:
         """Read (bands, H, W) float32 raw values; missing pixels get the mean of the training images.
@@ -91,8 +94,16 @@ class FolderImages(LabelledImages):
         held-out domain or split) must not share filled pixels; without missing pixels all runs share one
         cache. Storing a mask instead would not work: images are filled before resizing, which mixes both.
         """
+        return self._image_key(self.pixels.key)
+
+    @property
+    def earlier_image_keys(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The key of a cache of 0.1.0, which followed sizes and times."""
+        return (self._image_key(self.pixels.earlier),)
+
+    def _image_key(self, key: str) -> str:
         filled = self.fill.tobytes() if self.pixels.gaps else b""
-        return hashlib.sha256(self.pixels.key.encode() + filled).hexdigest()
+        return hashlib.sha256(key.encode() + filled).hexdigest()
 
 
 class FolderDataModule(ImageDataModule):
@@ -159,6 +170,18 @@ class FolderDataModule(ImageDataModule):
         own = (self.bands, domain_by, self.split_seed, self.allow_vrt)
         return make_index(self.folder, self.metadata, self.files, *own)
 
+    def verify(self) -> list[str]:
+        """Compare every byte of all images with what earlier runs saw; see :func:`changed_unseen`."""
+        vrt_root = self.folder if self.allow_vrt else None
+        names = read_table(self.metadata, domain_by=self.options.get("domain_by")).filename.tolist()
+        wrong = changed_unseen(names, self.folder, self.files, vrt_root)
+        if not wrong:
+            return []
+        text = (
+            f"{len(wrong)} images have changed since an earlier run, although size and time have not; first: "
+        )
+        return [f"{text}{wrong[0]}; checkpoints and caches from before the change are of other pixels"]
+
     def write_index(self, folder: Path) -> None:
         """Write ``samples.csv`` with the split and block of each image, as used by this run."""
         index = self.index
@@ -220,7 +243,7 @@ class FolderDataModule(ImageDataModule):
         """Return mean and standard deviation of each band over the training images; computed once."""
         index, chosen = self.index, self.rows("train")
         names = index.filename[chosen]
-        key = hash_of([names, index.size[chosen], index.changed[chosen], self.bands])[:16]
+        key = hash_of([names, index.content[chosen], self.bands])[:16]
         vrt_root = self.folder if self.allow_vrt else None
         return measure(self.folder, names, self.bands, index.bands, self.files, key, vrt_root)
 
@@ -235,6 +258,11 @@ class FolderDataModule(ImageDataModule):
             many = f"{len(measured.problems)} of the training images cannot be read"
             raise DataError(f"{measured.problems[0]} ({many}; geomoe data check folder lists them)")
         return torch.tensor(measured.mean).float(), torch.tensor(measured.std).float()
+
+    @property
+    def pixel_types(self) -> tuple[str, ...]:  # type: ignore[override]
+        """The types of the training images' pixels."""
+        return tuple(sorted(set(self.index.dtype[self.rows("train")].tolist())))
 
     def info(self) -> dict[str, Any]:
         """Return plain facts; mean and std have full precision, because reflectances may be small."""

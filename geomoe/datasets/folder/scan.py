@@ -12,8 +12,10 @@ import pandas as pd
 
 from geomoe.errors import DataError, OutputError
 from geomoe.reading.image_table import Skip, Table, refuse_many
+from geomoe.reading.location import NOT_REFERENCED
 from geomoe.reading.raster import Header, read_header
 from geomoe.reading.swapped import FAR_KM, refuse_swapped
+from geomoe.support.content import content_of, sample_of
 from geomoe.support.files import size_and_time
 from geomoe.support.progress import Progress
 
@@ -41,6 +43,7 @@ class Scan(NamedTuple):
         table: rows of the files.
         size: (N,) size in bytes.
         changed: (N,) modification time, nanoseconds since 1970.
+        content: (N,) hash of every byte of the file.
         bands: (N,) number of data bands; a grey picture among colour ones counts as 3.
         side: (N,) longer side in pixels.
         dtype: (N,) name of the type that can hold the values of every band.
@@ -52,6 +55,7 @@ class Scan(NamedTuple):
     table: Table
     size: NDArray[np.int64]
     changed: NDArray[np.int64]
+    content: NDArray[Any]
     bands: NDArray[np.int64]
     side: NDArray[np.int64]
     dtype: NDArray[Any]
@@ -69,6 +73,9 @@ def scan(
     vrt_root: Path | None = None,
 ) -> Scan:
     """Read the header of every image; stored headers are used unless the file has changed.
+
+    A file has changed when its size, its time or a sample of its content has (:func:`sample_of`). Then every
+    byte is read for its hash. :func:`changed_unseen` looks at every byte of all files.
 
     An interrupted scan, even a killed one, resumes near the point where it stopped.
 
@@ -103,11 +110,11 @@ def _look_at_all(
     progress = Progress(log.info, _looking, parts=0, every=_TELL)
     try:
         for name in names:
-            size, changed = size_and_time(root / name)
+            state = (*size_and_time(root / name), sample_of(root / name))
             old = earlier.get(name)
-            if old is None or old[:2] != (size, changed):
+            if old is None or old[:3] != state:
                 new += 1
-                old = (size, changed, *_look(root / name, vrt_root))
+                old = (*state, content_of(root / name), *_look(root / name, vrt_root))
             rows.append((name, *old))
             progress(len(rows), len(names))
             if time.monotonic() - kept > _KEEP:
@@ -125,6 +132,27 @@ def _look_at_all(
     return rows
 
 
+def changed_unseen(names: list[str], root: Path, files: SideFiles, vrt_root: Path | None = None) -> list[str]:
+    """Return the files whose content has changed, although size, time and sample have not.
+
+    What is stored of them is dropped, so that the next scan reads them again.
+    """
+    kept_in = FILE if vrt_root is None else FILE_VRT
+    earlier = _earlier(files, kept_in)
+    progress = Progress(log.info, _looking, parts=0, every=_TELL)
+    wrong = []
+    for number, name in enumerate(names, start=1):
+        old = earlier.get(name)
+        state = (*size_and_time(root / name), sample_of(root / name))
+        if old is not None and old[:3] == state and old[3] != content_of(root / name):
+            wrong.append(name)
+        progress(number, len(names))
+    if wrong:
+        kept = [(name, *row) for name, row in earlier.items() if name not in set(wrong)]
+        _keep(files, kept_in, kept, {})
+    return wrong
+
+
 def _looking(count: Count) -> str:
     return f"looking at images: {count.done} of {count.total}, {count.left:.0f} s left"
 
@@ -140,8 +168,8 @@ def _keep(
 
 
 _COLUMNS = (
-    "filename", "size", "changed", "bands", "side", "dtype", "picture", "alpha", "gaps", "lon", "lat",
-    "unknown", "error",
+    "filename", "size", "changed", "sample", "content", "bands", "side", "dtype", "picture", "alpha", "gaps",
+    "lon", "lat", "unknown", "error",
 )  # fmt: skip
 
 
@@ -179,6 +207,7 @@ def _scan(table: Table, frame: pd.DataFrame) -> Scan:
         table,
         frame["size"].to_numpy(np.int64),
         frame["changed"].to_numpy(np.int64),
+        frame["content"].to_numpy(dtype=object),
         frame["bands"].to_numpy(np.int64),
         frame["side"].to_numpy(np.int64),
         frame["dtype"].to_numpy(dtype=object),
@@ -233,10 +262,9 @@ def places_of(found: Scan, where: Path) -> NDArray[np.float64]:
     """
     given, own, count = found.table.lonlat, found.own, len(found.size)
     if given is None:
-        for reason in ("no CRS", "off the Earth"):
+        for reason in sorted(set(found.unknown.tolist()) - {"", NOT_REFERENCED}):
             wrong = int((found.unknown == reason).sum())
-            if wrong:
-                log.warning("%s: %d of %d images have a georeference, but %s", where, wrong, count, reason)
+            log.warning("%s: the place of %d of %d images is unknown: %s", where, wrong, count, reason)
         return own
     far = refuse_swapped(given, own, found.table.filename, where)
     if far.any():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from geomoe.errors import DataError, InputError
-from geomoe.reading.raster import PICTURES, as_bands, open_raster, read_pixels
+from geomoe.reading.raster import open_raster, read_bands
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -107,8 +107,7 @@ def compute(
             log.info("statistics of the bands: %d images by now", images)
         try:
             with open_raster(path, vrt_root) as source:
-                picture = source.driver in PICTURES
-                values = as_bands(read_pixels(source, bands), count, picture, str(path)).astype(np.float64)
+                values = read_bands(source, bands, count, path).astype(np.float64)
         except DataError as error:
             problems.append(str(error))
             continue

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geomoe.errors import DataError
 from geomoe.evaluation.reports.report import FILE, Report
+from geomoe.support.walking import walk
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Iterable, Iterator
+
+log = logging.getLogger(__name__)
 
 _SUFFIX = {"shared": "-SE"}  # MoGE-SE: only the shared expert
 
@@ -68,14 +72,22 @@ def read_records(paths: Iterable[str | os.PathLike[str]]) -> list[Record]:
         DataError: a path has no report, a report cannot be read or is from an older geomoe, a run occurs
             twice, or runs with the same conditions used different data.
     """
-    files = dict.fromkeys(file for path in paths for file in _files(Path(path)))
-    found = [record for file in files for record in _records(file)]
+    files: dict[str, Path] = {}
+    for path in paths:
+        for file in _files(Path(path)):  # once, although a link may lead to it too
+            files.setdefault(os.path.realpath(file), file)
+    found = [record for file in files.values() for record in _records(file)]
     _check(found)
     return found
 
 
 def _files(path: Path) -> list[Path]:
-    files = sorted(path.rglob(FILE)) if path.is_dir() else [path]
+    files = [path]
+    if path.is_dir():
+        found = walk(path, lambda name: name == FILE)
+        files = found.files
+        for other, reason in found.left_out:
+            log.warning("%s: left out: %s", other, reason)
     if not files:
         raise DataError(f"{path}: no {FILE} in it; geomoe evaluate --output DIR writes one")
     return files

@@ -191,30 +191,30 @@ def test_statistics_are_measured_again_when_pixels_change_and_sizes_do_not(folde
 def test_statistics_do_without_images_that_cannot_be_read_and_are_not_kept_then(folder, monkeypatch, caplog):
     from geomoe.datasets.folder import statistics as folder_statistics
 
-    read, made = folder_statistics.read_pixels, module(folder, "clean.csv")
+    read, made = folder_statistics.read_bands, module(folder, "clean.csv")
     names = made.index.filename[made.rows("train")]
 
-    def sometimes(source, bands):
+    def sometimes(source, *given):
         if source.name.endswith(names[2]):
             raise DataError(f"{source.name}: unreadable image: torn")
-        return read(source, bands)
+        return read(source, *given)
 
-    monkeypatch.setattr(folder_statistics, "read_pixels", sometimes)
+    monkeypatch.setattr(folder_statistics, "read_bands", sometimes)
     broken = made.measured
     assert broken.images == len(names) - 1
     assert f"1 of {len(names)} training images cannot be read; the first: " in caplog.text
     with pytest.raises(DataError, match=r"torn \(1 of the training images cannot be read; geomoe"):
         made.info()
-    monkeypatch.setattr(folder_statistics, "read_pixels", read)
+    monkeypatch.setattr(folder_statistics, "read_bands", read)
     whole = module(folder, "clean.csv").measured
     assert whole.images == len(names)
     assert (whole.mean != broken.mean).all()
 
-    def never(source, bands):
+    def never(*given):
         raise DataError("torn")
 
     (folder / "clean.csv.geomoe/statistics.json").unlink()
-    monkeypatch.setattr(folder_statistics, "read_pixels", never)
+    monkeypatch.setattr(folder_statistics, "read_bands", never)
     with pytest.raises(DataError, match=r"^torn$"):
         module(folder, "clean.csv").dataset("train")
 

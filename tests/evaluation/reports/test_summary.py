@@ -12,6 +12,7 @@ from matplotlib.image import imread
 
 from geomoe.errors import DataError
 from geomoe.evaluation import summarize
+from geomoe.evaluation.reports.records import read_records
 from geomoe.metrics import domain_growth
 
 STYLES = ["art", "cartoon", "photo", "sketch"]
@@ -207,3 +208,15 @@ def test_refusals(tmp_path):
     (tmp_path / "a" / "report.json").write_text(json.dumps(old))
     with pytest.raises(DataError, match="written by an older geomoe"):
         summarize([tmp_path / "a"])
+
+
+def test_reports_behind_links_count_once(tmp_path, caplog):
+    write(tmp_path / "store/seed1", 0.6, seed=1)
+    write(tmp_path / "runs/seed0", 0.4, seed=0)
+    (tmp_path / "runs/seed1").symlink_to(tmp_path / "store/seed1")
+    (tmp_path / "runs/again").symlink_to(tmp_path / "runs/seed0")
+    (tmp_path / "runs/gone").symlink_to(tmp_path / "nothing")
+    files = {record.file for record in read_records([tmp_path / "runs"])}
+    assert len(files) == 2
+    assert (tmp_path / "runs/seed1/report.json").as_posix() in files
+    assert f"{tmp_path / 'runs/gone'}: left out: a link to nothing" in caplog.text

@@ -1,0 +1,66 @@
+"""Class names that look like several labels at once are said, and names of one class are not."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from geomoe.cli import main
+from geomoe.datasets.folder.doubts import doubts
+from geomoe.datasets.samples.folder import write
+
+
+def said(*classes):
+    label = np.repeat(np.arange(len(classes)), 2)
+    split = np.array(["train", "test"] * len(classes), dtype=object)
+    return [doubt for doubt in doubts(classes, label, split) if "several labels" in doubt]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["bare|cloud", "bare | cloud", "x|y", "bare;cloud", "['bare', 'cloud']", '["bare","cloud"]', "[1, 2]",
+     "bare,cloud", "bare, cloud", "bare+cloud", "bare & cloud", "bare/cloud", "bare and cloud", "Bare cloud",
+     "cloud_bare",
+     "bare-cloud", "bare - cloud", "bare:cloud", "bare\\cloud", "(bare, cloud)"],
+)  # fmt: skip
+def test_joint_labels_are_said(name):
+    found = said("bare", "cloud", name)
+    assert len(found) == 1
+    assert found[0].startswith(f"{name!r} (2 images) look like several labels in one cell")
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        ("crops, irrigated", "forêt", "sand"),
+        ("bare", "bare soil", "cloud"),
+        ("Herbaceous/Shrub", "Trees", "herbaceous"),
+        ("dense_residential", "residential", "sparse"),
+        ("sand (wet)", "sand"),
+        ("car-park", "park"),
+        ("1", "2", "12", "1-3"),
+        ("|", ";", "a"),
+    ],
+)
+def test_names_of_one_class_are_not(classes):
+    assert said(*classes) == []
+
+
+def test_several_are_one_message():
+    assert "'a|b', 'a|c' (4 images)" in said("a", "a|b", "a|c")[0]
+
+
+def test_training_logs_it_and_a_check_warns(tmp_path, capsys):
+    write(tmp_path)
+    table = pd.read_csv(tmp_path / "clean.csv")
+    table.loc[:3, "label"] = "sand|forêt"
+    table.to_csv(tmp_path / "clean.csv", index=False)
+    words = ["--data-root", str(tmp_path), "--metadata", "clean.csv"]
+    assert main(["data", "check", "folder", *words, "--images", "0"]) == 0
+    out, err = capsys.readouterr()
+    expected = "'sand|forêt' (4 images) look like several labels in one cell"
+    assert expected in err  # the log of every run that opens the table
+    warned = [line for line in out.splitlines() if expected in line]
+    assert len(warned) == 1
+    assert "warning" in warned[0]
