@@ -38,6 +38,7 @@ from geomoe.config.shipped import shipped
 from geomoe.config.values import read_value
 from geomoe.errors import ConfigError
 from geomoe.support.files import read_text
+from geomoe.support.text import is_utf8
 from geomoe.support.words import nearest, unknown
 
 
@@ -149,7 +150,9 @@ def convert(setting: Setting) -> Any:  # noqa: ANN401 - the type is that of the 
 
 def _wrong_type(key: Key, setting: Setting) -> str:
     hint = ""
-    if typing.get_origin(key.hint) is Literal and isinstance(setting.value, str):
+    if isinstance(setting.value, str) and not is_utf8(setting.value):
+        hint = "; names have to be UTF-8"
+    elif typing.get_origin(key.hint) is Literal and isinstance(setting.value, str):
         hint = nearest(setting.value, typing.get_args(key.hint))
     return f"{key.name}: expected {type_name(key.hint)}; got {setting.value!r} ({setting.source}){hint}"
 

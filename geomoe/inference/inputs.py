@@ -20,6 +20,7 @@ from geomoe.reading import raster
 from geomoe.reading.image_table import Skip, read_table
 from geomoe.reading.opening import KeptOpen
 from geomoe.reading.swapped import refuse_swapped
+from geomoe.support.text import is_utf8, visible
 from geomoe.types import UNKNOWN_DOMAIN
 
 if TYPE_CHECKING:
@@ -84,8 +85,8 @@ def _items(given: Path, root: Path | None, skipped: list[Skip], vrt_root: Path |
             inner = path.relative_to(given).parts
             junk = any(part.startswith(".") or part in _JUNK for part in inner)
             if path.suffix.lower() in raster.SUFFIXES and path.is_file() and not junk:
-                if not _is_utf8(path.as_posix()):
-                    skipped.append(Skip(0, ascii(path.as_posix()), "the name is not in UTF-8; rename it"))
+                if not is_utf8(path):
+                    skipped.append(_unnamable(path))
                 elif path.is_symlink() and not Path(os.path.realpath(path)).is_relative_to(real):
                     reason = f"a link that leads out of {given}; give its file by name"
                     skipped.append(Skip(0, path.as_posix(), reason))
@@ -98,18 +99,18 @@ def _items(given: Path, root: Path | None, skipped: list[Skip], vrt_root: Path |
     elif given.suffix.lower() in folder_table.SUFFIXES:
         yield from _rows(given, root or given.parent, skipped, vrt_root)
     elif given.suffix.lower() in raster.SUFFIXES:
-        yield Item(given.as_posix(), given)
+        if is_utf8(given):
+            yield Item(given.as_posix(), given)
+        else:
+            skipped.append(_unnamable(given))
     else:
         kinds = ", ".join((*raster.SUFFIXES, *folder_table.SUFFIXES))
         raise InputError(f"{given}: expected an image, a folder or a table ({kinds})")
 
 
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _unnamable(path: Path) -> Skip:
+    """A file whose name no table can hold."""
+    return Skip(0, visible(path.as_posix()), "the name is not in UTF-8; rename it")
 
 
 def _rows(path: Path, root: Path, skipped: list[Skip], vrt_root: Path | None) -> Iterator[Item]:

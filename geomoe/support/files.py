@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from geomoe.errors import InputError, OutputError
+from geomoe.support.names import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -136,6 +137,8 @@ class Workplace:
         Raises:
             OutputError: it could not be written.
         """
+        if file_name(name) != name:  # such as one that leads out of the folder
+            raise OutputError(f"{self.folder}: {name!r} cannot be the name of a file of {self.what}")
         if self._hidden is None:
             msg = "the workplace is not open"
             raise RuntimeError(msg)

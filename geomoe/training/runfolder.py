@@ -22,6 +22,7 @@ from geomoe.config.load import read_config
 from geomoe.errors import ConfigError, OutputError
 from geomoe.support.files import missing_folders, read_text, reason, remove_empty, whole_file
 from geomoe.support.locks import lock, release
+from geomoe.support.names import file_name
 from geomoe.training.record import now, read_record
 
 if TYPE_CHECKING:
@@ -206,8 +207,8 @@ def run_name(config: RunConfig) -> str:
     """
     if config.run_name:
         name = config.run_name
-        if name in {".", ".."} or Path(name).name != name:
-            msg = f"run_name: expected the name of one folder, got {name!r}"
+        if file_name(name) != name:
+            msg = f"run_name: expected the name of one folder, such as {file_name(name)}; got {name!r}"
             raise ConfigError(msg)
         return name
     held_out = config.data.held_out
@@ -218,7 +219,7 @@ def run_name(config: RunConfig) -> str:
     asks_place = method is not None and method.places
     router = "domain-ids-" if config.encoder.name == "domain" and asks_place else ""
     around = "".join(f"{name}-" for name in config.around)
-    return f"{prefix}{around}{router}{protocol}-seed{config.seed}"
+    return file_name(f"{prefix}{around}{router}{protocol}-seed{config.seed}")
 
 
 def run_folder(config: RunConfig, *, dry_run: bool = False) -> RunFolder:

@@ -8,6 +8,8 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from geomoe.evaluation.reports.text import choice_name, percent
+from geomoe.support.figures import plain_text
+from geomoe.support.names import file_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -22,11 +24,12 @@ MOST = 100  # limit of bars shown with names
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 
 
+@plain_text()
 def draw(report: Judged) -> dict[str, Figure]:
     """All figures of a report: file name without ending -> figure."""
     figures = {"regions": regions(report), "reliability": reliability(report)}
     for what in report.scores_of().groups:
-        figures[f"by_{what}"] = grouping(report, what)
+        figures[file_name(f"by_{what}")] = grouping(report, what)
     if report.experts_report is not None:
         figures["forced_experts"] = forced(report.experts_report)
         figures["expert_cka"] = cka(report.experts_report)
