@@ -90,6 +90,8 @@ class Journal:
         return self
 
     def __exit__(self, *exception: object) -> None:
+        if not self.done:  # nothing to resume
+            self.remove()
         release(self._file.fileno())
         self._file.close()
 

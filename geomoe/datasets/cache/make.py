@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from geomoe.datasets.cache.pixels import (
     INDEX,
@@ -27,6 +27,7 @@ from geomoe.datasets.cache.pixels import (
 from geomoe.errors import DataError, OutputError
 from geomoe.support.files import reason
 from geomoe.support.locks import lock, release
+from geomoe.support.workers import open_loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -195,8 +196,13 @@ def _make(
 
 
 def _work(chunks: Chunks, numbers: list[int], workers: int) -> Iterator[dict[str, Any]]:
-    loader = DataLoader(
-        chunks, batch_size=None, sampler=numbers, num_workers=min(workers, len(numbers)), collate_fn=_as_it_is
+    loader = open_loader(
+        chunks,
+        num_workers=min(workers, len(numbers)),
+        tensors=0,
+        batch_size=None,
+        sampler=numbers,
+        collate_fn=_as_it_is,
     )
     return iter(loader)
 
