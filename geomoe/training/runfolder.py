@@ -20,7 +20,8 @@ from geomoe.catalogue import METHODS
 from geomoe.config import ModelConfig, RunConfig
 from geomoe.config.load import read_config
 from geomoe.errors import ConfigError, OutputError
-from geomoe.support.files import missing_folders, read_text, reason, remove_empty, whole_file
+from geomoe.support.bounded import read_yaml
+from geomoe.support.files import missing_folders, reason, remove_empty, whole_file
 from geomoe.support.locks import lock, release
 from geomoe.support.names import file_name
 from geomoe.training.record import now, read_record
@@ -175,11 +176,10 @@ class RunFolder:
         """The configuration that the run was started with."""
         path = self.path / "config.yaml"
         try:
-            return read_config(yaml.safe_load(read_text(path, ConfigError)))
-        except (OSError, yaml.YAMLError, ConfigError) as error:
-            msg = (
-                f"{path}: cannot be read: {str(error).splitlines()[0]}; train again under another --run_name"
-            )
+            return read_config(read_yaml(path, ConfigError))
+        except ConfigError as error:
+            what = " ".join(str(error).split())
+            msg = f"{path}: cannot be read: {what}; train again under another --run_name"
             raise ConfigError(msg) from error
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
