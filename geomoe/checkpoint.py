@@ -21,6 +21,7 @@ import torch
 from geomoe.config import RunConfig
 from geomoe.config.load import read_config
 from geomoe.errors import CheckpointError, ConfigError, InputError
+from geomoe.support.bounded import refuse_bomb
 from geomoe.support.files import whole_file
 from geomoe.support.plain import from_plain
 from geomoe.support.weights import read_weights, refuse_foreign
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 KEY = "geomoe"
 PREFIX = "algorithm."
+MOST_VALUES = 5_000_000  # in the configuration and the facts
 
 
 @dataclass(frozen=True)
@@ -228,8 +230,9 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
         msg = f"{path}: incomplete checkpoint (state_dict: expected weights by name); train again"
         raise CheckpointError(msg)
     try:
+        refuse_bomb(content[KEY], MOST_VALUES)
         from_plain(_Facts, content[KEY])
-    except InputError as error:
+    except ValueError as error:
         msg = f"{path}: damaged checkpoint, or of another geomoe: {error}; train again"
         raise CheckpointError(msg) from error
     return content

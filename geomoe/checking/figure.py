@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from geomoe.checking.leakage import different_places, known_places
 from geomoe.earth.land import coastlines
 from geomoe.pages.palette import expert_colours
+from geomoe.support.figures import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 MOST = 20_000  # points of a split that are drawn; of more, every n-th
 
 
+@plain_text()
 def draw_places(parts: Mapping[str, LabelledImages], found: Check, title: str) -> Figure | None:
     """Draw one map of all splits; return None if no place is known.
 
@@ -55,7 +57,7 @@ def draw_places(parts: Mapping[str, LabelledImages], found: Check, title: str) -
         lon, lat = _some(wrong).T
         label = f"not in the country of their code: {len(wrong):,} places"
         axes.scatter(lon, lat, s=45, label=label, marker="x", color="#c1121f", linewidths=1.3)
-    axes.set(xlim=(-180, 180), ylim=(-90, 90), aspect="equal", title=title.replace("$", r"\$"))
+    axes.set(xlim=(-180, 180), ylim=(-90, 90), aspect="equal", title=title)
     axes.legend(loc="lower left", fontsize=8, framealpha=0.9)
     return figure
 

@@ -6,11 +6,12 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from geomoe.datasets.cache.make import Sources, gather
 from geomoe.datasets.cache.pixels import Unreadable
 from geomoe.errors import DataError
+from geomoe.support.workers import open_loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -60,11 +61,12 @@ def open_images(
     count = len(sources.rows) if images is None else min(images, len(sources.rows))
     chosen = np.unique(np.linspace(0, len(sources.rows) - 1, count).round().astype(np.int64))
     numbers = list(range(-(-len(chosen) // CHUNK)))
-    loader = DataLoader(
+    loader = open_loader(
         _Looks(sources, chosen),
         batch_size=None,
         sampler=numbers,
         num_workers=min(workers, len(numbers)),
+        tensors=0,
         collate_fn=_as_it_is,
     )
     shapes: Counter[str] = Counter()

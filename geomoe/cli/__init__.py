@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe import __version__
 from geomoe.cli import console
-from geomoe.errors import GeomoeError
+from geomoe.errors import ConfigError, GeomoeError
 from geomoe.support.words import nearest
 
 if TYPE_CHECKING:
@@ -48,24 +48,29 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 1 the run failed, 2 wrong usage or bad input, 130 interrupted.
     """
-    argv = sys.argv[1:] if argv is None else list(argv)
-    try:
-        return _main(argv)
-    except BrokenPipeError:  # `geomoe ... | head`: the reader has closed the pipe
-        console.reader_left()
-        return OK
+    with console.streams():
+        return _main(sys.argv[1:] if argv is None else list(argv))
 
 
 def _main(argv: list[str]) -> int:
     if argv[:1] in (["--version"], ["-V"]):
-        print(f"geomoe {__version__}")
-        return OK
-    if not argv or argv[0] in {"-h", "--help", "help"}:
-        print(_help(), file=sys.stdout if argv else sys.stderr)
-        return OK if argv else USAGE
+        return _print(f"geomoe {__version__}")
+    if argv[:1] in (["-h"], ["--help"], ["help"]):
+        return _print(_help())
+    if not argv:
+        console.say(_help(), lines=True)
+        return USAGE
     if argv[0] not in VERBS:
         return _refuse(f"unknown verb {argv[0]!r}{nearest(argv[0], VERBS)} (verbs: {', '.join(VERBS)})")
     return _run_verb(argv[0], argv[1:])
+
+
+def _print(text: str) -> int:
+    try:
+        console.write(text)
+    except OSError as error:
+        return _refuse(*_explain(error, debug=False))
+    return OK
 
 
 def _help() -> str:
@@ -96,12 +101,10 @@ def _run_verb(verb: str, argv: list[str]) -> int:
         hint = module.resume_hint(args, argv) if args is not None and hasattr(module, "resume_hint") else ""
         console.say(f"geomoe: interrupted{hint}")
         return INTERRUPTED
-    except BrokenPipeError:
-        raise
     except Exception as error:
         if debug:
-            traceback.print_exc()
-        return _refuse(*_explain(error, debug=debug))
+            console.say("".join(traceback.format_exception(error)), lines=True)
+        return _refuse(*_explain(error, debug=debug), lines=isinstance(error, ConfigError))
     return result.status
 
 
@@ -135,6 +138,6 @@ def _from_worker(text: str) -> str:
     return trace.rstrip().splitlines()[-1].partition(": ")[2] if found else text
 
 
-def _refuse(message: str, status: int = USAGE) -> int:
-    console.say(f"geomoe: error: {message}")
+def _refuse(message: str, status: int = USAGE, *, lines: bool = False) -> int:
+    console.say(f"geomoe: error: {message}", lines=lines)
     return status

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import logging
 import os
@@ -12,9 +14,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geomoe.support.plain import jsonable
 from geomoe.support.progress import Progress
+from geomoe.support.text import encodable, visible, visible_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from typing import TextIO
 
     from geomoe.support.progress import Count
 
@@ -37,14 +41,104 @@ def show(result: Result, *, as_json: bool) -> None:
     """Write a result to stdout, except in helper processes of a run, which have none."""
     if result.data is None:
         return
+    if not as_json:
+        write(result.text)
+        return
     text = json.dumps(jsonable(result.data), indent=2, ensure_ascii=False, allow_nan=False)
-    sys.stdout.write((text if as_json else result.text).rstrip("\n") + "\n")
-    sys.stdout.flush()
+    write(text, as_json=True)
 
 
-def say(message: str) -> None:
-    """Write one message to stderr."""
-    sys.stderr.write(f"{message}\n")
+def write(text: str, *, as_json: bool = False) -> None:
+    """Write to stdout in its encoding; a reader who has closed the pipe has seen enough.
+
+    Raises:
+        OSError: it is a file that cannot be written.
+    """
+    stream = sys.stdout
+    safe = visible_json(text) if as_json else visible(text, lines=True)
+    try:
+        stream.write(encodable(safe.rstrip("\n"), stream.encoding, json=as_json) + "\n")
+        stream.flush()
+    except BrokenPipeError:  # `geomoe ... | head`
+        _silence(stream)
+
+
+def say(message: str, *, lines: bool = False) -> None:
+    """Write one message to stderr; nobody reads it if that is closed, and the work goes on.
+
+    Args:
+        message: one line; names in it cannot begin another.
+        lines: it has several lines.
+    """
+    try:
+        safe = encodable(visible(message, lines=lines), sys.stderr.encoding)
+        sys.stderr.write(f"{safe}\n")
+        sys.stderr.flush()
+    except OSError:  # not ours: see streams
+        _silence(sys.stderr)
+
+
+@contextlib.contextmanager
+def streams() -> Iterator[None]:
+    """Make stdin, stdout and stderr usable, whatever was done to them at the start (``>&-``, ``| head -1``).
+
+    A closed one is connected to nothing: the next file that is opened would get its number, and what
+    libraries print with it. What cannot be written to stderr any more is lost, and the work goes on.
+    """
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.dup2(nothing, number)
+    if nothing > 2:
+        os.close(nothing)
+    before = sys.stdout, sys.stderr
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open to the end
+    if sys.stderr is None or sys.stderr is sys.__stderr__:
+        encoding = "utf-8" if sys.stderr is None else sys.stderr.encoding
+        sys.stderr = io.TextIOWrapper(_Messages(), encoding, "backslashreplace", write_through=True)
+    try:
+        yield
+    finally:
+        sys.stdout, sys.stderr = before
+
+
+class _Messages(io.RawIOBase):
+    """The stderr of this process; what nobody reads is lost."""
+
+    def writable(self) -> bool:
+        """Always."""
+        return True
+
+    def write(self, data: Any) -> int:  # noqa: ANN401 - any buffer
+        """Write all of it, or lose it."""
+        raw = memoryview(data).cast("B")
+        at = 0
+        with contextlib.suppress(OSError):
+            while at < len(raw):
+                at += os.write(2, raw[at:])
+        return len(raw)
+
+    def fileno(self) -> int:
+        """Number of stderr."""
+        return 2
+
+    def isatty(self) -> bool:
+        """Whether it is a terminal."""
+        return os.isatty(2)
+
+
+def _silence(stream: TextIO) -> None:
+    """Connect a stream whose reader has left to nothing, so that the last flush does not fail."""
+    try:
+        number = stream.fileno()
+    except (OSError, ValueError):  # no file of the system's
+        return
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, number)
+    os.close(nothing)
 
 
 def progress(
@@ -64,7 +158,7 @@ def progress(
 def rows(pairs: Mapping[str, Any]) -> str:
     """Names and values, one pair per line, aligned."""
     width = max(map(len, pairs), default=0)
-    return "\n".join(f"{name:<{width}}  {_short(value)}".rstrip() for name, value in pairs.items())
+    return "\n".join(visible(f"{name:<{width}}  {_short(value)}".rstrip()) for name, value in pairs.items())
 
 
 def table_width() -> int:
@@ -74,6 +168,14 @@ def table_width() -> int:
 
 def _short(value: Any) -> str:  # noqa: ANN401 - any result
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+class _Lines(logging.Handler):
+    """Each message of the log as one line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Say it."""
+        say(f"geomoe: {record.getMessage()}")
 
 
 class Log:
@@ -86,8 +188,7 @@ class Log:
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
         self.logger = logging.getLogger("geomoe")
-        self.handler = logging.StreamHandler(sys.stderr)
-        self.handler.setFormatter(logging.Formatter("geomoe: %(message)s"))
+        self.handler = _Lines()
 
     def __enter__(self) -> None:
         """Start; the previous log level is restored at the end."""
@@ -99,8 +200,3 @@ class Log:
         """Stop."""
         self.logger.removeHandler(self.handler)
         self.logger.setLevel(self.before)
-
-
-def reader_left() -> None:
-    """Replace stdout after its reader has closed the pipe, so that the final flush does not fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -7,6 +7,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from geomoe.support.text import visible
+
 WIDTH = 110
 SHAPES = 6  # maximum number of image sizes listed
 CODES = 12  # maximum number of country codes listed
@@ -121,7 +123,7 @@ def check_text(data: dict[str, Any], files: list[Path]) -> str:
     if len(listed) > SHAPES:
         shapes += f" and {len(listed) - SHAPES} more sizes"
     looked = f"{data['looked_at']:,} images opened" + (f": {shapes}" if shapes else "")
-    lines = ["", looked, *(f"  row {row}: {problem}" for row, problem in data["unreadable"][:20])]
+    lines = ["", looked, *(f"  row {row}: {visible(problem)}" for row, problem in data["unreadable"][:20])]
     if len(data["unreadable"]) > 20:
         lines.append(f"  and {len(data['unreadable']) - 20} more; --json and --output list all")
     lines += ["", "nothing to look at" if not data["findings"] else "to look at"]

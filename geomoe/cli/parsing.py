@@ -6,6 +6,7 @@ import argparse
 import re
 from typing import NoReturn
 
+from geomoe.cli import console
 from geomoe.errors import GeomoeError
 from geomoe.support.words import nearest
 
@@ -63,6 +64,10 @@ class Parser(argparse.ArgumentParser):
             self.common.add_argument("--json", action="store_true", help="print the result as JSON")
         self.common.add_argument("--quiet", action="store_true", help="no progress, no messages but errors")
         self.common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+
+    def print_help(self, file: object = None) -> None:
+        """Print the help, in the encoding of stdout."""
+        console.write(self.format_help())
 
     def add_data_of_run(self) -> None:
         """Add the options for the data of a checkpoint's run."""

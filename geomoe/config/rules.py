@@ -12,6 +12,8 @@ from geomoe.catalogue import ALGORITHMS, CATALOGUE, METHODS, OPTIONAL_KEYS, WRAP
 from geomoe.config.methods import options_of
 from geomoe.config.schema import DataConfig, RunConfig
 from geomoe.errors import ConfigError
+from geomoe.support.names import file_name
+from geomoe.support.text import visible
 from geomoe.support.words import unknown
 
 #: Names of encoders, available without importing torch. A test compares them with the table that they
@@ -66,7 +68,7 @@ def check(config: RunConfig) -> None:
 
 def refuse(faults: Iterable[str]) -> None:
     """Raise one ConfigError for all faults; do nothing when there are none."""
-    faults = list(dict.fromkeys(faults))
+    faults = list(dict.fromkeys(map(visible, faults)))  # one line each, whatever names they hold
     if len(faults) == 1:
         raise ConfigError(faults[0])
     if faults:
@@ -125,8 +127,11 @@ def _names(config: RunConfig) -> Iterator[str]:
     for logger in trainer.loggers:
         if logger not in LOGGERS:
             yield unknown("trainer.loggers", "logger", logger, LOGGERS)
-    if config.run_name is not None and (config.run_name in {"", ".", ".."} or "/" in config.run_name):
-        yield f"run_name: must be the name of a folder, without '/'; got {config.run_name!r}"
+    if config.run_name is not None and file_name(config.run_name) != config.run_name:
+        yield (
+            f"run_name: must be the name of one folder, such as {file_name(config.run_name)}; "
+            f"got {config.run_name!r}"
+        )
 
 
 def _data_keys(data: DataConfig) -> Iterator[str]:

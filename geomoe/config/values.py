@@ -11,6 +11,8 @@ import types
 import typing
 from typing import Any, Literal, get_args, get_origin
 
+from geomoe.support.text import is_utf8
+
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -97,6 +99,6 @@ def _truth(value: Any) -> bool:  # noqa: ANN401
 
 
 def _text(value: Any) -> str:  # noqa: ANN401
-    if not isinstance(value, str):
+    if not isinstance(value, str) or not is_utf8(value):  # other bytes cannot be written to a configuration
         raise ValueError(value)
     return value

@@ -10,6 +10,7 @@ from torchgeo.datasets import NonGeoDataset
 
 from geomoe.coords import check_lonlat
 from geomoe.datasets.collate import Samples
+from geomoe.support.figures import plain_text
 from geomoe.types import Place
 
 if TYPE_CHECKING:
@@ -223,6 +224,7 @@ class LabelledImages(NonGeoDataset):
 
         return resize(image, [size, size], antialias=True)
 
+    @plain_text()
     def plot(self, sample: dict[str, Any], show_titles: bool = True, suptitle: str | None = None) -> Figure:
         """Draw one sample, as torchgeo data sets do.
 

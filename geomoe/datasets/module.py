@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch.utils.data import DataLoader
 from torchgeo.datamodules import NonGeoDataModule
 
 from geomoe.catalogue import CATALOGUE
@@ -18,6 +17,7 @@ from geomoe.datasets.cache.use import use_cache
 from geomoe.datasets.collate import collate
 from geomoe.datasets.training_places import thin_places
 from geomoe.errors import ConfigError, DataError
+from geomoe.support.workers import SAMPLE_TENSORS, open_loader
 
 if TYPE_CHECKING:
     import os
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
     from torch import Tensor
+    from torch.utils.data import DataLoader
 
     from geomoe.datasets.augment.pipeline import Augment
     from geomoe.types import Batch
@@ -207,10 +208,11 @@ class ImageDataModule(NonGeoDataModule):
         return self._loader(self.dataset("test"))
 
     def _loader(self, data: LabelledImages, **options: Any) -> DataLoader[dict[str, Any]]:  # noqa: ANN401
-        return DataLoader(
+        return open_loader(
             data,
             batch_size=self.batch_size,
             num_workers=self.num_workers,
+            tensors=SAMPLE_TENSORS,
             collate_fn=collate,
             persistent_workers=self.num_workers > 0,
             **options,

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from geomoe.errors import DownloadError, OutputError
+from geomoe.support.bounded import read_json
 from geomoe.support.files import made_folders, reason
 from geomoe.support.locks import lock, release
 
@@ -62,8 +63,8 @@ class Partial:
 
     def _take_up(self) -> None:
         """Read the note; it is written before the bytes, so bytes without a note are not ours."""
-        with contextlib.suppress(OSError, ValueError):
-            found = json.loads(self.note.read_text(encoding="utf-8"))
+        with contextlib.suppress(ValueError):
+            found = read_json(self.note, 1_000_000)
             self.about = found if isinstance(found, dict) else {}
         if self.size == 0:
             self.begin_again()

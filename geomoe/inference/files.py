@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader
 
 from geomoe.errors import DataError, InputError
 from geomoe.inference.answers import Layout, write_answers
@@ -23,6 +22,7 @@ from geomoe.inference.tiles import Item, Tiles, make_tiling
 from geomoe.reading.image_table import Skip
 from geomoe.reading.raster import MOST_PIXELS
 from geomoe.support.files import size_and_time, whole_file
+from geomoe.support.workers import open_loader
 from geomoe.types import Place
 
 if TYPE_CHECKING:
@@ -188,8 +188,13 @@ def _ask_all(
         parts=parts,
         pixel_types=predictor.info.get("pixel_types") or (),
     )
-    loader: Any = DataLoader(
-        images, batch_size=batch_size, num_workers=num_workers, collate_fn=list, generator=torch.Generator()
+    loader = open_loader(
+        images,
+        batch_size=batch_size,
+        num_workers=num_workers,
+        tensors=batch_size,
+        collate_fn=list,
+        generator=torch.Generator(),
     )
     for batch in loader:
         journal.add(_ask(predictor, batch))

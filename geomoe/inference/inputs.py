@@ -20,6 +20,7 @@ from geomoe.reading.image_table import Skip, read_table
 from geomoe.reading.location import NOT_REFERENCED, middle_of, place_of
 from geomoe.reading.opening import KeptOpen
 from geomoe.reading.swapped import refuse_swapped
+from geomoe.support.text import is_utf8, visible
 from geomoe.support.walking import walk
 from geomoe.types import UNKNOWN_DOMAIN
 
@@ -88,7 +89,10 @@ def _items(given: Path, root: Path | None, skipped: list[Skip], vrt_root: Path |
     elif given.suffix.lower() in folder_table.SUFFIXES:
         yield from _rows(given, root or given.parent, skipped, vrt_root)
     elif given.suffix.lower() in raster.SUFFIXES:
-        yield Item(given.as_posix(), given)
+        if is_utf8(given):
+            yield Item(given.as_posix(), given)
+        else:
+            skipped.append(_unnamable(given))
     else:
         kinds = ", ".join((*raster.SUFFIXES, *folder_table.SUFFIXES))
         raise InputError(f"{given}: expected an image, a folder or a table ({kinds})")
@@ -102,24 +106,17 @@ def _below(folder: Path, skipped: list[Skip]) -> Iterator[Item]:
         within=True,
         ignored=lambda name: name.startswith(".") or name in _JUNK,
     )
-    skipped.extend(Skip(0, _shown(path), reason) for path, reason in found.left_out)
+    skipped.extend(Skip(0, visible(path.as_posix()), reason) for path, reason in found.left_out)
     for path in found.files:
-        if _is_utf8(path.as_posix()):
+        if is_utf8(path):
             yield Item(path.as_posix(), path)
         else:
-            skipped.append(Skip(0, _shown(path), "the name is not in UTF-8; rename it"))
+            skipped.append(_unnamable(path))
 
 
-def _shown(path: Path) -> str:
-    return path.as_posix() if _is_utf8(path.as_posix()) else ascii(path.as_posix())
-
-
-def _is_utf8(name: str) -> bool:
-    try:
-        name.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+def _unnamable(path: Path) -> Skip:
+    """A file whose name no table can hold."""
+    return Skip(0, visible(path.as_posix()), "the name is not in UTF-8; rename it")
 
 
 def _rows(path: Path, root: Path, skipped: list[Skip], vrt_root: Path | None) -> Iterator[Item]:

@@ -5,19 +5,43 @@ from __future__ import annotations
 import json
 import re
 from array import array
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from geomoe.errors import InputError, OutputError
+from geomoe.errors import GeomoeError, InputError, OutputError
+from geomoe.support.bounded import parse_json
 from geomoe.support.files import reason, refuse_special
 from geomoe.support.locks import lock, release
+from geomoe.support.plain import from_plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 GO_ON = "make room for it, then go on with --resume"
+
+
+@dataclass(frozen=True)
+class _Record:
+    """One prediction: number of the item; why there is none; or place, shares, gate weights, valid cells."""
+
+    i: int
+    error: str | None = None
+    at: tuple[float, float] | None = None
+    p: tuple[float, ...] = ()
+    w: tuple[tuple[float, ...], ...] = ()
+    v: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Check that it says one of both.
+
+        Raises:
+            InputError: it says neither, or has no such number.
+        """
+        if self.i < 0 or (self.error is None) != bool(self.p):
+            raise InputError("neither a prediction nor an error")
 
 
 class Journal:
@@ -40,7 +64,7 @@ class Journal:
     def __init__(self, output: Path, key: str, *, resume: bool) -> None:
         self.path = partial_path(output)
         self.done: set[int] = set()
-        self._key = key
+        self._key, self._ours = key, False
         self._file = self._open()
         try:
             self._take_up(resume)
@@ -85,11 +109,14 @@ class Journal:
         self._file.truncate(whole)
         if not whole:
             self._write([{"key": self._key}])
+        self._ours = True
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None = None, *rest: object) -> None:
+        if self._ours and not self.done and kind is not None and issubclass(kind, GeomoeError):  # a refusal
+            self.remove()
         release(self._file.fileno())
         self._file.close()
 
@@ -156,7 +183,9 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     if not line.endswith(b"\n"):
         return None
     try:
-        content = json.loads(line)
+        content = parse_json(line)
+        if isinstance(content, dict) and "key" not in content:
+            from_plain(_Record, content)
     except ValueError:
         return None
     return content if isinstance(content, dict) else None

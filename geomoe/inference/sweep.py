@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from geomoe.build import build_datamodule
 from geomoe.datasets.collate import collate
 from geomoe.errors import DataError
 from geomoe.inference.tables import part_of, table_of
+from geomoe.support.workers import SAMPLE_TENSORS, open_loader
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -160,11 +161,12 @@ def batches(
         rows: rows to read; default: all.
     """
     rows = np.arange(len(data)) if rows is None else rows  # type: ignore[arg-type]
-    loader: DataLoader = DataLoader(
+    loader = open_loader(
         data,
         batch_size=batch_size,
         sampler=rows.tolist(),
         num_workers=num_workers,
+        tensors=SAMPLE_TENSORS,
         collate_fn=collate,
         generator=torch.Generator(),  # otherwise the worker seed would consume the caller's random numbers
     )

@@ -14,6 +14,7 @@ from geomoe.earth.land import earth_on
 from geomoe.earth.outlines import left_edge, outlines
 from geomoe.mapping.labels import place_labels
 from geomoe.pages import palette
+from geomoe.support.figures import plain_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from geomoe.mapping.table import BlockSummary, RoutingTable
 
 
+@plain_text()
 def draw_figure(
     table: RoutingTable, summaries: tuple[BlockSummary, ...], held_out: str | None = None
 ) -> Figure:
@@ -39,8 +41,7 @@ def draw_figure(
     aspect = np.clip((north - south) / (east - west), 0.25, 2.0)
     figure = Figure(figsize=(13, (6 * aspect + 0.95) * table.num_blocks + 0.5), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.1, w_pad=0.08, rect=(0, 0.012, 1, 0.988))  # type: ignore[union-attr,call-arg]
-    # matplotlib would read a $ as the start of a formula
-    figure.suptitle(table.title.replace("$", r"\$"), fontsize=15, fontweight="bold")
+    figure.suptitle(table.title, fontsize=15, fontweight="bold")
     axes = figure.subplots(table.num_blocks, 2, squeeze=False)
     colours = palette.expert_colours(table.num_experts)
     veil = np.zeros((*table.grid.shape, 4))

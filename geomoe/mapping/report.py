@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geomoe.errors import DataError, InputError, one_line
-from geomoe.support.plain import from_plain, read_json, to_plain
+from geomoe.support.bounded import read_json
+from geomoe.support.plain import from_plain, to_plain
 
 if TYPE_CHECKING:
     import os

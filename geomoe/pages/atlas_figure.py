@@ -13,6 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from geomoe.earth.land import coastlines
 from geomoe.pages.atlas import RAMP, start_box
+from geomoe.support.figures import plain_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +26,7 @@ LEAST = 20.0  # minimum extent of a map in degrees, so that its location is reco
 INK = "#17232b"
 
 
+@plain_text()
 def draw_atlas(layers: Sequence[Layer], title: str) -> Figure:
     """One panel for each layer, below one another."""
     figure = Figure(figsize=(11, 0.6 + 5.6 * len(layers)), layout="constrained")
@@ -36,9 +38,9 @@ def draw_atlas(layers: Sequence[Layer], title: str) -> Figure:
         _discs(axes, [mark for mark in layer.marks if mark.lonlat is not None])
         west, south, east, north = _window(layer)
         axes.set(xlim=(west, east), ylim=(south, north), aspect="equal", facecolor="#dfe8ed")
-        axes.set_title(_text(layer.title), fontsize=10)
+        axes.set_title(layer.title, fontsize=10)
         _explain(figure, axes, layer)
-    figure.suptitle(_text(title))
+    figure.suptitle(title)
     return figure
 
 
@@ -89,11 +91,7 @@ def _explain(figure: Figure, axes: Axes, layer: Layer) -> None:
     if layer.ramp is not None:
         colours = ScalarMappable(Normalize(0, 1), LinearSegmentedColormap.from_list("atlas", RAMP))
         bar = figure.colorbar(colours, ax=axes, shrink=0.6, pad=0.01)
-        bar.set_ticks([0, 1], labels=[_text(text) for text in layer.ramp])
+        bar.set_ticks([0, 1], labels=list(layer.ramp))
     if layer.keys:
-        keys = [Patch(facecolor=colour, edgecolor=INK, label=_text(text)) for colour, text in layer.keys]
+        keys = [Patch(facecolor=colour, edgecolor=INK, label=text) for colour, text in layer.keys]
         axes.legend(handles=keys, loc="lower left", fontsize=8, framealpha=0.9)
-
-
-def _text(text: str) -> str:
-    return text.replace("$", r"\$")  # matplotlib takes dollars for mathematics

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sqlite3
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe.errors import DataError, one_line
 from geomoe.reading.beside import CLOSED
+from geomoe.support.bounded import parse_json
 from geomoe.support.files import open_regular, refuse_special
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def _geojson(path: Path) -> Any:  # noqa: ANN401 - a GeoDataFrame
     import geopandas
 
     with open_regular(path, DataError) as file:
-        content = json.loads(file.read().decode("utf-8-sig"))
+        content = parse_json(file.read().decode("utf-8-sig"), 500_000_000)
     declared = content.get("crs") or {}
     crs = declared.get("properties", {}).get("name", "OGC:CRS84")
     if not str(crs).upper().startswith(("EPSG:", "URN:OGC:DEF:CRS:", "OGC:")):

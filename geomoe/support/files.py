@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from geomoe.errors import InputError, OutputError
+from geomoe.support.names import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -136,6 +137,8 @@ class Workplace:
         Raises:
             OutputError: it could not be written.
         """
+        if file_name(name) != name:  # such as one that leads out of the folder
+            raise OutputError(f"{self.folder}: {name!r} cannot be the name of a file of {self.what}")
         if self._hidden is None:
             msg = "the workplace is not open"
             raise RuntimeError(msg)
@@ -251,16 +254,36 @@ def open_regular(path: str | os.PathLike[str], kind: type[GeomoeError] = InputEr
     return file
 
 
-def read_text(path: str | os.PathLike[str], kind: type[GeomoeError] = InputError) -> str:
-    """The text of a file in UTF-8.
+def read_text(path: str | os.PathLike[str], kind: type[GeomoeError] = InputError, most: int = 2**30) -> str:
+    """The text of a file in UTF-8, also with a byte order mark.
+
+    Args:
+        path: the file.
+        kind: the error to raise.
+        most: limit for its bytes, also of those that say they have none (``/proc``).
 
     Raises:
-        GeomoeError: of ``kind``: what is there is no file.
+        GeomoeError: of ``kind``: what is there is no file, or too large.
         OSError: as :func:`open` does.
         UnicodeDecodeError: it is in another encoding.
     """
+    return read_bytes(path, kind, most).decode("utf-8-sig")
+
+
+def read_bytes(
+    path: str | os.PathLike[str], kind: type[GeomoeError] = InputError, most: int = 2**30
+) -> bytes:
+    """The bytes of a file; arguments and errors are those of :func:`read_text`.
+
+    Raises:
+        GeomoeError: of ``kind``: what is there is no file, or too large.
+        OSError: as :func:`open` does.
+    """
     with open_regular(path, kind) as file:
-        return file.read().decode("utf-8")
+        raw = file.read(most + 1)
+    if len(raw) > most:
+        raise kind(f"{path}: has more than {most:,} bytes; give another file")
+    return raw
 
 
 def _what(mode: int) -> str:

@@ -5,7 +5,6 @@ Values are not coerced ("1" is not a number). A fault is one line: its place, th
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -13,15 +12,12 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from geomoe.errors import DataError, InputError
-from geomoe.support.files import read_text
+from geomoe.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 T = TypeVar("T")
-MOST_BYTES = 256_000_000  # limit for a file that is read whole
 _WORDS = {NoneType: "null", bool: "true or false", int: "a whole number", float: "a number", str: "a string"}
 
 
@@ -72,30 +68,6 @@ def from_plain(kind: type[T], value: Any, where: str = "") -> T:  # noqa: ANN401
         InputError: a fault and its place, such as ``scores.all.count: expected a whole number; got 'x'``.
     """
     return _reader(kind)(value, where)  # type: ignore[arg-type]
-
-
-def read_json(path: Path, most: int = MOST_BYTES) -> Any:  # noqa: ANN401 - whatever is in the file
-    """The plain values in a JSON file.
-
-    Raises:
-        DataError: missing, unreadable, larger than ``most`` bytes, not JSON, or nested too deeply.
-    """
-    try:
-        size = path.stat().st_size
-        if size > most:
-            raise DataError(f"{path}: has {size:,} bytes; expected {most:,} at most")
-        return json.loads(read_text(path, DataError))
-    except RecursionError as error:
-        raise DataError(f"{path}: is nested too deeply") from error
-    except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(f"{path}: cannot be read as JSON: {_one_line(error)}") from error
-
-
-def _one_line(error: Exception) -> str:
-    text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(text.split())[:200]
 
 
 @cache

@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
+from geomoe.support.text import visible
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -121,7 +123,7 @@ class Progress:
         if self._console is not None:
             self._draw(self._console)
         elif not self._quiet:
-            self._say(self._line(self._count))
+            self._say(visible(self._line(self._count)))
 
     def close(self) -> None:
         """Leave the bar on the screen and give the terminal back."""
@@ -137,7 +139,11 @@ class Progress:
         elif self._bar.tasks[-1].fields["what"] != count.what:
             self._task = self._bar.add_task("", total=count.total, what=count.what)
         self._bar.update(
-            self._task, completed=count.done, total=count.total, description=self._line(count), refresh=True
+            self._task,
+            completed=count.done,
+            total=count.total,
+            description=visible(self._line(count)),
+            refresh=True,
         )
 
 

@@ -7,6 +7,9 @@ from io import StringIO
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
+
+from geomoe.support.text import visible
 
 
 def render(parts: list[str | Table], width: int) -> str:
@@ -23,11 +26,19 @@ def render(parts: list[str | Table], width: int) -> str:
     return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n") + "\n"
 
 
+class _Rows(Table):
+    """A table whose cells are text: no line breaks, no markup, nothing that a terminal obeys."""
+
+    def add_row(self, *cells: str) -> None:  # type: ignore[override]
+        """Add one row."""
+        super().add_row(*(Text(visible(cell)) for cell in cells))
+
+
 def new_table(title: str, *columns: str) -> Table:
     """A table whose first column is text and whose others are numbers."""
-    table = Table(title=title, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table = _Rows(title=visible(title), box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left", no_wrap=True)
+        table.add_column(Text(visible(column)), justify="right" if number else "left", no_wrap=True)
     return table
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import platform
 import shlex
 import subprocess
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from geomoe import __version__
 from geomoe.config import RunConfig
 from geomoe.errors import DataError, one_line
+from geomoe.support.bounded import MOST_BYTES, parse_json
 from geomoe.support.files import read_text
 from geomoe.support.plain import from_plain
 
@@ -66,11 +66,11 @@ def read_record(path: Path) -> dict[str, Any] | None:
         DataError: it is damaged; what is wrong, and where.
     """
     try:
-        found = json.loads(read_text(path, DataError))
+        found = parse_json(read_text(path, DataError, MOST_BYTES))
         from_plain(Record, found)
     except FileNotFoundError:
         return None
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         advice = "bring it back, or remove it to go on without its record of starts"
         raise DataError(f"{path}: cannot be read: {one_line(error)}; {advice}") from error
     return found

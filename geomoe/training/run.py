@@ -24,6 +24,7 @@ from geomoe.config.rules import check
 from geomoe.errors import CheckpointError, ConfigError, DataError, DivergedError
 from geomoe.models import Network
 from geomoe.support.options import call_options
+from geomoe.support.workers import SAMPLE_TENSORS, check_handles
 from geomoe.training.finish import make_network
 from geomoe.training.loggers import check_loggers, create_loggers
 from geomoe.training.options import FitOptions, RunResult
@@ -113,6 +114,7 @@ def fit(
         limit = DRY_STEPS * config.trainer.accumulate_grad_batches
         config, asked = _shortened(config), replace(asked, limit_batches=limit)
     check_loggers(config.trainer.loggers)
+    check_handles(2 * config.data.num_workers, SAMPLE_TENSORS)  # those of training stay while others validate
     folder, first = run_folder(config, dry_run=asked.dry_run), is_first_process()
     with folder.alone() if first else nullcontext():
         return _fit(config, asked, folder, first=first)

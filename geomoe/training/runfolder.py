@@ -20,8 +20,10 @@ from geomoe.catalogue import METHODS
 from geomoe.config import ModelConfig, RunConfig
 from geomoe.config.load import read_config
 from geomoe.errors import ConfigError, OutputError
-from geomoe.support.files import missing_folders, read_text, reason, remove_empty, whole_file
+from geomoe.support.bounded import read_yaml
+from geomoe.support.files import missing_folders, reason, remove_empty, whole_file
 from geomoe.support.locks import lock, release
+from geomoe.support.names import file_name
 from geomoe.training.record import now, read_record
 
 if TYPE_CHECKING:
@@ -174,11 +176,10 @@ class RunFolder:
         """The configuration that the run was started with."""
         path = self.path / "config.yaml"
         try:
-            return read_config(yaml.safe_load(read_text(path, ConfigError)))
-        except (OSError, yaml.YAMLError, ConfigError) as error:
-            msg = (
-                f"{path}: cannot be read: {str(error).splitlines()[0]}; train again under another --run_name"
-            )
+            return read_config(read_yaml(path, ConfigError))
+        except ConfigError as error:
+            what = " ".join(str(error).split())
+            msg = f"{path}: cannot be read: {what}; train again under another --run_name"
             raise ConfigError(msg) from error
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
@@ -206,8 +207,8 @@ def run_name(config: RunConfig) -> str:
     """
     if config.run_name:
         name = config.run_name
-        if name in {".", ".."} or Path(name).name != name:
-            msg = f"run_name: expected the name of one folder, got {name!r}"
+        if file_name(name) != name:
+            msg = f"run_name: expected the name of one folder, such as {file_name(name)}; got {name!r}"
             raise ConfigError(msg)
         return name
     held_out = config.data.held_out
@@ -218,7 +219,7 @@ def run_name(config: RunConfig) -> str:
     asks_place = method is not None and method.places
     router = "domain-ids-" if config.encoder.name == "domain" and asks_place else ""
     around = "".join(f"{name}-" for name in config.around)
-    return f"{prefix}{around}{router}{protocol}-seed{config.seed}"
+    return file_name(f"{prefix}{around}{router}{protocol}-seed{config.seed}")
 
 
 def run_folder(config: RunConfig, *, dry_run: bool = False) -> RunFolder:

@@ -285,9 +285,9 @@ def test_variables_that_are_not_keys():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[1, 2]", r"configuration: expected keys with values; got \[1, 2\]"),
+        ("[1, 2]", r"configuration: expected keys with values; got a list of 2"),
         ("data: 3", "data: expected keys with values; got 3"),
-        ("data:", "data: expected keys with values; got None"),
+        ("data:", "data: expected keys with values; got null"),
         ("seed: 1\nseed: 2\n", r"not valid YAML: key 'seed' is given twice \(line 2, column 1\)"),
         ("seed: [1\n", "not valid YAML: .*line 2"),
         (

@@ -31,8 +31,8 @@ def changed(**values):
     ("values", "message"),
     [
         ({"seed": -1}, "seed: must not be negative; got -1"),
-        ({"run_name": "a/b"}, "run_name: must be the name of a folder, without '/'; got 'a/b'"),
-        ({"run_name": ".."}, "run_name: must be the name of a folder, without '/'; got '..'"),
+        ({"run_name": "a/b"}, "run_name: must be the name of one folder, such as a-b-c14cddc0; got 'a/b'"),
+        ({"run_name": ".."}, "run_name: must be the name of one folder, such as name-5ec1f7e7; got '..'"),
         ({"data__name": "bluemarbel"}, "data.name: no data set 'bluemarbel'; did you mean bluemarble?"),
         ({"data__held_out": "asia"}, "data.held_out: no region 'asia'; did you mean Asia?"),
         ({"data__held_out": "Atlantis"}, "data.held_out: no region 'Atlantis' (known: Africa, "),

@@ -44,7 +44,7 @@ def test_from_dict_keeps_what_only_python_knows():
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        (None, "configuration: expected keys with values; got None"),
+        (None, "configuration: expected keys with values; got null"),
         ({"data": 3}, "data: expected keys with values; got 3"),
         ({"modle": {"top_k": 1}}, r"modle.top_k: unknown key .*did you mean model.top_k\?"),
         ({"model": {"top_k": "three"}}, "model.top_k: expected a whole number; got 'three'"),

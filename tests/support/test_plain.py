@@ -8,8 +8,8 @@ from typing import Literal
 
 import pytest
 
-from geomoe.errors import DataError, InputError
-from geomoe.support.plain import from_plain, read_json, shown, to_plain
+from geomoe.errors import InputError
+from geomoe.support.plain import from_plain, shown, to_plain
 
 
 @dataclass(frozen=True)
@@ -85,23 +85,3 @@ def test_a_value_is_shown_in_a_few_words():
     assert shown("x" * 1000) == "'" + "x" * 39 + " ..."
     assert len(shown("\n\x1b" * 1000)) < 100
     assert "\x1b" not in shown("\n\x1b" * 1000)
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (None, "cannot be read as JSON: No such file"),
-        ("{", "cannot be read as JSON: Expecting"),
-        ("[" * 200_000, "is nested too deeply"),
-        ("1" * 10_000, "cannot be read as JSON"),
-        (b"\xff\xfe", "cannot be read as JSON: 'utf-8' codec"),
-        ("[" + " " * 2000 + "]", "has 2,002 bytes; expected 1,000 at most"),
-    ],
-)
-def test_files_that_hold_no_json(tmp_path, content, message):
-    path = tmp_path / "a.json"
-    if content is not None:
-        path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    with pytest.raises(DataError) as caught:
-        read_json(path, most=1000 if "expected 1,000" in message else 10**6)
-    assert str(caught.value).startswith(f"{path}: {message}")

@@ -8,11 +8,12 @@ import json
 import math
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from geomoe.datasets.cache.pixels import (
     INDEX,
@@ -24,9 +25,12 @@ from geomoe.datasets.cache.pixels import (
     as_kept,
     digest,
 )
-from geomoe.errors import DataError, OutputError
-from geomoe.support.files import reason
+from geomoe.errors import DataError, InputError, OutputError
+from geomoe.support.bounded import parse_json, read_json
+from geomoe.support.files import read_text, reason
 from geomoe.support.locks import lock, release
+from geomoe.support.plain import from_plain
+from geomoe.support.workers import open_loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -195,8 +199,13 @@ def _make(
 
 
 def _work(chunks: Chunks, numbers: list[int], workers: int) -> Iterator[dict[str, Any]]:
-    loader = DataLoader(
-        chunks, batch_size=None, sampler=numbers, num_workers=min(workers, len(numbers)), collate_fn=_as_it_is
+    loader = open_loader(
+        chunks,
+        num_workers=min(workers, len(numbers)),
+        tensors=0,
+        batch_size=None,
+        sampler=numbers,
+        collate_fn=_as_it_is,
     )
     return iter(loader)
 
@@ -231,19 +240,38 @@ def _begin(partial: Path, plan: dict[str, Any], sources: Sources) -> dict[int, d
     return {}
 
 
+@dataclass(frozen=True)
+class _Done:
+    """What the journal says of one chunk."""
+
+    chunk: int
+    sha256: str
+    unreadable: tuple[tuple[int, str], ...]
+
+    def __post_init__(self) -> None:
+        """Check the number, which is a position.
+
+        Raises:
+            InputError: it is negative.
+        """
+        if self.chunk < 0:
+            raise InputError("chunk: must not be negative")
+
+
 def _begun(partial: Path, plan: dict[str, Any]) -> dict[int, dict[str, Any]] | None:
     """Return the chunks that an interrupted process completed; None if it followed another plan."""
     try:
-        if json.loads((partial / PLAN).read_text(encoding="utf-8")) != plan:
+        if read_json(partial / PLAN) != plan:
             return None
         pixels = np.load(partial / PIXELS, mmap_mode="r", allow_pickle=False)
-        lines = (partial / DONE).read_text(encoding="utf-8").splitlines() if (partial / DONE).exists() else []
+        lines = read_text(partial / DONE).splitlines() if (partial / DONE).exists() else []
     except (OSError, ValueError, EOFError):
         return None
     done = {}
     for line in lines:
-        with contextlib.suppress(ValueError, KeyError):  # the line may be truncated by a kill
-            result = json.loads(line)
+        with contextlib.suppress(ValueError):  # the line may be truncated by a kill
+            result = parse_json(line)
+            from_plain(_Done, result)
             begin = result["chunk"] * plan["chunk"]
             block = np.ascontiguousarray(pixels[begin : begin + plan["chunk"]])
             if hashlib.sha256(block.data).hexdigest() == result["sha256"]:

@@ -10,13 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
-from geomoe.errors import DataError, one_line
+from geomoe.errors import DataError, InputError, one_line
+from geomoe.support.bounded import read_json
+from geomoe.support.plain import from_plain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -149,6 +152,28 @@ def digest(index: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
+@dataclass(frozen=True)
+class Index:
+    """What the index of a cache says that is read again; the rest of it tells which images it is of."""
+
+    rows_sha256: str
+    shape: tuple[int, ...]
+    chunk: int
+    chunks_sha256: tuple[str, ...]
+    unreadable: tuple[tuple[int, str], ...]
+    sha256: str
+    dtype: str = "uint8"  # older versions did not store it
+
+    def __post_init__(self) -> None:
+        """Check the sizes.
+
+        Raises:
+            InputError: one is not positive.
+        """
+        if self.chunk < 1 or len(self.shape) != 3 or min(self.shape) < 1:
+            raise InputError(f"chunk {self.chunk}, shape {list(self.shape)}: expected positive sizes")
+
+
 def read_index(path: Path) -> dict[str, Any]:
     """Read the index of a cache.
 
@@ -156,10 +181,11 @@ def read_index(path: Path) -> dict[str, Any]:
         DataError: the index is missing, or has changed since it was written.
     """
     try:
-        index = json.loads((path / INDEX).read_text(encoding="utf-8"))
-        intact = index["sha256"] == digest(index)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        index: dict[str, Any] = read_json(path / INDEX)
+        known = from_plain(Index, index)
+    except ValueError as error:
         raise damaged(path, f"{INDEX}: {one_line(error)}") from error
+    intact = known.sha256 == digest(index)
     if not intact:
         raise damaged(path, f"{INDEX} is not what was written")
     return index

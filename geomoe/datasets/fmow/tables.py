@@ -20,6 +20,7 @@ from geomoe.coords import check_lonlat
 from geomoe.datasets.fmow.footprints import DOUBTFUL, MENDED, mend
 from geomoe.datasets.fmow.names import CATEGORIES, REGIONS
 from geomoe.errors import DataError, DatasetNotFoundError, one_line
+from geomoe.support.files import read_text
 
 if TYPE_CHECKING:
     import os
@@ -218,7 +219,7 @@ def read_mapping(path: Path) -> dict[str, str]:
         DataError: a column is missing, or a region is unknown to FMoW.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = read_text(path, DataError).splitlines()
     except UnicodeDecodeError as error:
         msg = f"{path}: not a table in UTF-8 ({one_line(error)}); copy the file again"
         raise DataError(msg) from error

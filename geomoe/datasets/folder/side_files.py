@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geomoe.errors import DataError, OutputError
+from geomoe.support.bounded import read_json
 from geomoe.support.files import cache_folder, whole_file
 
 if TYPE_CHECKING:
@@ -65,8 +66,8 @@ class SideFiles:
         if path is None:
             return {}
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (ValueError, OSError) as error:
+            content = read_json(path)
+        except DataError as error:
             raise DataError(f"{path}: damaged; delete it, and it is made anew") from error
         if not isinstance(content, dict):
             raise DataError(f"{path}: damaged; delete it, and it is made anew")

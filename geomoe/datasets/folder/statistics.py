@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from geomoe.errors import DataError, InputError
 from geomoe.reading.raster import open_raster, read_bands
+from geomoe.support.plain import from_plain
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -41,6 +43,24 @@ class Statistics(NamedTuple):
     problems: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """What the side file says of one set of images."""
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    images: int
+
+    def __post_init__(self) -> None:
+        """Check that the numbers can be used.
+
+        Raises:
+            InputError: they cannot.
+        """
+        if len(self.mean) != len(self.std) or min(self.std, default=0) <= 0:
+            raise InputError("expected a mean and a positive deviation for each band")
+
+
 def measure(
     root: Path,
     filename: NDArray[Any],
@@ -67,9 +87,12 @@ def measure(
     kept = files.read_json(FILE)
     if key in kept:
         try:
-            return Statistics(np.array(kept[key]["mean"]), np.array(kept[key]["std"]), kept[key]["images"])
-        except (KeyError, TypeError) as error:
-            raise DataError(f"{files.find(FILE)}: damaged; delete it, and it is made anew") from error
+            entry = from_plain(_Entry, kept[key])
+        except InputError as error:
+            where = f"{files.find(FILE)}: damaged ({error})"
+            raise DataError(f"{where}; delete it, and it is made anew") from error
+        if len(entry.mean) == count:
+            return Statistics(np.array(entry.mean), np.array(entry.std), entry.images)
     chosen = np.arange(len(filename))
     if len(chosen) > MOST:
         chosen = np.sort(np.random.default_rng(0).choice(len(filename), MOST, replace=False))
@@ -81,8 +104,8 @@ def measure(
         text = "statistics: %d of %d training images cannot be read; the first: %s"
         log.warning(text, len(found.problems), len(chosen), found.problems[0])
         return found
-    entry = {"mean": found.mean.tolist(), "std": found.std.tolist(), "images": found.images}
-    path = files.write_json(FILE, {**kept, key: entry})
+    new = {"mean": found.mean.tolist(), "std": found.std.tolist(), "images": found.images}
+    path = files.write_json(FILE, {**kept, key: new})
     log.info("statistics of %d bands over %d training images, kept in %s", count, found.images, path)
     return found
 

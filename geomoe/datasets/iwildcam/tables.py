@@ -14,6 +14,7 @@ import pandas as pd
 from geomoe.coords import check_lonlat
 from geomoe.errors import DataError, one_line
 from geomoe.reading.sheets import read_sheet, separator_hint
+from geomoe.support.files import read_bytes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -103,11 +104,11 @@ def read_places(path: Path, locations: NDArray[np.int64]) -> NDArray[np.float64]
         DataError: the file has another format, an invalid place, or only places of other cameras.
         OSError: the file cannot be read.
     """
-    text = path.read_text(encoding="utf-8", errors="replace")
+    text = read_bytes(path, DataError).decode("utf-8", "replace")
     try:
         content = json.loads(text, object_pairs_hook=_once)
         known = {int(key): (float(at["longitude"]), float(at["latitude"])) for key, at in content.items()}
-    except (ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         form = '{"110": {"latitude": -2.5, "longitude": 29.4}, ...}'
         what = f"{type(error).__name__}: {one_line(error, 80)}"
         msg = f"{path}: not a file of camera places ({what}); expected {form}"

@@ -9,6 +9,8 @@ from matplotlib.figure import Figure
 
 from geomoe.evaluation.reports.classes import confusion_figure
 from geomoe.evaluation.reports.text import choice_name
+from geomoe.support.figures import plain_text
+from geomoe.support.names import file_name
 from geomoe.support.tables import percent
 
 if TYPE_CHECKING:
@@ -24,6 +26,7 @@ MOST = 100  # limit of bars shown with names
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 
 
+@plain_text()
 def draw(report: Judged) -> dict[str, Figure]:
     """All figures of a report: file name without ending -> figure."""
     figures = {"regions": regions(report), "reliability": reliability(report)}
@@ -34,7 +37,7 @@ def draw(report: Judged) -> dict[str, Figure]:
         what = f"held-out {report.domain_unit} {report.held_out}"
         figures["confusion_held_out"] = confusion_figure(report, scores.held_out_confusion, what)
     for what in scores.groups:
-        figures[f"by_{what}"] = grouping(report, what)
+        figures[file_name(f"by_{what}")] = grouping(report, what)
     if report.experts_report is not None:
         figures["forced_experts"] = forced(report.experts_report)
         figures["expert_cka"] = cka(report.experts_report)

@@ -12,8 +12,9 @@ from geomoe.errors import DataError, InputError, one_line
 from geomoe.evaluation.reports.consistent import check_consistent
 from geomoe.evaluation.reports.text import report_text
 from geomoe.evaluation.reports.values import Judged
+from geomoe.support.bounded import read_json
 from geomoe.support.files import Workplace
-from geomoe.support.plain import from_plain, read_json, to_plain
+from geomoe.support.plain import from_plain, to_plain
 
 if TYPE_CHECKING:
     import os

@@ -10,6 +10,8 @@ from matplotlib.figure import Figure
 from geomoe.evaluation.reports.figures import COLOURS
 from geomoe.evaluation.reports.summary_text import head_of, title_of
 from geomoe.evaluation.reports.text import plural
+from geomoe.support.figures import plain_text
+from geomoe.support.names import file_name
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +23,10 @@ if TYPE_CHECKING:
 MARKERS = "os^Dvp*"
 
 
+@plain_text()
 def draw(tables: Sequence[SummaryTable]) -> dict[str, Figure]:
     """All figures of a summary: file name without ending -> figure."""
-    names = [f"{table.data}-{table.split}-{table.kind}" for table in tables]
+    names = [file_name(f"{table.data}-{table.split}-{table.kind}") for table in tables]
     again = {name for name in names if names.count(name) > 1}
     return {
         f"{name}-{number}" if name in again else name: _figure(table)

@@ -1,0 +1,81 @@
+"""Processes that read images for this one: as many as the system has file handles for."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from torch.utils.data import DataLoader
+
+from geomoe.errors import ConfigError
+
+if TYPE_CHECKING:
+    from torch.utils.data import Dataset
+
+SAMPLE_TENSORS = 12  # tensors in a batch of samples: image, label, place and so on
+SPARE = 48  # handles for images, sockets and libraries, in each process
+_PIPES = 6  # handles of a process's pipes
+_AHEAD = 2  # results that each process makes ahead of time (torch's prefetch_factor)
+
+
+def open_loader(
+    data: Dataset[Any],
+    *,
+    num_workers: int,
+    tensors: int,
+    **options: Any,  # noqa: ANN401 - passed on to torch
+) -> DataLoader[Any]:
+    """A loader of torch whose processes have enough file handles; without them torch would wait forever.
+
+    Args:
+        data: what is loaded.
+        num_workers: number of processes that read; 0: this process.
+        tensors: in one result of a process: each is handed over through a handle of its own.
+        options: those of :class:`torch.utils.data.DataLoader`.
+
+    Raises:
+        ConfigError: the system allows too few handles.
+    """
+    check_handles(num_workers, tensors)
+    return DataLoader(data, num_workers=num_workers, **options)
+
+
+def check_handles(workers: int, tensors: int) -> None:
+    """Refuse more processes than there are file handles for, and ask for those that are allowed.
+
+    Args:
+        workers: number of processes; 0: none.
+        tensors: in one result.
+
+    Raises:
+        ConfigError: the limit of the system (``ulimit -n``) is too low.
+    """
+    if not workers:
+        return
+    try:
+        import resource
+    except ImportError:  # Windows, which has no such limit
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    each = _PIPES + _AHEAD * tensors
+    need = _open_now() + SPARE + tensors + workers * each
+    if soft == resource.RLIM_INFINITY or soft >= need:
+        return
+    if hard == resource.RLIM_INFINITY or hard >= need:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
+        return
+    enough = max((hard - need) // each + workers, 0)
+    raise ConfigError(
+        f"num_workers: {workers} processes need {need:,} file handles and {hard:,} are allowed (ulimit -n); "
+        f"raise the limit, or use {f'at most {enough} processes' if enough else 'no other process (0)'}"
+    )
+
+
+def _open_now() -> int:
+    """How many handles this process has."""
+    for folder in ("/proc/self/fd", "/dev/fd"):
+        try:
+            return len(os.listdir(folder))
+        except OSError:
+            continue
+    return SPARE
