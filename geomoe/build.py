@@ -62,7 +62,8 @@ def build_network(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
 
     Args:
         config: the run's configuration.
-        info: facts about the data: ``classes``, ``domains``, ``bands``.
+        info: facts about the data: ``classes``, ``domains``, ``bands``; ``train_domains`` as for
+            :func:`build_encoder`.
         pretrained: whether to read the initial weights of the configuration (``model.weights``,
             ``model.init_from``, ``encoder.weights``). A new run needs them; if the weights of a checkpoint
             are loaded afterwards, these files need not exist any more.
@@ -74,20 +75,25 @@ def build_network(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
     _check_algorithm(config)
     kind, options = NETWORKS[METHODS[config.algorithm].network], config.model
     create = create_backbone if kind.vit else create_network
-    backbone: nn.Module = create(
-        options.backbone,
-        num_classes=len(info["classes"]),
-        image_size=options.image_size,
-        patch_size=options.patch_size,
-        bands=int(info["bands"]),
-        weights=options.weights if pretrained else None,
-        drop_path=options.drop_path,
-    )
-    if options.init_from and pretrained:
-        _start_from(backbone, config, options.init_from)
+
+    def backbone() -> nn.Module:
+        made: nn.Module = create(
+            options.backbone,
+            num_classes=len(info["classes"]),
+            image_size=options.image_size,
+            patch_size=options.patch_size,
+            bands=int(info["bands"]),
+            weights=options.weights if pretrained else None,
+            drop_path=options.drop_path,
+        )
+        if options.init_from and pretrained:
+            _start_from(made, config, options.init_from)
+        return made
+
     encoder = partial(build_encoder, config, info, pretrained=pretrained)
-    method = config.options[config.algorithm]
-    return kind.make(Parts(backbone, encoder, len(info["classes"]), asdict(options), method))
+    method, domains = config.options[config.algorithm], sorted(_trained_domains(info))
+    classes = len(info["classes"])
+    return kind.make(Parts(backbone(), encoder, classes, asdict(options), method, domains, backbone))
 
 
 def _check_algorithm(config: RunConfig) -> None:

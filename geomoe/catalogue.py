@@ -174,6 +174,19 @@ METHODS: dict[str, MethodEntry] = {
     "sagm": MethodEntry(f"{_HOME}.pooled.sagm:SAGM", "SAGM"),
     "lfme": MethodEntry(f"{_HOME}.pooled.lfme:LFME", "LFME", domains=2),
     "pg_dro": MethodEntry(f"{_HOME}.experts.pg_dro:PGDRO", "PG-DRO", "experts", places=True, experts=True),
+    "per_region": MethodEntry(f"{_HOME}.location.per_region:PerRegion", "Per-region", "regions", domains=2),
+    "d3g": MethodEntry(f"{_HOME}.location.d3g:D3G", "D3G", "place_heads", places=True, domains=2),
+    "d3g_wrap": MethodEntry(
+        f"{_HOME}.location.d3g_wrap:D3GWrap", "D3G + WRAP", "group_heads", places=True, domains=2
+    ),
+    "dcp": MethodEntry(f"{_HOME}.location.dcp:DCP", "DCP", "conditioned", domains=2),
+    "dcp_le": MethodEntry(
+        f"{_HOME}.location.dcp:DCPLE",
+        "DCP + location encoding",
+        "conditioned_by_place",
+        places=True,
+        domains=2,
+    ),
     "swad": MethodEntry(f"{_HOME}.pooled.swad:SWAD", "SWAD", wrapper=True),
 }
 DEFAULT_METHOD = "moge"  # if a configuration names none

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 EARTH_RADIUS_KM = 6371.0088  # IUGG mean radius
+_BALANCED = 1e-9  # a mean of unit vectors that is shorter has no direction
 _MOST_ON_A_SIDE = 1_000_000  # cells of a grid, so that a mistyped step does not fill the memory
 
 
@@ -82,6 +83,25 @@ def unit_vectors(lonlat: ArrayLike) -> NDArray[np.float64]:
     """Points on the unit sphere, (N, 3): x to (0E, 0N), y to (90E, 0N), z to the North Pole."""
     lon, lat = np.radians(np.asarray(lonlat, dtype=np.float64)).T
     return np.stack([np.cos(lat) * np.cos(lon), np.cos(lat) * np.sin(lon), np.sin(lat)], axis=1)
+
+
+def mean_place(lonlat: ArrayLike) -> tuple[float, float] | None:
+    """The mean of places on the sphere: the direction of the mean of their unit vectors.
+
+    Args:
+        lonlat: (N, 2) degrees; NaN where unknown.
+
+    Returns:
+        Longitude and latitude in degrees; None without a known place, or if the places balance each other.
+    """
+    places = np.asarray(lonlat, dtype=np.float64).reshape(-1, 2)
+    known = places[~np.isnan(places).any(axis=1)]
+    if not len(known):
+        return None
+    x, y, z = unit_vectors(known).mean(axis=0)
+    if np.sqrt(x * x + y * y + z * z) < _BALANCED:
+        return None
+    return float(np.degrees(np.arctan2(y, x))), float(np.degrees(np.arctan2(z, np.hypot(x, y))))
 
 
 def great_circle_km(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:

@@ -13,6 +13,7 @@ K     experts chosen for a sample (top-k)
 C     classes
 M     MoGE blocks in a network
 R     rows (tokens) that the diversity loss sees
+G     training domains
 ====  =======================================================
 
 All types here are ``NamedTuple``: immutable and unpackable, and Lightning can move them between devices.
@@ -210,6 +211,9 @@ class ModelOutput(NamedTuple):
         shared_features: one (B, D) token mean of the shared expert's output for each MoGE block.
         expert_outputs: one (E, R, D) tensor for each MoGE block: every expert on the same R rows
             (only if requested).
+        head_logits: (B, G, C) class scores of the heads of G training domains, from networks with such heads.
+        domain_scores: (B, G) what the network says about each sample and training domain: relations, from
+            networks with heads of domains; scores of the domain, from networks that predict it.
     """
 
     logits: Tensor
@@ -217,6 +221,8 @@ class ModelOutput(NamedTuple):
     routings: tuple[Routing, ...] = ()
     shared_features: tuple[Tensor, ...] = ()
     expert_outputs: tuple[Tensor, ...] = ()
+    head_logits: Tensor | None = None
+    domain_scores: Tensor | None = None
 
 
 class LossTerms(NamedTuple):

@@ -48,6 +48,9 @@ class Facts(NamedTuple):
         samples: number of training samples of each of these domains.
         num_domains: number of domain ids of the data set, trained or not.
         label_smoothing: label smoothing of the cross-entropy, 0 to below 1.
+        centres: for each of ``domains``, the mean on the sphere of its training samples' places, in lon, lat
+            degrees; None for a domain without a known place.
+        unplaced: name of the held-out domain if none of its samples has a known place; else empty.
     """
 
     classes: int
@@ -55,6 +58,8 @@ class Facts(NamedTuple):
     samples: tuple[int, ...] = ()
     num_domains: int = 0
     label_smoothing: float = 0.0
+    centres: tuple[tuple[float, float] | None, ...] = ()
+    unplaced: str = ""
 
 
 class Answer(NamedTuple):
@@ -218,4 +223,18 @@ def need_domains(facts: Facts, method: str, fewest: int = 2) -> None:
         raise ConfigError(
             f"algorithm: {method} compares domains and needs {fewest} to train on; the data has "
             f"{len(facts.domains)}; use another method, or hold nothing out"
+        )
+
+
+def need_places(facts: Facts, method: str) -> None:
+    """Refuse data whose training samples, or those of the held-out domain, all have unknown places.
+
+    Raises:
+        ConfigError: they do.
+    """
+    lost = f"sample of the held-out domain {facts.unplaced}" if facts.unplaced else "training sample"
+    if facts.unplaced or all(centre is None for centre in facts.centres):
+        raise ConfigError(
+            f"algorithm: {method} needs to know where images were taken, and no {lost} has a known place; "
+            f"give lon and lat, or use another method"
         )

@@ -130,6 +130,7 @@ class LocationEncoder(nn.Module):
             raise ConfigError(msg)
         if known is None:
             known = torch.ones(len(features), dtype=torch.bool, device=features.device)
+        features = features.to(self.unknown.dtype)  # float64 only in a network converted to it
         # In float32 even under autocast: rounding a place to bfloat16 moves it by tens of kilometres.
         with torch.autocast(features.device.type, enabled=False):
             if self.training and self.noise > 0:

@@ -127,11 +127,20 @@ class Network(nn.Module):
         """
         if self.encoder is None:
             raise ConfigError(f"encoder: {type(self).__name__} has no location encoder")
-        if place is None:
-            raise ConfigError(
-                "lonlat: this network needs places; give lon, lat degrees, NaN, NaN where unknown"
-            )
-        return self.encoder(place)
+        return self.encoder(need_place(place))
+
+
+def need_place(place: Place | Tensor | None) -> Place:
+    """The place argument of a network that needs one.
+
+    Raises:
+        ConfigError: no places.
+        CoordinateError: a tensor that is not floating (B, 2).
+    """
+    given = as_place(place)
+    if given is None:
+        raise ConfigError("lonlat: this network needs places; give lon, lat degrees, NaN, NaN where unknown")
+    return given
 
 
 def check_rows(image: Tensor, place: Place | None) -> None:

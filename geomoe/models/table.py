@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
 
+from geomoe.models.film import ConditionedNetwork
+from geomoe.models.heads import group_heads, place_heads
 from geomoe.models.location import LocationNetwork
 from geomoe.models.messi import ExpertHeadNetwork
 from geomoe.models.moge import add_moge
 from geomoe.models.network import Network
+from geomoe.models.per_region import RegionNetworks
 from geomoe.models.plain import PlainNetwork
 
 if TYPE_CHECKING:
@@ -27,6 +30,8 @@ class Parts(NamedTuple):
         options: plain values, those of ``model`` in configurations.
         method: plain values, the options of the training method, for networks whose sizes are among them.
             They are read from the configuration, so that a network can be made without the method's module.
+        domains: ids of the domains that may have training samples, ascending.
+        another: makes another backbone like ``backbone``, for networks that need several.
     """
 
     backbone: nn.Module
@@ -34,6 +39,8 @@ class Parts(NamedTuple):
     num_classes: int
     options: Mapping[str, Any]
     method: Mapping[str, Any]
+    domains: Sequence[int]
+    another: Callable[[], nn.Module]
 
 
 class NetworkKind(NamedTuple):
@@ -70,10 +77,36 @@ def _expert_head(parts: Parts) -> Network:
     return ExpertHeadNetwork(parts.backbone, **sizes)
 
 
+def _place_heads(parts: Parts) -> Network:
+    return place_heads(parts.backbone, parts.encoder(), parts.domains, parts.num_classes, parts.method)
+
+
+def _group_heads(parts: Parts) -> Network:
+    return group_heads(parts.backbone, parts.encoder, parts.domains, parts.num_classes, parts.method)
+
+
+def _conditioned(parts: Parts) -> Network:
+    return ConditionedNetwork(parts.backbone, parts.domains, context=parts.another())
+
+
+def _conditioned_by_place(parts: Parts) -> Network:
+    return ConditionedNetwork(parts.backbone, parts.domains, encoder=parts.encoder())
+
+
+def _regions(parts: Parts) -> Network:
+    others = (parts.another() for _ in parts.domains[1:])
+    return RegionNetworks([parts.backbone, *others], parts.domains, parts.method["elsewhere"])
+
+
 #: Name in geomoe.catalogue.METHODS -> kind.
 NETWORKS = {
     "plain": NetworkKind(_plain),
     "location": NetworkKind(_location),
     "experts": NetworkKind(_experts, vit=True),
     "expert_head": NetworkKind(_expert_head),
+    "place_heads": NetworkKind(_place_heads),
+    "group_heads": NetworkKind(_group_heads),
+    "conditioned": NetworkKind(_conditioned),
+    "conditioned_by_place": NetworkKind(_conditioned_by_place),
+    "regions": NetworkKind(_regions),
 }

@@ -18,9 +18,11 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from geomoe.algorithms import Facts
 from geomoe.build import build_datamodule, build_method
+from geomoe.catalogue import METHODS
 from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights, read
 from geomoe.config.load import load
 from geomoe.config.rules import check
+from geomoe.coords import mean_place
 from geomoe.errors import CheckpointError, ConfigError, DataError, DivergedError
 from geomoe.models import Network
 from geomoe.support.options import call_options
@@ -192,7 +194,17 @@ def facts_of(config: RunConfig, data: Any) -> Facts:  # noqa: ANN401 - a data mo
         samples=tuple(samples.tolist()),
         num_domains=len(train.regions),
         label_smoothing=config.loss.label_smoothing,
+        centres=tuple(mean_place(train.lonlat[train.domains == domain]) for domain in domains),
+        unplaced=_unplaced(config, data),
     )
+
+
+def _unplaced(config: RunConfig, data: Any) -> str:  # noqa: ANN401 - a data module
+    """Return the held-out domain if the method uses places and none of its samples has a known one."""
+    if data.held_out is None or not METHODS[config.algorithm].places:
+        return ""
+    lonlat = data.dataset("held_out").lonlat
+    return data.held_out if len(lonlat) and np.isnan(lonlat[:, 0]).all() else ""
 
 
 def _run(

@@ -1,4 +1,5 @@
 import contextlib
+import dataclasses
 
 import pytest
 import torch
@@ -7,15 +8,32 @@ from geomoe.algorithms import Facts, Now, method_class
 from geomoe.catalogue import ALGORITHMS, METHODS
 from geomoe.encoders import create_encoder
 from geomoe.models import ExpertHeadNetwork, LocationNetwork, PlainNetwork, add_moge, create_backbone
+from geomoe.models.table import NETWORKS, Parts
 from geomoe.types import Batch, LossTerms, Place
 
 CLASSES = 5
-FACTS = Facts(classes=CLASSES, domains=(0, 1, 2, 3), samples=(40, 30, 20, 10), num_domains=4)
+CENTRES = ((20.0, 10.0), (-100.0, 40.0), (100.0, 35.0), None)  # no sample of domain 3 has a known place
+FACTS = Facts(classes=CLASSES, domains=(0, 1, 2, 3), samples=(40, 30, 20, 10), num_domains=4, centres=CENTRES)
+OF_DOMAINS = ("place_heads", "group_heads", "conditioned", "conditioned_by_place", "regions")
 NOW = Now(step=0, steps=100, epoch=0)
 
 
+def small_backbone():
+    return create_backbone("vit_quick", num_classes=CLASSES, image_size=16)
+
+
+def network_of_domains(kind, options):
+    """A network whose sizes or formula are among the options of its method."""
+
+    def encoder():
+        return create_encoder("sh", out_dim=16, hidden_dim=16, legendre_polys=4)
+
+    parts = Parts(small_backbone(), encoder, CLASSES, {}, options, (0, 1, 2, 3), small_backbone)
+    return NETWORKS[kind].make(parts)
+
+
 def small_network(kind, **options):
-    backbone = create_backbone("vit_quick", num_classes=CLASSES, image_size=16)
+    backbone = small_backbone()
     if kind == "plain":
         return PlainNetwork(backbone)
     if kind == "expert_head":
@@ -29,13 +47,16 @@ def small_network(kind, **options):
 def build(name, model_options=None, facts=FACTS, network=None, **options):
     """A method on a small real network; a wrapper goes around ERM."""
     kind, entry = method_class(name), METHODS[name]
+    given = kind.Options(**options)
 
     def make_network():
+        if entry.network in OF_DOMAINS and network is None:
+            return network_of_domains(entry.network, dataclasses.asdict(given))
         return small_network(network or entry.network, **model_options or {})
 
     if entry.wrapper:
-        return kind(kind.Options(**options), make_network, facts, build(ALGORITHMS[0], facts=facts))
-    return kind(kind.Options(**options), make_network, facts)
+        return kind(given, make_network, facts, build(ALGORITHMS[0], facts=facts))
+    return kind(given, make_network, facts)
 
 
 @pytest.fixture
