@@ -60,7 +60,8 @@ def agree(plan: Plan, args: Namespace) -> None:
             f"it ({size_text(plan.to_come)} would go to {plan.root})"
         )
     if not (args.yes and args.quiet):
-        say("\n".join(f"geomoe: {line}" for line in notice(plan).splitlines()))
+        for line in notice(plan).splitlines():
+            say(f"geomoe: {line}")
     if args.yes:
         return
     from rich.console import Console

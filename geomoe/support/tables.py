@@ -17,7 +17,7 @@ def render(parts: list[str | Table], width: int) -> str:
     console = Console(file=StringIO(), width=width, color_system=None, highlight=False, legacy_windows=False)
     for part in parts:
         if isinstance(part, str):
-            console.print(part, markup=False)
+            console.print(visible(part, lines=True), markup=False)
             continue
         title, part.title = part.title, None  # rich would wrap it to the width of the table
         console.print("", title, part, sep="\n", markup=False)

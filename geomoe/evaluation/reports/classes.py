@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geomoe.support.tables import new_table, percent
+from geomoe.support.text import visible
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -63,7 +64,7 @@ def _confused(confusion: Confusion, names: tuple[str, ...]) -> list[str]:
     cells = zip(confusion.label, confusion.answer, confusion.count, strict=True)
     wrong = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: -cell[2])
     said = [
-        f"{names[label]} taken for {names[answer]}: {count:,} of {confusion.classes[label].count:,}"
+        f"{visible(names[label])} taken for {visible(names[answer])}: {count:,} of {confusion.classes[label].count:,}"
         for label, answer, count in wrong[:CONFUSED]
     ]
     return ["most often confused: " + "; ".join(said)] if said else []
