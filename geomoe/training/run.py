@@ -86,6 +86,7 @@ def fit(
         config, asked = _shortened(config), replace(asked, limit_batches=limit)
     check_loggers(config.trainer.loggers)
     check_handles(2 * config.data.num_workers, SAMPLE_TENSORS)  # those of training stay while others validate
+    _refuse_absent(config.trainer)
     folder, first = run_folder(config, dry_run=asked.dry_run), is_first_process()
     with folder.alone() if first else nullcontext():
         return _fit(config, asked, folder, first=first)
@@ -251,9 +252,24 @@ def _trainer(options: TrainerConfig, **extra: Any) -> Trainer:  # noqa: ANN401 -
             enable_model_summary=False,
             **extra,
         )
-    except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
+    except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
         msg = f"trainer: {' '.join(str(error).split())}"
         raise ConfigError(msg) from error
+
+
+def _refuse_absent(options: TrainerConfig) -> None:
+    """Refuse accelerators and devices that are not there, before any data is read.
+
+    Raises:
+        ConfigError: there are none, or fewer.
+    """
+    with _quiet_lightning():
+        with _quiet_lightning():
+        trainer = _trainer(options, logger=False, enable_checkpointing=False)
+    most = max(4 * (os.cpu_count() or 1), 16)
+    if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > most:
+        msg = f"trainer.devices: {trainer.num_devices} processes on the processor are too many; use 1"
+        raise ConfigError(f"{msg} (up to {most} are started)")
 
 
 def _data_facts(task: TrainingTask, data: ResumableData) -> dict[str, Any]:
