@@ -18,12 +18,13 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from geomoe.algorithms import Facts
 from geomoe.build import build_datamodule, build_method
-from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights, read
+from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights
 from geomoe.config.rules import check
 from geomoe.errors import CheckpointError, ConfigError, DataError, DivergedError
 from geomoe.models import Network
 from geomoe.support.options import call_options
 from geomoe.support.workers import SAMPLE_TENSORS, check_handles
+from geomoe.training.damage import Begun, blaming, steps_done
 from geomoe.training.finish import make_network
 from geomoe.training.loggers import check_loggers, create_loggers
 from geomoe.training.options import FitOptions, RunResult
@@ -36,7 +37,6 @@ from geomoe.training.task import TrainingTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from geomoe.config import RunConfig, TrainerConfig
 
@@ -45,7 +45,6 @@ log = logging.getLogger(__name__)
 DRY_STEPS = 2
 
 # What a checkpoint needs in addition to its weights, so that training can resume.
-_STATE = ("global_step", "optimizer_states", "lr_schedulers", "loops", "callbacks", "epoch_sums")
 
 # Warnings of Lightning about deliberate choices: loaders without worker processes (the data is a memory
 # map), a frozen encoder in eval mode, a loader that resumes in the middle of an epoch (ours does).
@@ -177,7 +176,8 @@ def _run(
     options, stop = task.config.trainer, StopRequest()
     saving = Saving(folder, options.select, options.checkpoint_every_n_steps, "csv" in options.loggers, stop)
     shown = [] if asked.quiet else [TrainingProgress()]
-    first_step = _steps_done(folder.last) if going_on else 0
+    first_step = steps_done(folder.last) if going_on else 0
+    begun = Begun()
     loop = options
     if not task.automatic_optimization:  # the stepper does this
         loop = replace(options, accumulate_grad_batches=1, gradient_clip=0.0)
@@ -185,7 +185,7 @@ def _run(
         loop,
         limit_train_batches=asked.limit_batches,
         limit_val_batches=asked.limit_batches,
-        callbacks=[saving, *shown, *asked.callbacks],
+        callbacks=[saving, begun, *shown, *asked.callbacks],
         logger=create_loggers(options.loggers, folder.path, first_step) or False,
         default_root_dir=folder.path,
     )
@@ -196,7 +196,7 @@ def _run(
         folder.write_facts(facts(task.config, _device(trainer), asked.command, _data_facts(task, data)))
         data.inner.write_index(folder.path)
     try:
-        with stop.listen():
+        with stop.listen(), blaming(folder.last if going_on else None, begun):
             trainer.fit(task, datamodule=data, ckpt_path=folder.last if going_on else None, weights_only=True)
     except (Stopped, SystemExit) as error:  # Lightning turns a KeyboardInterrupt into SystemExit
         raise KeyboardInterrupt from error
@@ -219,15 +219,6 @@ def _warn_of_emulation(precision: str, device: str) -> None:
             "as long; use --trainer.precision 32-true",
             precision, processor,
         )  # fmt: skip
-
-
-def _steps_done(path: Path) -> int:
-    state = read(path)
-    missing = [name for name in _STATE if name not in state]
-    if missing:
-        msg = f"{path}: cannot be gone on with, it has weights alone (no {', '.join(missing)}); train anew"
-        raise CheckpointError(msg)
-    return state["global_step"]
 
 
 def _trainer(options: TrainerConfig, **extra: Any) -> Trainer:  # noqa: ANN401 - Lightning's own options
@@ -264,7 +255,6 @@ def _refuse_absent(options: TrainerConfig) -> None:
         ConfigError: there are none, or fewer.
     """
     with _quiet_lightning():
-        with _quiet_lightning():
         trainer = _trainer(options, logger=False, enable_checkpointing=False)
     most = max(4 * (os.cpu_count() or 1), 16)
     if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > most:

@@ -161,7 +161,7 @@ def test_the_log_of_geomoe_goes_to_stderr(doing, capsys):
         (["encode", "x.csv", "--output", "y.csv"], "one of the arguments --encoder --checkpoint is required"),
         (
             ["quickstart", "--epochs", "0"],
-            "argument --epochs: expected a whole number from 1 to 1,000,000; got '0'",
+            "--epochs: expected a whole number from 1 to 1,000,000; got '0'",
         ),
         (
             ["map-experts", "--checkpoint", "x", "--output", "y", "--step", "fine"],
