@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-_STATE = ("loops", "optimizer_states", "lr_schedulers", "epoch", "global_step")
+_STATE = ("epoch", "global_step", "optimizer_states", "lr_schedulers", "loops", "callbacks", "epoch_sums")
 # What Lightning and torch raise for values that they did not write.
 _DAMAGE = (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError)
 
