@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
 EARTH_RADIUS_KM = 6371.0088  # IUGG mean radius
 _BALANCED = 1e-9  # a mean of unit vectors that is shorter has no direction
+
+_MOST_CELLS = 150_000_000  # 0.025 degrees on a side, everywhere
 _MOST_ON_A_SIDE = 1_000_000  # cells of a grid, so that a mistyped step does not fill the memory
 
 
@@ -217,7 +219,7 @@ def make_grid(
 
     Raises:
         CoordinateError: bounds off the Earth or empty, or a step that is not positive, does not divide
-            both sides, or makes over a million cells on one side.
+            both sides, or makes too many cells: a million on one side, 150 million altogether.
     """
     bounds = west, south, east, north = continuous(bounds)
     columns, rows = (east - west) / step if step > 0 else 0, (north - south) / step if step > 0 else 0
@@ -225,8 +227,9 @@ def make_grid(
         msg = f"step: expected a positive number of degrees that divides both sides of {bounds}; got {step}"
         raise CoordinateError(msg)
     width, height = round(columns), round(rows)
-    if max(width, height) > _MOST_ON_A_SIDE:
-        msg = f"step: {step:g} degrees make {width:,} x {height:,} cells of {bounds}; choose a larger step"
+    if max(width, height) > _MOST_ON_A_SIDE or width * height > _MOST_CELLS:
+        cells = f"{width:.10g} x {height:.10g} cells" if columns > 1e9 else f"{width:,} x {height:,} cells"
+        msg = f"step: {step:g} degrees make {cells} of {bounds}; choose a larger step"
         raise CoordinateError(msg)
     lon = west + (np.arange(width, dtype=np.float64) + 0.5) * step
     lat = north - (np.arange(height, dtype=np.float64) + 0.5) * step

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from geomoe.cli.parsing import ALIASES, SWITCH, Parser, UsageError, count_from_0, positive_int
+from geomoe.cli.parsing import ALIASES, SWITCH, Parser, UsageError, number, whole
 from geomoe.config.keys import Setting, keys, nearest_key
+from geomoe.config.limits import MOST_SEED, MOST_WORKERS
 
 ACTIONS = ("info", "download", "check", "cache", "sample")
 
@@ -78,11 +79,15 @@ def parser() -> DataParser:
     digest.add_argument("--md5", metavar="HEX", help="download: the same by md5")
     made.add_argument("--yes", action="store_true", help="download: the licence is read and agreed to")
     made.add_argument(
-        "--near", type=float, default=1.0, metavar="KM", help="check: places nearer than this are alike (1)"
+        "--near",
+        type=number(0, 20_100),
+        default=1.0,
+        metavar="KM",
+        help="check: places nearer than this are alike (1)",
     )
     made.add_argument(
         "--images",
-        type=count_from_0,
+        type=whole(0, 10**12),
         metavar="N",
         help="check: open N images, evenly spread; 0: none (default: all)",
     )
@@ -93,10 +98,13 @@ def parser() -> DataParser:
     )
     made.add_argument("--output", metavar="DIR", help="check: write check.json and check.png there")
     made.add_argument(
-        "--workers", type=positive_int, metavar="N", help="check, cache: processes (default: one a core)"
+        "--workers",
+        type=whole(1, MOST_WORKERS),
+        metavar="N",
+        help="check, cache: processes (default: one a core)",
     )
     made.add_argument(
-        "--seed", type=count_from_0, default=0, metavar="N", help="sample: of its random parts (0)"
+        "--seed", type=whole(0, MOST_SEED), default=0, metavar="N", help="sample: of its random parts (0)"
     )
     return made
 

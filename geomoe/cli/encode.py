@@ -6,7 +6,8 @@ from argparse import Namespace
 from pathlib import Path
 
 from geomoe.cli.console import Result, rows
-from geomoe.cli.parsing import Parser, positive_int
+from geomoe.cli.parsing import Parser, whole
+from geomoe.config.limits import MOST_DEGREE
 from geomoe.config.rules import ENCODER_NAMES
 
 _DESCRIPTION = """\
@@ -28,7 +29,11 @@ def parser() -> Parser:
     made.add_argument("--output", metavar="FILE", required=True, help=".csv or .parquet")
     made.add_argument("--weights", metavar="FILE|hf:NAME", help="pretrained weights (satclip needs them)")
     made.add_argument(
-        "--legendre-polys", type=positive_int, metavar="L", default=10, help="of sh: L*L values (default: 10)"
+        "--legendre-polys",
+        type=whole(1, MOST_DEGREE),
+        metavar="L",
+        default=10,
+        help="of sh: L*L values (default: 10)",
     )
     made.add_argument(
         "--capsules", type=int, nargs="+", choices=(0, 1, 2), default=[0], help="of geoclip (default: 0)"

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from geomoe.cli import console
 from geomoe.errors import GeomoeError
 from geomoe.support.words import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: Short flags -> configuration keys, for all verbs that accept such keys.
 ALIASES = {
@@ -24,20 +28,33 @@ class UsageError(GeomoeError):
     """The command line is wrong."""
 
 
-def positive_int(text: str) -> int:
-    """Read a whole number of at least 1."""
-    if not text.isdecimal() or int(text) < 1:
-        msg = f"expected a whole number from 1; got {text!r}"
+def whole(least: int, most: int) -> Callable[[str], int]:
+    """What reads a whole number of a flag, from ``least`` to ``most``."""
+
+    def read(text: str) -> int:
+        known = text.isdecimal() and len(text) <= 18
+        if known and least <= int(text) <= most:
+            return int(text)
+        msg = f"expected a whole number from {least} to {most:,}; got {text[:40]!r}"
         raise argparse.ArgumentTypeError(msg)
-    return int(text)
+
+    return read
 
 
-def count_from_0(text: str) -> int:
-    """Read a whole number of at least 0."""
-    if not text.isdecimal():
-        msg = f"expected a whole number from 0; got {text!r}"
+def number(least: float, most: float) -> Callable[[str], float]:
+    """What reads a number of a flag, from ``least`` to ``most``."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if least <= value <= most:
+            return value
+        msg = f"expected a number from {least:g} to {most:g}; got {text[:40]!r}"
         raise argparse.ArgumentTypeError(msg)
-    return int(text)
+
+    return read
 
 
 class Parser(argparse.ArgumentParser):

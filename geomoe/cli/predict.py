@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geomoe.cli.console import Result, progress, rows
-from geomoe.cli.parsing import Parser, count_from_0, positive_int
+from geomoe.cli.parsing import Parser, whole
+from geomoe.config.limits import MOST_BATCH, MOST_SIDE, MOST_WORKERS
 from geomoe.support.files import check_folder, no_empty_folders
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def parser() -> Parser:
     made.add_argument("--data-root", metavar="DIR", help="folder of a table's images (default: its own)")
     made.add_argument(
         "--tile",
-        type=positive_int,
+        type=whole(1, MOST_SIDE),
         metavar="PIXELS",
         help="cut images into tiles of this side (a scene's default: the training images' side)",
     )
@@ -50,10 +51,12 @@ def parser() -> Parser:
     )
     made.add_argument("--probabilities", action="store_true", help="a column for each class's probability")
     made.add_argument("--resume", action="store_true", help="go on with an interrupted prediction")
-    made.add_argument("--batch-size", type=positive_int, metavar="N", default=64, help="images at once")
+    made.add_argument(
+        "--batch-size", type=whole(1, MOST_BATCH), metavar="N", default=64, help="images at once"
+    )
     made.add_argument(
         "--num-workers",
-        type=count_from_0,
+        type=whole(0, MOST_WORKERS),
         metavar="N",
         default=0,
         help="processes that read images (default: 0)",

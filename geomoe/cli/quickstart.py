@@ -6,7 +6,8 @@ import shlex
 from argparse import Namespace
 
 from geomoe.cli.console import Result, rows, say
-from geomoe.cli.parsing import Parser, positive_int
+from geomoe.cli.parsing import Parser, whole
+from geomoe.config.limits import MOST_EPOCHS
 
 _DESCRIPTION = """\
 Train ERM, ERM + location encoding and MoGE on the embedded data (NASA Blue Marble crops, MODIS
@@ -24,7 +25,11 @@ def parser() -> Parser:
         "--output", metavar="DIR", default="quickstart", help="folder of everything (default: quickstart)"
     )
     made.add_argument(
-        "--epochs", type=positive_int, metavar="N", default=8, help="passes over the data (default: 8)"
+        "--epochs",
+        type=whole(1, MOST_EPOCHS),
+        metavar="N",
+        default=8,
+        help="passes over the data (default: 8)",
     )
     made.add_argument(
         "--step", type=float, default=0.5, metavar="DEGREES", help="cells of the map (default: 0.5)"

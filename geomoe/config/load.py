@@ -29,7 +29,7 @@ from geomoe.config.keys import (
     type_name,
     variable_of,
 )
-from geomoe.config.rules import find_faults, refuse
+from geomoe.config.rules import find_faults, find_wrong_numbers, refuse
 from geomoe.config.schema import RunConfig
 from geomoe.config.sections import in_sections
 from geomoe.config.shipped import shipped
@@ -105,7 +105,9 @@ def _build(settings: Iterable[Setting], faults: list[str], *, check: bool = True
             faults.append(str(error))
             wrong.add(setting.key)
     config = _construct(RunConfig, "", values)
-    if check:  # without keys whose value was refused above: they would be checked with their default
+    if not check:
+        faults += find_wrong_numbers(config)
+    else:  # without keys whose value was refused above: they would be checked with their default
         faults += [line for line in find_faults(config) if line.split(":")[0] not in wrong]
     refuse(faults)
     return config

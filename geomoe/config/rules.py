@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from geomoe.catalogue import ALGORITHMS, CATALOGUE, METHODS, OPTIONAL_KEYS, WRAPPERS
+from geomoe.config.limits import LIMITS, wrong_number, wrong_option
 from geomoe.config.methods import options_of
 from geomoe.config.schema import DataConfig, RunConfig
 from geomoe.errors import ConfigError
@@ -22,39 +23,6 @@ ENCODER_NAMES = ("cartesian3d", "domain", "geoclip", "satclip", "sh", "sh-siren"
 LOGGERS = ("csv", "tensorboard", "wandb")
 #: Places are computed in float64 and heads of encoders in float32: no network has only one other type.
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-
-_POSITIVE = (
-    "data.batch_size",
-    "data.num_environments",
-    "data.num_domains",
-    "data.budget",
-    "model.image_size",
-    "model.patch_size",
-    "model.num_experts",
-    "model.top_k",
-    "encoder.out_dim",
-    "encoder.hidden_dim",
-    "encoder.legendre_polys",
-    "optimizer.lr",
-    "trainer.max_epochs",
-    "trainer.num_nodes",
-    "trainer.accumulate_grad_batches",
-)
-_NOT_NEGATIVE = (
-    "seed",
-    "data.split_seed",
-    "data.num_workers",
-    "data.groups_per_batch",
-    "data.batches_per_epoch",
-    "model.expert_noise",
-    "encoder.noise",
-    "optimizer.weight_decay",
-    "trainer.gradient_clip",
-    "trainer.checkpoint_every_n_steps",
-    "trainer.threads",
-)
-_SHARES = ("model.gamma", "optimizer.warmup")
-_SHARES_BELOW_ONE = ("model.drop_path", "model.expert_dropout", "loss.label_smoothing")
 
 
 def check(config: RunConfig) -> None:
@@ -87,22 +55,22 @@ def _get(config: RunConfig, key: str) -> Any:  # noqa: ANN401 - any configuratio
     return value
 
 
+def find_wrong_numbers(config: RunConfig) -> list[str]:
+    """Every number out of its range, each as one line."""
+    return list(_ranges(config))
+
+
 def _ranges(config: RunConfig) -> Iterator[str]:
-    rules = [
-        (_POSITIVE, lambda v: v > 0, "must be above 0"),
-        (_NOT_NEGATIVE, lambda v: v >= 0, "must not be negative"),
-        (_SHARES, lambda v: 0 <= v <= 1, "must be between 0 and 1"),
-        (_SHARES_BELOW_ONE, lambda v: 0 <= v < 1, "must be at least 0 and below 1"),
-    ]
-    for keys, holds, rule in rules:
-        for key in keys:
-            value = _get(config, key)
-            if value is not None and not holds(value):
-                yield f"{key}: {rule}; got {value}"
+    for key in LIMITS:
+        wrong = wrong_number(key, _get(config, key))
+        if wrong:
+            yield f"{key}: {wrong}"
     for method, options in config.options.items():
         for name, value in options.items():
             if value not in options_of(method)[name].range:
                 yield f"{method}.{name}: {options_of(method)[name].range}; got {value}"
+            elif wrong_option(value):
+                yield f"{method}.{name}: {wrong_option(value)}"
     if isinstance(config.trainer.devices, int) and config.trainer.devices == 0:
         yield "trainer.devices: must be a number of devices, -1 (all) or auto; got 0"
 
@@ -191,8 +159,8 @@ def _network(config: RunConfig) -> Iterator[str]:
         yield f"model.moge_blocks: algorithm {config.algorithm} needs at least one block; got none"
     if len(set(model.moge_blocks)) != len(model.moge_blocks) or min(model.moge_blocks, default=0) < 0:
         yield f"model.moge_blocks: must be different block numbers from 0; got {list(model.moge_blocks)}"
-    if set(encoder.capsules) - {0, 1, 2} or not encoder.capsules:
-        yield f"encoder.capsules: must be among 0, 1, 2; got {list(encoder.capsules)}"
+    if not encoder.capsules:
+        yield "encoder.capsules: must be among 0, 1, 2; got []"
     if model.weights is not None and model.init_from is not None:
         yield "model.weights, model.init_from: give one of them; both would fill the same backbone"
     if encoder.name == "satclip" and encoder.weights is None:

@@ -92,7 +92,7 @@ class Journal:
         whole = 0
         with self.path.open("rb") as file:
             for number, line in enumerate(file):
-                content = _parse(line)
+                content = _parse(line, first=number == 0)
                 if content is None:
                     break
                 if number == 0 and resume and content.get("key") != self._key:
@@ -179,12 +179,12 @@ def _number(line: bytes) -> int:
     return int(found[1]) if found else int(json.loads(line)["i"])
 
 
-def _parse(line: bytes) -> dict[str, Any] | None:
+def _parse(line: bytes, *, first: bool) -> dict[str, Any] | None:
     if not line.endswith(b"\n"):
         return None
     try:
         content = parse_json(line)
-        if isinstance(content, dict) and "key" not in content:
+        if not first:
             from_plain(_Record, content)
     except ValueError:
         return None

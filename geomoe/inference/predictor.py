@@ -265,7 +265,7 @@ def _device(name: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
         device = torch.device(name)
-        torch.empty(0, device=device)
+        torch.zeros(1, device=device).cpu()  # also refuses "meta", which has no values
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         msg = f"device: cannot use {name!r} here ({str(error).splitlines()[0]}); try auto or cpu"
         raise ConfigError(msg) from error

@@ -50,14 +50,18 @@ class Range(NamedTuple):
 
     def __str__(self) -> str:
         """The rule in words, such as ``must be above 0``."""
-        words = (
-            ("above {:g}", self.above),
-            ("at least {:g}", self.at_least),
-            ("below {:g}", self.below),
-            ("at most {:g}", self.at_most),
-        )
-        bounds = [text.format(bound) for text, bound in words if bound is not None]
+        words = {
+            "above": self.above,
+            "at least": self.at_least,
+            "below": self.below,
+            "at most": self.at_most,
+        }
+        bounds = [f"{word} {_shown(bound)}" for word, bound in words.items() if bound is not None]
         return f"must be {' and '.join(bounds)}" if bounds else "must be finite"
+
+
+def _shown(bound: float) -> str:
+    return f"{bound:,}" if isinstance(bound, int) else f"{bound:g}"
 
 
 def option(

@@ -19,7 +19,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from geomoe.algorithms import Facts
 from geomoe.build import build_datamodule, build_method
 from geomoe.catalogue import METHODS
-from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights, read
+from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights
 from geomoe.config.load import load
 from geomoe.config.rules import check
 from geomoe.coords import mean_place
@@ -27,6 +27,7 @@ from geomoe.errors import CheckpointError, ConfigError, DataError, DivergedError
 from geomoe.models import Network
 from geomoe.support.options import call_options
 from geomoe.support.workers import SAMPLE_TENSORS, check_handles
+from geomoe.training.damage import Begun, blaming, steps_done
 from geomoe.training.finish import make_network
 from geomoe.training.loggers import check_loggers, create_loggers
 from geomoe.training.options import FitOptions, RunResult
@@ -39,7 +40,6 @@ from geomoe.training.task import TrainingTask
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
 
     from geomoe.config import RunConfig, TrainerConfig
 
@@ -48,7 +48,6 @@ log = logging.getLogger(__name__)
 DRY_STEPS = 2
 
 # What a checkpoint needs in addition to its weights, so that training can resume.
-_STATE = ("global_step", "optimizer_states", "lr_schedulers", "loops", "callbacks", "epoch_sums")
 
 # Warnings of Lightning about deliberate choices: loaders without worker processes (the data is a memory
 # map), a frozen encoder in eval mode, a loader that resumes in the middle of an epoch (ours does).
@@ -117,6 +116,7 @@ def fit(
         config, asked = _shortened(config), replace(asked, limit_batches=limit)
     check_loggers(config.trainer.loggers)
     check_handles(2 * config.data.num_workers, SAMPLE_TENSORS)  # those of training stay while others validate
+    _refuse_absent(config.trainer)
     folder, first = run_folder(config, dry_run=asked.dry_run), is_first_process()
     with folder.alone() if first else nullcontext():
         return _fit(config, asked, folder, first=first)
@@ -218,7 +218,8 @@ def _run(
     options, stop = task.config.trainer, StopRequest()
     saving = Saving(folder, options.select, options.checkpoint_every_n_steps, "csv" in options.loggers, stop)
     shown = [] if asked.quiet else [TrainingProgress()]
-    first_step = _steps_done(folder.last) if going_on else 0
+    first_step = steps_done(folder.last) if going_on else 0
+    begun = Begun()
     loop = options
     if not task.automatic_optimization:  # the stepper does this
         loop = replace(options, accumulate_grad_batches=1, gradient_clip=0.0)
@@ -226,7 +227,7 @@ def _run(
         loop,
         limit_train_batches=asked.limit_batches,
         limit_val_batches=asked.limit_batches,
-        callbacks=[saving, *shown, *asked.callbacks],
+        callbacks=[saving, begun, *shown, *asked.callbacks],
         logger=create_loggers(options.loggers, folder.path, first_step) or False,
         default_root_dir=folder.path,
     )
@@ -237,7 +238,7 @@ def _run(
         folder.write_facts(facts(task.config, _device(trainer), asked.command, _data_facts(task, data)))
         data.inner.write_index(folder.path)
     try:
-        with stop.listen():
+        with stop.listen(), blaming(folder.last if going_on else None, begun):
             trainer.fit(task, datamodule=data, ckpt_path=folder.last if going_on else None, weights_only=True)
     except (Stopped, SystemExit) as error:  # Lightning turns a KeyboardInterrupt into SystemExit
         raise KeyboardInterrupt from error
@@ -262,15 +263,6 @@ def _warn_of_emulation(precision: str, device: str) -> None:
         )  # fmt: skip
 
 
-def _steps_done(path: Path) -> int:
-    state = read(path)
-    missing = [name for name in _STATE if name not in state]
-    if missing:
-        msg = f"{path}: cannot be gone on with, it has weights alone (no {', '.join(missing)}); train anew"
-        raise CheckpointError(msg)
-    return state["global_step"]
-
-
 def _trainer(options: TrainerConfig, **extra: Any) -> Trainer:  # noqa: ANN401 - Lightning's own options
     plugins: list[Any] = [CheckpointIO()]
     if SLURMEnvironment.detect():
@@ -293,9 +285,23 @@ def _trainer(options: TrainerConfig, **extra: Any) -> Trainer:  # noqa: ANN401 -
             enable_model_summary=False,
             **extra,
         )
-    except (ValueError, TypeError, RuntimeError, MisconfigurationException) as error:
+    except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
         msg = f"trainer: {' '.join(str(error).split())}"
         raise ConfigError(msg) from error
+
+
+def _refuse_absent(options: TrainerConfig) -> None:
+    """Refuse accelerators and devices that are not there, before any data is read.
+
+    Raises:
+        ConfigError: there are none, or fewer.
+    """
+    with _quiet_lightning():
+        trainer = _trainer(options, logger=False, enable_checkpointing=False)
+    most = max(4 * (os.cpu_count() or 1), 16)
+    if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > most:
+        msg = f"trainer.devices: {trainer.num_devices} processes on the processor are too many; use 1"
+        raise ConfigError(f"{msg} (up to {most} are started)")
 
 
 def _data_facts(task: TrainingTask, data: ResumableData) -> dict[str, Any]:

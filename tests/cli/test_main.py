@@ -159,7 +159,10 @@ def test_the_log_of_geomoe_goes_to_stderr(doing, capsys):
         (["evaluate", "--check", "x"], "the following arguments are required: --checkpoint"),
         (["encode", "x.csv", "--encoder", "satclp", "--output", "y.csv"], "did you mean satclip?"),
         (["encode", "x.csv", "--output", "y.csv"], "one of the arguments --encoder --checkpoint is required"),
-        (["quickstart", "--epochs", "0"], "argument --epochs: expected a whole number from 1; got '0'"),
+        (
+            ["quickstart", "--epochs", "0"],
+            "--epochs: expected a whole number from 1 to 1,000,000; got '0'",
+        ),
         (
             ["map-experts", "--checkpoint", "x", "--output", "y", "--step", "fine"],
             "argument --step: invalid float",

@@ -9,7 +9,6 @@ import pytest
 from geomoe.catalogue import CATALOGUE, OPTIONAL_KEYS
 from geomoe.config import DataConfig, RunConfig
 from geomoe.config import rules as config_checks
-from geomoe.config.keys import keys
 from geomoe.config.rules import find_faults
 from geomoe.support.words import nearest, unknown
 
@@ -30,19 +29,19 @@ def changed(**values):
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"seed": -1}, "seed: must not be negative; got -1"),
+        ({"seed": -1}, "seed: must be at least 0 and at most 4,294,967,295; got -1"),
         ({"run_name": "a/b"}, "run_name: must be the name of one folder, such as a-b-c14cddc0; got 'a/b'"),
         ({"run_name": ".."}, "run_name: must be the name of one folder, such as name-5ec1f7e7; got '..'"),
         ({"data__name": "bluemarbel"}, "data.name: no data set 'bluemarbel'; did you mean bluemarble?"),
         ({"data__held_out": "asia"}, "data.held_out: no region 'asia'; did you mean Asia?"),
         ({"data__held_out": "Atlantis"}, "data.held_out: no region 'Atlantis' (known: Africa, "),
-        ({"data__batch_size": 0}, "data.batch_size: must be above 0; got 0"),
-        ({"data__num_workers": -2}, "data.num_workers: must not be negative; got -2"),
+        ({"data__batch_size": 0}, "data.batch_size: must be at least 1 and at most 1,000,000; got 0"),
+        ({"data__num_workers": -2}, "data.num_workers: must be at least 0 and at most 1,024; got -2"),
         ({"model__top_k": 7}, "model.top_k: a sample asks 7 experts and model.num_experts is 6"),
-        ({"model__gamma": 1.01}, "model.gamma: must be between 0 and 1; got 1.01"),
-        ({"model__gamma": float("nan")}, "model.gamma: must be between 0 and 1; got nan"),
+        ({"model__gamma": 1.01}, "model.gamma: must be at least 0 and at most 1; got 1.01"),
+        ({"model__gamma": float("nan")}, "model.gamma: must be at least 0 and at most 1; got nan"),
         ({"model__expert_dropout": 1.0}, "model.expert_dropout: must be at least 0 and below 1; got 1.0"),
-        ({"model__patch_size": 0}, "model.patch_size: must be above 0; got 0"),
+        ({"model__patch_size": 0}, "model.patch_size: must be at least 1 and at most 8,192; got 0"),
         ({"model__patch_size": 5}, "model.patch_size: 5 does not divide model.image_size 32"),
         ({"model__moge_blocks": ()}, "model.moge_blocks: algorithm moge needs at least one block; got none"),
         ({"model__moge_blocks": (2, 2)}, "model.moge_blocks: must be different block numbers from 0"),
@@ -57,13 +56,13 @@ def changed(**values):
             {"encoder__weights": "a.ckpt"},
             "encoder.weights: sh reads no weights, only satclip does; got 'a.ckpt'",
         ),
-        ({"encoder__capsules": (3,)}, "encoder.capsules: must be among 0, 1, 2; got [3]"),
+        ({"encoder__capsules": (3,)}, "encoder.capsules: must be at least 0 and at most 2; got 3"),
         (
             {"options": {"moge": {"supcon_temperature": 0.0}}},
             "moge.supcon_temperature: must be above 0; got 0",
         ),
         ({"algorithm": "mog"}, "algorithm: no algorithm 'mog'; did you mean moge? (known: erm, erm_le, moge"),
-        ({"optimizer__warmup": 2.0}, "optimizer.warmup: must be between 0 and 1; got 2.0"),
+        ({"optimizer__warmup": 2.0}, "optimizer.warmup: must be at least 0 and at most 1; got 2.0"),
         ({"trainer__devices": 0}, "trainer.devices: must be a number of devices, -1 (all) or auto; got 0"),
         ({"trainer__precision": "32"}, "trainer.precision: no precision '32'"),
         (
@@ -93,13 +92,6 @@ def test_one_fault_one_line(values, message):
 )
 def test_the_edges_of_what_is_allowed(values):
     assert find_faults(changed(**values)) == []
-
-
-def test_every_number_has_a_range():
-    ruled = {*config_checks._POSITIVE, *config_checks._NOT_NEGATIVE}
-    ruled |= {*config_checks._SHARES, *config_checks._SHARES_BELOW_ONE, "trainer.devices"}
-    numbers = {key.name for key in keys().values() if key.hint in (int, float, int | None, int | str)}
-    assert numbers == ruled
 
 
 def test_nearest_ignores_case_and_stays_silent_when_nothing_is_near():
@@ -136,7 +128,7 @@ def test_a_key_of_another_data_set_is_refused():
     [
         ({"groups_per_batch": 5}, "data.batch_size: 128 is no multiple of data.groups_per_batch 5; every"),
         ({"batches_per_epoch": 9}, "data.batches_per_epoch: 9 without data.groups_per_batch; an epoch that"),
-        ({"groups_per_batch": -1}, "data.groups_per_batch: must not be negative; got -1"),
+        ({"groups_per_batch": -1}, "data.groups_per_batch: must be at least 0 and at most 1,000,000; got -1"),
     ],
 )
 def test_grouped_batches_that_cannot_be(values, message):

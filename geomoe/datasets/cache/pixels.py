@@ -71,6 +71,8 @@ class ImageCache:
         kind = self.index.get("dtype", "uint8")  # older versions did not store the type
         if self.pixels.shape != shape or self.pixels.dtype != kind:
             raise damaged(path, f"{PIXELS} holds {self.pixels.dtype} {self.pixels.shape}, not {kind} {shape}")
+        if len(self.index["chunks_sha256"]) != -(-len(self.rows) // self.index["chunk"]):
+            raise damaged(path, f"{INDEX}: expected a hash for each chunk")
         self._served = np.ones(len(self.rows), dtype=bool)
         self._served[np.searchsorted(self.rows, [row for row, _ in self.unreadable])] = False
 

@@ -63,8 +63,9 @@ def _confused(confusion: Confusion, names: tuple[str, ...]) -> list[str]:
     """Name the pairs of classes that are confused most often."""
     cells = zip(confusion.label, confusion.answer, confusion.count, strict=True)
     wrong = sorted((cell for cell in cells if cell[0] != cell[1]), key=lambda cell: -cell[2])
+    shown = [visible(name) for name in names]
     said = [
-        f"{visible(names[label])} taken for {visible(names[answer])}: {count:,} of {confusion.classes[label].count:,}"
+        f"{shown[label]} taken for {shown[answer]}: {count:,} of {confusion.classes[label].count:,}"
         for label, answer, count in wrong[:CONFUSED]
     ]
     return ["most often confused: " + "; ".join(said)] if said else []

@@ -133,7 +133,7 @@ def test_the_line_says_where_and_what(report, tmp_path, capsys, path, value, mes
 
 def test_deep_and_huge_files(tmp_path, monkeypatch):
     (tmp_path / "report.json").write_text('{"a":' * 100_000)
-    with pytest.raises(DataError, match="nested more than 100 deep"):
+    with pytest.raises(DataError, match="is nested more than 100 deep"):
         Report.load(tmp_path)
     with (tmp_path / "report.json").open("wb") as file:
         file.truncate(300_000_000)

@@ -1,0 +1,78 @@
+"""The table of the numbers that a configuration may hold; others are typos, or more than machines can do.
+
+The same limits hold for flags of verbs, for files, and for the configuration inside a checkpoint.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from geomoe.support.options import Range
+
+MOST_SEED = 2**32 - 1  # numpy and torch take no larger one everywhere
+MOST_WORKERS = 1024
+MOST_BATCH = 1_000_000
+MOST_SIDE = 8192  # pixels: an image may have as many on a side as one that is read whole
+MOST_DEGREE = 256  # spherical harmonics: 65,536 features of each place
+MOST_EPOCHS = 1_000_000
+MOST_OPTION = 10**9  # any whole number of a method's options
+
+_WIDTHS = Range(at_least=1, at_most=65_536)
+_SEEDS = Range(at_least=0, at_most=MOST_SEED)
+_SHARE = Range(at_least=0, at_most=1)
+_BELOW_ONE = Range(at_least=0, below=1)
+_NOISE = Range(at_least=0, at_most=1e6)
+
+#: Key -> numbers that it may have; of a list, each of its numbers.
+LIMITS: dict[str, Range] = {
+    "seed": _SEEDS,
+    "data.split_seed": _SEEDS,
+    "data.batch_size": Range(at_least=1, at_most=MOST_BATCH),
+    "data.num_workers": Range(at_least=0, at_most=MOST_WORKERS),
+    "data.bands": Range(at_least=1, at_most=65_535),
+    "data.groups_per_batch": Range(at_least=0, at_most=MOST_BATCH),
+    "data.batches_per_epoch": Range(at_least=0, at_most=10**9),
+    "data.num_environments": Range(at_least=1, at_most=10_000),
+    "data.num_domains": Range(at_least=1, at_most=10**6),
+    "data.budget": Range(at_least=1, at_most=10**12),
+    "model.image_size": Range(at_least=1, at_most=MOST_SIDE),
+    "model.patch_size": Range(at_least=1, at_most=MOST_SIDE),
+    "model.moge_blocks": Range(at_most=1000),
+    "model.num_experts": Range(at_least=1, at_most=1024),
+    "model.top_k": Range(at_least=1, at_most=1024),
+    "model.gamma": _SHARE,
+    "model.drop_path": _BELOW_ONE,
+    "model.expert_dropout": _BELOW_ONE,
+    "model.expert_noise": _NOISE,
+    "encoder.out_dim": _WIDTHS,
+    "encoder.hidden_dim": _WIDTHS,
+    "encoder.capsules": Range(at_least=0, at_most=2),
+    "encoder.legendre_polys": Range(at_least=1, at_most=MOST_DEGREE),
+    "encoder.noise": _NOISE,
+    "loss.label_smoothing": _BELOW_ONE,
+    "optimizer.lr": Range(above=0, at_most=1e6),
+    "optimizer.weight_decay": Range(at_least=0, at_most=1e6),
+    "optimizer.warmup": _SHARE,
+    "trainer.max_epochs": Range(at_least=1, at_most=MOST_EPOCHS),
+    "trainer.devices": Range(at_least=-1, at_most=4096),
+    "trainer.num_nodes": Range(at_least=1, at_most=65_536),
+    "trainer.accumulate_grad_batches": Range(at_least=1, at_most=10**6),
+    "trainer.gradient_clip": Range(at_least=0, at_most=1e12),
+    "trainer.checkpoint_every_n_steps": Range(at_least=0, at_most=10**12),
+    "trainer.threads": Range(at_least=0, at_most=1024),
+}
+
+
+def wrong_number(key: str, value: Any) -> str:  # noqa: ANN401 - any configuration value
+    """Which rule a value of a key breaks, such as ``must be at least 1; got 0``; empty: none."""
+    limits = LIMITS[key]
+    for one in value if isinstance(value, tuple) else (value,):
+        if one not in limits:
+            return f"{limits}; got {one}"
+    return ""
+
+
+def wrong_option(value: Any) -> str:  # noqa: ANN401 - any value of a method's option
+    """Which rule a whole number of a method's option breaks beside that of the option itself."""
+    limits = Range(at_most=MOST_OPTION)
+    return "" if not isinstance(value, int) or value in limits else f"{limits}; got {value}"
