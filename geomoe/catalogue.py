@@ -78,6 +78,7 @@ CATALOGUE: dict[str, Entry] = {
             *("num_environments", "num_domains", "budget", "protocol"),
             *_GROUPED,
         ),
+        places=False,
     ),
     "iwildcam": Entry(
         "geomoe.datasets.iwildcam.reader:IWildCamDataModule",
