@@ -85,6 +85,11 @@ CATALOGUE: dict[str, Entry] = {
         keys=("metadata", *_GROUPED),
         splits=_WILDS,
     ),
+    "mapinwild": Entry(
+        "geomoe.datasets.mapinwild.reader:MapInWildDataModule",
+        (*_REGIONS, "Other"),
+        ("protocol", "bands", *_GROUPED),
+    ),
 }
 
 _DOMAINBED = {
