@@ -78,11 +78,17 @@ CATALOGUE: dict[str, Entry] = {
             *("num_environments", "num_domains", "budget", "protocol"),
             *_GROUPED,
         ),
+        places=False,
     ),
     "iwildcam": Entry(
         "geomoe.datasets.iwildcam.reader:IWildCamDataModule",
         keys=("metadata", *_GROUPED),
         splits=_WILDS,
+    ),
+    "mapinwild": Entry(
+        "geomoe.datasets.mapinwild.reader:MapInWildDataModule",
+        (*_REGIONS, "Other"),
+        ("protocol", "bands", *_GROUPED),
     ),
 }
 

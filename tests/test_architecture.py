@@ -48,6 +48,7 @@ LEVELS = {
     "datasets.fmow": 7,
     "datasets.folder": 7,
     "datasets.iwildcam": 7,
+    "datasets.mapinwild": 7,
     "datasets.rcmnist": 7,
     "datasets.samples": 8,
     "datasets.wilds": 8,

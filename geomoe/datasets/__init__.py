@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from geomoe.datasets.domainbed.reader import PACS, DomainNet, OfficeHome, TerraIncognita
     from geomoe.datasets.fmow.reader import FMoW, FMoWLAO
     from geomoe.datasets.iwildcam.reader import IWildCam
+    from geomoe.datasets.mapinwild.reader import MapInWild
     from geomoe.datasets.registry import DATASETS
     from geomoe.datasets.wilds.images import from_wilds
 
@@ -29,6 +30,7 @@ _PUBLIC = {
     "FMoW": "geomoe.datasets.fmow.reader",
     "FMoWLAO": "geomoe.datasets.fmow.reader",
     "IWildCam": "geomoe.datasets.iwildcam.reader",
+    "MapInWild": "geomoe.datasets.mapinwild.reader",
     "from_wilds": "geomoe.datasets.wilds.images",
     "GroupedSampler": "geomoe.datasets.batches.grouped",
     "PACS": "geomoe.datasets.domainbed.reader",
@@ -48,6 +50,7 @@ __all__ = [
     "FMoWLAO",
     "GroupedSampler",
     "IWildCam",
+    "MapInWild",
     "OfficeHome",
     "TerraIncognita",
     "from_wilds",

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from geomoe.config.keys import Setting
+from geomoe.config.load import load
 from geomoe.datasets import DATASETS
 from geomoe.datasets.rcmnist import environments
 from geomoe.datasets.rcmnist.idx import read_digits
@@ -214,3 +216,14 @@ def test_a_module_without_folder_or_target(root):
         DATASETS["rcmnist"](held_out="0deg-p0.5").dataset("train")
     with pytest.raises(ConfigError, match=r"data.held_out: rcmnist needs its target"):
         DATASETS["rcmnist"](root).dataset("train")
+
+
+@pytest.mark.parametrize("algorithm", ["moge", "erm_le", "pg_dro"])
+def test_methods_that_ask_for_places_are_refused(algorithm):
+    message = f"algorithm: {algorithm} asks where an image was taken, and rcmnist has no places; use erm"
+    with pytest.raises(ConfigError, match=message):
+        load("rcmnist", flags=[Setting("algorithm", algorithm, "")])
+    named = load(
+        "rcmnist", flags=[Setting("algorithm", algorithm, ""), Setting("encoder.name", "domain", "")]
+    )
+    assert named.encoder.name == "domain"

@@ -1,0 +1,1 @@
+"""MapInWild as whole images: is most of a scene a protected area?"""
