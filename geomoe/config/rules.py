@@ -27,6 +27,7 @@ _POSITIVE = (
     "data.num_domains",
     "data.budget",
     "model.image_size",
+    "data.split_version",
     "model.patch_size",
     "model.num_experts",
     "model.top_k",
@@ -44,6 +45,7 @@ _NOT_NEGATIVE = (
     "data.num_workers",
     "data.groups_per_batch",
     "data.batches_per_epoch",
+    "data.split_buffer_km",
     "model.expert_noise",
     "encoder.noise",
     "optimizer.weight_decay",
@@ -133,6 +135,8 @@ def _data_keys(data: DataConfig) -> Iterator[str]:
     entry = CATALOGUE[data.name]
     if data.held_out is not None and entry.domains and data.held_out not in entry.domains:
         yield unknown("data.held_out", "region", data.held_out, entry.domains)
+    if data.split_version > 2:
+        yield f"data.split_version: there are rules 1 and 2; got {data.split_version!r}"
     for key in OPTIONAL_KEYS:
         value, default = getattr(data, key), getattr(DataConfig, key)
         if key not in entry.keys and value != default:

@@ -20,7 +20,8 @@ def said(*classes):
 @pytest.mark.parametrize(
     "name",
     ["bare|cloud", "bare | cloud", "x|y", "bare;cloud", "['bare', 'cloud']", '["bare","cloud"]', "[1, 2]",
-     "bare,cloud", "bare, cloud", "bare+cloud", "bare & cloud", "bare/cloud", "bare and cloud", "Bare cloud", "cloud_bare",
+     "bare,cloud", "bare, cloud", "bare+cloud", "bare & cloud", "bare/cloud", "bare and cloud", "Bare cloud",
+     "cloud_bare",
      "bare-cloud", "bare - cloud", "bare:cloud", "bare\\cloud", "(bare, cloud)"],
 )  # fmt: skip
 def test_joint_labels_are_said(name):
