@@ -85,6 +85,7 @@ class LabelledImages(NonGeoDataset):
         total: samples in the whole data set on disk, in any split or none; None: the sum of its splits.
         overlapping: pairs of splits that share samples by definition.
         footprints: where the images are, with their corners; None: not known.
+        ground: (N, 2) ground size of a pixel in metres, and pixels of the longer side; None: not known.
         groups: (N, G) numbers of groups whose images should be in one split; -1: in none; None: no groups.
         extra: further numeric columns, one value for each sample (year, country code, ...).
         countries: country codes, indexed by the column ``country`` of ``extra``, if it exists.
@@ -113,6 +114,7 @@ class LabelledImages(NonGeoDataset):
     doubts: tuple[str, ...] = ()
     total: int | None = None
     footprints: Footprints | None = None
+    ground: NDArray[np.float64] | None = None
     groups: NDArray[np.int64] | None = None
     overlapping: tuple[set[str], ...] = ({"test", "held_out"},)
     rgb: tuple[int, int, int] = (0, 1, 2)  # bands that plot() shows

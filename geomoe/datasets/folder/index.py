@@ -11,7 +11,7 @@ import numpy as np
 from geomoe.datasets.base import Columns
 from geomoe.datasets.cache.pixels import KINDS
 from geomoe.datasets.folder.decide import Rule, decide
-from geomoe.datasets.folder.doubts import doubts
+from geomoe.datasets.folder.doubts import doubts, ground_doubts
 from geomoe.datasets.folder.scan import Scan, describe, places_of, scan
 from geomoe.earth.footprints import Footprints
 from geomoe.errors import DataError
@@ -139,7 +139,7 @@ def make_index(
     split, block, said = decide(table, footprints, kind, rule, files, where)
     for remark in said:
         log.warning("%s: %s", where, remark)
-    doubtful = tuple(doubts(classes, label, split))
+    doubtful = (*doubts(classes, label, split), *ground_doubts(found.metres * found.side, split))
     for doubt in doubtful:
         log.warning("%s: %s", where, doubt)
     countries, country = ((), None) if table.country is None else _codes(table.country)

@@ -80,6 +80,7 @@ class FolderImages(LabelledImages):
         )
         self.earlier_hashes = index.earlier_hashes
         self.footprints, self.groups = index.footprints.take(chosen), index.groups[chosen]
+        self.ground = np.stack([index.metres[chosen], index.side[chosen]], axis=1)
         self.overlapping = ({"test", "held_out"}, *({LEFT_OUT, name} for name in set(index.split)))
 
     def load_image(self, index: int) -> Tensor:
@@ -282,4 +283,15 @@ class FolderDataModule(ImageDataModule):
             "std": measured.std.tolist(),
             "source_pixels": int(np.median(self.index.side[chosen])),
             "skipped": len(self.index.skipped),
+            "pixel_metres": _spread(self.index.metres[chosen]),
+            "extent_metres": _spread(self.index.metres[chosen] * self.index.side[chosen]),
         }
+
+
+def _spread(values: NDArray[np.float64]) -> dict[str, float] | None:
+    """Return median, least and greatest of known values; None if none is known."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    numbers = {"median": np.median(known), "min": known.min(), "max": known.max()}
+    return {name: float(f"{value:.6g}") for name, value in numbers.items()}
