@@ -44,6 +44,8 @@ def draw_figure(
     axes = figure.subplots(table.num_blocks, 2, squeeze=False)
     colours = palette.expert_colours(table.num_experts)
     veil = np.zeros((*table.grid.shape, 4))
+    if table.support is not None:
+        veil[~table.support.near] = (0.93, 0.95, 0.96, 0.6)
     veil[~earth_on(table.grid).land] = (0.93, 0.95, 0.96, 0.75)
     extent = (west, east, south, north)
     for block, summary in enumerate(summaries):
@@ -106,7 +108,7 @@ def _legend(axis: Axes, summary: BlockSummary, colours: list[str]) -> None:
     ]
     axis.legend(
         handles=keys,
-        title="expert: share of land",
+        title="expert: share of land" + (" near training places" if summary.whole else ""),
         loc="upper center",
         bbox_to_anchor=(0.5, -0.06),
         ncols=min(8, len(keys)),
