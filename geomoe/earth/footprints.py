@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
-import shapely
 
 from geomoe.coords import EARTH_RADIUS_KM, unit_vectors
 from geomoe.earth.nearest import nearest_km
@@ -57,7 +56,8 @@ class Footprints(NamedTuple):
         """(n, 4, 3) unit vectors of the corners of some images; of the middle four times without corners."""
         corners = unit_vectors(self.corners[rows].reshape(-1, 2)).reshape(-1, 4, 3)
         bare = np.isnan(corners).any(axis=(1, 2))
-        corners[bare] = self.middle()[rows][bare][:, None]
+        if bare.any():
+            corners[bare] = unit_vectors(self.lonlat[rows][bare])[:, None]
         return corners
 
 
@@ -102,15 +102,15 @@ def neighbours(places: Footprints) -> Neighbours:
 
 def touching(places: Footprints) -> NDArray[np.int64]:
     """Return (P, 2) pairs i < j of images that touch or overlap; without corners, that are at one place."""
-    found = [_that_touch(places, pairs) for pairs in _candidates(places)]
+    middle, radius = places.middle(), places.radius_km()
+    found = [_that_touch(places, pairs, middle, radius) for pairs in _candidates(middle, radius)]
     return np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0)
 
 
-def _candidates(places: Footprints) -> Iterator[NDArray[np.int64]]:
+def _candidates(middle: NDArray[np.float64], radius: NDArray[np.float64]) -> Iterator[NDArray[np.int64]]:
     """Yield pairs whose circles meet; images of about one size are looked up together, with their radius."""
     from scipy.spatial import cKDTree
 
-    middle, radius = places.middle(), places.radius_km()
     known = np.flatnonzero(~np.isnan(middle[:, 0]))
     size = np.ceil(np.log2(radius / _POINT_KM)).astype(np.int64)
     for one in np.unique(size[known]):
@@ -129,24 +129,40 @@ def _candidates(places: Footprints) -> Iterator[NDArray[np.int64]]:
             yield pairs[apart <= radius[pairs].sum(axis=1) * (1 + SLACK)]
 
 
-def _that_touch(places: Footprints, pairs: NDArray[np.int64]) -> NDArray[np.int64]:
+def _that_touch(
+    places: Footprints, pairs: NDArray[np.int64], middle: NDArray[np.float64], radius: NDArray[np.float64]
+) -> NDArray[np.int64]:
     """Keep the pairs whose outlines meet, in the plane that touches the Earth between them."""
     if not len(pairs):
         return pairs
-    middle, radius = places.middle(), places.radius_km()
     up = middle[pairs].mean(axis=1)
     up /= np.linalg.norm(up, axis=1, keepdims=True)
     aside = np.where(np.abs(up[:, 2:]) < 0.9, [[0.0, 0.0, 1.0]], [[1.0, 0.0, 0.0]])
     east = np.cross(aside, up)
     east /= np.linalg.norm(east, axis=1, keepdims=True)
     north = np.cross(up, east)
-    shapes = []
-    for side in (0, 1):
-        corners = places.corner_vectors(pairs[:, side])
-        flat = np.stack([(corners * axis[:, None]).sum(axis=2) for axis in (east, north)], axis=2)
-        shapes.append(shapely.convex_hull(shapely.multipoints(flat * EARTH_RADIUS_KM)))
-    slack = SLACK * radius[pairs].min(axis=1)
-    return pairs[shapely.distance(*shapes) <= np.maximum(slack, _POINT_KM)]
+    plane = np.stack([east, north], axis=1)
+    first, second = (
+        EARTH_RADIUS_KM * np.einsum("pcx,pdx->pcd", places.corner_vectors(rows), plane) for rows in pairs.T
+    )
+    slack = np.maximum(SLACK * radius[pairs].min(axis=1), _POINT_KM)
+    return pairs[_apart(first, second) <= slack]
+
+
+def _apart(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return (P,) the widest gap between (P, 4, 2) convex outlines across any line; 0 where they meet.
+
+    Two convex outlines are apart if and only if a line along one of their edges parts them. The line between the
+    middles is added for outlines that are points.
+    """
+    edges = np.concatenate([np.roll(one, -1, axis=1) - one for one in (first, second)], axis=1)
+    normals = np.stack([-edges[..., 1], edges[..., 0]], axis=2)
+    axes = np.concatenate([normals, (second.mean(axis=1) - first.mean(axis=1))[:, None]], axis=1)
+    length = np.linalg.norm(axes, axis=2, keepdims=True)
+    axes = np.divide(axes, length, out=np.zeros_like(axes), where=length > 0)
+    one, other = (np.einsum("pad,pcd->pac", axes, outline) for outline in (first, second))
+    gaps = np.maximum(other.min(axis=2) - one.max(axis=2), one.min(axis=2) - other.max(axis=2))
+    return np.maximum(gaps.max(axis=1), 0.0)
 
 
 def within_km(places: Footprints, others: Footprints, km: float) -> NDArray[np.bool_]:

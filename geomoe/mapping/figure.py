@@ -65,7 +65,7 @@ def draw_figure(
         image = right.imshow(
             table.entropy(block), extent=extent, cmap=shades, vmin=0, vmax=1, interpolation="nearest"
         )
-        below = right.inset_axes((0.25, -0.15, 0.5, 0.035))
+        below = right.inset_axes((0.25, -0.075 / aspect, 0.5, 0.0175 / aspect))  # of one height in inches
         figure.colorbar(image, cax=below, orientation="horizontal").ax.tick_params(labelsize=8)
         for axis, what in ((left, "dominant expert"), (right, "routing entropy (0 one expert, 1 all alike)")):
             axis.imshow(veil, extent=extent, interpolation="nearest")

@@ -33,7 +33,7 @@ INFO = {
 
 
 def sided_table(step=1.0, bounds=(-180.0, -90.0, 180.0, 90.0), support=None):
-    """Four experts: 0 and 1 west and east of 10 degrees within Europe, 2 elsewhere on Earth, 3 in Antarctica."""
+    """Four experts: 0 and 1 west and east of 10 degrees in Europe, 2 elsewhere, 3 in Antarctica."""
     grid = make_grid(step, bounds)
     lon, lat = grid.lonlat().T
     europe = (lon > -10) & (lon < 30) & (lat > 35) & (lat < 70)
@@ -84,7 +84,7 @@ def test_support_is_land_within_reach_and_never_the_sea_or_antarctica():
 def test_the_reach_follows_the_distance_between_places():
     assert reach_of(GERMANY[:1]) == 50.0
     assert reach_of(np.repeat(GERMANY[:1], 5, axis=0)) == 50.0
-    apart = great_circle_km(GERMANY[:1], GERMANY[:1] + (0.5, 0))[0]
+    apart = great_circle_km(GERMANY[:1], GERMANY[:1] + np.array([0.5, 0]))[0]
     assert 1.2 * apart < reach_of(GERMANY) <= 2.01 * great_circle_km([(7, 48)], [(7, 48.5)])[0]
     assert reach_of(np.array([(0.0, 0.0), (90.0, 0.0)])) == 500.0
 
