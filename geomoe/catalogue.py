@@ -22,6 +22,8 @@ OPTIONAL_KEYS = (
     "num_domains",
     "budget",
     "allow_vrt",
+    "split_version",
+    "split_buffer_km",
 )
 
 
@@ -70,7 +72,10 @@ CATALOGUE: dict[str, Entry] = {
     ),
     "folder": Entry(
         "geomoe.datasets.folder.reader:FolderDataModule",
-        keys=("metadata", "bands", "domain_by", "allow_vrt", *_GROUPED),
+        keys=(
+            *("metadata", "bands", "domain_by", "allow_vrt", "split_version", "split_buffer_km"),
+            *_GROUPED,
+        ),
     ),
     "rcmnist": Entry(
         "geomoe.datasets.rcmnist.reader:RCMNISTDataModule",

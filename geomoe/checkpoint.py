@@ -61,6 +61,8 @@ class Info:
         train_domains: ids of the training domains; None: all except the one left out.
         split_seed, protocol, data_hash: identify the data and its split.
         pixel_types: types of the training images' pixels; older checkpoints do not have them.
+        pixel_metres: ground size of the training images' pixels: median, min, max; None: unknown.
+        extent_metres: the same of the longer side of the training images.
         places: training places; older checkpoints do not have them.
         encoder: sizes of a pretrained location encoder.
     """
@@ -80,6 +82,8 @@ class Info:
     protocol: str | None = None
     data_hash: str | None = None
     pixel_types: tuple[str, ...] = ()
+    pixel_metres: dict[str, float] | None = None
+    extent_metres: dict[str, float] | None = None
     places: Places | None = None
     encoder: dict[str, int | float | str | None] | None = None
 

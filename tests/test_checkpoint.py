@@ -187,7 +187,7 @@ FULL = {
     "name": "folder", "classes": ["a", "b"], "domains": ["x", "y"], "uncounted": ["y"], "bands": 3,
     "image_size": 32, "source_pixels": 64, "mean": [1.0, 2.0, 3.0], "std": [2.0, 2.0, 2.0], "held_out": "x",
     "train_domains": [1], "split_seed": 0, "protocol": "official", "data_hash": "0a",
-    "pixel_types": ["uint8"],
+    "pixel_types": ["uint8"], "pixel_metres": {"median": 10.0}, "extent_metres": {"median": 640.0},
     "places": {"lon": [1.0], "lat": [2.0], "within_km": 0.5}, "encoder": {"capacity": 3, "dtype": "float32"},
 }  # fmt: skip
 NEEDED = ("classes", "domains", "bands", "mean", "std")
@@ -205,6 +205,8 @@ WRONG = [
     ("image_size", "32"),
     ("source_pixels", 1.5),
     ("pixel_types", "uint8"),
+    ("pixel_metres", [10.0]),
+    ("extent_metres", {"median": "640"}),
     ("mean", 1.0),
     ("mean", ["1", "2", "3"]),
     ("mean", [1.0]),

@@ -48,7 +48,7 @@ def test_what_the_tutorial_leaves(followed):
     assert {4326, 3857, 3413} <= crs
     assert any(32601 <= code <= 32760 for code in crs)
     side = followed / "points.csv.geomoe"
-    assert {path.name for path in side.iterdir()} == {"images.parquet", "split-0.csv", "statistics.json"}
+    assert {path.name for path in side.iterdir()} == {"images.parquet", "split-v2-0.csv", "statistics.json"}
     report = json.loads((followed / "report/report.json").read_text(encoding="utf-8"))
     assert report["scores"]["all"]["overall"]["accuracy"] > 0.5  # of four classes, equally many
     features = json.loads((followed / "predicted.geojson").read_text(encoding="utf-8"))["features"]

@@ -18,6 +18,7 @@ from geomoe.checking.countries import (
 )
 from geomoe.checking.images import open_images
 from geomoe.checking.leakage import Pair, compare, different_places, known_places, measure
+from geomoe.checking.neighbours import look_at_neighbours
 from geomoe.checking.places import Finding, Odd, look_at_places
 from geomoe.earth.countries import country_outlines
 from geomoe.support.options import call_options
@@ -134,7 +135,12 @@ def check(
     pairs = compare(parts, asked.near_km, measured)
     findings = [finding for name, data in parts.items() for finding in look_at(name, data)]
     findings += [one for name, found in codes.items() for one in look_at_countries(name, found)]
-    findings += [*_overlaps(pairs), *_counts(parts, expected or {}), *_remarks(parts)]
+    findings += [
+        *look_at_neighbours(parts),
+        *_overlaps(pairs),
+        *_counts(parts, expected or {}),
+        *_remarks(parts),
+    ]
     findings += [Finding("warning", "files", text) for text in unnoticed]
     looked_at, shapes, unreadable = open_images(parts, asked.images, asked.workers, tell)
     findings += _images(looked_at, shapes, unreadable)

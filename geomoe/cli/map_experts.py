@@ -22,15 +22,25 @@ def parser() -> Parser:
     made.add_argument("--checkpoint", metavar="FILE", required=True, help="of a moge run")
     made.add_argument("--output", metavar="DIR", required=True, help="folder of the map")
     made.add_argument(
-        "--step", type=float, default=0.5, metavar="DEGREES", help="side of a grid cell (default: 0.5)"
+        "--step",
+        type=float,
+        metavar="DEGREES",
+        help="side of a grid cell (default: 0.5, or less on a map that fits its data)",
     )
     made.add_argument(
         "--bounds",
         type=float,
         nargs=4,
         metavar=("WEST", "SOUTH", "EAST", "NORTH"),
-        help="part of the Earth, in degrees, grown to whole cells (default: all of it); across the "
+        help="part of the Earth, in degrees, grown to whole cells (default: where training places are, or "
+        "all of it); across the "
         "antimeridian EAST is below WEST or beyond 180",
+    )
+    made.add_argument(
+        "--support-km",
+        type=float,
+        metavar="KM",
+        help="shares and verdicts count the land within KM of a training place (default: from the places)",
     )
     made.add_argument("--no-points", action="store_true", help="leave out the training and test points")
     made.add_data_of_run()
@@ -49,6 +59,7 @@ def run(args: Namespace) -> Result:
         args.output,
         step=args.step,
         bounds=bounds,
+        support_km=args.support_km,
         points=not args.no_points,
         data_root=args.data_root,
         device=args.device,

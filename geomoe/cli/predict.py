@@ -49,6 +49,11 @@ def parser() -> Parser:
     made.add_argument(
         "--allow-vrt", action="store_true", help="read .vrt files; what they name has to lie in their folder"
     )
+    made.add_argument(
+        "--match-gsd",
+        action="store_true",
+        help="cut images and tiles to the ground that training images covered, by their georeference",
+    )
     made.add_argument("--probabilities", action="store_true", help="a column for each class's probability")
     made.add_argument("--resume", action="store_true", help="go on with an interrupted prediction")
     made.add_argument(
@@ -89,6 +94,7 @@ def run(args: Namespace) -> Result:
             probabilities=args.probabilities,
             resume=args.resume,
             allow_vrt=args.allow_vrt,
+            match_gsd=args.match_gsd,
             progress=tell,
         )
     facts: dict[str, Any] = {"output": output, "predicted": summary.predicted}

@@ -35,6 +35,8 @@ LIMITS: dict[str, Range] = {
     "data.num_environments": Range(at_least=1, at_most=10_000),
     "data.num_domains": Range(at_least=1, at_most=10**6),
     "data.budget": Range(at_least=1, at_most=10**12),
+    "data.split_version": Range(at_least=1, at_most=1000),
+    "data.split_buffer_km": Range(at_least=0, at_most=20_040),
     "model.image_size": Range(at_least=1, at_most=MOST_SIDE),
     "model.patch_size": Range(at_least=1, at_most=MOST_SIDE),
     "model.moge_blocks": Range(at_most=1000),

@@ -91,7 +91,19 @@ def read_config(values: Any) -> RunConfig:  # noqa: ANN401 - whatever a file hol
     Raises:
         ConfigError: not a mapping, keys unknown to this version of geomoe, or values of a wrong type.
     """
-    return from_dict(values, check=False)
+    return from_dict(_with_old_rules(values), check=False)
+
+
+def _with_old_rules(values: Any) -> Any:  # noqa: ANN401 - whatever a file holds
+    """Return the values with the rules that held before there was a key for them.
+
+    Otherwise the samples on which an old run is judged would be split anew, and its training images would be
+    among the test images.
+    """
+    data = values.get("data") if isinstance(values, dict) else None
+    if isinstance(data, dict) and data.get("name") == "folder" and "split_version" not in data:
+        return {**values, "data": {**data, "split_version": 1}}
+    return values
 
 
 def _build(settings: Iterable[Setting], faults: list[str], *, check: bool = True) -> RunConfig:

@@ -106,6 +106,8 @@ def _data_keys(data: DataConfig) -> Iterator[str]:
     entry = CATALOGUE[data.name]
     if data.held_out is not None and entry.domains and data.held_out not in entry.domains:
         yield unknown("data.held_out", "region", data.held_out, entry.domains)
+    if data.split_version > 2:
+        yield f"data.split_version: there are rules 1 and 2; got {data.split_version!r}"
     for key in OPTIONAL_KEYS:
         value, default = getattr(data, key), getattr(DataConfig, key)
         if key not in entry.keys and value != default:

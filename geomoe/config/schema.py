@@ -37,6 +37,8 @@ class DataConfig:
         num_domains: source domains that train; none: all of them.
         budget: training images altogether, shared among the source domains; none: all of them.
         allow_vrt: read .vrt files too, which name other files; these have to lie in data.root.
+        split_version: rule of a split that is made: 2 keeps neighbours together, 1 is that of geomoe 0.1.
+        split_buffer_km: training images within so many km of a test image are left out; 0: none.
     """
 
     name: str = "bluemarble"
@@ -58,6 +60,8 @@ class DataConfig:
     num_domains: int | None = None
     budget: int | None = None
     allow_vrt: bool = False
+    split_version: int = 2
+    split_buffer_km: float = 0.0
 
 
 @dataclass(frozen=True)

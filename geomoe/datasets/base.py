@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from geomoe.earth.footprints import Footprints
+
 
 class DecodedImages(Protocol):
     """Decoded images: a cache (:class:`geomoe.datasets.cache.pixels.ImageCache`)."""
@@ -83,6 +85,9 @@ class LabelledImages(NonGeoDataset):
         doubts: what looks wrong in the tables, for data checks.
         total: samples in the whole data set on disk, in any split or none; None: the sum of its splits.
         overlapping: pairs of splits that share samples by definition.
+        footprints: where the images are, with their corners; None: not known.
+        ground: (N, 2) ground size of a pixel in metres, and pixels of the longer side; None: not known.
+        groups: (N, G) numbers of groups whose images should be in one split; -1: in none; None: no groups.
         extra: further numeric columns, one value for each sample (year, country code, ...).
         countries: country codes, indexed by the column ``country`` of ``extra``, if it exists.
         data_hash: hash that changes when the data changes.
@@ -109,6 +114,9 @@ class LabelledImages(NonGeoDataset):
     remarks: tuple[str, ...] = ()
     doubts: tuple[str, ...] = ()
     total: int | None = None
+    footprints: Footprints | None = None
+    ground: NDArray[np.float64] | None = None
+    groups: NDArray[np.int64] | None = None
     overlapping: tuple[set[str], ...] = ({"test", "held_out"},)
     rgb: tuple[int, int, int] = (0, 1, 2)  # bands that plot() shows
     scale: tuple[float, float] = (0.0, 255.0)  # raw values that plot() draws black and white

@@ -15,11 +15,13 @@ import torch
 
 from geomoe.errors import DataError, InputError
 from geomoe.inference.answers import Layout, write_answers
+from geomoe.inference.ground import Ground, ground_of
 from geomoe.inference.inputs import Images, Loaded, collect
 from geomoe.inference.journal import GO_ON, Journal
-from geomoe.inference.scene import open_scene, scores_path, write_scene
-from geomoe.inference.tiles import Item, Tiles, make_tiling
+from geomoe.inference.scene import Scene, open_scene, scores_path, write_scene
+from geomoe.inference.tiles import Item, Tiles, Tiling, make_tiling
 from geomoe.reading.image_table import Skip
+from geomoe.reading.location import metres_per_pixel
 from geomoe.reading.raster import MOST_PIXELS
 from geomoe.support.files import size_and_time, whole_file
 from geomoe.support.workers import open_loader
@@ -70,6 +72,7 @@ def predict_files(
     probabilities: bool = False,
     resume: bool = False,
     allow_vrt: bool = False,
+    match_gsd: bool = False,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> Summary:
     """Predict images, folders, tables of images, or one large scene.
@@ -87,10 +90,13 @@ def predict_files(
         probabilities: whether to write the probability of every class.
         resume: whether to resume an interrupted prediction.
         allow_vrt: whether to read VRTs; their sources must be in the given folder, or next to the VRT.
+        match_gsd: whether to cut images (and tiles) to the ground that training images covered, instead of
+            resizing whatever they cover; of a larger image the middle is predicted.
         progress: called with finished images, total images and skipped images.
 
     Raises:
-        InputError: inputs do not exist, or the output has an unsupported format.
+        InputError: inputs do not exist, the output has an unsupported format, or ``match_gsd`` with a
+            checkpoint that does not know the ground size of its pixels.
         DataError: a table cannot be used, or no image can be read.
         OutputError: the output cannot be written.
     """
@@ -102,20 +108,25 @@ def predict_files(
         raise InputError(
             f"tile: {tile} x {tile} pixels are too many at once; give up to {MOST_PIXELS**0.5:.0f}"
         )
+    ground = ground_of(predictor.info, match_gsd)
     beside = given[0].parent if allow_vrt and as_scene else None
     scene = open_scene(given, beside) if as_scene else None
     tiling = make_tiling(tile or _source_pixels(predictor), overlap) if tile or as_scene else None
+    if scene is not None and tiling is not None and match_gsd:
+        tiling = _fit_scene(ground, tiling, scene)
     items: Sequence[Item]
     skipped: list[Skip]
     if scene is not None and tiling is not None:
         whole = Item(scene.path.as_posix(), scene.path, vrt_root=beside)
         items, skipped = Tiles(whole, tiling, scene.width, scene.height), []
     else:
-        items, skipped = collect(given, root, tiling, allow_vrt=allow_vrt)
+        items, skipped = collect(given, root, tiling, allow_vrt=allow_vrt, ground=ground)
     parts = tiling.size // tiling.step if tiling and as_scene else 1
-    with Journal(output, _key(predictor, items, parts), resume=resume) as journal:
+    key = _key(predictor, items, parts) + (f" {ground}" if match_gsd else "")
+    with Journal(output, key, resume=resume) as journal:
         resumed = len(journal.done)
-        _ask_all(predictor, items, journal, parts, batch_size, num_workers, len(skipped), progress)
+        images = _images(predictor, items, journal, parts, ground)
+        _ask_all(predictor, images, journal, batch_size, num_workers, len(skipped), progress)
         found = [*skipped, *_skipped(items, journal)]
         counts = _counts(journal)
         _tell_doubts(journal, items)
@@ -166,28 +177,46 @@ def _key(predictor: Predictor, items: Sequence[Item], parts: int) -> str:
     return digest.hexdigest()
 
 
-def _ask_all(
-    predictor: Predictor,
-    items: Sequence[Item],
-    journal: Journal,
-    parts: int,
-    batch_size: int,
-    num_workers: int,
-    left_out: int,
-    progress: Callable[[int, int, int], None] | None,
-) -> None:
-    todo = [number for number in range(len(items)) if number not in journal.done]
-    done, total = len(items) - len(todo) + left_out, len(items) + left_out
-    images = Images(
+def _fit_scene(ground: Ground, tiling: Tiling, scene: Scene) -> Tiling:
+    metres = metres_per_pixel(scene.located, scene.width / 2, scene.height / 2)
+    try:
+        fitted = ground.tiling(tiling, metres)
+    except DataError as error:
+        raise DataError(f"{scene.path}: {error}") from error
+    if fitted.size**2 > MOST_PIXELS:
+        msg = f"{scene.path}: its pixels of {metres:.3g} m are too small for --match-gsd: a tile would have "
+        raise InputError(f"{msg}{fitted.size} x {fitted.size}; resample the scene first")
+    return fitted
+
+
+def _images(
+    predictor: Predictor, items: Sequence[Item], journal: Journal, parts: int, ground: Ground
+) -> Images:
+    """Return the items without an answer, in the input shape of the network."""
+    return Images(
         items,
-        todo,
+        [number for number in range(len(items)) if number not in journal.done],
         bands=predictor.config.data.bands,
         fill=np.array(predictor.info["mean"], dtype=np.float32),
         size=predictor.config.model.image_size,
         domains=predictor.domains,
         parts=parts,
         pixel_types=predictor.info.get("pixel_types") or (),
+        ground=ground,
     )
+
+
+def _ask_all(
+    predictor: Predictor,
+    images: Images,
+    journal: Journal,
+    batch_size: int,
+    num_workers: int,
+    left_out: int,
+    progress: Callable[[int, int, int], None] | None,
+) -> None:
+    count = len(images.items)
+    done, total = count - len(images) + left_out, count + left_out
     loader = open_loader(
         images,
         batch_size=batch_size,

@@ -13,11 +13,12 @@ import torch
 from torch.utils.data import Dataset
 
 from geomoe.errors import DataError, InputError
+from geomoe.inference.ground import Ground
 from geomoe.inference.tiles import Item, cut
 from geomoe.reading import image_table as folder_table
 from geomoe.reading import raster
 from geomoe.reading.image_table import Skip, read_table
-from geomoe.reading.location import NOT_REFERENCED, middle_of, place_of
+from geomoe.reading.location import NOT_REFERENCED, located, metres_per_pixel, middle_of, place_of
 from geomoe.reading.opening import KeptOpen
 from geomoe.reading.swapped import refuse_swapped
 from geomoe.support.text import is_utf8, visible
@@ -39,7 +40,12 @@ _JUNK = ("__MACOSX",)  # and everything whose name begins with a dot
 
 
 def collect(
-    inputs: Sequence[Path], root: Path | None = None, tiling: Tiling | None = None, *, allow_vrt: bool = False
+    inputs: Sequence[Path],
+    root: Path | None = None,
+    tiling: Tiling | None = None,
+    *,
+    allow_vrt: bool = False,
+    ground: Ground | None = None,
 ) -> tuple[list[Item], list[Skip]]:
     """List all images of the inputs, in order and each once, without reading pixels.
 
@@ -49,6 +55,7 @@ def collect(
         tiling: how to cut every image into tiles; None: whole images.
         allow_vrt: whether to read VRTs; their sources must be in the given folder (for a table: ``root``),
             or next to a VRT that is given as a file.
+        ground: what training images covered; tiles are fitted to it if it is to be matched.
 
     Returns:
         The items, and the unusable rows or images.
@@ -68,7 +75,8 @@ def collect(
         raise InputError(f"{names}: no image found (they end in {', '.join(raster.SUFFIXES)})")
     if tiling is None:
         return list(items.values()), skipped
-    return [tile for item in items.values() for tile in cut(item, tiling, skipped)], skipped
+    fit = ground.tiling if ground is not None and ground.match else None
+    return [tile for item in items.values() for tile in cut(item, tiling, skipped, fit)], skipped
 
 
 def _within(given: Path, root: Path | None) -> Path:
@@ -183,6 +191,7 @@ class Images(Dataset[Loaded]):
         domains: domain names, by id.
         parts: number of cells along a side of a tile.
         pixel_types: types of the training images' pixels; empty: unknown.
+        ground: how much ground the training images covered.
     """
 
     def __init__(
@@ -196,11 +205,13 @@ class Images(Dataset[Loaded]):
         domains: Sequence[str],
         parts: int = 1,
         pixel_types: Sequence[str] = (),
+        ground: Ground | None = None,
     ) -> None:
         self.items, self.numbers, self.bands, self.fill, self.size = items, numbers, bands, fill, size
         self.domains = {name: number for number, name in enumerate(domains)}
         self.parts, self._files = parts, KeptOpen()
-        self.pixel_types = tuple(pixel_types)
+        self.pixel_types, self.ground = tuple(pixel_types), Ground() if ground is None else ground
+        self._metres: tuple[Path | None, float] = (None, float("nan"))
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -226,14 +237,24 @@ class Images(Dataset[Loaded]):
 
     def _read(self, item: Item) -> tuple[Any, tuple[float, float], tuple[str, ...]]:
         with self._files.open(item.path, item.vrt_root) as source:
-            values = raster.read_bands(source, self.bands, len(self.fill), item.path, item.window)
-            doubts = self._doubts(source)
+            metres, window = self._metres_of(source, item.path), item.window
+            if window is None and self.ground.match:
+                window = self.ground.window(metres, source.width, source.height)
+            values = raster.read_bands(source, self.bands, len(self.fill), item.path, window)
+            doubts = (*self._doubts(source), *self.ground.doubts(metres, max(values.shape[1:])))
             if item.lonlat is not None:
                 return values, item.lonlat, doubts
-            window = item.window or (0, 0, source.width, source.height)
+            window = window or (0, 0, source.width, source.height)
             lonlat, unknown = place_of(source, *middle_of(window, source.width, source.height))
         said = unknown and unknown != NOT_REFERENCED  # no surprise in a picture
         return values, lonlat, (*doubts, f"the place is unknown: {unknown}") if said else doubts
+
+    def _metres_of(self, source: Any, path: Path) -> float:  # noqa: ANN401 - an open rasterio data set
+        """Return the ground size of a pixel in the middle of a file, measured once for all its tiles."""
+        if self._metres[0] != path:
+            metres = metres_per_pixel(located(source), source.width / 2, source.height / 2)
+            self._metres = path, metres
+        return self._metres[1]
 
     def _doubts(self, source: Any) -> tuple[str, ...]:  # noqa: ANN401 - an open rasterio data set
         """Return what in a file differs from the training images, although it can be read."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -13,6 +15,7 @@ from torch.utils.data import Dataset
 from geomoe.build import build_datamodule
 from geomoe.datasets.collate import collate
 from geomoe.errors import DataError
+from geomoe.inference.ground import HINT, ground_of
 from geomoe.inference.tables import part_of, table_of
 from geomoe.support.workers import SAMPLE_TENSORS, open_loader
 
@@ -25,6 +28,8 @@ if TYPE_CHECKING:
     from geomoe.inference.predictor import Predictor
     from geomoe.inference.tables import DataModule
     from geomoe.types import BlockExperts, ModelOutput
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -131,6 +136,7 @@ def predict_many(
     choices = [predictor.check_experts(choice) for choice in choices]
     data = part_of(dataset, split)
     table = table_of(data)
+    _tell_ground(predictor, data)
     place = predictor.with_features(table.place)
     logits: dict[BlockExperts, list[torch.Tensor]] = {choice: [] for choice in choices}
     weights: dict[BlockExperts, list[torch.Tensor]] = {choice: [] for choice in choices}
@@ -147,6 +153,18 @@ def predict_many(
         )
         for choice in choices
     }  # fmt: skip
+
+
+def _tell_ground(predictor: Predictor, data: Dataset) -> None:
+    """Warn if the images of a data set cover another length of ground than the training images did."""
+    ground, trained = getattr(data, "ground", None), ground_of(predictor.info)
+    if ground is None:
+        return
+    said = Counter(
+        doubt for metres, pixels in ground.tolist() for doubt in trained.doubts(metres, int(pixels))
+    )
+    for doubt, count in said.items():
+        log.warning("%s: %d of %d images", doubt.removesuffix(HINT), count, len(ground))
 
 
 def batches(

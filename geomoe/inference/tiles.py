@@ -10,7 +10,7 @@ from geomoe.reading import raster
 from geomoe.reading.image_table import Skip
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -91,10 +91,20 @@ class Tiles(Sequence[Item]):
         return self.item._replace(window=(column * step, row * step, size, size), lonlat=None)
 
 
-def cut(item: Item, tiling: Tiling, skipped: list[Skip]) -> Iterator[Item]:
-    """Yield the tiles of one image; an unreadable image is skipped."""
+def cut(
+    item: Item, tiling: Tiling, skipped: list[Skip], fit: Callable[[Tiling, float], Tiling] | None = None
+) -> Iterator[Item]:
+    """Yield the tiles of one image; an unreadable image is skipped.
+
+    Args:
+        item: the image.
+        tiling: how it is cut.
+        skipped: gets the image if it cannot be read.
+        fit: makes the tiling of an image from the ground size of its pixels in metres.
+    """
     try:
         head = raster.read_header(item.path, item.vrt_root)
+        tiling = tiling if fit is None else fit(tiling, head.metres)
     except DataError as error:
         skipped.append(Skip(0, item.name, str(error)))
         return

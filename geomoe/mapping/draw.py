@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from geomoe.coords import make_grid, whole_cells
-from geomoe.earth.land import earth_on
 from geomoe.earth.mercator import frame
+from geomoe.errors import ConfigError
 from geomoe.inference import Predictor, load, open_split, predict_dataset
 from geomoe.inference.saving import predictor_of
 from geomoe.mapping.ask import check_routes_by_place, route_grid
 from geomoe.mapping.figure import write_figure
 from geomoe.mapping.page import render_page
 from geomoe.mapping.raster import write_raster
-from geomoe.mapping.report import BlockReport, MapReport, PointCount, SharedInformation
-from geomoe.mapping.table import BlockSummary, Points, RoutingTable, report_block, verdicts
+from geomoe.mapping.report import MapReport
+from geomoe.mapping.summary import report_map, summarise
+from geomoe.mapping.support import Support, box_of, find_support, places_of, reach_of, step_of
+from geomoe.mapping.table import BlockSummary, Points, RoutingTable
 from geomoe.mapping.vector import write_vector
-from geomoe.metrics import mutual_information
 from geomoe.models import MoGEViT
 from geomoe.support.files import Workplace
 from geomoe.support.options import call_options
@@ -29,9 +30,12 @@ if TYPE_CHECKING:
     from os import PathLike
 
     from folium import Map
+    from numpy.typing import NDArray
 
     from geomoe.coords import Grid
 
+STEP = 0.5  # side of a cell in degrees, where the map is not fitted to its data
+_WHOLE_STEP = 1.0  # the same for numbers over the whole Earth beside a map of a part of it
 WORLD = (-180.0, -90.0, 180.0, 90.0)
 
 
@@ -40,32 +44,46 @@ class MapOptions:
     """What is mapped, and how finely.
 
     Args:
-        step: degrees on a side of a cell.
+        step: degrees on a side of a cell; default: 0.5, or less on a map that fits data of a small region.
         bounds: west, south, east, north in degrees, grown to whole cells where they cut some;
             across the antimeridian east is below west or beyond 180: (170, -25, -170, 0) and
-            (170, -25, 190, 0) are the same box. Default: the whole Earth.
+            (170, -25, 190, 0) are the same box. Default: what the training places span with their reach, or
+            the whole Earth where that is more than half of it, or where they are not known.
+        support_km: km around training places that count as near; default: from the places.
         points: classify the training and test samples too and draw them; needs the data.
         data_root: folder of the data; default: where the checkpoint's configuration says.
         device: auto, cpu, cuda, ...
         allow_vrt: read VRTs too, whose sources have to lie in the folder of the data.
     """
 
-    step: float = 0.5
+    step: float | None = None
     bounds: tuple[float, float, float, float] | None = None
+    support_km: float | None = None
     points: bool = True
     data_root: str | None = None
     device: str = "auto"
     allow_vrt: bool = False
 
-    def grid(self) -> Grid:
+    def grid(self, places: NDArray[np.float64] | None = None) -> Grid:
         """The cells.
+
+        Args:
+            places: (N, 2) training places, which the map fits if no bounds are given.
 
         Raises:
             CoordinateError: a step or bounds that make no grid, or one that a web map cannot show.
         """
-        grid = make_grid(self.step, WORLD if self.bounds is None else whole_cells(self.step, self.bounds))
+        box = self.bounds if places is None or self.bounds is not None else self._box(places)
+        fitted = box is not None and self.bounds is None
+        step = self.step if self.step is not None else step_of(box) if fitted and box else STEP
+        grid = make_grid(step, WORLD if box is None else whole_cells(step, box))
         frame(grid)  # refuses what no web map shows before any work is done
         return grid
+
+    def _box(self, places: NDArray[np.float64]) -> tuple[float, float, float, float] | None:
+        if not len(places):
+            return None
+        return box_of(places, reach_of(places) if self.support_km is None else self.support_km)
 
 
 class MapResult(NamedTuple):
@@ -130,7 +148,9 @@ def map_experts(
         OutputError: the folder cannot be written.
     """
     asked = call_options(MapOptions, options, changes)
-    grid = asked.grid()
+    asked.grid()  # refuses what makes no grid before the checkpoint is read
+    if asked.support_km is not None and not 0 < asked.support_km < np.inf:
+        raise ConfigError(f"support_km: expected a positive number of km; got {asked.support_km}")
     if isinstance(checkpoint, MoGEViT):
         asked = replace(asked, points=False)
         predictor, name = predictor_of(checkpoint), "a network without a checkpoint"
@@ -139,6 +159,7 @@ def map_experts(
     else:
         predictor, name = load(checkpoint, asked.device), Path(checkpoint).name
     check_routes_by_place(predictor, name if isinstance(checkpoint, Predictor | MoGEViT) else str(checkpoint))
+    grid = asked.grid(places_of(predictor.info))
     with Workplace(Path(output), "the map") as place:
         drawing = _draw(predictor, name, grid, asked)
         _write(drawing, place)
@@ -148,17 +169,25 @@ def map_experts(
 
 def _draw(predictor: Predictor, name: str, grid: Grid, asked: MapOptions) -> _Drawing:
     """Ask the routers and, where samples are drawn, the network."""
+    support = find_support(grid, places_of(predictor.info), asked.support_km)
     names = ("train", "test") if asked.points else ()
     splits = [open_split(predictor, split, asked.data_root, allow_vrt=asked.allow_vrt) for split in names]
     table = RoutingTable(
         grid,
         route_grid(predictor.model, grid),
         tuple(f"block {number}" for number in predictor.blocks),
-        _facts(predictor, name, grid),
+        _facts(predictor, name, grid, support),
         _title(predictor),
+        support,
     )
     points = _points(predictor, splits) if splits else None
-    summaries = summarise(table)
+    whole = None
+    if (
+        support is not None and asked.bounds is None and grid.bounds != WORLD
+    ):  # the map is a part of the Earth
+        earth = make_grid(_WHOLE_STEP, WORLD)
+        whole = RoutingTable(earth, route_grid(predictor.model, earth), table.blocks)
+    summaries = summarise(table, whole)
     held_out = predictor.config.data.held_out
     return _Drawing(table, summaries, points, held_out, report_map(table, summaries, points))
 
@@ -172,25 +201,6 @@ def _write(drawing: _Drawing, place: Workplace) -> None:
     place.write("experts.parquet", lambda path: write_vector(table, path))
     place.write("experts.png", lambda path: write_figure(table, summaries, path, held_out))
     place.write("experts.json", lambda path: path.write_text(text, encoding="utf-8"))
-
-
-def summarise(table: RoutingTable) -> tuple[BlockSummary, ...]:
-    """What each block does with geography: land cells only, weighted by their true area."""
-    earth = earth_on(table.grid)
-    land = earth.land.ravel()
-    area = table.grid.areas().ravel()[land]
-    kinds = {"land cover": earth.landcover.ravel()[land], "region": earth.region.ravel()[land]}
-    summaries = []
-    for block in range(table.num_blocks):
-        report = report_block(table, block, earth.land)
-        dominant = table.dominant(block).ravel()[land]
-        shared = []
-        for what, labels in kinds.items():
-            if len(labels):
-                found = mutual_information(dominant, labels, area)
-                shared.append((what, found.nats / np.log(2), found.normalized))
-        summaries.append(BlockSummary(report, tuple(verdicts(report)), tuple(shared)))
-    return tuple(summaries)
 
 
 def _points(predictor: Predictor, splits: list[Any]) -> Points:
@@ -217,7 +227,9 @@ def _title(predictor: Predictor) -> str:
     return f"Expert map: MoGE on {data.name}{held_out}"
 
 
-def _facts(predictor: Predictor, name: str, grid: Grid) -> tuple[tuple[str, str], ...]:
+def _facts(
+    predictor: Predictor, name: str, grid: Grid, support: Support | None
+) -> tuple[tuple[str, str], ...]:
     config = predictor.config
     data, model, encoder = config.data, config.model, config.encoder
     height, width = grid.shape
@@ -231,40 +243,11 @@ def _facts(predictor: Predictor, name: str, grid: Grid) -> tuple[tuple[str, str]
         ("MoGE blocks", ", ".join(str(number) for number in predictor.blocks)),
         ("Location encoder", f"{encoder.name}{detail}"),
         ("Grid", f"{grid.step:g}°, {height * width:,} cells"),
+        ("Support", _support_fact(support)),
     )
 
 
-def report_map(
-    table: RoutingTable, summaries: tuple[BlockSummary, ...], points: Points | None = None
-) -> MapReport:
-    """What is said about a map: numbers rounded to six decimals.
-
-    Args:
-        table: what the routers answer.
-        summaries: what is said about each block, in the table's order.
-        points: samples that are drawn over the map.
-    """
-    blocks = tuple(
-        BlockReport(
-            name=name,
-            share_of_land=tuple(summary.report.share.round(6).tolist()),
-            mean_weight=tuple(summary.report.mean_weight.round(6).tolist()),
-            mean_entropy=round(summary.report.entropy, 6),
-            mutual_information={
-                what: SharedInformation(round(float(bits), 6), round(float(norm), 6))
-                for what, bits, norm in summary.information
-            },
-            verdicts=tuple(summary.words),
-        )
-        for name, summary in zip(table.blocks, summaries, strict=True)
-    )
-    return MapReport(table.title, dict(table.facts), blocks, None if points is None else _counts(points))
-
-
-def _counts(points: Points) -> dict[str, PointCount]:
-    right = points.predicted == points.label
-    parts = (("train", ~points.test), ("test", points.test))
-    return {
-        name: PointCount(int(part.sum()), int(right[part].sum()), unplaced)
-        for (name, part), unplaced in zip(parts, points.unplaced, strict=True)
-    }
+def _support_fact(support: Support | None) -> str:
+    if support is None:
+        return "not known: the checkpoint has no training places, so all land counts"
+    return f"within {support.reach_km:g} km of {support.places:,} training places"

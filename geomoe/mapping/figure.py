@@ -45,6 +45,8 @@ def draw_figure(
     axes = figure.subplots(table.num_blocks, 2, squeeze=False)
     colours = palette.expert_colours(table.num_experts)
     veil = np.zeros((*table.grid.shape, 4))
+    if table.support is not None:
+        veil[~table.support.near] = (0.93, 0.95, 0.96, 0.6)
     veil[~earth_on(table.grid).land] = (0.93, 0.95, 0.96, 0.75)
     extent = (west, east, south, north)
     for block, summary in enumerate(summaries):
@@ -64,7 +66,7 @@ def draw_figure(
         image = right.imshow(
             table.entropy(block), extent=extent, cmap=shades, vmin=0, vmax=1, interpolation="nearest"
         )
-        below = right.inset_axes((0.25, -0.15, 0.5, 0.035))
+        below = right.inset_axes((0.25, -0.075 / aspect, 0.5, 0.0175 / aspect))  # of one height in inches
         figure.colorbar(image, cax=below, orientation="horizontal").ax.tick_params(labelsize=8)
         for axis, what in ((left, "dominant expert"), (right, "routing entropy (0 one expert, 1 all alike)")):
             axis.imshow(veil, extent=extent, interpolation="nearest")
@@ -107,7 +109,7 @@ def _legend(axis: Axes, summary: BlockSummary, colours: list[str]) -> None:
     ]
     axis.legend(
         handles=keys,
-        title="expert: share of land",
+        title="expert: share of land" + (" near training places" if summary.whole else ""),
         loc="upper center",
         bbox_to_anchor=(0.5, -0.06),
         ncols=min(8, len(keys)),

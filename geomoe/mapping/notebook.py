@@ -71,6 +71,9 @@ def folium_layers(table: RoutingTable) -> list[folium.FeatureGroup]:
             weight = palette.quantise(view.take(table.image(block, expert)))
             picture = palette.png_uri(weight, palette.ramp(palette.weight_stops(colour)))
             layers.append(_layer(f"{name}: expert {expert}", picture, view))
+    if table.support is not None:
+        far = view.take(~table.support.near).astype("uint8")
+        layers.append(_layer("far from training places", palette.veil_uri(far), view, show=True))
     return layers
 
 

@@ -90,8 +90,17 @@ def _data(
         "land": list(shapes.values()),
         "heldOut": {"name": held_out, "shape": shapes[held_out]} if held_out in shapes else None,
         "points": None if points is None or not len(points.label) else _points(points, left),
+        "far": _far(table, view),
+        "counted": "land near training places" if summaries[0].whole else "land",
         "notes": _notes(table, points, view),
     }
+
+
+def _far(table: RoutingTable, view: Frame) -> str | None:
+    """A picture that fades what is far from training places; None where these are not known."""
+    if table.support is None:
+        return None
+    return palette.veil_uri(view.take(~table.support.near).astype(np.uint8))
 
 
 def _notes(table: RoutingTable, points: Points | None, view: Frame) -> list[str]:
@@ -102,10 +111,19 @@ def _notes(table: RoutingTable, points: Points | None, view: Frame) -> list[str]
     return [
         *([f"{unplaced} samples of unknown place are not on the map."] if unplaced else []),
         "Experts are numbered from 0. The shared expert answers everywhere and is not shown.",
-        f"Weights: {cell}; 8 bits, exact to 0.002. Shares count true area, Antarctica included.",
+        f"Weights: {cell}; 8 bits, exact to 0.002. Shares count true area{_what_counts(table)}.",
         "Coastlines and regions: Natural Earth (public domain), illustrative. Web Mercator enlarges "
         "high latitudes and ends at 85°. Drawn with Leaflet.",
     ]
+
+
+def _what_counts(table: RoutingTable) -> str:
+    if table.support is None:
+        return ", Antarctica included"
+    return (
+        f" of land within {table.support.reach_km:g} km of one of {table.support.places:,} training places; "
+        "the sea and Antarctica do not count there. What is further away is faded: no training image was near"
+    )
 
 
 def _block(table: RoutingTable, number: int, summary: BlockSummary, view: Frame) -> dict[str, Any]:
@@ -133,9 +151,15 @@ def _block(table: RoutingTable, number: int, summary: BlockSummary, view: Frame)
         "mean": _rounded(report.mean_weight),
         "entropyMean": round(report.entropy, 4),
         "words": list(summary.words),
+        "whole": None if summary.whole is None else _whole(summary.whole),
         "information": [[what, round(bits, 4), round(norm, 4)] for what, bits, norm in summary.information],
         "labels": [list(label) for label in place_labels(table, number, earth_on(table.grid).land)],
     }
+
+
+def _whole(summary: BlockSummary) -> dict[str, Any]:
+    """What is said over all land, beside what is said near training places."""
+    return {"share": _rounded(summary.report.share), "words": list(summary.words)}
 
 
 def _top(values: np.ndarray) -> float:

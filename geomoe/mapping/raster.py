@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from geomoe.mapping.table import RoutingTable
 
 
+DISTANCE = "nearest training place, km"
+
+
 def band_names(table: RoutingTable) -> list[str]:
     """Names of the bands in order, e.g. "block 8, expert 2"; bands count from 1, experts from 0."""
     return [f"{block}, expert {expert}" for block in table.blocks for expert in range(table.num_experts)]
@@ -23,7 +26,8 @@ def write_raster(table: RoutingTable, path: Path) -> None:
     """Write gate weights as float32 bands in EPSG:4326, north up, NaN where there is no value.
 
     The facts of the table become tags of the file. A map across the antimeridian is one raster whose
-    longitudes continue beyond 180.
+    longitudes continue beyond 180. Where training places are known, the last band is the distance to the
+    nearest of them in km.
     """
     west, _, _, north = table.grid.bounds
     height, width = table.grid.shape
@@ -31,7 +35,7 @@ def write_raster(table: RoutingTable, path: Path) -> None:
         "driver": "COG",
         "width": width,
         "height": height,
-        "count": table.num_blocks * table.num_experts,
+        "count": table.num_blocks * table.num_experts + (table.support is not None),
         "dtype": "float32",
         "crs": "EPSG:4326",
         "transform": from_origin(west, north, table.grid.step, table.grid.step),
@@ -46,4 +50,7 @@ def write_raster(table: RoutingTable, path: Path) -> None:
             for number, name in enumerate(band_names(table)):
                 file.write(table.image(*divmod(number, table.num_experts)), number + 1)
                 file.set_band_description(number + 1, name)
+            if table.support is not None:
+                file.write(table.support.km, profile["count"])
+                file.set_band_description(profile["count"], DISTANCE)
         path.write_bytes(memory.getbuffer())

@@ -24,8 +24,27 @@ class SharedInformation:
 
 
 @dataclass(frozen=True)
+class SupportReport:
+    """What one MoGE block does on the land near training places, weighted by true area.
+
+    Attributes:
+        share: (E,) where each expert has the largest weight; sums to 1.
+        mean_weight: (E,) mean gate weight; sums to 1.
+        mean_entropy: of the gate weights over log E: 0 one expert alone, 1 all alike.
+        mutual_information: property of the land -> what the dominant expert shares with it.
+        verdicts: what is amiss, in words.
+    """
+
+    share: tuple[float, ...]
+    mean_weight: tuple[float, ...]
+    mean_entropy: float
+    mutual_information: dict[str, SharedInformation]
+    verdicts: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class BlockReport:
-    """What one MoGE block does, over land and weighted by true area.
+    """What one MoGE block does, over all land and weighted by true area.
 
     Attributes:
         name: of the block.
@@ -34,6 +53,7 @@ class BlockReport:
         mean_entropy: of the gate weights over log E: 0 one expert alone, 1 all alike.
         mutual_information: property of the land -> what the dominant expert shares with it.
         verdicts: what is amiss, in words.
+        support: the same near training places; None: these are not known.
     """
 
     name: str
@@ -42,6 +62,7 @@ class BlockReport:
     mean_entropy: float
     mutual_information: dict[str, SharedInformation]
     verdicts: tuple[str, ...]
+    support: SupportReport | None = None
 
 
 @dataclass(frozen=True)
@@ -74,18 +95,27 @@ class MapReport:
         data = to_plain(self)
         if self.points is None:  # a key of maps with samples alone
             del data["points"]
+        for block, plain in zip(self.blocks, data["blocks"], strict=True):
+            if block.support is None:
+                del plain["support"]
         return data
 
     def text(self) -> str:
         """What each block's experts do, in words."""
         lines = []
         for block in self.blocks:
-            shares = ", ".join(f"expert {k} {share:.0%}" for k, share in enumerate(block.share_of_land))
-            lines += ["", f"{block.name}: dominant expert's share of the land: {shares}"]
-            for what, shared in block.mutual_information.items():
+            found: SupportReport | BlockReport = block.support or block
+            where = (
+                f"the land near training places ({self.facts['Support']})" if block.support else "the land"
+            )
+            first = block.support.share if block.support else block.share_of_land
+            lines += ["", f"{block.name}: dominant expert's share of {where}: {_shares(first)}"]
+            for what, shared in found.mutual_information.items():
                 said = f"{shared.bits:.2f} bits ({shared.normalized:.0%} normalised)"
                 lines.append(f"dominant expert and {what} share {said}")
-            lines += block.verdicts
+            lines += found.verdicts
+            if block.support:
+                lines.append(f"beside it, share of all land: {_shares(block.share_of_land)}")
         return "\n".join(lines)
 
     def as_json(self) -> str:
@@ -105,3 +135,7 @@ class MapReport:
             return from_plain(cls, read_json(file))
         except InputError as error:
             raise DataError(f"{file}: not the report of a map: {one_line(error, 300)}") from error
+
+
+def _shares(shares: tuple[float, ...]) -> str:
+    return ", ".join(f"expert {k} {share:.0%}" for k, share in enumerate(shares))

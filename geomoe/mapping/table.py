@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geomoe.coords import Grid
+    from geomoe.mapping.support import Support
 
 #: A weight that moves less than this from one cell to any other is the same everywhere.
 CONSTANT = 0.01
@@ -35,6 +36,7 @@ class RoutingTable:
         blocks: M names of the blocks, e.g. "block 8".
         facts: what was asked, as (name, value) pairs in the order to print them.
         title: one line that names the map.
+        support: where training saw images; None: not known.
 
     Raises:
         ConfigError: shapes that do not fit, weights that are not finite, negative or do not sum to 1.
@@ -45,6 +47,7 @@ class RoutingTable:
     blocks: tuple[str, ...]
     facts: tuple[tuple[str, str], ...] = ()
     title: str = "Expert map"
+    support: Support | None = None
     _dominant: dict[int, NDArray[np.uint8]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -199,12 +202,16 @@ class BlockSummary(NamedTuple):
     """What is said about a block beside its map.
 
     Attributes:
-        report: shares, mean weights, spreads and entropy over the land.
+        report: shares, mean weights, spreads and entropy over what counts: the land near training places,
+            or all land where these are not known.
         words: what is amiss, in words; empty when nothing is.
         information: (what, bits, normalised) mutual information of the dominant expert with a
             property of the land, e.g. ("land cover", 0.61, 0.24).
+        whole: the same over all land: of the map, or of the Earth where the map's extent was fitted to its
+            data; None: ``report`` counts all land itself.
     """
 
     report: BlockNumbers
     words: tuple[str, ...]
     information: tuple[tuple[str, float, float], ...] = ()
+    whole: BlockSummary | None = None

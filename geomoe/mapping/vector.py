@@ -26,7 +26,8 @@ def column_name(block: str) -> str:
 def write_vector(table: RoutingTable, path: Path) -> None:
     """Write cells in row-major order, EPSG:4326, longitudes from -180 to 180.
 
-    Columns: ``region`` and ``landcover`` at the centre (categories), then for each block
+    Columns: ``region`` and ``landcover`` at the centre (categories); where training places are known,
+    ``nearest_train_km`` and ``support`` (whether the cell is counted); then for each block
     ``BLOCK_dominant`` (uint8), ``BLOCK_entropy`` (0 to 1) and ``BLOCK_expert_K`` (gate weight).
     """
     earth = earth_on(table.grid)
@@ -34,6 +35,9 @@ def write_vector(table: RoutingTable, path: Path) -> None:
         "region": _named(earth.region, earth.regions),
         "landcover": _named(earth.landcover, earth.covers),
     }
+    if table.support is not None:
+        columns["nearest_train_km"] = table.support.km.ravel()
+        columns["support"] = table.support.counted.ravel()
     for number, block in enumerate(table.blocks):
         name = column_name(block)
         columns[f"{name}_dominant"] = table.dominant(number).ravel()

@@ -87,6 +87,16 @@ def png_uri(pixels: NDArray[np.uint8], colours: NDArray[np.uint8]) -> str:
     return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
+def veil_uri(hidden: NDArray[np.uint8], colour: str = "#eef3f6", alpha: int = 175) -> str:
+    """A data URI of a PNG that covers the pixels that are 1 with a colour, and leaves those that are 0."""
+    table = np.concatenate([[[0, 0, 0]], flat([colour])]).astype(np.uint8)
+    image = Image.fromarray(hidden)
+    image.putpalette(table.tobytes())
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG", compress_level=9, transparency=bytes([0, alpha]))
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
 def _rgb(colour: str) -> tuple[int, int, int]:
     red, green, blue = bytes.fromhex(colour[1:])
     return red, green, blue

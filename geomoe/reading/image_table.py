@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = (".csv", ".parquet")
 COUNTRY = ("country_code", "iso_a3", "iso_a2", "country")  # columns that may hold country codes, best first
-_OWN = frozenset(("filename", "label", "domain", "split", "timestamp", *COUNTRY))
+GROUPS = ("group", "scene")  # columns whose equal values stay in one split
+_OWN = frozenset(("filename", "label", "domain", "split", "timestamp", *COUNTRY, *GROUPS))
 _PLACES = frozenset(alias for names in ALIASES.values() for alias in names)
 
 
@@ -58,6 +59,7 @@ class Table(NamedTuple):
         lonlat: (N, 2) float64 degrees, NaN where empty; None: the table has no such columns.
         label, domain, split: (N,) text, empty where the cell is empty; None: no such column.
         country: (N,) text, likewise, from the first column of COUNTRY that exists.
+        group, scene: (N,) text, likewise; images of one value stay in one split.
         timestamp: (N,) seconds since 1970 (UTC), NaN where empty; None: no such column.
         row: (N,) row numbers, counted from 1 after the header.
         skipped: skipped rows, with reasons.
@@ -70,6 +72,8 @@ class Table(NamedTuple):
     domain: NDArray[Any] | None
     split: NDArray[Any] | None
     country: NDArray[Any] | None
+    group: NDArray[Any] | None
+    scene: NDArray[Any] | None
     timestamp: NDArray[np.float64] | None
     row: NDArray[np.int64]
     skipped: list[Skip]
@@ -142,6 +146,8 @@ def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None)
         reader.text(domain_by or "domain"),
         reader.text("split", required=True),
         next((reader.text(name) for name in COUNTRY if name in reader.names), None),
+        reader.text("group"),
+        reader.text("scene"),
         reader.times(),
         sheet.row,
         [Skip(row, "", reason) for row, reason in sheet.broken],

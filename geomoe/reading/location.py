@@ -15,7 +15,7 @@ from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 from rasterio.warp import transform as to_crs
 
-from geomoe.coords import great_circle_km, unit_vectors, wrap_lon
+from geomoe.coords import EARTH_RADIUS_KM, great_circle_km, unit_vectors, wrap_lon
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -105,6 +105,12 @@ def places(found: Located, column: ArrayLike, row: ArrayLike) -> NDArray[np.floa
         lonlat[~((np.abs(lonlat[:, 1]) <= 90) & (np.abs(lonlat[:, 0]) <= 360))] = np.nan
     lonlat[:, 0] = wrap_lon(lonlat[:, 0])
     return lonlat
+
+
+def corners_of(source: Any) -> NDArray[np.float64]:  # noqa: ANN401 - an open rasterio data set
+    """Return (4, 2) degrees of the corners of an open raster, in order around it; NaN where unknown."""
+    width, height = source.width, source.height
+    return places(located(source), [0, width, width, 0], [0, 0, height, height])
 
 
 def middle_of(window: tuple[float, float, float, float], width: int, height: int) -> tuple[float, float]:
@@ -204,3 +210,21 @@ def _fit(pixel: NDArray[np.float64], xy: NDArray[np.float64]) -> tuple[Any, floa
     (a, b, c), (d, e, f) = solution.T.tolist()
     error = float(np.linalg.norm(design @ solution - xy, axis=1).max())
     return Affine(a, b, c, d, e, f), error
+
+
+def metres_per_pixel(found: Located, column: float, row: float) -> float:
+    """Return the ground size of a pixel in metres: the root of its area, in any CRS; NaN where unknown.
+
+    The area is measured on the sphere from the places half a pixel away, so that it is right for degrees, and
+    for projections that do not keep lengths (Web Mercator).
+
+    Args:
+        found: the georeference.
+        column: pixels from the left edge.
+        row: pixels from the upper edge.
+    """
+    around = places(found, [column - 0.5, column + 0.5, column, column], [row, row, row - 0.5, row + 0.5])
+    if np.isnan(around).any():
+        return float("nan")
+    points = unit_vectors(around) * (EARTH_RADIUS_KM * 1000)
+    return float(np.sqrt(np.linalg.norm(np.cross(points[1] - points[0], points[3] - points[2]))))

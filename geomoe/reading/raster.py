@@ -10,7 +10,7 @@ from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.windows import Window
 
 from geomoe.errors import DataError
-from geomoe.reading.location import place_of
+from geomoe.reading.location import corners_of, located, metres_per_pixel, place_of
 from geomoe.reading.opening import name_of, open_raster
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Header(NamedTuple):
         unknown: why the place is unknown (``no georeference``, ``no CRS``, ...); empty if it is known.
         alpha: whether a band is marked as alpha and is therefore not data.
         gaps: whether pixels may lack data; False only if the header rules this out.
+        metres: ground size of a pixel at the centre; NaN where unknown.
+        corners: lon and lat of the four corners, in order around the image; NaN where unknown.
     """
 
     bands: int
@@ -50,6 +52,8 @@ class Header(NamedTuple):
     unknown: str
     alpha: bool
     gaps: bool
+    metres: float
+    corners: tuple[float, ...]
 
 
 def read_header(path: str | os.PathLike[str], vrt_root: Path | None = None) -> Header:
@@ -72,7 +76,11 @@ def read_header(path: str | os.PathLike[str], vrt_root: Path | None = None) -> H
         bands = 3 if palette else len(data)
         size, dtype = (source.height, source.width), np.result_type(*source.dtypes)
         more = {"alpha": ColorInterp.alpha in source.colorinterp, "gaps": _may_have_gaps(source, dtype)}
-        return Header(bands, *size, dtype.name, picture, *lonlat, unknown, **more)
+        metres = metres_per_pixel(located(source), source.width / 2, source.height / 2)
+        corners = tuple(corners_of(source).ravel().tolist())
+        return Header(
+            bands, *size, dtype.name, picture, *lonlat, unknown, metres=metres, corners=corners, **more
+        )
 
 
 def refuse_unusable(source: Any, where: object) -> None:  # noqa: ANN401 - an open rasterio data set

@@ -7,6 +7,8 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 SPLITS = ("train", "val", "test")
 #: What may stand between labels, if the words around it are classes themselves.
 _BETWEEN = (r",", r"/", r"\+", r"&", r"\s+and\s+", r":", r"\\", r"\s+-\s+", r"_", r"-", r"\s+")
+_WIDE = 1.5  # ratio of the ground that two images cover from which on it is said
 _NEAR = 0.7  # similarity above which one word may be a misspelling of the other
 
 
@@ -49,6 +52,24 @@ def doubts(classes: Sequence[str], label: NDArray[Any], split: NDArray[Any]) -> 
     for name, count in sorted(Counter(split.tolist()).items()):
         if name not in SPLITS and _is_slip(name):
             yield f"split {name!r} ({count} images) is none of {', '.join(SPLITS)}: a slip of the pen?"
+
+
+def ground_doubts(extent: NDArray[np.float64], split: NDArray[Any]) -> Iterator[str]:
+    """Yield a warning if images cover very different lengths of ground: all are resized to one size.
+
+    Args:
+        extent: (N,) metres of the longer side; NaN where unknown.
+        split: (N,) split names.
+    """
+    known = extent[(split == "train") & ~np.isnan(extent)]
+    middle = np.median(known) if len(known) else np.nan
+    wide = (known > _WIDE * middle) | (known < middle / _WIDE)
+    if wide.any():
+        yield (
+            f"{int(wide.sum())} of {len(known)} training images cover more than {_WIDE:g} times the ground "
+            f"of the median one ({middle:.3g} m) or less than 1/{_WIDE:g} of it ({known.min():.3g} to "
+            f"{known.max():.3g} m); all are resized to one size, so objects differ in size"
+        )
 
 
 def _joint(name: str, classes: Sequence[str]) -> list[str]:

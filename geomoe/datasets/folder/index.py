@@ -10,9 +10,10 @@ import numpy as np
 
 from geomoe.datasets.base import Columns
 from geomoe.datasets.cache.pixels import KINDS
-from geomoe.datasets.folder.doubts import doubts
+from geomoe.datasets.folder.decide import Rule, decide
+from geomoe.datasets.folder.doubts import doubts, ground_doubts
 from geomoe.datasets.folder.scan import Scan, describe, places_of, scan
-from geomoe.datasets.folder.split import made_split, make_blocks, read_split, write_split
+from geomoe.earth.footprints import Footprints
 from geomoe.errors import DataError
 from geomoe.reading.image_table import Skip, read_table
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-#: Other names of the splits that every data set has.
-SPLITS = {"training": "train", "valid": "val", "validation": "val", "dev": "val", "testing": "test"}
 ALL = "all"  # the one domain of a table that names none
 
 
@@ -70,6 +69,9 @@ class Index(NamedTuple):
         size: size of each file in bytes.
         content: hash of every byte of each file.
         pixels: what a cache of the images must know.
+        footprints: where the images are.
+        groups: (N, G) numbers of the groups of each image, whose images should be in one split; -1: in none.
+        metres: ground size of a pixel of each image; NaN where unknown.
     """
 
     filename: NDArray[Any]
@@ -91,6 +93,9 @@ class Index(NamedTuple):
     size: NDArray[np.int64]
     content: NDArray[Any]
     pixels: Pixels
+    footprints: Footprints
+    groups: NDArray[np.int64]
+    metres: NDArray[np.float64]
 
 
 def make_index(
@@ -99,7 +104,7 @@ def make_index(
     files: SideFiles,
     bands: tuple[int, ...],
     domain_by: str | None,
-    split_seed: int,
+    rule: Rule,
     allow_vrt: bool = False,
 ) -> Index:
     """Read the table and the headers of the files, and assign the images to splits.
@@ -110,7 +115,7 @@ def make_index(
         files: side files that store headers and the split.
         bands: bands to read, counted from 1; empty: all.
         domain_by: column that names the domain; None: ``domain``.
-        split_seed: seed of a split that is made here.
+        rule: how a split is made here.
         allow_vrt: whether to read VRTs; their sources must be in ``folder``.
 
     Raises:
@@ -128,13 +133,13 @@ def make_index(
     classes, label = _codes(table.label)
     named = np.full(len(label), ALL, dtype=object) if table.domain is None else table.domain
     domains, domain = _codes(named)
-    if table.split is None:
-        # each split gets its share of every class in every domain
-        kind = np.array([f"{a} {b}" for a, b in zip(label, domain, strict=True)], dtype=object)
-        split, block = _kept_split(table.filename, lonlat, kind, split_seed, files)
-    else:
-        split, block = _given_split(table.split, where), make_blocks(lonlat, table.filename).name
-    doubtful = tuple(doubts(classes, label, split))
+    # each split gets its share of every class in every domain
+    kind = np.array([f"{a} {b}" for a, b in zip(label, domain, strict=True)], dtype=object)
+    footprints = Footprints(found.corners, lonlat)
+    split, block, said = decide(table, footprints, kind, rule, files, where)
+    for remark in said:
+        log.warning("%s: %s", where, remark)
+    doubtful = (*doubts(classes, label, split), *ground_doubts(found.metres * found.side, split))
     for doubt in doubtful:
         log.warning("%s: %s", where, doubt)
     countries, country = ((), None) if table.country is None else _codes(table.country)
@@ -155,12 +160,21 @@ def make_index(
         hash_of([*facts, found.content, bands]),
         (hash_of([*facts, found.size, bands]),),
         table.skipped,
-        remarks,
+        (*remarks, *said),
         doubtful,
         found.size,
         found.content,
         _pixels(found, bands),
+        footprints,
+        _groups(table),
+        found.metres,
     )
+
+
+def _groups(table: Table) -> NDArray[np.int64]:
+    """Return (N, G) numbers of the values of the columns that stay in one split; -1 where there is none."""
+    columns = [column for column in (table.group, table.scene) if column is not None]
+    return np.array([_codes(column)[1] for column in columns], dtype=np.int64).reshape(-1, len(table.row)).T
 
 
 def _pixels(found: Scan, bands: tuple[int, ...]) -> Pixels:
@@ -177,38 +191,6 @@ def _skipped(table: Table, files: SideFiles) -> Iterator[str]:
     if table.skipped:
         rows = f"{len(table.skipped)} of {table.total} rows are left out"
         yield f"{rows}, listed in {listed}: {describe(table.skipped)}"
-
-
-def _given_split(given: NDArray[Any], where: Path) -> NDArray[Any]:
-    """Return the split given by the table, with the usual split names."""
-    split = np.array([SPLITS.get(name.lower(), name.lower()) for name in given], dtype=object)
-    absent = [name for name in ("train", "val", "test") if name not in set(split)]
-    if absent:
-        msg = f"{where}: column split: no row says {', '.join(absent)}"
-        raise DataError(f"{msg} (it has {', '.join(sorted(set(split)))}); leave it out to have one made")
-    return split
-
-
-def _kept_split(
-    filename: NDArray[Any],
-    lonlat: NDArray[np.float64],
-    kind: NDArray[Any],
-    seed: int,
-    files: SideFiles,
-) -> tuple[NDArray[Any], NDArray[Any]]:
-    """Return split and block of each image; a spatial block split is made once, stored, and extended."""
-    name = f"split-{seed}.csv"
-    path = files.find(name)
-    earlier = {} if path is None else read_split(path)
-    split, blocks = made_split(filename, lonlat, kind, seed, earlier)
-    rows = zip(filename.tolist(), zip(split.tolist(), blocks.name.tolist(), strict=True), strict=True)
-    merged = {**earlier, **dict(rows)}
-    if merged != earlier:
-        path = files.write(name, lambda scratch: write_split(scratch, merged))
-        counts = ", ".join(f"{part} {int((split == part).sum())}" for part in ("train", "val", "test"))
-        text = "no column split: made one in %d blocks of space of %g degrees (%s), kept in %s"
-        log.info(text, len(set(blocks.name)), blocks.side, counts, path)
-    return split, blocks.name
 
 
 def _codes(names: NDArray[Any]) -> tuple[tuple[str, ...], NDArray[np.int64]]:

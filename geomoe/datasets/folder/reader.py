@@ -12,9 +12,11 @@ import pandas as pd
 import torch
 
 from geomoe.datasets.base import Columns, LabelledImages
+from geomoe.datasets.folder.decide import Rule
 from geomoe.datasets.folder.index import Index, hash_of, make_index
 from geomoe.datasets.folder.scan import changed_unseen
 from geomoe.datasets.folder.side_files import SideFiles
+from geomoe.datasets.folder.split import LEFT_OUT
 from geomoe.datasets.folder.statistics import Statistics, measure
 from geomoe.datasets.module import ImageDataModule
 from geomoe.errors import ConfigError, DataError, DatasetNotFoundError
@@ -77,6 +79,9 @@ class FolderImages(LabelledImages):
             data_hash=index.data_hash,
         )
         self.earlier_hashes = index.earlier_hashes
+        self.footprints, self.groups = index.footprints.take(chosen), index.groups[chosen]
+        self.ground = np.stack([index.metres[chosen], index.side[chosen]], axis=1)
+        self.overlapping = ({"test", "held_out"}, *({LEFT_OUT, name} for name in set(index.split)))
 
     def load_image(self, index: int) -> Tensor:
         """Read (bands, H, W) float32 raw values; missing pixels get the mean of the training images.
@@ -167,7 +172,12 @@ class FolderDataModule(ImageDataModule):
             DataError: a table or images that cannot be used; see docs/datasets/folder.md for what is skipped.
         """
         domain_by = self.options.get("domain_by")
-        own = (self.bands, domain_by, self.split_seed, self.allow_vrt)
+        rule = Rule(
+            self.split_seed,
+            self.options.get("split_version") or Rule().version,
+            self.options.get("split_buffer_km") or 0.0,
+        )
+        own = (self.bands, domain_by, rule, self.allow_vrt)
         return make_index(self.folder, self.metadata, self.files, *own)
 
     def verify(self) -> list[str]:
@@ -273,4 +283,15 @@ class FolderDataModule(ImageDataModule):
             "std": measured.std.tolist(),
             "source_pixels": int(np.median(self.index.side[chosen])),
             "skipped": len(self.index.skipped),
+            "pixel_metres": _spread(self.index.metres[chosen]),
+            "extent_metres": _spread(self.index.metres[chosen] * self.index.side[chosen]),
         }
+
+
+def _spread(values: NDArray[np.float64]) -> dict[str, float] | None:
+    """Return median, least and greatest of known values; None if none is known."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    numbers = {"median": np.median(known), "min": known.min(), "max": known.max()}
+    return {name: float(f"{value:.6g}") for name, value in numbers.items()}

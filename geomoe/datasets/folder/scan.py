@@ -50,6 +50,8 @@ class Scan(NamedTuple):
         gaps: (N,) whether pixels may lack data.
         own: (N, 2) degrees of the centre from the file's georeference; NaN if it has none.
         unknown: (N,) why the file has no place; empty if it has one.
+        metres: (N,) ground size of a pixel; NaN where unknown.
+        corners: (N, 4, 2) degrees of the corners; NaN where unknown.
     """
 
     table: Table
@@ -62,6 +64,8 @@ class Scan(NamedTuple):
     gaps: NDArray[np.bool_]
     own: NDArray[np.float64]
     unknown: NDArray[Any]
+    metres: NDArray[np.float64]
+    corners: NDArray[np.float64]
 
 
 def scan(
@@ -167,9 +171,10 @@ def _keep(
     files.write(name, lambda path: frame.to_parquet(path, index=False))
 
 
+_CORNERS = tuple(f"{axis}_{number}" for number in range(4) for axis in ("lon", "lat"))
 _COLUMNS = (
     "filename", "size", "changed", "sample", "content", "bands", "side", "dtype", "picture", "alpha", "gaps",
-    "lon", "lat", "unknown", "error",
+    "lon", "lat", "unknown", "metres", *_CORNERS, "error",
 )  # fmt: skip
 
 
@@ -188,13 +193,26 @@ def _look(path: Path, vrt_root: Path | None) -> tuple[Any, ...]:
     try:
         head = read_header(path) if vrt_root is None else read_header(path, vrt_root)
     except DataError as error:
-        return 0, 0, "", False, False, False, np.nan, np.nan, "", _reason(str(error), path)
+        return (
+            0,
+            0,
+            "",
+            False,
+            False,
+            False,
+            np.nan,
+            np.nan,
+            "",
+            np.nan,
+            *[np.nan] * 8,
+            _reason(str(error), path),
+        )
     return (*_facts(head), "")
 
 
 def _facts(head: Header) -> tuple[Any, ...]:
     side = max(head.height, head.width)
-    place = (head.lon, head.lat, head.unknown)
+    place = (head.lon, head.lat, head.unknown, head.metres, *head.corners)
     return head.bands, side, head.dtype, head.picture, head.alpha, head.gaps, *place
 
 
@@ -214,6 +232,8 @@ def _scan(table: Table, frame: pd.DataFrame) -> Scan:
         frame["gaps"].to_numpy(bool),
         frame[["lon", "lat"]].to_numpy(np.float64),
         frame["unknown"].to_numpy(dtype=object),
+        frame["metres"].to_numpy(np.float64),
+        frame[list(_CORNERS)].to_numpy(np.float64).reshape(-1, 4, 2),
     )
 
 

@@ -19,6 +19,7 @@ SHARES = {"train": 0.6, "val": 0.2, "test": 0.2}
 #: Sides of blocks in degrees of latitude, from large to small; the first that gives enough blocks is taken.
 SIDES = (6.0, 3.0, 1.5, 1.0, 0.5, 0.25, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)
 ENOUGH = 40
+LEFT_OUT = "left_out"  # the split of images that would touch another split
 COLUMNS = ("filename", "split", "block")
 
 
@@ -112,18 +113,16 @@ def read_split(path: Path) -> dict[str, tuple[str, str]]:
     """Read an existing split: filename -> split and block.
 
     Raises:
-        DataError: the file is not a split, or has splits other than train, val and test.
+        DataError: the file is not a split, or has splits other than train, val, test and left_out.
     """
     frame = read_frame(path)
     if tuple(frame.columns) != COLUMNS:
         msg = f"{path}: expected the columns {', '.join(COLUMNS)}; got {', '.join(map(str, frame.columns))}"
         raise DataError(f"{msg}; delete it, and a new split is made")
-    wrong = frame[~frame["split"].isin(list(SHARES))]
+    wrong = frame[~frame["split"].isin([*SHARES, LEFT_OUT])]
     if len(wrong):
-        msg = (
-            f"{path}: row {wrong.index[0] + 1}: expected {', '.join(SHARES)}; got {wrong['split'].iloc[0]!r}"
-        )
-        raise DataError(msg)
+        names, found = ", ".join([*SHARES, LEFT_OUT]), wrong["split"].iloc[0]
+        raise DataError(f"{path}: row {wrong.index[0] + 1}: expected {names}; got {found!r}")
     return dict(zip(frame["filename"], zip(frame["split"], frame["block"], strict=True), strict=True))
 
 

@@ -65,7 +65,8 @@ function geomoeStart(map, data) {
     dominant(block) {
       legend.append(el("h2", "", `Dominant expert, ${block.name}`));
       const table = el("table"), top = el("tr");
-      for (const text of ["", "share of land", "mean weight"]) top.append(el("th", "", text));
+      const wide = block.whole ? ["share of all land"] : [];
+      for (const text of ["", `share of ${data.counted}`, "mean weight", ...wide]) top.append(el("th", "", text));
       table.append(top);
       data.colours.forEach((colour, expert) => {
         const line = el("tr"), name = el("td"), cell = el("td"), share = el("div", "geomoe-bar"), fill = el("i");
@@ -78,6 +79,7 @@ function geomoeStart(map, data) {
         share.append(fill, el("span", "", percent(block.share[expert])));
         cell.append(share);
         line.append(name, cell, el("td", "right", percent(block.mean[expert])));
+        if (block.whole) line.append(el("td", "right geomoe-hint", percent(block.whole.share[expert])));
         table.append(line);
       });
       legend.append(table);
@@ -85,12 +87,12 @@ function geomoeStart(map, data) {
     entropy(block) {
       legend.append(el("h2", "", `Routing entropy, ${block.name}`));
       scale(data.ramps.entropy, block.entropyTop, "one expert alone", block.entropyTop === 1 ? "all alike" : "most mixed in this block");
-      legend.append(el("p", "", `Mean over land: ${block.entropyMean.toFixed(2)}. With all experts alike it would be 1.`));
+      legend.append(el("p", "", `Mean over ${data.counted}: ${block.entropyMean.toFixed(2)}. With all experts alike it would be 1.`));
     },
     weight(block, expert) {
       legend.append(el("h2", "", `Weight of expert ${expert}, ${block.name}`));
       scale(data.ramps.weights[expert], block.top, "silent", "strongest in this block");
-      legend.append(el("p", "", `Mean over land ${percent(block.mean[expert])}; dominant on ${percent(block.share[expert])} of it.`));
+      legend.append(el("p", "", `Mean over ${data.counted} ${percent(block.mean[expert])}; dominant on ${percent(block.share[expert])} of it.`));
     },
   };
 
@@ -104,10 +106,16 @@ function geomoeStart(map, data) {
     legend.replaceChildren();
     if (one) legends.weight(block, layer); else legends[layer](block);
     report.replaceChildren(el("h2", "", `What ${block.name} does with geography`));
+    if (block.whole) report.append(el("p", "geomoe-hint", "Near training places:"));
     for (const text of block.words) report.append(el("p", "geomoe-warning", text));
     if (!block.words.length) report.append(el("p", "", "Every expert is dominant somewhere, and the routing changes from place to place."));
     for (const [what, bits, normalised] of block.information) {
       report.append(el("p", "", `Dominant expert and ${what} share ${bits.toFixed(2)} bits (${percent(normalised, 0)} normalised).`));
+    }
+    if (block.whole) {
+      report.append(el("p", "geomoe-hint", "Over all land, most of which training never saw:"));
+      const words = block.whole.words.length ? block.whole.words : ["Every expert is dominant somewhere."];
+      for (const text of words) report.append(el("p", "", text));
     }
     numbers.forEach((group, number) => {
       const on = number === show.block && layer === "dominant" && marks.numbers.checked;
@@ -121,6 +129,10 @@ function geomoeStart(map, data) {
   option(over, "numbers", "Expert numbers", true, () => { if (marks.numbers) refresh(); });
   option(over, "coast", "Coastlines", true, toggle(coast));
   option(over, "veil", "Fade the sea", true, toggle(veil));
+  if (data.far) {
+    const far = L.imageOverlay(data.far, bounds, { pane: "geomoe-veil", className: "geomoe-picture" });
+    option(over, "far", "Fade what is far from training places", true, toggle(far));
+  }
   if (data.heldOut) option(over, "held", `Held-out region: ${data.heldOut.name}`, true, toggle(held));
   if (points) addPointOptions();
 

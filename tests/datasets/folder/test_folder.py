@@ -230,7 +230,7 @@ def test_an_image_that_changed_is_looked_at_again(folder):
 
 def test_a_split_is_made_in_blocks_written_and_reused(folder):
     made = module(folder, "georeferenced.csv")
-    path = folder / "georeferenced.csv.geomoe/split-0.csv"
+    path = folder / "georeferenced.csv.geomoe/split-v2-0.csv"
     split, block = made.index.split, made.index.columns.block
     for unit in np.unique(block):
         assert len(set(split[block == unit])) == 1
@@ -399,8 +399,8 @@ def test_damaged_side_files_are_refused_by_name(folder):
     (side / "statistics.json").write_text('{"cut')
     with pytest.raises(DataError, match=r"statistics\.json: damaged; delete it"):
         module(folder, "georeferenced.csv").statistics()
-    (side / "split-0.csv").write_text("filename,split,block\nimages/x.tif,tarin,1_2_3\n")
-    with pytest.raises(DataError, match=r"split-0\.csv: row 1: expected train, val, test; got 'tarin'"):
+    (side / "split-v2-0.csv").write_text("filename,split,block\nimages/x.tif,tarin,1_2_3\n")
+    with pytest.raises(DataError, match=r"split-v2-0\.csv: row 1: expected train, val, test, left_out; got"):
         module(folder, "georeferenced.csv").dataset("train")
 
 

@@ -1,0 +1,56 @@
+"""Images of two splits that touch or overlap, and groups that are in two splits: leakage that is a fault."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geomoe.checking.places import Finding
+from geomoe.earth.footprints import Footprints, neighbours
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from geomoe.datasets.base import LabelledImages
+
+
+def look_at_neighbours(parts: Mapping[str, LabelledImages]) -> Iterator[Finding]:
+    """Yield a fault for each pair of splits with images that touch, or with images of one group.
+
+    Images at one place without an outline (a camera's) are no fault: :mod:`leakage` tells of them.
+
+    Args:
+        parts: name -> split; all of one data set.
+    """
+    some = [data for data in parts.values() if data.footprints is not None]
+    if not some:
+        return
+    corners = np.concatenate([data.footprints.corners for data in some])  # type: ignore[union-attr]
+    lonlat = np.concatenate([data.footprints.lonlat for data in some])  # type: ignore[union-attr]
+    outlined = ~np.isnan(corners).any(axis=(1, 2))
+    beside = neighbours(Footprints(corners, lonlat))
+    ends = np.cumsum([0, *(len(data) for data in some)])
+    rows = {id(data): slice(ends[k], ends[k + 1]) for k, data in enumerate(some)}
+    for first, second in itertools.combinations(parts, 2):
+        one, other = parts[first], parts[second]
+        if {first, second} in one.overlapping or id(one) not in rows or id(other) not in rows:
+            continue
+        chosen = np.zeros(len(corners), dtype=bool)
+        chosen[rows[id(one)]] = True
+        near = (beside.beside(chosen & outlined) & outlined)[rows[id(other)]]
+        where = f"{first}, {second}"
+        if near.any():
+            text = f"{int(near.sum())} images of {second} touch or overlap images of {first}"
+            yield Finding("fault", where, f"{text}; without a column split, they are kept in one split")
+        both = _shared_groups(one, other)
+        if both:
+            yield Finding("fault", where, f"{both} groups (column group or scene) have images in both")
+
+
+def _shared_groups(one: LabelledImages, other: LabelledImages) -> int:
+    if one.groups is None or other.groups is None:
+        return 0
+    columns = zip(one.groups.T, other.groups.T, strict=True)
+    return sum(len(np.intersect1d(a[a >= 0], b[b >= 0])) for a, b in columns)

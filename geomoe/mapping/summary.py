@@ -1,0 +1,101 @@
+"""What is said about a map: shares, information and verdicts, near training places and over all land."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geomoe.earth.land import earth_on
+from geomoe.mapping.report import BlockReport, MapReport, PointCount, SharedInformation, SupportReport
+from geomoe.mapping.table import BlockSummary, Points, RoutingTable, report_block, verdicts
+from geomoe.metrics import mutual_information
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def summarise(table: RoutingTable, whole: RoutingTable | None = None) -> tuple[BlockSummary, ...]:
+    """What each block does with geography, weighted by the true area of cells.
+
+    Args:
+        table: what the routers answered. Its support counts, and all land stands beside it; without support
+            all land counts.
+        whole: the same routers on the whole Earth, for what stands beside; default: ``table``.
+    """
+    if table.support is None:
+        return _summarise(table, earth_on(table.grid).land)
+    near = _summarise(table, table.support.counted)
+    beside = table if whole is None else whole
+    every = _summarise(beside, earth_on(beside.grid).land)
+    return tuple(one._replace(whole=other) for one, other in zip(near, every, strict=True))
+
+
+def _summarise(table: RoutingTable, counted: NDArray[np.bool_]) -> tuple[BlockSummary, ...]:
+    earth = earth_on(table.grid)
+    land = counted.ravel()
+    area = table.grid.areas().ravel()[land]
+    kinds = {"land cover": earth.landcover.ravel()[land], "region": earth.region.ravel()[land]}
+    summaries = []
+    for block in range(table.num_blocks):
+        report = report_block(table, block, counted)
+        dominant = table.dominant(block).ravel()[land]
+        shared = []
+        for what, labels in kinds.items():
+            if len(labels):
+                found = mutual_information(dominant, labels, area)
+                shared.append((what, found.nats / np.log(2), found.normalized))
+        summaries.append(BlockSummary(report, tuple(verdicts(report)), tuple(shared)))
+    return tuple(summaries)
+
+
+def report_map(
+    table: RoutingTable, summaries: tuple[BlockSummary, ...], points: Points | None = None
+) -> MapReport:
+    """What is said about a map: numbers rounded to six decimals.
+
+    Args:
+        table: what the routers answer.
+        summaries: what is said about each block, in the table's order.
+        points: samples that are drawn over the map.
+    """
+    blocks = []
+    for name, summary in zip(table.blocks, summaries, strict=True):
+        land = _numbers(summary.whole or summary)
+        blocks.append(
+            BlockReport(
+                name=name,
+                share_of_land=land.share,
+                mean_weight=land.mean_weight,
+                mean_entropy=land.mean_entropy,
+                mutual_information=land.mutual_information,
+                verdicts=land.verdicts,
+                support=None if summary.whole is None else _numbers(summary),
+            )
+        )
+    return MapReport(
+        table.title, dict(table.facts), tuple(blocks), None if points is None else _counts(points)
+    )
+
+
+def _numbers(summary: BlockSummary) -> SupportReport:
+    """Return the numbers of one block, rounded."""
+    return SupportReport(
+        tuple(summary.report.share.round(6).tolist()),
+        tuple(summary.report.mean_weight.round(6).tolist()),
+        round(summary.report.entropy, 6),
+        {
+            what: SharedInformation(round(float(bits), 6), round(float(norm), 6))
+            for what, bits, norm in summary.information
+        },
+        tuple(summary.words),
+    )
+
+
+def _counts(points: Points) -> dict[str, PointCount]:
+    right = points.predicted == points.label
+    parts = (("train", ~points.test), ("test", points.test))
+    return {
+        name: PointCount(int(part.sum()), int(right[part].sum()), unplaced)
+        for (name, part), unplaced in zip(parts, points.unplaced, strict=True)
+    }

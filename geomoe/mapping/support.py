@@ -1,0 +1,122 @@
+"""Where a map speaks of what training saw: the land near training places, and the box that holds them.
+
+Routers answer everywhere, also in places that training never saw. What is said of a map counts the cells near
+training places; the rest is drawn fainter.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from geomoe.coords import EARTH_RADIUS_KM, unit_vectors
+from geomoe.earth.land import earth_on
+from geomoe.earth.nearest import NearestPlace
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from geomoe.coords import Grid
+
+NEAREST, FURTHEST = 50.0, 500.0  # bounds of the reach in km
+STEPS = (0.5, 0.25, 0.1, 0.05, 0.02, 0.01)  # sides of cells of a map that fits its data
+_CELLS = 120  # on the longer side of such a map, at least
+_DEGREE_KM = np.pi / 180 * EARTH_RADIUS_KM
+_WIDE = 180.0  # degrees of longitude from which on a map is of the whole Earth
+
+
+class Support(NamedTuple):
+    """Where training saw images, on a grid.
+
+    Attributes:
+        km: (H, W) from the centre of a cell to the nearest training place.
+        near: (H, W) cells within reach.
+        counted: (H, W) those of them that count: land without Antarctica; all where no such land is near.
+        reach_km: distance within which a cell is near, plus half the diagonal of a cell.
+        places: number of training places.
+    """
+
+    km: NDArray[np.float32]
+    near: NDArray[np.bool_]
+    counted: NDArray[np.bool_]
+    reach_km: float
+    places: int
+
+
+def places_of(info: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Return (N, 2) degrees of the training places that a checkpoint keeps; none in those of old versions."""
+    places = info.get("places") or {"lon": [], "lat": []}
+    return np.stack([places["lon"], places["lat"]], axis=1).astype(np.float64)
+
+
+def reach_of(places: NDArray[np.float64]) -> float:
+    """Return the km around a training place that count as near: twice the distance between neighbours.
+
+    That is twice the distance within which nine tenths of the places have another one, from 50 to 500 km.
+    """
+    from scipy.spatial import cKDTree
+
+    single = unit_vectors(np.unique(places, axis=0))
+    if len(single) < 2:
+        return NEAREST
+    chord = cKDTree(single).query(single, k=2)[0][:, 1]
+    km = 2 * EARTH_RADIUS_KM * np.arcsin(np.clip(chord / 2, 0, 1))
+    return float(np.clip(2 * np.quantile(km, 0.9), NEAREST, FURTHEST).round())
+
+
+def find_support(grid: Grid, places: NDArray[np.float64], reach_km: float | None = None) -> Support | None:
+    """Return where on a grid training saw images; None without training places.
+
+    Args:
+        grid: the cells.
+        places: (N, 2) degrees.
+        reach_km: what counts as near; None: :func:`reach_of` the places.
+    """
+    if not len(places):
+        return None
+    reach = reach_of(places) if reach_km is None else reach_km
+    lonlat = grid.lonlat()
+    km = NearestPlace(places).km(lonlat).reshape(grid.shape)
+    across = np.cos(np.radians(grid.lat))[:, None]
+    diagonal = np.hypot(across, 1.0) * grid.step * _DEGREE_KM  # a cell with a place in it is near
+    near = km <= reach + diagonal / 2
+    earth = earth_on(grid)
+    land = earth.land & (earth.region != earth.regions.index("Antarctica"))
+    counted = near & land
+    return Support(km.astype(np.float32), near, counted if counted.any() else near, reach, len(places))
+
+
+def box_of(places: NDArray[np.float64], reach_km: float) -> tuple[float, float, float, float] | None:
+    """Return west, south, east, north around training places with their reach; None: the whole Earth.
+
+    Across the antimeridian east is beyond 180.
+    """
+    if not len(places):
+        return None
+    lon = np.sort(np.unique(places[:, 0] % 360))
+    gap = int(np.diff(lon, append=lon[0] + 360).argmax())
+    first = float(lon[(gap + 1) % len(lon)])
+    span = float((lon[gap] - first) % 360)
+    south, north = places[:, 1].min(), places[:, 1].max()
+    high = max(abs(south), abs(north))
+    margin = reach_km / _DEGREE_KM
+    wide = margin / max(np.cos(np.radians(min(high + margin, 85.0))), 0.1)
+    if span + 2 * wide > _WIDE or high > 84:
+        return None
+    west = (first - wide + 180) % 360 - 180
+    return (
+        float(west),
+        float(max(south - margin, -85.0)),
+        float(west + span + 2 * wide),
+        float(min(north + margin, 85.0)),
+    )
+
+
+def step_of(box: tuple[float, float, float, float]) -> float:
+    """Return the side of cells, in degrees, that shows a box with enough cells."""
+    west, south, east, north = box
+    longer = max(east - west, north - south)
+    return next((step for step in STEPS if longer / step >= _CELLS), STEPS[-1])
