@@ -135,6 +135,7 @@ class MethodEntry(NamedTuple):
         places: whether its network uses the places of images.
         experts: whether its network has MoGE blocks (``model.moge_blocks``).
         domains: minimum number of training domains; 1: it does not use domains.
+        domain_ids: whether the encoder of domain ids can take the place of one of places.
         wrapper: whether it wraps another method (``around``) and is not a method of its own.
         quickstart: whether ``geomoe quickstart`` trains it.
     """
@@ -145,6 +146,7 @@ class MethodEntry(NamedTuple):
     places: bool = False
     experts: bool = False
     domains: int = 1
+    domain_ids: bool = True
     wrapper: bool = False
     quickstart: bool = False
 
@@ -186,9 +188,16 @@ METHODS: dict[str, MethodEntry] = {
     "lfme": MethodEntry(f"{_HOME}.pooled.lfme:LFME", "LFME", domains=2),
     "pg_dro": MethodEntry(f"{_HOME}.experts.pg_dro:PGDRO", "PG-DRO", "experts", places=True, experts=True),
     "per_region": MethodEntry(f"{_HOME}.location.per_region:PerRegion", "Per-region", "regions", domains=2),
-    "d3g": MethodEntry(f"{_HOME}.location.d3g:D3G", "D3G", "place_heads", places=True, domains=2),
+    "d3g": MethodEntry(
+        f"{_HOME}.location.d3g:D3G", "D3G", "place_heads", places=True, domains=2, domain_ids=False
+    ),
     "d3g_wrap": MethodEntry(
-        f"{_HOME}.location.d3g_wrap:D3GWrap", "D3G + WRAP", "group_heads", places=True, domains=2
+        f"{_HOME}.location.d3g_wrap:D3GWrap",
+        "D3G + WRAP",
+        "group_heads",
+        places=True,
+        domains=2,
+        domain_ids=False,
     ),
     "dcp": MethodEntry(f"{_HOME}.location.dcp:DCP", "DCP", "conditioned", domains=2),
     "dcp_le": MethodEntry(

@@ -12,6 +12,7 @@ from geomoe.coords import (
     continuous,
     great_circle_km,
     make_grid,
+    mean_place,
     unit_vectors,
     whole_cells,
     wrap_lon,
@@ -247,3 +248,14 @@ def test_a_box_across_the_antimeridian_grows_to_whole_cells(step, bounds, grown)
     assert whole_cells(step, bounds) == pytest.approx(grown, abs=1e-9)
     grid, earth = make_grid(step, whole_cells(step, bounds)), make_grid(step)
     assert np.abs(grid.lonlat()[:, :1] - earth.lon).min(axis=1).max() < 1e-9
+
+
+def test_the_mean_of_places_on_the_sphere():
+    assert mean_place([[-10.0, 0.0], [10.0, 0.0], [NAN, NAN]]) == pytest.approx((0, 0), abs=1e-9)
+    assert mean_place([[179.0, 10.0]]) == pytest.approx((179, 10))
+    assert mean_place([[0.0, 80.0], [90.0, 80.0], [180.0, 80.0], [-90.0, 80.0]])[1] == pytest.approx(90)
+    # unequal weights: two at (0, 0), one at (90, 0): the direction of (2, 1, 0)
+    lon, _ = mean_place([[0.0, 0.0], [0.0, 0.0], [90.0, 0.0]])
+    assert lon == pytest.approx(math.degrees(math.atan2(1, 2)))
+    for nowhere in ([], [[NAN, NAN]], [[0.0, 0.0], [180.0, 0.0]]):
+        assert mean_place(nowhere) is None

@@ -125,11 +125,11 @@ def _places(config: RunConfig) -> Iterator[str]:
     data, method = CATALOGUE.get(config.data.name), METHODS.get(config.algorithm)
     if data is None or method is None or data.places or not method.places:
         return
-    if config.encoder.name != "domain":
+    if config.encoder.name != "domain" or not method.domain_ids:
         others = [name for name in ALGORITHMS if not METHODS[name].places]
         yield (
             f"algorithm: {config.algorithm} asks where an image was taken, and {config.data.name} has no "
-            f"places; use {others[0]}, or encoder.name domain"
+            f"places; use {others[0]}{', or encoder.name domain' if method.domain_ids else ''}"
         )
 
 

@@ -35,7 +35,8 @@ def gradients(name: str, options: dict, rank: int | None) -> dict[str, torch.Ten
     part = batch if rank is None else batch.take(slice(8 * rank, 8 * rank + 8))
     answer = method.losses(part, Now(1, 100, 0))
     learner = next(iter(method.learners().values()))
-    names, leaves = zip(*learner.named_parameters(), strict=True)
+    trained = [(key, value) for key, value in learner.named_parameters() if value.requires_grad]
+    names, leaves = zip(*trained, strict=True)
     slopes = torch.autograd.grad(answer.total, leaves, allow_unused=True)
     found = {
         key: torch.zeros_like(w) if s is None else s for key, w, s in zip(names, leaves, slopes, strict=True)

@@ -24,6 +24,11 @@ METHODS = {
     "cdann": {"weight": 2.0},
     "fishr": {"weight": 30.0, "anneal": 0},
     "lfme": {},
+    "per_region": {},
+    "d3g": {"weight": 0.7},
+    "d3g_wrap": {"weight": 0.7},
+    "dcp": {"weight": 0.3},
+    "dcp_le": {"weight": 0.3},
     "pg_dro": {"eta": 0.5, **PLAIN},
 }
 

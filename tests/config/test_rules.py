@@ -135,3 +135,14 @@ def test_grouped_batches_that_cannot_be(values, message):
     faults = find_faults(RunConfig(data=DataConfig(**values)))
     assert [fault for fault in faults if fault.startswith(message)]
     assert not find_faults(RunConfig(data=DataConfig()))
+
+
+@pytest.mark.parametrize("algorithm", ["moge", "dcp_le", "d3g", "d3g_wrap"])
+def test_what_may_stand_for_places(algorithm):
+    """Data without places: an encoder of domain ids can replace an encoder, but not relations of places."""
+    asked = f"algorithm: {algorithm} asks where an image was taken, and pacs has no places; use erm"
+    related = algorithm.startswith("d3g")
+    (fault,) = find_faults(changed(data__name="pacs", algorithm=algorithm))
+    assert fault == asked + ("" if related else ", or encoder.name domain")
+    faults = find_faults(changed(data__name="pacs", algorithm=algorithm, encoder__name="domain"))
+    assert list(faults) == ([asked] if related else [])

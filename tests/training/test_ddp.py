@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from geomoe.checkpoint import read
-from geomoe.config import OptimizerConfig
+from geomoe.config import EncoderConfig, OptimizerConfig
 from geomoe.datasets import PACS
 from geomoe.datasets.samples.write import write_sample
 from geomoe.fetching.facts import read_facts
@@ -122,11 +122,11 @@ def test_two_processes_train_one_network(tiny, tmp_path):
 
 
 #: One method of each kind of update; tests/algorithms/test_ranks.py has the losses that couple samples.
-JOINT = ("erm", "groupdro", "dann", "fish", "sagm", "swad")
+JOINT = ("erm", "groupdro", "dann", "fish", "sagm", "per_region", "d3g", "swad")
 
 
 def joint(name, tiny, folder, **trainer):
-    """A run without batch norms and random changes of images, which each process has for itself."""
+    """A run without batch norms, noise on places and random changes of images: each process has its own."""
     config = tiny(
         "erm" if name == "swad" else name,
         around=["swad"] if name == "swad" else [],
@@ -136,7 +136,8 @@ def joint(name, tiny, folder, **trainer):
         **trainer,
     )
     # Adam blows up the last bits of small gradients
-    return replace(config, optimizer=OptimizerConfig(name="sgd", lr=0.005))
+    quiet = {"optimizer": OptimizerConfig(name="sgd", lr=0.005), "encoder": EncoderConfig(noise=0.0)}
+    return replace(config, **quiet)
 
 
 def of_domains(tiny, folder):
