@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from geomoe.datasets.base import LabelledImages
     from geomoe.inference.predictor import Predictor
     from geomoe.inference.tables import DataModule
-    from geomoe.types import BlockExperts, ModelOutput
+    from geomoe.types import BlockExperts, Experts, ModelOutput
 
 
 @dataclass(frozen=True)
@@ -146,6 +146,15 @@ def predict_many(
         )
         for choice in choices
     }  # fmt: skip
+
+
+def forced_choices(blocks: int, num_experts: int) -> list[tuple[Experts, ...]]:
+    """Return choices that force each expert of each MoGE block; the other blocks route normally."""
+    return [
+        tuple(expert if number == block else "all" for number in range(blocks))
+        for block in range(blocks)
+        for expert in range(num_experts)
+    ]
 
 
 def batches(

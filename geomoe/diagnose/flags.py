@@ -1,0 +1,115 @@
+"""What to look at, in words: numbers that mean less, or something else, than they seem to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from geomoe.diagnose.geography import DROPPED, SHUFFLED
+from geomoe.diagnose.values import Flag
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from geomoe.diagnose.values import Found, Layer, Pair, PairLayer, Subject
+
+COLLAPSED = 0.9  # mean gate weight, or share of samples, of one expert
+CONSTANT = 0.01  # a gate weight that moves by less from one sample to any other is the same for all
+ALIKE = 0.9  # mean cosine or CKA off the diagonal
+UNUSED = 0.01  # share of the answers that other places change
+EXPLAINED = (0.7, 0.3)  # r with matched experts, and how much more that is than r
+NEAR = 0.03  # distance of r from -1 / (E - 1)
+CHANCE = 0.05  # p-value
+
+
+def flags_of(subjects: Sequence[Subject], found: Sequence[Found], pairs: Sequence[Pair]) -> tuple[Flag, ...]:
+    """All flags: of each checkpoint, then of each pair."""
+    flags: list[Flag] = []
+    for subject, one in zip(subjects, found, strict=True):
+        for layer in one.layers:
+            flags += _layer(f"{subject.name}, {layer.name}", layer)
+        flags += _geography(subject.name, one)
+    collapsed = {flag.where for flag in flags if flag.kind == "collapsed"}
+    for pair in pairs:
+        for between in pair.layers:
+            flags += _pair(pair, between, collapsed)
+    return tuple(flags)
+
+
+def _layer(where: str, layer: Layer) -> Iterator[Flag]:
+    routing, outputs = layer.routing, layer.outputs
+    experts = len(routing.load)
+    top = max(range(experts), key=lambda expert: routing.load[expert] or 0.0)
+    share = max(value or 0.0 for value in routing.top1_share)
+    if experts > 1 and (routing.most_load > COLLAPSED or share > COLLAPSED):
+        yield Flag(
+            "collapsed",
+            where,
+            f"routing has collapsed: expert {top} has {routing.most_load:.0%} of the gate weight, one is "
+            f"first for {share:.0%} of the samples; entropy, divergences, r and J say little then",
+        )
+    elif experts > 1 and routing.spread < CONSTANT:
+        text = "routing is the same for every sample: no gate weight moves by more than "
+        yield Flag("constant", where, f"{text}{100 * routing.spread:.1f} points")
+    for expert in routing.dead:
+        load = 100 * (routing.load[expert] or 0.0)
+        yield Flag("dead", where, f"expert {expert} is dead: its mean gate weight is {load:.2f} %")
+    for what, value in (("cosine", outputs.cosine_mean), ("linear CKA", outputs.cka_mean)):
+        if value is not None and value > ALIKE:
+            yield Flag("alike", where, f"the experts are alike: their mean {what} is {value:.2f}")
+    for what, shared in layer.information.items():
+        chance = shared.chance.get("blocks")
+        if chance is not None and chance.p > CHANCE and shared.nats > 0:
+            text = (
+                f"permuted blocks explain what the dominant expert shares with {what}: "
+                f"{shared.nats:.3f} nats, {chance.mean:.3f} by chance (p = {chance.p:.2f})"
+            )
+            yield Flag("permutation", where, text)
+
+
+def _geography(where: str, found: Found) -> Iterator[Flag]:
+    changes = {change.what: change for change in found.geography}
+    if SHUFFLED not in changes:
+        return
+    shuffled, dropped = changes[SHUFFLED], changes[DROPPED]
+    if max(shuffled.changed, dropped.changed) < UNUSED:
+        text = f"the network makes no use of geography: shuffled places change {shuffled.changed:.1%} of its "
+        yield Flag("no geography", where, f"{text}answers, and dropped ones {dropped.changed:.1%}")
+    elif shuffled.loss_interval is not None and shuffled.loss_interval[0] <= 0:
+        low, high = (f"{100 * end:+.1f}" for end in shuffled.loss_interval)
+        text = f"places change {shuffled.changed:.1%} of the answers, but do not make them better: "
+        yield Flag(
+            "no gain",
+            where,
+            f"{text}shuffled ones cost {100 * shuffled.loss:+.1f} points (95 %: {low} to {high})",
+        )
+
+
+def _pair(pair: Pair, layer: PairLayer, collapsed: set[str]) -> Iterator[Flag]:
+    where = f"{pair.first} and {pair.second}, {layer.name}"
+    experts = len(layer.partner)
+    sides = [name for name in (pair.first, pair.second) if f"{name}, {layer.name}" in collapsed]
+    if layer.r is None or layer.r_matched is None:
+        text = "r is not defined: a router gives every slot the same responsibility"
+        yield Flag("undefined", where, text)
+        return
+    if experts > 1 and abs(layer.r + 1 / (experts - 1)) < NEAR:
+        text = (
+            f"r = {layer.r:+.2f} is -1 / (E - 1) = {-1 / (experts - 1):+.2f}: two routers that each send all "
+            "samples to one expert have it when these experts have different numbers"
+        )
+        yield Flag("-1/(E-1)", where, text)
+    if len(sides) == 2:
+        text = (
+            "both routers have collapsed: r, J and the agreement say which expert each uses, and nothing else"
+        )
+        yield Flag("collapsed pair", where, f"{text} (r = {layer.r:+.2f})")
+    if layer.r_matched > EXPLAINED[0] and layer.r_matched - layer.r > EXPLAINED[1]:
+        text = (
+            f"a renumbering of the experts explains r: {layer.r:+.2f} becomes {layer.r_matched:+.2f} "
+            f"with matched experts, and J {_j(layer.overlap)} becomes {_j(layer.overlap_matched)}"
+        )
+        yield Flag("permutation", where, text)
+
+
+def _j(value: float | None) -> str:
+    return "-" if value is None else f"{value:.2f}"
