@@ -57,7 +57,7 @@ def alignment_of(
 def unit_length(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Features scaled to length 1 along the last axis; zero stays zero."""
     length = np.sqrt(np.square(features).sum(axis=-1, keepdims=True))
-    return features / np.where(length > 0, length, 1).astype(features.dtype)
+    return np.asarray(features / np.where(length > 0, length, 1), dtype=np.float32)
 
 
 def slot_energy(

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING
 
 from geomoe.diagnose import figures
 from geomoe.diagnose.page_experts import expert_parts
-from geomoe.diagnose.text import cost_text, geography_rows, pair_rows, percent, short, subject_text
+from geomoe.diagnose.text import (
+    cost_text,
+    geography_rows,
+    pair_rows,
+    percent,
+    samples_text,
+    short,
+    subject_text,
+)
 from geomoe.pages.document import Heading, Listing, Section, Text, Warned, picture, render_document
 
 if TYPE_CHECKING:
@@ -32,7 +40,7 @@ def _facts(report: Diagnosed) -> list[tuple[str, str]]:
     domains = ", ".join(report.domains[:MOST_DOMAINS])
     more = len(report.domains) - MOST_DOMAINS
     return [
-        ("data", f"{report.data}, split {settings.split}: {report.samples:,} of {report.of:,} samples"),
+        ("data", f"{report.data}, {samples_text(report)}"),
         (f"by {report.domain_unit}", f"{domains} and {more} more" if more > 0 else domains),
         *((one.name, f"{subject_text(one)}, {one.backbone}; {one.checkpoint}") for one in report.subjects),
         ("cost", cost_text(report)),

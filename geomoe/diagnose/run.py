@@ -17,7 +17,7 @@ from geomoe.diagnose.report import Diagnosis
 from geomoe.diagnose.samples import draw_samples
 from geomoe.diagnose.single import found_of, subject_of
 from geomoe.diagnose.sweep import sweep
-from geomoe.diagnose.together import check_files, check_together, names_of
+from geomoe.diagnose.together import check_files, common_samples, names_of
 from geomoe.diagnose.values import Settings
 from geomoe.earth.climate import check_climate
 from geomoe.errors import InputError
@@ -120,20 +120,22 @@ def diagnose(
     datasets = [
         open_split(one, asked.split, root=asked.data_root, allow_vrt=asked.allow_vrt) for one in predictors
     ]
-    check_together(files, predictors, datasets, asked.split)
-    samples = draw_samples(datasets[0], asked.split, asked.samples, asked.seed)
-    return _diagnose(files, predictors, datasets[0], samples, asked)
+    rows = common_samples(files, predictors, datasets, asked.split)
+    samples = draw_samples(datasets[0], rows, asked.split, asked.samples, asked.seed)
+    return _diagnose(files, predictors, datasets, samples, len(rows), asked)
 
 
 def _diagnose(
     files: list[Path],
     predictors: list[Predictor],
-    dataset: LabelledImages,
+    datasets: list[LabelledImages],
     samples: Samples,
+    common: int,
     asked: DiagnosisOptions,
 ) -> Diagnosis:
     """Sweep over the samples, and look at each checkpoint and at each pair."""
-    unit, settings = dataset.domain_unit, _settings(asked)
+    dataset, settings = datasets[0], _settings(asked)
+    unit = dataset.domain_unit
     moves = [moves_for(one, samples, asked.km, unit, asked.seed) for one in predictors]
     places = [one.places for one in moves]
     how = {"batch_size": asked.batch_size, "num_workers": asked.num_workers}
@@ -142,8 +144,8 @@ def _diagnose(
     maps = [routing_map(one) if len(files) > 1 else None for one in predictors]
     sides = [Side(*one) for one in zip(names_of(len(files)), seen, maps, strict=True)]
     subjects = tuple(
-        subject_of(side, file, predictor)
-        for side, file, predictor in zip(sides, files, predictors, strict=True)
+        subject_of(side, file, predictor, len(data))
+        for side, file, predictor, data in zip(sides, files, predictors, datasets, strict=True)
     )
     found = tuple(
         found_of(side, samples, settings, properties, moved) for side, moved in zip(sides, moves, strict=True)
@@ -154,7 +156,7 @@ def _diagnose(
         data_hash=dataset.data_hash,
         domain_unit=unit,
         samples=len(samples.rows),
-        of=len(dataset),
+        of=common,
         domains=samples.domains,
         classes=samples.classes,
         settings=settings,

@@ -41,11 +41,14 @@ class Samples(NamedTuple):
         return np.equal(np.isnan(self.lonlat).sum(axis=1), 0)
 
 
-def draw_samples(dataset: LabelledImages, split: str, most: int, seed: int) -> Samples:
+def draw_samples(
+    dataset: LabelledImages, rows: NDArray[np.int64], split: str, most: int, seed: int
+) -> Samples:
     """Draw samples of a split without repeats; all of them if there are no more than ``most``.
 
     Args:
         dataset: the split.
+        rows: those of its rows that may be drawn, ascending.
         split: its name, for errors.
         most: how many; 0: all.
         seed: of the draw.
@@ -53,12 +56,10 @@ def draw_samples(dataset: LabelledImages, split: str, most: int, seed: int) -> S
     Raises:
         InputError: the split has no samples, or of fewer than two domains.
     """
-    count = len(dataset)
-    if not count:
+    if not len(rows):
         raise InputError(f"split: {split} has no samples; choose another --split")
-    rows = np.arange(count)
-    if 0 < most < count:
-        rows = np.sort(np.random.default_rng(seed).choice(count, most, replace=False))
+    if 0 < most < len(rows):
+        rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
     domain = np.asarray(dataset.domains)[rows]
     present = np.unique(domain[domain >= 0])
     if len(present) < 2:

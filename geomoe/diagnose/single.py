@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from geomoe.inference import Predictor
 
 
-def subject_of(side: Side, file: Path, predictor: Predictor) -> Subject:
-    """What a checkpoint is."""
+def subject_of(side: Side, file: Path, predictor: Predictor, split_samples: int) -> Subject:
+    """What a checkpoint is; ``split_samples``: how many its split has."""
     config, seen = predictor.config, side.seen
     return Subject(
         name=side.name,
@@ -31,6 +31,7 @@ def subject_of(side: Side, file: Path, predictor: Predictor) -> Subject:
         algorithm="+".join(config.methods),
         seed=config.seed,
         held_out=config.data.held_out,
+        split_samples=split_samples,
         encoder=None if predictor.encoder is None else config.encoder.name,
         backbone=config.model.backbone,
         experts=seen.weights.shape[2] if seen.layers else 0,

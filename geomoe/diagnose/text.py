@@ -26,9 +26,18 @@ def diagnosis_text(report: Diagnosed, width: int) -> str:
 
 def heading(report: Diagnosed) -> str:
     """Return what was diagnosed, and what it cost."""
-    lines = [f"{report.data}, split {report.settings.split}: {report.samples:,} of {report.of:,} samples"]
+    lines = [f"{report.data}, {samples_text(report)}"]
     lines += [f"{one.name}: {subject_text(one)}; {one.checkpoint}" for one in report.subjects]
     return "\n".join([*lines, cost_text(report)])
+
+
+def samples_text(report: Diagnosed) -> str:
+    """Return which samples were used."""
+    counts = {one.name: one.split_samples for one in report.subjects}
+    said = f"split {report.settings.split}: {report.samples:,} of {report.of:,} samples"
+    if set(counts.values()) == {report.of}:
+        return said
+    return f"{said} in common ({', '.join(f'{name} has {count:,}' for name, count in counts.items())})"
 
 
 def subject_text(one: Subject) -> str:

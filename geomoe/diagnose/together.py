@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from geomoe.datasets.base import LabelledImages
     from geomoe.inference import Predictor
 
@@ -40,25 +42,30 @@ def check_files(files: Sequence[Path]) -> Sequence[Path]:
     return files
 
 
-def check_together(
+def common_samples(
     files: Sequence[Path], predictors: Sequence[Predictor], datasets: Sequence[LabelledImages], split: str
-) -> None:
-    """Refuse checkpoints that do not fit together.
+) -> NDArray[np.int64]:
+    """Rows of the first split whose samples are in the split of every checkpoint.
+
+    Runs that held out other domains, or had fewer of them, have other samples in a split. What is in a split
+    of all of them can be compared.
 
     Raises:
-        InputError: another data set, image size, number of experts or layers with experts, or other samples
-            in the split than the first one has.
+        InputError: another data set, other domains, image size, number of experts or layers with experts than
+            the first one has, or no sample in common.
     """
     first, *others = zip(files, predictors, datasets, strict=True)
+    common = np.ones(len(first[2]), dtype=bool)
     for other in others:
         said = f"checkpoint: {other[0]} does not fit {first[0]}"
         for what, mine, theirs in _facts(first, other):
             if mine != theirs:
                 raise InputError(f"{said}: {what} {theirs}, not {mine}; diagnose them apart")
-        if not np.array_equal(first[2].rows, other[2].rows):
-            both = " and ".join(f"{len(data)} with {_held_out(one)}" for _, one, data in (first, other))
-            msg = f"{said}: other samples in the split {split}: {both}; "
-            raise InputError(f"{msg}choose a --split that is the same for both, or diagnose them apart")
+        common &= np.isin(first[2].rows, other[2].rows)
+        if not common.any() and len(common):
+            msg = f"{said}: they have no sample of the split {split} in common; "
+            raise InputError(f"{msg}choose another --split, or diagnose them apart")
+    return np.flatnonzero(common)
 
 
 def _facts(
@@ -69,12 +76,8 @@ def _facts(
     return [
         ("data set", one.config.data.name, two.config.data.name),
         ("version of the data", str(mine.data_hash)[:12], str(theirs.data_hash)[:12]),
+        ("number of domains", len(mine.regions), len(theirs.regions)),
         ("image size", one.config.model.image_size, two.config.model.image_size),
         ("layers with experts", ", ".join(own.layers) or "none", ", ".join(its.layers) or "none"),
         ("number of experts", own.experts, its.experts),
     ]
-
-
-def _held_out(predictor: Predictor) -> str:
-    held_out = predictor.config.data.held_out
-    return f"{held_out} held out" if held_out else "nothing held out"

@@ -19,6 +19,7 @@ class Subject:
         algorithm: training method.
         seed: training seed.
         held_out: domain left out of training.
+        split_samples: how many samples its split has.
         encoder: location encoder; None: places are ignored.
         backbone: backbone of the network.
         experts: E; 0 without experts.
@@ -31,6 +32,7 @@ class Subject:
     algorithm: str
     seed: int
     held_out: str | None
+    split_samples: int
     encoder: str | None
     backbone: str
     experts: int
@@ -355,7 +357,7 @@ class Diagnosed:
         data_hash: its hash.
         domain_unit: word for a domain.
         samples: how many were used.
-        of: how many the split has.
+        of: how many there are in the split of every checkpoint.
         domains: names of the domains that have samples.
         classes: names of the classes, by id.
         settings: what was asked.
