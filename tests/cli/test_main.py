@@ -160,6 +160,12 @@ def test_the_log_of_geomoe_goes_to_stderr(doing, capsys):
         (["encode", "x.csv", "--encoder", "satclp", "--output", "y.csv"], "did you mean satclip?"),
         (["encode", "x.csv", "--output", "y.csv"], "one of the arguments --encoder --checkpoint is required"),
         (["quickstart", "--epochs", "0"], "argument --epochs: expected a whole number from 1; got '0'"),
+        (["diagnose", "--split", "val"], "the following arguments are required: --checkpoint"),
+        (
+            ["diagnose", "--checkpoint", "x", "--km", "1;10"],
+            "argument --km: expected distances in km such as 1,10,100; got '1;10'",
+        ),
+        (["diagnose", "--checkpoint", "x", "--samples", "-1"], "argument --samples: expected a whole number"),
         (
             ["map-experts", "--checkpoint", "x", "--output", "y", "--step", "fine"],
             "argument --step: invalid float",
