@@ -10,7 +10,7 @@ from geomoe.diagnose.values import Flag
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from geomoe.diagnose.values import Found, Layer, Pair, PairLayer, Subject
+    from geomoe.diagnose.values import Found, Layer, Pair, PairLayer, Row, Subject
 
 COLLAPSED = 0.9  # mean gate weight, or share of samples, of one expert
 CONSTANT = 0.01  # a gate weight that moves by less from one sample to any other is the same for all
@@ -38,21 +38,21 @@ def flags_of(subjects: Sequence[Subject], found: Sequence[Found], pairs: Sequenc
 def _layer(where: str, layer: Layer) -> Iterator[Flag]:
     routing, outputs = layer.routing, layer.outputs
     experts = len(routing.load)
-    top = max(range(experts), key=lambda expert: routing.load[expert] or 0.0)
-    share = max(value or 0.0 for value in routing.top1_share)
-    if experts > 1 and (routing.most_load > COLLAPSED or share > COLLAPSED):
-        yield Flag(
-            "collapsed",
-            where,
-            f"routing has collapsed: expert {top} has {routing.most_load:.0%} of the gate weight, one is "
-            f"first for {share:.0%} of the samples; entropy, divergences, r and J say little then",
-        )
+    (heavy, load), (first, share) = _largest(routing.load), _largest(routing.top1_share)
+    if experts > 1 and max(load, share) > COLLAPSED:
+        said = f"expert {heavy} has {load:.0%} of the gate weight"
+        who = "and" if first == heavy else f"and expert {first}"
+        text = f"routing has collapsed: {said}, {who} is first for {share:.0%} of the samples; "
+        yield Flag("collapsed", where, f"{text}entropy, divergences, r and J say little then")
     elif experts > 1 and routing.spread < CONSTANT:
         text = "routing is the same for every sample: no gate weight moves by more than "
         yield Flag("constant", where, f"{text}{100 * routing.spread:.1f} points")
-    for expert in routing.dead:
-        load = 100 * (routing.load[expert] or 0.0)
-        yield Flag("dead", where, f"expert {expert} is dead: its mean gate weight is {load:.2f} %")
+    if routing.dead:
+        loads = ", ".join(
+            f"{expert} ({100 * (routing.load[expert] or 0.0):.2f} %)" for expert in routing.dead
+        )
+        text = f"{len(routing.dead)} of {experts} experts are dead, by mean gate weight: {loads}"
+        yield Flag("dead", where, text)
     for what, value in (("cosine", outputs.cosine_mean), ("linear CKA", outputs.cka_mean)):
         if value is not None and value > ALIKE:
             yield Flag("alike", where, f"the experts are alike: their mean {what} is {value:.2f}")
@@ -64,6 +64,12 @@ def _layer(where: str, layer: Layer) -> Iterator[Flag]:
                 f"{shared.nats:.3f} nats, {chance.mean:.3f} by chance (p = {chance.p:.2f})"
             )
             yield Flag("permutation", where, text)
+
+
+def _largest(row: Row) -> tuple[int, float]:
+    """Position and value of the largest number."""
+    values = [value or 0.0 for value in row]
+    return max(enumerate(values), key=lambda item: item[1])
 
 
 def _geography(where: str, found: Found) -> Iterator[Flag]:

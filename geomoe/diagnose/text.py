@@ -108,9 +108,9 @@ def layer_rows(layer: Layer) -> list[tuple[str, str]]:
         (f"mean off-diagonal CKA ({outputs.cka_rows:,} rows)", decimal(outputs.cka_mean)),
         ("slots, selected", f"{slots.slots:,}, {slots.selected:,}"),
         ("energy distance, selected slots", short(slots.energy_selected)),
-        ("  all slots", short(slots.energy_all)),
-        ("  selected, features of length 1", short(slots.unit_selected)),
-        ("  all, features of length 1", short(slots.unit_all)),
+        ("energy distance, all slots", short(slots.energy_all)),
+        ("selected slots, features of length 1", short(slots.unit_selected)),
+        ("all slots, features of length 1", short(slots.unit_all)),
     ]
 
 
@@ -181,11 +181,17 @@ def pair_rows(pair: Pair) -> list[tuple[str, list[str]]]:
         ("slot overlap J", [decimal(one.overlap) for one in layers]),
         ("J, matched experts", [decimal(one.overlap_matched) for one in layers]),
         (f"energy on {pair.first}'s slots: {pair.first}", [short(one.on_first.own) for one in layers]),
-        (f"  {pair.second}", [short(one.on_first.other) for one in layers]),
-        (f"  {pair.second}, matched", [short(one.on_first.other_matched) for one in layers]),
+        (f"energy on {pair.first}'s slots: {pair.second}", [short(one.on_first.other) for one in layers]),
+        (
+            f"energy on {pair.first}'s slots: {pair.second}, matched",
+            [short(one.on_first.other_matched) for one in layers],
+        ),
         (f"energy on {pair.second}'s slots: {pair.second}", [short(one.on_second.own) for one in layers]),
-        (f"  {pair.first}", [short(one.on_second.other) for one in layers]),
-        (f"  {pair.first}, matched", [short(one.on_second.other_matched) for one in layers]),
+        (f"energy on {pair.second}'s slots: {pair.first}", [short(one.on_second.other) for one in layers]),
+        (
+            f"energy on {pair.second}'s slots: {pair.first}, matched",
+            [short(one.on_second.other_matched) for one in layers],
+        ),
         ("samples: same expert", [decimal(one.samples.same) for one in layers]),
         ("samples: same, matched", [decimal(one.samples.matched) for one in layers]),
         ("samples: adjusted Rand index", [decimal(one.samples.adjusted_rand) for one in layers]),

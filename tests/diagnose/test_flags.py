@@ -53,14 +53,18 @@ def test_healthy_networks_have_none(judge, seen, other):
 
 def test_collapsed_routing_and_dead_experts(judge, seen):
     flags = judge(sent(seen, (1, 2)))
-    assert kinds(flags, "A, block 2") == ["collapsed", "dead", "dead"]
+    assert kinds(flags, "A, block 2") == ["collapsed", "dead"]
     assert flags[0].text.startswith(
-        "routing has collapsed: expert 1 has 100% of the gate weight, one is first for 100% of the samples"
+        "routing has collapsed: expert 1 has 100% of the gate weight, and is first for 100% of the samples; "
     )
-    assert [flag.text for flag in flags[1:3]] == [
-        "expert 0 is dead: its mean gate weight is 0.10 %",
-        "expert 2 is dead: its mean gate weight is 0.10 %",
-    ]
+    assert flags[1].text == "2 of 3 experts are dead, by mean gate weight: 0 (0.10 %), 2 (0.10 %)"
+
+
+def test_the_heaviest_expert_need_not_be_the_first(judge, seen):
+    seen.weights[0][:] = [0.5, 0.45, 0.05]
+    seen.weights[0][:20] = [0.0, 1.0, 0.0]
+    said = judge(seen)[0].text
+    assert "expert 1 has 50% of the gate weight, and expert 0 is first for 92% of the samples" in said
 
 
 def test_routing_that_is_the_same_for_all(judge, seen):
