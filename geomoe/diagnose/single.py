@@ -36,7 +36,7 @@ def subject_of(side: Side, file: Path, predictor: Predictor, split_samples: int)
         backbone=config.model.backbone,
         experts=seen.weights.shape[2] if seen.layers else 0,
         layers=seen.layers,
-        passes=seen.passes,
+        answers=seen.answers,
     )
 
 

@@ -48,7 +48,7 @@ class Seen:
         forced: (M, E, N) class ids when one expert of one layer is used for all samples.
         shared: (N,) class ids of the shared expert alone; None for a head, which has none.
         moved: name -> answers at other places.
-        passes: forward passes for each image.
+        answers: how many answers were asked for each image: normal, with forced experts, at other places.
     """
 
     layers: tuple[str, ...]
@@ -60,7 +60,7 @@ class Seen:
     forced: NDArray[np.int64]
     shared: NDArray[np.int64] | None
     moved: dict[str, Answers]
-    passes: int
+    answers: int
 
     @property
     def top1(self) -> NDArray[np.int64]:
@@ -128,7 +128,6 @@ class _Watch:
         self.sampled = set(np.linspace(0, len(place.lonlat) - 1, IMAGES).round().astype(int).tolist())
         self.parts: dict[str, list[Tensor]] = {}
         self.tokens: list[list[Tensor]] = []
-        self.passes = 0
 
     def _keep(self, name: str, value: Tensor) -> None:
         self.parts.setdefault(name, []).append(value.cpu())
@@ -143,11 +142,10 @@ class _Watch:
         if output.expert_outputs:
             self._experts(output, here)
             self._forced(image, place, output)
-        for name, moved in self.moves.items():
-            answer = predictor.forward(image, moved.take(here))
+        places = [moved.take(here) for moved in self.moves.values()]
+        for name, answer in zip(self.moves, predictor.forward_places(image, places), strict=True):
             self._keep(f"predicted {name}", answer.logits.argmax(dim=1))
             self._keep(f"top1 {name}", _gates(answer).argmax(dim=2))
-        self.passes = 1 + len(self.moves) + bool(predictor.num_experts)
 
     def _experts(self, output: ModelOutput, here: slice) -> None:
         """Each expert's output: one vector for each sample, and some tokens of some samples."""
@@ -185,6 +183,7 @@ class _Watch:
             for name, parts in self.parts.items()
         }
         count = len(whole["predicted"])
+        forced = whole.get("forced", np.zeros((0, 0, count), dtype=np.int64))
         return Seen(
             layers=experts_in(self.predictor).layers,
             predicted=whole["predicted"],
@@ -192,10 +191,10 @@ class _Watch:
             weights=whole["weights"],
             outputs=whole.get("outputs", np.zeros((0, 0, count, 0), dtype=np.float32)),
             tokens=tuple(torch.cat(parts, dim=1).numpy() for parts in self.tokens),
-            forced=whole.get("forced", np.zeros((0, 0, count), dtype=np.int64)),
+            forced=forced,
             shared=whole.get("shared"),
             moved={name: Answers(whole[f"predicted {name}"], whole[f"top1 {name}"]) for name in self.moves},
-            passes=self.passes,
+            answers=1 + len(self.moves) + forced.shape[0] * forced.shape[1] + ("shared" in whole),
         )
 
 

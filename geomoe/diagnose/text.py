@@ -50,8 +50,8 @@ def subject_text(one: Subject) -> str:
 
 def cost_text(report: Diagnosed) -> str:
     """Return what the diagnosis cost."""
-    passes = ", ".join(f"{one.name} {one.passes}" for one in report.subjects)
-    return f"each image was read once; forward passes for each image: {passes}"
+    answers = ", ".join(f"{one.name} {one.answers}" for one in report.subjects)
+    return f"each image was read once; answers asked for each image: {answers}"
 
 
 def flag_lines(report: Diagnosed) -> list[str]:

@@ -24,7 +24,7 @@ class Subject:
         backbone: backbone of the network.
         experts: E; 0 without experts.
         layers: names of the layers with experts.
-        passes: forward passes for each image.
+        answers: how many answers were asked for each image: normal, with forced experts, at other places.
     """
 
     name: str
@@ -37,7 +37,7 @@ class Subject:
     backbone: str
     experts: int
     layers: tuple[str, ...]
-    passes: int
+    answers: int
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ def make_seen(samples, seed=1, layers=2, moves=("shuffled", "dropped")):
         forced=guess(layers, EXPERTS),
         shared=guess(),
         moved={name: Answers(guess(), rng.integers(0, EXPERTS, (layers, COUNT))) for name in moves},
-        passes=4,
+        answers=9,
     )
 
 

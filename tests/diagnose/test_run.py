@@ -39,7 +39,7 @@ def test_pair(pair, checkpoints):
     assert (pair.data, pair.samples, pair.of, pair.domain_unit) == ("bluemarble", 250, 3828, "region")
     assert [one.name for one in pair.subjects] == ["A", "B"]
     assert pair.subjects[1].checkpoint == checkpoints["moge2"].as_posix()
-    assert (pair.subjects[1].seed, pair.subjects[1].experts, pair.subjects[1].passes) == (1, 3, 8)
+    assert (pair.subjects[1].seed, pair.subjects[1].experts, pair.subjects[1].answers) == (1, 3, 14)
     assert set(pair.domains) == {"Asia", "Europe", "Africa", "Americas", "Oceania"}
     for one in pair.found:
         assert [layer.name for layer in one.layers] == ["block 2", "block 3"]
@@ -51,6 +51,7 @@ def test_pair(pair, checkpoints):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_numbers_are_those_of_evaluate(checkpoints):
     """On all samples, routing, accuracy and forced experts are what ``geomoe evaluate`` reports."""
     found = diagnose(checkpoints["moge"], **{**QUICK, "samples": 0, "permutations": 0})
@@ -123,7 +124,7 @@ def test_text_names_every_number(pair):
         "routing entropy (nats)", "load deviation", "dead experts", "effective rank", "off-diagonal cosine",
         "one expert forced", "what the dominant expert shares", "moved to another continent",
         "domain probe within classes", "responsibility correlation r", "J, matched experts",
-        "land: adjusted Rand index", "each image was read once; forward passes for each image: A 8, B 8",
+        "land: adjusted Rand index", "each image was read once; answers asked for each image: A 14, B 14",
     ):  # fmt: skip
         assert word in text
     assert max(map(len, pair.table(100).splitlines())) <= 100

@@ -51,7 +51,7 @@ def swept(checkpoints):
 def test_each_image_is_read_once_for_all_networks(swept):
     data, _, _, found = swept
     assert data.opened == ROWS.tolist()
-    assert [one.passes for one in found] == [4, 1, 1]  # normal, forced, two moves
+    assert [one.answers for one in found] == [10, 7, 1]  # 1 + 6 forced + shared + 2 places; 1 + 6; 1
 
 
 def test_moge_is_asked_about_each_sample(swept):
