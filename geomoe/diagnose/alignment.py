@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from geomoe.diagnose.layer_values import Alignment
 from geomoe.diagnose.plain import number
-from geomoe.diagnose.values import Alignment
 from geomoe.metrics.prototypes import class_routing
 from geomoe.metrics.slots import energy_distance, selected_slots, slots_of
 

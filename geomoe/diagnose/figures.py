@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from geomoe.diagnose.values import Change, Layer, Matrix, Pair, PairLayer, Probe
+    from geomoe.diagnose.layer_values import Layer, Matrix
+    from geomoe.diagnose.values import Change, Pair, PairLayer, Probe
 
 CELLS = 6  # domains with a heat map of their own
 MANY = 20  # rows or columns of a heat map that get numbers

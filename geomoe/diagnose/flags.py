@@ -10,7 +10,8 @@ from geomoe.diagnose.values import Flag
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from geomoe.diagnose.values import Found, Layer, Pair, PairLayer, Row, Subject
+    from geomoe.diagnose.layer_values import Layer, Row
+    from geomoe.diagnose.values import Found, Pair, PairLayer, Subject
 
 COLLAPSED = 0.9  # mean gate weight, or share of samples, of one expert
 CONSTANT = 0.01  # a gate weight that moves by less from one sample to any other is the same for all

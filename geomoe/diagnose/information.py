@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from geomoe.diagnose.values import Chance, Shared
+from geomoe.diagnose.layer_values import Chance, Shared
 from geomoe.earth.climate import climate_at
 from geomoe.earth.land import earth_at
 from geomoe.metrics.information import mutual_information

@@ -8,8 +8,8 @@ import numpy as np
 
 from geomoe.diagnose.alignment import alignment_of
 from geomoe.diagnose.information import information_of
+from geomoe.diagnose.layer_values import Forced, Layer, Outputs, Routing
 from geomoe.diagnose.plain import matrix, number, row
-from geomoe.diagnose.values import Forced, Layer, Outputs, Routing
 from geomoe.metrics.prototypes import (
     class_routing,
     domain_divergences,

@@ -11,7 +11,8 @@ from geomoe.pages.document import Heading, Listing, picture
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from geomoe.diagnose.values import Diagnosed, Layer, Matrix
+    from geomoe.diagnose.layer_values import Layer, Matrix
+    from geomoe.diagnose.values import Diagnosed
     from geomoe.pages.document import Part
 
 MOST_DOMAINS = 40  # with figures and tables by domain

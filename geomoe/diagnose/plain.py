@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from geomoe.diagnose.values import Matrix, Row
+    from geomoe.diagnose.layer_values import Matrix, Row
 
 
 def number(value: float | None) -> float | None:

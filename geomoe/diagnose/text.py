@@ -9,7 +9,8 @@ from geomoe.support.tables import new_table, render
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from geomoe.diagnose.values import Diagnosed, Found, Layer, Pair, Subject
+    from geomoe.diagnose.layer_values import Layer
+    from geomoe.diagnose.values import Diagnosed, Found, Pair, Subject
 
 MANY = 20  # domains; if there are more, tables by domain are only in diagnosis.json
 

@@ -10,10 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from geomoe.diagnose import DiagnosisOptions, alignment, between, flags, sweep, values
+from geomoe.diagnose import DiagnosisOptions, alignment, between, flags, layer_values, sweep, values
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "diagnose.md").read_text(encoding="utf-8")
-KINDS = [one for _, one in inspect.getmembers(values, inspect.isclass) if is_dataclass(one)]
+KINDS = [
+    one
+    for room in (values, layer_values)
+    for _, one in inspect.getmembers(room, inspect.isclass)
+    if is_dataclass(one) and one.__module__ == room.__name__
+]
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
