@@ -38,6 +38,12 @@ def parser() -> Parser:
     made.add_argument(
         "--split", default="val", metavar="NAME", help="val (default), test, train, or the data's own"
     )
+    made.add_argument(
+        "--split-of",
+        choices=("common", "first"),
+        default="common",
+        help="of several checkpoints: the samples that all have in it (default), or all of the first one's",
+    )
     made.add_argument("--output", metavar="DIR", help="also write diagnosis.html and diagnosis.json there")
     made.add_argument(
         "--samples",
@@ -96,6 +102,7 @@ def run(args: argparse.Namespace) -> Result:
     report = diagnose(
         args.checkpoint,
         split=args.split,
+        split_of=args.split_of,
         samples=args.samples,
         km=args.km,
         permutations=args.permutations,

@@ -83,11 +83,11 @@ def other_places(
     if elsewhere is None:
         left_out.append("geography: all samples lie on one continent, so there is no other one to move to")
     else:
-        places["moved to another continent"] = elsewhere
+        places["on another continent"] = elsewhere
     trained = info.get("places") or {}
     known = np.stack([trained.get("lon", []), trained.get("lat", [])], axis=1).astype(np.float64)
     if len(known):
-        places["at the nearest training place"] = NearestPlace(known).of(lonlat)
+        places["nearest training place"] = NearestPlace(known).of(lonlat)
     else:
         left_out.append("geography: the checkpoint does not have its training places")
     return Moves(places, tuple(left_out))

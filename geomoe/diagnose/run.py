@@ -7,7 +7,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from geomoe.diagnose.between import Side, pairs_of, routing_map
 from geomoe.diagnose.flags import flags_of
@@ -17,7 +19,7 @@ from geomoe.diagnose.report import Diagnosis
 from geomoe.diagnose.samples import draw_samples
 from geomoe.diagnose.single import found_of, subject_of
 from geomoe.diagnose.sweep import sweep
-from geomoe.diagnose.together import check_files, common_samples, names_of
+from geomoe.diagnose.together import check_files, check_together, common_samples, names_of
 from geomoe.diagnose.values import Settings
 from geomoe.earth.climate import check_climate
 from geomoe.errors import InputError
@@ -26,6 +28,8 @@ from geomoe.support.options import call_options
 
 if TYPE_CHECKING:
     from os import PathLike
+
+    from numpy.typing import NDArray
 
     from geomoe.datasets.base import LabelledImages
     from geomoe.diagnose.samples import Samples
@@ -38,6 +42,8 @@ class DiagnosisOptions:
 
     Args:
         split: train, val, test, or another split of the data set; its samples are of two domains or more.
+        split_of: "common": the samples that all checkpoints have in the split; "first": those of the
+            first one, of which the others may have been trained on some; the report counts them.
         data_root: folder of the data; default: the folder used by the run.
         samples: how many samples of the split are drawn; 0: all.
         km: distances by which places are jittered.
@@ -56,6 +62,7 @@ class DiagnosisOptions:
     """
 
     split: str = "val"
+    split_of: Literal["common", "first"] = "common"
     data_root: str | None = None
     samples: int = 5000
     km: tuple[float, ...] = (1.0, 10.0, 100.0)
@@ -79,6 +86,8 @@ class DiagnosisOptions:
         ):
             if getattr(self, name) < least:
                 raise InputError(f"{name}: expected a whole number from {least}; got {getattr(self, name)}")
+        if self.split_of not in ("common", "first"):
+            raise InputError(f"split_of: expected common or first; got {self.split_of!r}")
         if any(not (math.isfinite(one) and one > 0) for one in self.km) or len(set(self.km)) < len(self.km):
             raise InputError(f"km: expected different distances above 0; got {', '.join(map(str, self.km))}")
         if not 0 < self.top_percent <= 100:
@@ -120,7 +129,10 @@ def diagnose(
     datasets = [
         open_split(one, asked.split, root=asked.data_root, allow_vrt=asked.allow_vrt) for one in predictors
     ]
-    rows = common_samples(files, predictors, datasets, asked.split)
+    check_together(files, predictors, datasets)
+    rows = np.arange(len(datasets[0]))
+    if asked.split_of == "common":
+        rows = common_samples(files, datasets, asked.split)
     samples = draw_samples(datasets[0], rows, asked.split, asked.samples, asked.seed)
     return _diagnose(files, predictors, datasets, samples, len(rows), asked)
 
@@ -140,12 +152,15 @@ def _diagnose(
     places = [one.places for one in moves]
     how = {"batch_size": asked.batch_size, "num_workers": asked.num_workers}
     seen = sweep(predictors, dataset, samples.rows, places, **how)
+    before = [_trained_on(one, dataset.rows[samples.rows], asked) for one in predictors]
     properties = properties_of(samples, unit, climate=asked.climate)
     maps = [routing_map(one) if len(files) > 1 else None for one in predictors]
     sides = [Side(*one) for one in zip(names_of(len(files)), seen, maps, strict=True)]
     subjects = tuple(
-        subject_of(side, file, predictor, len(data))
-        for side, file, predictor, data in zip(sides, files, predictors, datasets, strict=True)
+        subject_of(side, file, predictor, len(data), seen_before)
+        for side, file, predictor, data, seen_before in zip(
+            sides, files, predictors, datasets, before, strict=True
+        )
     )
     found = tuple(
         found_of(side, samples, settings, properties, moved) for side, moved in zip(sides, moves, strict=True)
@@ -167,9 +182,18 @@ def _diagnose(
     )
 
 
+def _trained_on(predictor: Predictor, rows: NDArray[np.int64], asked: DiagnosisOptions) -> int | None:
+    """How many of some samples a checkpoint was trained on; looked at where its own split does not say it."""
+    if asked.split_of == "common":
+        return None
+    train = open_split(predictor, "train", root=asked.data_root, allow_vrt=asked.allow_vrt)
+    return int(np.isin(rows, train.rows).sum())
+
+
 def _settings(asked: DiagnosisOptions) -> Settings:
     return Settings(
         split=asked.split,
+        split_of=asked.split_of,
         seed=asked.seed,
         km=tuple(float(one) for one in asked.km),
         permutations=asked.permutations,

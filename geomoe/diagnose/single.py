@@ -22,8 +22,18 @@ if TYPE_CHECKING:
     from geomoe.inference import Predictor
 
 
-def subject_of(side: Side, file: Path, predictor: Predictor, split_samples: int) -> Subject:
-    """What a checkpoint is; ``split_samples``: how many its split has."""
+def subject_of(
+    side: Side, file: Path, predictor: Predictor, split_samples: int, trained_on: int | None = None
+) -> Subject:
+    """What a checkpoint is.
+
+    Args:
+        side: its name and what was seen of it.
+        file: where it is.
+        predictor: its network.
+        split_samples: how many samples its split has.
+        trained_on: how many of the samples used here it was trained on; None: not looked at.
+    """
     config, seen = predictor.config, side.seen
     return Subject(
         name=side.name,
@@ -32,6 +42,7 @@ def subject_of(side: Side, file: Path, predictor: Predictor, split_samples: int)
         seed=config.seed,
         held_out=config.data.held_out,
         split_samples=split_samples,
+        trained_on=trained_on,
         encoder=None if predictor.encoder is None else config.encoder.name,
         backbone=config.model.backbone,
         experts=seen.weights.shape[2] if seen.layers else 0,

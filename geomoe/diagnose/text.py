@@ -36,6 +36,9 @@ def samples_text(report: Diagnosed) -> str:
     """Return which samples were used."""
     counts = {one.name: one.split_samples for one in report.subjects}
     said = f"split {report.settings.split}: {report.samples:,} of {report.of:,} samples"
+    if report.settings.split_of == "first" and len(counts) > 1:
+        trained = ", ".join(f"{one.name} on {one.trained_on or 0:,}" for one in report.subjects)
+        return f"{said} of A's split (trained: {trained} of them)"
     if set(counts.values()) == {report.of}:
         return said
     return f"{said} in common ({', '.join(f'{name} has {count:,}' for name, count in counts.items())})"
@@ -152,11 +155,11 @@ def _information(name: str, layer: Layer) -> Table:
 
 def geography_rows(subject: Subject, found: Found) -> tuple[tuple[str, ...], list[list[str]]]:
     """Return the head and the rows of the table of other places; percent and points."""
-    head = ("places", "km", "accuracy", "loss", "95 %", "changed", *(f"→ {one}" for one in subject.layers))
+    head = ("places", "km", "acc.", "loss", "95 %", "changed", *(f"→ {one}" for one in subject.layers))
     rows = []
     for one in found.geography:
         ends = one.loss_interval
-        interval = "-" if ends is None else f"{100 * ends[0]:+.1f} to {100 * ends[1]:+.1f}"
+        interval = "-" if ends is None else f"{100 * ends[0]:+.1f}, {100 * ends[1]:+.1f}"
         km = "-" if one.distance_km is None else f"{one.distance_km:,.0f}"
         numbers = [percent(one.accuracy), f"{100 * one.loss:+.1f}", interval, percent(one.changed)]
         rows.append([one.what, km, *numbers, *map(percent, one.rerouted)])

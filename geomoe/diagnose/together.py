@@ -42,29 +42,40 @@ def check_files(files: Sequence[Path]) -> Sequence[Path]:
     return files
 
 
-def common_samples(
-    files: Sequence[Path], predictors: Sequence[Predictor], datasets: Sequence[LabelledImages], split: str
-) -> NDArray[np.int64]:
-    """Rows of the first split whose samples are in the split of every checkpoint.
-
-    Runs that held out other domains, or had fewer of them, have other samples in a split. What is in a split
-    of all of them can be compared.
+def check_together(
+    files: Sequence[Path], predictors: Sequence[Predictor], datasets: Sequence[LabelledImages]
+) -> None:
+    """Refuse checkpoints that do not fit together.
 
     Raises:
         InputError: another data set, other domains, image size, number of experts or layers with experts than
-            the first one has, or no sample in common.
+            the first one has.
     """
     first, *others = zip(files, predictors, datasets, strict=True)
-    common = np.ones(len(first[2]), dtype=bool)
     for other in others:
-        said = f"checkpoint: {other[0]} does not fit {first[0]}"
         for what, mine, theirs in _facts(first, other):
             if mine != theirs:
-                raise InputError(f"{said}: {what} {theirs}, not {mine}; diagnose them apart")
-        common &= np.isin(first[2].rows, other[2].rows)
+                said = f"checkpoint: {other[0]} does not fit {first[0]}: {what} {theirs}, not {mine}"
+                raise InputError(f"{said}; diagnose them apart")
+
+
+def common_samples(
+    files: Sequence[Path], datasets: Sequence[LabelledImages], split: str
+) -> NDArray[np.int64]:
+    """Rows of the first split whose samples are in the split of every checkpoint.
+
+    Runs that held out other domains, or had other sources, have other samples in a split.
+
+    Raises:
+        InputError: no sample in common.
+    """
+    rows = datasets[0].rows
+    common = np.ones(len(rows), dtype=bool)
+    for file, dataset in zip(files[1:], datasets[1:], strict=True):
+        common &= np.isin(rows, dataset.rows)
         if not common.any() and len(common):
-            msg = f"{said}: they have no sample of the split {split} in common; "
-            raise InputError(f"{msg}choose another --split, or diagnose them apart")
+            msg = f"checkpoint: {file} has no sample of the split {split} in common with {files[0]}"
+            raise InputError(f"{msg}; choose another --split, or --split-of first")
     return np.flatnonzero(common)
 
 

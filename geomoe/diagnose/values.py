@@ -20,6 +20,7 @@ class Subject:
         seed: training seed.
         held_out: domain left out of training.
         split_samples: how many samples its split has.
+        trained_on: how many of the samples used here are in its training split; None: not looked at.
         encoder: location encoder; None: places are ignored.
         backbone: backbone of the network.
         experts: E; 0 without experts.
@@ -33,6 +34,7 @@ class Subject:
     seed: int
     held_out: str | None
     split_samples: int
+    trained_on: int | None
     encoder: str | None
     backbone: str
     experts: int
@@ -201,6 +203,7 @@ class Settings:
     """What was asked: see :class:`geomoe.diagnose.DiagnosisOptions`."""
 
     split: str
+    split_of: str
     seed: int
     km: tuple[float, ...]
     permutations: int

@@ -60,7 +60,14 @@ def make_seen(samples, seed=1, layers=2, moves=("shuffled", "dropped")):
 
 def make_settings(**changes):
     known = Settings(
-        split="val", seed=3, km=(5.0,), permutations=20, alpha=4.0, top_percent=10.0, climate=False
+        split="val",
+        split_of="common",
+        seed=3,
+        km=(5.0,),
+        permutations=20,
+        alpha=4.0,
+        top_percent=10.0,
+        climate=False,
     )
     return replace(known, **changes)
 

@@ -122,7 +122,7 @@ def test_text_names_every_number(pair):
     for word in (
         "RED FLAG" if pair.flags else "no red flags",
         "routing entropy (nats)", "load deviation", "dead experts", "effective rank", "off-diagonal cosine",
-        "one expert forced", "what the dominant expert shares", "moved to another continent",
+        "one expert forced", "what the dominant expert shares", "on another continent",
         "domain probe within classes", "responsibility correlation r", "J, matched experts",
         "land: adjusted Rand index", "each image was read once; answers asked for each image: A 14, B 14",
     ):  # fmt: skip
@@ -150,6 +150,7 @@ def test_broken_reports_are_refused(pair, tmp_path):
 @pytest.mark.parametrize(
     ("changes", "said"),
     [
+        ({"split_of": "last"}, "split_of: expected common or first; got 'last'"),
         ({"samples": -1}, "samples: expected a whole number from 0; got -1"),
         ({"batch_size": 0}, "batch_size: expected a whole number from 1; got 0"),
         ({"km": (1.0, 0.0)}, "km: expected different distances above 0; got 1.0, 0.0"),
@@ -192,6 +193,23 @@ def test_samples_that_all_have_in_the_split(checkpoints, write, tmp_path):
     assert said in found.table(200)
 
 
+def test_split_of_the_first(checkpoints, write, tmp_path):
+    asia = write(tmp_path / "asia.ckpt", held_out="Asia")
+    predictor = geomoe.load(asia, device="cpu")
+    whole = geomoe.inference.open_split(geomoe.load(checkpoints["moge"], device="cpu"), "train")
+    train = geomoe.inference.open_split(predictor, "train")
+    found = diagnose(
+        [checkpoints["moge"], asia], split="train", split_of="first", **{**QUICK, "permutations": 0}
+    )
+    assert (found.of, "Asia" in found.domains) == (len(whole), True)
+    rows = np.sort(np.random.default_rng(0).choice(len(whole), 250, replace=False))
+    trained = int(np.isin(whole.rows[rows], train.rows).sum())
+    assert 0 < trained < 250
+    assert [one.trained_on for one in found.subjects] == [250, trained]
+    said = f"250 of {len(whole):,} samples of A's split (trained: A on 250, B on {trained} of them)"
+    assert said in found.table(200)
+
+
 def test_no_sample_in_common(checkpoints, write, tmp_path, monkeypatch):
     from geomoe.diagnose import run
 
@@ -205,7 +223,7 @@ def test_no_sample_in_common(checkpoints, write, tmp_path, monkeypatch):
 
     monkeypatch.setattr(run, "open_split", other_rows)
     with pytest.raises(
-        InputError, match=r"they have no sample of the split val in common; choose another --split"
+        InputError, match=r"has no sample of the split val in common with .*; choose another --split"
     ):
         diagnose([checkpoints["moge"], checkpoints["moge2"]], **QUICK)
 
