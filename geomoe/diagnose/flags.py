@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from geomoe.diagnose.layer_values import Layer, Row
     from geomoe.diagnose.values import Found, Pair, PairLayer, Subject
 
-COLLAPSED = 0.9  # mean gate weight, or share of samples, of one expert
+COLLAPSED = 0.9  # mean gate weight of one expert, or share of the samples for which it is first
 CONSTANT = 0.01  # a gate weight that moves by less from one sample to any other is the same for all
 ALIKE = 0.9  # mean cosine or CKA off the diagonal
 UNUSED = 0.01  # share of the answers that other places change
 EXPLAINED = (0.7, 0.3)  # r with matched experts, and how much more that is than r
 NEAR = 0.03  # distance of r from -1 / (E - 1)
 CHANCE = 0.05  # p-value
+IDLE = ("collapsed", "one first", "constant")  # flags of routers that treat nearly all samples alike
 
 
 def flags_of(subjects: Sequence[Subject], found: Sequence[Found], pairs: Sequence[Pair]) -> tuple[Flag, ...]:
@@ -29,10 +30,10 @@ def flags_of(subjects: Sequence[Subject], found: Sequence[Found], pairs: Sequenc
         for layer in one.layers:
             flags += _layer(f"{subject.name}, {layer.name}", layer)
         flags += _geography(subject.name, one)
-    collapsed = {flag.where for flag in flags if flag.kind == "collapsed"}
+    idle = {flag.where for flag in flags if flag.kind in IDLE}
     for pair in pairs:
         for between in pair.layers:
-            flags += _pair(pair, between, collapsed)
+            flags += _pair(pair, between, idle)
     return tuple(flags)
 
 
@@ -40,12 +41,13 @@ def _layer(where: str, layer: Layer) -> Iterator[Flag]:
     routing, outputs = layer.routing, layer.outputs
     experts = len(routing.load)
     (heavy, load), (first, share) = _largest(routing.load), _largest(routing.top1_share)
-    if experts > 1 and max(load, share) > COLLAPSED:
-        said = f"expert {heavy} has {load:.0%} of the gate weight"
-        who = "and" if first == heavy else f"and expert {first}"
-        text = f"routing has collapsed: {said}, {who} is first for {share:.0%} of the samples; "
+    if experts > 1 and load > COLLAPSED:
+        text = f"routing has collapsed: expert {heavy} has {load:.0%} of the gate weight; "
         yield Flag("collapsed", where, f"{text}entropy, divergences, r and J say little then")
-    elif experts > 1 and routing.spread < CONSTANT:
+    elif experts > 1 and share > COLLAPSED:
+        mean = f"its mean gate weight is {layer.routing.load[first] or 0.0:.0%}"
+        yield Flag("one first", where, f"expert {first} is first for {share:.0%} of the samples; {mean}")
+    if experts > 1 and routing.spread < CONSTANT:
         text = "routing is the same for every sample: no gate weight moves by more than "
         yield Flag("constant", where, f"{text}{100 * routing.spread:.1f} points")
     if routing.dead:
@@ -91,10 +93,10 @@ def _geography(where: str, found: Found) -> Iterator[Flag]:
         )
 
 
-def _pair(pair: Pair, layer: PairLayer, collapsed: set[str]) -> Iterator[Flag]:
+def _pair(pair: Pair, layer: PairLayer, idle: set[str]) -> Iterator[Flag]:
     where = f"{pair.first} and {pair.second}, {layer.name}"
     experts = len(layer.partner)
-    sides = [name for name in (pair.first, pair.second) if f"{name}, {layer.name}" in collapsed]
+    sides = [name for name in (pair.first, pair.second) if f"{name}, {layer.name}" in idle]
     if layer.r is None or layer.r_matched is None:
         text = "r is not defined: a router gives every slot the same responsibility"
         yield Flag("undefined", where, text)
@@ -106,10 +108,8 @@ def _pair(pair: Pair, layer: PairLayer, collapsed: set[str]) -> Iterator[Flag]:
         )
         yield Flag("-1/(E-1)", where, text)
     if len(sides) == 2:
-        text = (
-            "both routers have collapsed: r, J and the agreement say which expert each uses, and nothing else"
-        )
-        yield Flag("collapsed pair", where, f"{text} (r = {layer.r:+.2f})")
+        text = "both routers treat nearly all samples alike: r, J and the agreement say which experts each "
+        yield Flag("idle routers", where, f"{text}uses, and nothing else (r = {layer.r:+.2f})")
     if layer.r_matched > EXPLAINED[0] and layer.r_matched - layer.r > EXPLAINED[1]:
         text = (
             f"a renumbering of the experts explains r: {layer.r:+.2f} becomes {layer.r_matched:+.2f} "
