@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from geomoe.errors import ConfigError
 from geomoe.inference.sweep import batches, forced_choices
 from geomoe.models.networks import classify
 from geomoe.types import Place
@@ -46,7 +47,7 @@ class Seen:
             has one, else the mean over tokens; of a head, its features.
         tokens: M arrays (E, R, D), every expert's output on the same R tokens.
         forced: (M, E, N) class ids when one expert of one layer is used for all samples.
-        shared: (N,) class ids of the shared expert alone; None for a head, which has none.
+        shared: (N,) class ids of the shared expert alone; None where there is none, as in a head.
         moved: name -> answers at other places.
         answers: how many answers were asked for each image: normal, with forced experts, at other places.
     """
@@ -169,9 +170,10 @@ class _Watch:
             self._keep("forced", torch.stack(each).argmax(dim=2)[None])
             return
         choices = forced_choices(len(predictor.blocks), predictor.num_experts)
-        asked: list[BlockExperts] = ["shared", *choices]
-        found = predictor.forward_many(image, place, asked)
-        self._keep("shared", found["shared"].logits.argmax(dim=1))
+        shared: list[BlockExperts] = ["shared"] if _has_shared(predictor) else []
+        found = predictor.forward_many(image, place, [*shared, *choices])
+        if shared:
+            self._keep("shared", found["shared"].logits.argmax(dim=1))
         every = torch.stack([found[choice].logits.argmax(dim=1) for choice in choices])
         self._keep("forced", every.unflatten(0, (len(predictor.blocks), -1)))
 
@@ -196,6 +198,15 @@ class _Watch:
             moved={name: Answers(whole[f"predicted {name}"], whole[f"top1 {name}"]) for name in self.moves},
             answers=1 + len(self.moves) + forced.shape[0] * forced.shape[1] + ("shared" in whole),
         )
+
+
+def _has_shared(predictor: Predictor) -> bool:
+    """Whether the network has a shared expert that can answer alone."""
+    try:
+        predictor.check_experts("shared")
+    except ConfigError:
+        return False
+    return True
 
 
 def _gates(output: ModelOutput) -> Tensor:

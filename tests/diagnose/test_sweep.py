@@ -9,6 +9,7 @@ import torch
 import geomoe
 from geomoe.datasets.base import Columns, LabelledImages
 from geomoe.diagnose.sweep import experts_in, sweep
+from geomoe.errors import ConfigError
 from geomoe.models.networks import classify
 from geomoe.types import Place
 
@@ -120,6 +121,23 @@ def test_experts_are_known_before_the_sweep(swept):
         (("head",), 6),
         ((), 0),
     ]
+
+
+def test_experts_without_a_shared_one(checkpoints, monkeypatch):
+    predictor = geomoe.load(checkpoints["moge"], device="cpu")
+    real = predictor.check_experts
+
+    def none_shared(experts):
+        if experts == "shared":
+            raise ConfigError("experts: there is no shared one")
+        return real(experts)
+
+    (expected,) = sweep([predictor], Images(), ROWS, [{}])
+    monkeypatch.setattr(predictor, "check_experts", none_shared)
+    (seen,) = sweep([predictor], Images(), ROWS, [{}])
+    assert seen.shared is None
+    assert seen.forced.tolist() == expected.forced.tolist()
+    assert (expected.answers, seen.answers) == (8, 7)
 
 
 def test_class_token_stands_for_a_sample_where_there_is_one(write, tmp_path):
