@@ -15,7 +15,7 @@ from geomoe.diagnose.text import (
     short,
     subject_text,
 )
-from geomoe.pages.document import Heading, Listing, Section, Text, Warned, picture, render_document
+from geomoe.pages.document import Heading, Section, Text, Warned, bitmap, listing, render_document
 
 if TYPE_CHECKING:
     from geomoe.diagnose.values import Diagnosed, Found, Pair, Probe, Subject
@@ -28,10 +28,11 @@ MOST_CLASSES = 40  # with a bar of their own
 def render_diagnosis(report: Diagnosed) -> str:
     """Render the page of a diagnosis: red flags, each checkpoint, each pair."""
     names = ", ".join(f"{one.name} {one.algorithm}" for one in report.subjects)
-    sections = [Section("Red flags", _flags(report))]
+    sections = [Section("Red flags", parts=_flags(report))]
     for subject, found in zip(report.subjects, report.found, strict=True):
-        sections.append(Section(f"{subject.name}: {subject.algorithm}", _subject(subject, found, report)))
-    sections += [Section(f"{one.first} and {one.second}", _pair(one, report)) for one in report.pairs]
+        parts = _subject(subject, found, report)
+        sections.append(Section(f"{subject.name}: {subject.algorithm}", parts=parts))
+    sections += [Section(f"{one.first} and {one.second}", parts=_pair(one, report)) for one in report.pairs]
     return render_document(f"Diagnosis of {names} on {report.data}", _facts(report), sections)
 
 
@@ -67,8 +68,8 @@ def _subject(subject: Subject, found: Found, report: Diagnosed) -> tuple[Part, .
         )
         parts += [
             Heading("Does it use geography?"),
-            picture(figures.geography_figure(found.geography), caption),
-            Listing("Numbers", head, rows, open=True),
+            bitmap(figures.geography_figure(found.geography), caption),
+            listing("Numbers", head, rows, open=True),
         ]
     if found.probe is not None:
         parts += _probe(found.probe, found.discrepancy)
@@ -86,8 +87,8 @@ def _probe(probe: Probe, discrepancy: float | None) -> list[Part]:
     rows = [[name, percent(one.accuracy), percent(one.chance)] for name, one in probe.classes.items()]
     if len(rows) <= MOST_CLASSES:
         caption = "The probe within each class; dash: most frequent domain."
-        parts.append(picture(figures.probe_figure(probe), caption))
-    return [*parts, Listing("Numbers", ("class", "probe (%)", "chance (%)"), rows)]
+        parts.append(bitmap(figures.probe_figure(probe), caption))
+    return [*parts, listing("Numbers", ("class", "probe (%)", "chance (%)"), rows)]
 
 
 def _pair(pair: Pair, report: Diagnosed) -> tuple[Part, ...]:
@@ -104,9 +105,9 @@ def _pair(pair: Pair, report: Diagnosed) -> tuple[Part, ...]:
     ]
     experts = tuple(f"expert {k}" for k in range(len(pair.layers[0].partner)))
     parts += [
-        picture(figures.pair_figure(pair.layers), caption),
-        Listing("Numbers", ("", *(one.name for one in pair.layers)), rows, open=True),
-        Listing("Matched experts (by responsibilities)", ("", *experts), matched),
+        bitmap(figures.pair_figure(pair.layers), caption),
+        listing("Numbers", ("", *(one.name for one in pair.layers)), rows, open=True),
+        listing("Matched experts (by responsibilities)", ("", *experts), matched),
     ]
     sides = [
         found.land
@@ -117,5 +118,5 @@ def _pair(pair: Pair, report: Diagnosed) -> tuple[Part, ...]:
         said = (
             f"Dominant expert on land; {pair.second} has the colours of the matched experts of {pair.first}."
         )
-        parts.append(picture(figures.map_figure(pair, *sides), said))
+        parts.append(bitmap(figures.map_figure(pair, *sides), said))
     return tuple(parts)

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING
 
 from geomoe.diagnose import figures
 from geomoe.diagnose.text import decimal, layer_rows, percent
-from geomoe.pages.document import Heading, Listing, picture
+from geomoe.pages.document import Heading, bitmap, listing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from geomoe.diagnose.layer_values import Layer, Matrix
     from geomoe.diagnose.values import Diagnosed
-    from geomoe.pages.document import Part
+    from geomoe.pages.document import Part, Table
 
 MOST_DOMAINS = 40  # with figures and tables by domain
 
@@ -25,8 +25,8 @@ def expert_parts(layers: tuple[Layer, ...], report: Diagnosed) -> list[Part]:
     few = len(report.domains) <= MOST_DOMAINS
     parts: list[Part] = [
         Heading("Routing and experts"),
-        Listing("Numbers", ("", *heads), rows, open=True),
-        picture(
+        listing("Numbers", ("", *heads), rows, open=True),
+        bitmap(
             figures.load_figure(layers),
             "Mean gate weight of each expert (colour), and share of the samples for which it is first "
             "(grey); the dashed line is an even load.",
@@ -34,22 +34,22 @@ def expert_parts(layers: tuple[Layer, ...], report: Diagnosed) -> list[Part]:
     ]
     if few:
         parts.append(
-            picture(figures.domain_figure(layers), "P(e|d): mean gate weight of each expert by domain.")
+            bitmap(figures.domain_figure(layers), "P(e|d): mean gate weight of each expert by domain.")
         )
     caption = "P(e|d, y): the same by domain and class, in the last layer with experts."
     if len(report.domains) > figures.CELLS:
         caption += f" The first {figures.CELLS} domains; diagnosis.json has all."
     alike = "How alike the experts are: mean cosine of their outputs, and linear CKA (unbiased)."
     parts += [
-        picture(figures.class_figure(layers[-1], report.classes), caption),
-        picture(figures.likeness_figure(layers), alike),
+        bitmap(figures.class_figure(layers[-1], report.classes), caption),
+        bitmap(figures.likeness_figure(layers), alike),
     ]
     if few:
         forced = (
             "Accuracy by domain with normal routing (all), with the shared expert alone (SE), and with one "
             "expert of this layer forced on every sample."
         )
-        parts.append(picture(figures.forced_figure(layers), forced))
+        parts.append(bitmap(figures.forced_figure(layers), forced))
     for layer in layers:
         parts += _tables(layer, report.domains if few else ())
     return [*parts, *_information(layers)] if layers[0].information else parts
@@ -65,7 +65,7 @@ def _tables(layer: Layer, domains: Sequence[str]) -> list[Part]:
     parts: list[Part] = [
         _square(f"{layer.name}: cosine of the experts", layer.outputs.cosine, experts, 2),
         _square(f"{layer.name}: linear CKA of the experts", layer.outputs.cka, experts, 2),
-        Listing(title, ("top-1 expert", *experts), forced),
+        listing(title, ("top-1 expert", *experts), forced),
     ]
     if domains:
         between = f"{layer.name}: Jensen-Shannon divergence of the routing between domains (nats)"
@@ -73,11 +73,11 @@ def _tables(layer: Layer, domains: Sequence[str]) -> list[Part]:
     return parts
 
 
-def _square(title: str, matrix: Matrix, names: Sequence[str], places: int) -> Listing:
+def _square(title: str, matrix: Matrix, names: Sequence[str], places: int) -> Table:
     rows = [
         [name, *(decimal(value, places) for value in row)] for name, row in zip(names, matrix, strict=True)
     ]
-    return Listing(title, ("", *names), rows)
+    return listing(title, ("", *names), rows)
 
 
 def _information(layers: tuple[Layer, ...]) -> list[Part]:
@@ -95,6 +95,6 @@ def _information(layers: tuple[Layer, ...]) -> list[Part]:
     )
     return [
         Heading("What the dominant expert knows about the place"),
-        picture(figures.information_figure(layers), caption),
-        *([Listing("Numbers", head, rows)] if rows else []),
+        bitmap(figures.information_figure(layers), caption),
+        *([listing("Numbers", head, rows)] if rows else []),
     ]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from geomoe.pages.document import Listing, Section, Text, Warned, picture, render_document
+from geomoe.pages.document import Section, Text, Warned, bitmap, listing, render_document
 
 pytestmark = pytest.mark.browser
 
@@ -26,12 +26,12 @@ def path(tmp_path_factory):
     parts = (
         Text(HOSTILE),
         Warned("A:", HOSTILE),
-        picture(figure, HOSTILE),
-        Listing("open", ("", "a"), [["x", "1"]], open=True),
-        Listing("folded", ("", *map(str, range(40))), wide),
+        bitmap(figure, HOSTILE),
+        listing("open", ("", "a"), [["x", "1"]], open=True),
+        listing("folded", ("", *map(str, range(40))), wide),
     )
     page = tmp_path_factory.mktemp("document") / "page.html"
-    sections = [Section("First", parts), Section(HOSTILE, parts)]
+    sections = [Section("First", parts=parts), Section(HOSTILE, parts=parts)]
     page.write_text(render_document("A diagnosis", [("data", HOSTILE)], sections), encoding="utf-8")
     return page
 
