@@ -70,6 +70,9 @@ def _subject(subject: Subject, found: Found, report: Diagnosed) -> tuple[Part, .
             Heading("Does it use geography?"),
             bitmap(figures.geography_figure(found.geography), caption),
             listing("Numbers", head, rows, open=True),
+            Text(
+                "Percent of the samples with a place. → is how many have another first expert in that layer."
+            ),
         ]
     if found.probe is not None:
         parts += _probe(found.probe, found.discrepancy)
