@@ -93,7 +93,7 @@ def _layer(first: Side, second: Side, at: int, samples: Samples, settings: Setti
     partner = match_experts(a.responsibility @ b.responsibility.T)
     permuted = permuted_correlation(a.responsibility, b.responsibility)
     chosen_a, chosen_b = (selected_slots(one.responsibility, settings.top_percent) for one in (a, b))
-    outputs = [unit_length(side.seen.outputs[at]) for side in (first, second)]
+    outputs = [side.seen.outputs[at] for side in (first, second)]
     experts = len(partner)
     back = np.argsort(partner)
     return PairLayer(
@@ -123,10 +123,10 @@ def _energy(
     chosen: NDArray[np.bool_],
 ) -> SlotEnergy:
     """Energy distances on the slots that one router selected; ``partner``: its experts in the other."""
+    compared = (own, other, other[partner])
     return SlotEnergy(
-        slot_energy(own, samples, slots, chosen),
-        slot_energy(other, samples, slots, chosen),
-        slot_energy(other[partner], samples, slots, chosen),
+        *(slot_energy(outputs, samples, slots, chosen) for outputs in compared),
+        *(slot_energy(unit_length(outputs), samples, slots, chosen) for outputs in compared),
     )
 
 

@@ -103,13 +103,14 @@ def _pair(pair: Pair, report: Diagnosed) -> tuple[Part, ...]:
         "on land with the same dominant expert; with the same numbers, and with matched experts."
     )
     rows = [[name, *values] for name, values in pair_rows(pair)]
+    heads = ("", *(one.name for one in pair.layers))
     matched = [
         [one.name, *(f"{k} → {partner}" for k, partner in enumerate(one.partner))] for one in pair.layers
     ]
     experts = tuple(f"expert {k}" for k in range(len(pair.layers[0].partner)))
     parts += [
         bitmap(figures.pair_figure(pair.layers), caption),
-        listing("Numbers", ("", *(one.name for one in pair.layers)), rows, open=True),
+        listing("Numbers (in brackets: features of length 1)", heads, rows, open=True),
         listing("Matched experts (by responsibilities)", ("", *experts), matched),
     ]
     sides = [

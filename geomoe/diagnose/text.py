@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from geomoe.diagnose.layer_values import Layer
-    from geomoe.diagnose.values import Diagnosed, Found, Pair, Subject
+    from geomoe.diagnose.values import Diagnosed, Found, Pair, SlotEnergy, Subject
 
 MANY = 20  # domains; if there are more, tables by domain are only in diagnosis.json
 
@@ -184,18 +184,8 @@ def pair_rows(pair: Pair) -> list[tuple[str, list[str]]]:
         ("r, mean of all renumberings", [decimal(one.r_mean) for one in layers]),
         ("slot overlap J", [decimal(one.overlap) for one in layers]),
         ("J, matched experts", [decimal(one.overlap_matched) for one in layers]),
-        (f"energy on {pair.first}'s slots: {pair.first}", [short(one.on_first.own) for one in layers]),
-        (f"energy on {pair.first}'s slots: {pair.second}", [short(one.on_first.other) for one in layers]),
-        (
-            f"energy on {pair.first}'s slots: {pair.second}, matched",
-            [short(one.on_first.other_matched) for one in layers],
-        ),
-        (f"energy on {pair.second}'s slots: {pair.second}", [short(one.on_second.own) for one in layers]),
-        (f"energy on {pair.second}'s slots: {pair.first}", [short(one.on_second.other) for one in layers]),
-        (
-            f"energy on {pair.second}'s slots: {pair.first}, matched",
-            [short(one.on_second.other_matched) for one in layers],
-        ),
+        *_energy_rows(pair.first, pair.second, [one.on_first for one in layers]),
+        *_energy_rows(pair.second, pair.first, [one.on_second for one in layers]),
         ("samples: same expert", [decimal(one.samples.same) for one in layers]),
         ("samples: same, matched", [decimal(one.samples.matched) for one in layers]),
         ("samples: adjusted Rand index", [decimal(one.samples.adjusted_rand) for one in layers]),
@@ -208,12 +198,30 @@ def pair_rows(pair: Pair) -> list[tuple[str, list[str]]]:
     ]
 
 
+def _energy_rows(own: str, other: str, energies: list[SlotEnergy]) -> list[tuple[str, list[str]]]:
+    """Rows on the slots of one checkpoint; in brackets the number for features of length 1."""
+    return [
+        (f"energy on {own}'s slots: {own}", [_both(one.own, one.unit_own) for one in energies]),
+        (f"energy on {own}'s slots: {other}", [_both(one.other, one.unit_other) for one in energies]),
+        (
+            f"energy on {own}'s slots: {other}, matched",
+            [_both(one.other_matched, one.unit_other_matched) for one in energies],
+        ),
+    ]
+
+
+def _both(value: float | None, unit: float | None) -> str:
+    return f"{short(value)} ({short(unit)})"
+
+
 def _pair(pair: Pair) -> list[str | Table]:
     title = f"{pair.first} and {pair.second}"
     same = f"\n{title}: {percent(pair.same_answers)} % of the answers are the same"
     if not pair.layers:
         return [same]
-    table = new_table(f"{title}: routers", "", *(one.name for one in pair.layers))
+    table = new_table(
+        f"{title}: routers (in brackets: features of length 1)", "", *(one.name for one in pair.layers)
+    )
     for name, values in pair_rows(pair):
         table.add_row(name, *values)
     return [same, table]

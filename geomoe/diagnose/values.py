@@ -122,17 +122,23 @@ class Found:
 
 @dataclass(frozen=True)
 class SlotEnergy:
-    """Mean energy distance on one router's selected slots, in features scaled to length 1.
+    """Mean energy distance on one router's selected slots.
 
     Attributes:
-        own: of the checkpoint that selected them.
+        own: of the checkpoint that selected them, in the unit of its features.
         other: of the other one, same numbers of experts.
         other_matched: of the other one, matched experts.
+        unit_own: as ``own``, of features scaled to length 1.
+        unit_other: as ``other``, of features scaled to length 1.
+        unit_other_matched: as ``other_matched``, of features scaled to length 1.
     """
 
     own: float | None
     other: float | None
     other_matched: float | None
+    unit_own: float | None
+    unit_other: float | None
+    unit_other_matched: float | None
 
 
 @dataclass(frozen=True)

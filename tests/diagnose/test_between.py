@@ -61,14 +61,22 @@ def test_numbers_of_a_pair_are_the_definitions(samples, seen, other, settings):
         assert one.overlap_matched == pytest.approx((chosen[0] & matched).sum() / (chosen[0] | matched).sum())
         assert one.r_worst - 1e-9 <= min(one.r, one.r_mean)
         assert one.r_matched + 1e-9 >= max(one.r, one.r_mean)
-        units = [unit_length(side.outputs[at]) for side in (seen, other)]
-        assert one.on_first.own == pytest.approx(slot_energy(units[0], samples, a, chosen[0]))
-        assert one.on_first.other == pytest.approx(slot_energy(units[1], samples, a, chosen[0]))
-        assert one.on_second.own == pytest.approx(slot_energy(units[1], samples, b, chosen[1]))
-        assert one.on_second.other == pytest.approx(slot_energy(units[0], samples, b, chosen[1]))
+        raw = [side.outputs[at] for side in (seen, other)]
+        units = [unit_length(outputs) for outputs in raw]
+        for side, (first, second) in (("", raw), ("unit_", units)):
+            on_first, on_second = (
+                {"own": getattr(energy, f"{side}own"), "other": getattr(energy, f"{side}other")}
+                for energy in (one.on_first, one.on_second)
+            )
+            assert on_first["own"] == pytest.approx(slot_energy(first, samples, a, chosen[0]))
+            assert on_first["other"] == pytest.approx(slot_energy(second, samples, a, chosen[0]))
+            assert on_second["own"] == pytest.approx(slot_energy(second, samples, b, chosen[1]))
+            assert on_second["other"] == pytest.approx(slot_energy(first, samples, b, chosen[1]))
         back = [one.partner.index(expert) for expert in range(3)]
         expected = slot_energy(units[0][back], samples, b, chosen[1])
-        assert one.on_second.other_matched == pytest.approx(expected)
+        assert one.on_second.unit_other_matched == pytest.approx(expected)
+        expected = slot_energy(raw[1][list(one.partner)], samples, a, chosen[0])
+        assert one.on_first.other_matched == pytest.approx(expected)
         assert one.samples.adjusted_rand == pytest.approx(adjusted_rand_score(seen.top1[at], other.top1[at]))
         assert one.map is None
 
