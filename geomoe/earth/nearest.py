@@ -36,16 +36,20 @@ class NearestPlace:
         """Return the number of known places."""
         return len(self._places)
 
-    def km(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
-        """(N,) great-circle km from each of (N, 2) degrees to its nearest place; NaN where not known."""
-        distance = np.full(len(points), np.nan)
+    def of(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N, 2) degrees of the place nearest to each of (N, 2) degrees; NaN where the point is unknown."""
+        nearest = np.full((len(points), 2), np.nan)
         known = ~np.isnan(points).any(axis=1)
         rows = np.flatnonzero(known) if self._tree is not None else np.array([], dtype=np.int64)
         for start in range(0, len(rows), _BLOCK):
             block = rows[start : start + _BLOCK]
             found = self._tree.query(unit_vectors(points[block]))[1]  # type: ignore[union-attr]
-            distance[block] = great_circle_km(points[block], self._places[found])
-        return distance
+            nearest[block] = self._places[found]
+        return nearest
+
+    def km(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(N,) great-circle km from each of (N, 2) degrees to its nearest place; NaN where not known."""
+        return great_circle_km(points, self.of(points))
 
 
 def nearest_km(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -9,23 +9,14 @@ import torch
 
 from geomoe import metrics
 from geomoe.evaluation.reports.values import BlockCKA, BlockRouting, Forced
-from geomoe.inference.sweep import batches
+from geomoe.inference.sweep import batches, forced_choices
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geomoe.datasets.base import LabelledImages
     from geomoe.inference import Predictions, Predictor
-    from geomoe.types import BlockExperts, Experts
-
-
-def forced_choices(blocks: int, num_experts: int) -> list[tuple[Experts, ...]]:
-    """Return choices that force each expert of each MoGE block; the other blocks route normally."""
-    return [
-        tuple(expert if number == block else "all" for number in range(blocks))
-        for block in range(blocks)
-        for expert in range(num_experts)
-    ]
+    from geomoe.types import BlockExperts
 
 
 def forced_matrices(

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from geomoe.errors import InputError
-from geomoe.evaluation.experts import cka_matrices, forced_choices, forced_matrices, routing_stats
+from geomoe.evaluation.experts import cka_matrices, forced_matrices, routing_stats
 from geomoe.evaluation.official import official_scores
 from geomoe.evaluation.places import places_of
 from geomoe.evaluation.reports.report import Report
 from geomoe.evaluation.reports.values import Bootstrap, ExpertsReport, Part, Scores
 from geomoe.evaluation.scores import part, score
 from geomoe.inference import Predictor, load, open_split, predict_many
+from geomoe.inference.sweep import forced_choices
 from geomoe.support.options import call_options
 
 if TYPE_CHECKING:

@@ -179,6 +179,12 @@ class Predictor:
         batch = self._batch(image, place)
         return self.model.forward_many(batch.image, choices, batch.place)
 
+    @torch.inference_mode()
+    def forward_places(self, image: Tensor, places: Sequence[Place]) -> list[ModelOutput]:
+        """Like :meth:`forward`, at several places of each image; shared parts are computed once."""
+        moved = [place.to(self.device) for place in places]
+        return self.model.forward_places(self.normalise(image), moved)
+
     def _batch(self, image: Tensor, place: Place) -> Batch:
         """Return raw images and places as a batch on the predictor's device, without labels."""
         image = self.normalise(image)

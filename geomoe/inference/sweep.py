@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from geomoe.datasets.base import LabelledImages
     from geomoe.inference.predictor import Predictor
     from geomoe.inference.tables import DataModule
-    from geomoe.types import BlockExperts, ModelOutput
+    from geomoe.types import BlockExperts, Experts, ModelOutput
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +165,15 @@ def _tell_ground(predictor: Predictor, data: Dataset) -> None:
     )
     for doubt, count in said.items():
         log.warning("%s: %d of %d images", doubt.removesuffix(HINT), count, len(ground))
+
+
+def forced_choices(blocks: int, num_experts: int) -> list[tuple[Experts, ...]]:
+    """Return choices that force each expert of each MoGE block; the other blocks route normally."""
+    return [
+        tuple(expert if number == block else "all" for number in range(blocks))
+        for block in range(blocks)
+        for expert in range(num_experts)
+    ]
 
 
 def batches(

@@ -13,6 +13,8 @@ from geomoe.models.networks import check_network, pooled_features, width
 from geomoe.types import ModelOutput, Place, as_place
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from geomoe.encoders.base import LocationEncoder
 
 
@@ -46,6 +48,17 @@ class LocationNetwork(Network):
         place = as_place(place)
         check_rows(image, place)
         embedding = self.embed_places(place)
+        return self._at(pooled_features(self.backbone, image), embedding)
+
+    def forward_places(self, image: Tensor, places: Sequence[Place]) -> list[ModelOutput]:
+        """Classify the same images at several places each; the backbone runs once."""
+        for place in places:
+            check_rows(image, place)
+        embeddings = [self.embed_places(place) for place in places]
         features = pooled_features(self.backbone, image)
+        return [self._at(features, embedding) for embedding in embeddings]
+
+    def _at(self, features: Tensor, embedding: Tensor) -> ModelOutput:
+        """Classify image features (B, D) with the location embedding (B, L)."""
         both = torch.cat([self.norm_image(features), self.norm_location(embedding)], dim=1)
         return ModelOutput(self.head(both), features)

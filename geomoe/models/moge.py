@@ -119,6 +119,16 @@ class MoGEViT(Network):
         plans = {choice: self._plans(len(image), place, choice) for choice in choices}
         return dict(self._walk(embed_tokens(self.backbone, image), 0, plans))
 
+    def forward_places(self, image: Tensor, places: Sequence[Place]) -> list[ModelOutput]:
+        """Classify the same images at several places each; blocks before the first MoGE block run once."""
+        for place in places:
+            check_rows(image, place)
+        plans = [self._plans(len(image), place, "all") for place in places]
+        tokens, first = embed_tokens(self.backbone, image), self.blocks[0]
+        for module in self.backbone.blocks[:first]:
+            tokens = run_block(self.backbone, module, tokens)
+        return [output for plan in plans for _, output in self._walk(tokens, first, {"all": plan})]
+
     def _walk(
         self, tokens: Tensor, start: int, plans: dict[BlockExperts, dict[int, Plan]]
     ) -> Iterator[tuple[BlockExperts, ModelOutput]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor, nn
@@ -110,6 +110,17 @@ class Network(nn.Module):
         """Classify images once for each choice of experts; arguments and errors as in :meth:`forward`."""
         place = as_place(place)
         return {choice: self(image, place, experts=choice) for choice in choices}
+
+    def forward_places(self, image: Tensor, places: Sequence[Place]) -> list[ModelOutput]:
+        """Classify the same images at several places each; what does not depend on the place is shared.
+
+        For evaluation. Results and errors as in :meth:`forward`, without the values for the losses.
+
+        Args:
+            image: (B, bands, H, W).
+            places: B places, for each output.
+        """
+        return [self(image, place) for place in places]
 
     def route(self, embedding: Tensor) -> tuple[Routing, ...]:
         """Run only the routers: embeddings (B, L) to one Routing for each MoGE block."""

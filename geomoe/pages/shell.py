@@ -18,6 +18,8 @@ from jinja2 import Environment, StrictUndefined
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from jinja2 import Template
+
 ASSETS = files("geomoe.pages") / "assets"
 STYLES = ("leaflet.css", "page.css")
 
@@ -37,20 +39,33 @@ def assemble(title: str, data: dict[str, Any], scripts: Sequence[str]) -> str:
         scripts: assets, Leaflet first; one of them has ``geomoeMap(id, bounds)``, one
             ``geomoeStart(map, data)``.
     """
-    templates = Environment(
-        autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
-    )
-    templates.filters["digest"] = _digest
     start = (
         f'const map_experts = geomoeMap("map_experts", {script_json(data["bounds"])});\n'
         f"geomoeStart(map_experts, {script_json(data)});"
     )
-    return templates.from_string(_asset("page.html.jinja")).render(
-        title=title,
-        styles=[_asset(name) for name in STYLES],
-        code="\n".join(_asset(name) for name in scripts),
-        start=start,
+    code = "\n".join(_asset(name) for name in scripts)
+    return _template("page.html.jinja").render(
+        title=title, styles=[_asset(name) for name in STYLES], code=code, start=start
     )
+
+
+def render_asset(name: str, styles: Sequence[str], **values: Any) -> str:  # noqa: ANN401 - what the template takes
+    """A page without a script, from a template of this package.
+
+    Args:
+        name: the template.
+        styles: assets that make its ``style``.
+        **values: what it shows; text is escaped.
+    """
+    return _template(name).render(style="\n".join(_asset(one) for one in styles), **values)
+
+
+def _template(name: str) -> Template:
+    templates = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, keep_trailing_newline=True
+    )
+    templates.filters["digest"] = _digest
+    return templates.from_string(_asset(name))
 
 
 def _digest(script: str) -> str:

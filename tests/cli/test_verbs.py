@@ -40,6 +40,20 @@ def test_evaluate(capsys, tmp_path, checkpoints):
     assert all(region in text for region in report["regions"])
 
 
+def test_diagnose(capsys, tmp_path, checkpoints):
+    argv = ["diagnose", "--checkpoint", checkpoints["moge"], "--samples", "80", "--permutations", "3"]
+    report = answer(capsys, *argv, "--split", "test", "--km", "5", "--seed", "4", "--output", "out")
+    assert json.loads((tmp_path / "out" / "diagnosis.json").read_text(encoding="utf-8")) == report
+    assert (tmp_path / "out" / "diagnosis.html").is_file()
+    assert (report["samples"], report["settings"]["split"], report["settings"]["km"]) == (80, "test", [5.0])
+    assert report["settings"]["seed"] == 4
+    assert "jittered by 5 km" in [one["what"] for one in report["found"][0]["geography"]]
+    assert main([str(word) for word in argv] + ["--km", ""]) == 0
+    text = capsys.readouterr().out
+    assert "A: moge (encoder sh), seed 0" in text
+    assert "jittered" not in text
+
+
 @pytest.mark.slow
 def test_map_experts(capsys, tmp_path, checkpoints):
     argv = ["map-experts", "--checkpoint", str(checkpoints["moge"]), "--output", "map", "--no-points"]

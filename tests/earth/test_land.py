@@ -7,7 +7,7 @@ import pytest
 from shapely.geometry import Point, shape
 
 from geomoe.coords import make_grid
-from geomoe.earth.land import coastlines, earth_on
+from geomoe.earth.land import coastlines, earth_at, earth_on
 
 PLACES = {
     (77.2, 28.6): "Asia", (2.3, 48.9): "Europe", (36.8, -1.3): "Africa", (-60.0, -3.1): "Americas",
@@ -41,6 +41,22 @@ def test_other_steps_look_up_the_cell_that_holds_the_centre(step):
         at = int((90 - other.lat[row]) / 0.5), int((other.lon[column] + 180) / 0.5)
         assert earth.region[row, column] == fine.region[at]
         assert earth.landcover[row, column] == fine.landcover[at]
+
+
+def test_places_have_the_cell_that_holds_them():
+    grid = make_grid(0.5)
+    whole = earth_on(grid)
+    lonlat = np.concatenate(
+        [np.random.default_rng(1).uniform([-180, -90], [180, 90], (300, 2)), [[-180, 90], [179.9999, -90]]]
+    )
+    found = earth_at(lonlat)
+    for at, (lon, lat) in enumerate(lonlat):
+        row, column = np.abs(grid.lat - lat).argmin(), np.abs(grid.lon - lon).argmin()
+        assert found.region[at] == whole.region[row, column]
+        assert found.landcover[at] == whole.landcover[row, column]
+    for (lon, lat), region in PLACES.items():
+        near = earth_at(np.array([[lon, lat]]) + np.mgrid[-1:2, -1:2].reshape(2, -1).T / 2)
+        assert region in {near.regions[number] for number in near.region}
 
 
 def test_coastlines_hold_the_places_of_their_regions():

@@ -110,3 +110,17 @@ def test_different_places():
     np.testing.assert_array_equal(which, of_rows.ravel())
     np.testing.assert_array_equal(places[which], lonlat)
     assert different_places(np.empty((0, 2)))[0].shape == (0, 2)
+
+
+def test_the_nearest_place_itself():
+    generator = np.random.default_rng(7)
+    points, others = everywhere(generator, 80), everywhere(generator, 200)
+    points[3], others[5] = np.nan, np.nan
+    found = NearestPlace(others).of(points)
+    for point, place in zip(points, found, strict=True):
+        if np.isnan(point).any():
+            assert np.isnan(place).all()
+            continue
+        distance = [great_circle_km(point[None], other[None])[0] for other in others]
+        assert place.tolist() == others[np.nanargmin(distance)].tolist()
+    assert np.isnan(NearestPlace(np.zeros((0, 2))).of(points)).all()

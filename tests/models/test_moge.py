@@ -111,6 +111,19 @@ def test_one_choice_for_each_block(encoder, lonlat):
     assert not torch.allclose(answer(("all", "all")), answer((3, "all")), atol=1e-4)
 
 
+def test_several_places_share_the_blocks_before_the_first_experts(encoder, lonlat):
+    model = small(encoder, expert_noise=1.0).eval()
+    calls = [0] * len(model.backbone.blocks)
+    for number, block in enumerate(model.backbone.blocks):
+        block.attn.register_forward_hook(
+            lambda *_, number=number: calls.__setitem__(number, calls[number] + 1)
+        )
+    with torch.no_grad():
+        model.forward_places(IMAGE, [Place.of(lonlat), Place.of(lonlat.flip(0)), Place.unknown(len(lonlat))])
+    first = model.blocks[0]
+    assert calls == [1] * first + [3] * (len(calls) - first)
+
+
 def test_many_choices_at_once_are_those_one_by_one(encoder, lonlat):
     model = small(encoder, expert_noise=1.0).eval()
     choices = ["all", "shared", 2, *((k, "all") for k in range(4)), *(("all", k) for k in range(4))]

@@ -89,6 +89,23 @@ def test_many_choices_are_as_many_calls(name, lonlat):
             torch.testing.assert_close(found[choice].logits, model(IMAGE, lonlat, experts=choice).logits)
 
 
+def test_several_places_are_those_one_by_one(name, lonlat):
+    model = make(name).eval()
+    places = [Place.of(lonlat), Place.of(lonlat.flip(0)), Place.unknown(len(lonlat))]
+    with torch.no_grad():
+        found = model.forward_places(IMAGE, places)
+        for output, place in zip(found, places, strict=True):
+            alone = model(IMAGE, place)
+            assert torch.equal(output.logits, alone.logits)
+            assert torch.equal(output.features, alone.features)
+            for one, other in zip(output.routings, alone.routings, strict=True):
+                assert torch.equal(one.weights, other.weights)
+        assert model.forward_places(IMAGE, []) == []
+    if model.encoder is not None:
+        with pytest.raises(InputError, match="place: expected one for each of the"):
+            model.forward_places(IMAGE, [Place.unknown(3)])
+
+
 def test_routers_answer_where_there_are_some(name, lonlat):
     model = make(name)
     found = model.route_places(Place.of(lonlat))

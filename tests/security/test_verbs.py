@@ -81,6 +81,7 @@ VERBS = {
     "data info": ("data", "info", "folder", "--data-root", "data"),
     "train": ("train", "folder", *TABLE, *TRAIN),
     "evaluate": ("evaluate", "--checkpoint", "a.ckpt", "--output", "report"),
+    "diagnose": ("diagnose", "--checkpoint", "a.ckpt", "--permutations", "2", "--output", "diagnosis"),
     "map-experts": ("map-experts", "--checkpoint", "a.ckpt", "--step", "20", "--output", "map"),
 }
 

@@ -1,0 +1,147 @@
+"""The typed values on one layer with experts, in a diagnosis; field names are keys of ``diagnosis.json``."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Row = tuple[float | None, ...]
+Matrix = tuple[Row, ...]
+
+
+@dataclass(frozen=True)
+class Routing:
+    """How a layer distributes the samples; E experts, nats.
+
+    Attributes:
+        entropy: mean entropy of the gate weights.
+        entropy_share: the same over ln E.
+        load: (E,) mean gate weight.
+        top1_share: (E,) share of samples with the largest weight there.
+        load_deviation: standard deviation of ``load``, divisor E.
+        most_deviation: the largest it can be, sqrt(E - 1) / E.
+        most_load: largest of ``load``.
+        spread: largest difference between two samples' weights of one expert.
+        dead: experts with less than 5 % of their fair share.
+        class_divergence: Jensen-Shannon divergence of cells from their class's template; None: no class is in
+            two domains.
+        domain_divergence: mean over pairs of domains.
+        domain_divergences: (K, K) between domains, in the order of ``by_domain``.
+        by_domain: P(e|d): domain -> (E,) mean gate weight.
+        by_domain_class: P(e|d, y): domain -> class -> (E,).
+    """
+
+    entropy: float
+    entropy_share: float
+    load: Row
+    top1_share: Row
+    load_deviation: float
+    most_deviation: float
+    most_load: float
+    spread: float
+    dead: tuple[int, ...]
+    class_divergence: float | None
+    domain_divergence: float | None
+    domain_divergences: Matrix
+    by_domain: dict[str, Row]
+    by_domain_class: dict[str, dict[str, Row]]
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """How alike the experts of a layer are.
+
+    Attributes:
+        cosine: (E, E) mean cosine of the experts' outputs.
+        cosine_mean: its mean off the diagonal.
+        effective_rank: mean over samples, 1 to E.
+        cka: (E, E) unbiased linear CKA.
+        cka_mean: its mean off the diagonal.
+        cka_rows: rows on which it was computed.
+    """
+
+    cosine: Matrix
+    cosine_mean: float | None
+    effective_rank: float | None
+    cka: Matrix
+    cka_mean: float | None
+    cka_rows: int
+
+
+@dataclass(frozen=True)
+class Forced:
+    """Accuracy when one expert of this layer serves every sample; the other layers route normally.
+
+    Attributes:
+        by_domain: domain -> (E,) accuracy.
+        routed: domain -> accuracy with normal routing.
+        shared: domain -> accuracy of the shared expert alone; empty without one.
+        by_top1: (E, E) row i: samples whose top-1 expert is i; column j: forced through expert j.
+        top1_counts: (E,) samples in each row.
+    """
+
+    by_domain: dict[str, Row]
+    routed: dict[str, float]
+    shared: dict[str, float]
+    by_top1: Matrix
+    top1_counts: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Slots (expert, two domains, class) of a layer, and the energy distance between their two sides.
+
+    Attributes:
+        slots: valid slots.
+        selected: those with the largest responsibilities.
+        responsibility: mean over the valid slots.
+        energy_selected: mean energy distance of the selected slots, in the unit of the features.
+        energy_all: the same over valid slots.
+        unit_selected: as ``energy_selected``, of features scaled to length 1.
+        unit_all: as ``energy_all``, of features scaled to length 1.
+    """
+
+    slots: int
+    selected: int
+    responsibility: float | None
+    energy_selected: float | None
+    energy_all: float | None
+    unit_selected: float | None
+    unit_all: float | None
+
+
+@dataclass(frozen=True)
+class Chance:
+    """What a kind of permutation gives: mean and 95th percentile in nats, and the p-value of the observed."""
+
+    mean: float
+    high: float
+    p: float
+
+
+@dataclass(frozen=True)
+class Shared:
+    """Mutual information of the dominant expert with a property of the places.
+
+    Attributes:
+        samples: how many.
+        nats: plug-in estimate.
+        normalized: over the mean of both entropies, 0 to 1.
+        chance: kind of permutation -> what it gives.
+    """
+
+    samples: int
+    nats: float
+    normalized: float
+    chance: dict[str, Chance]
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Everything on one layer with experts; ``information``: property of the place -> what is shared."""
+
+    name: str
+    routing: Routing
+    outputs: Outputs
+    forced: Forced
+    alignment: Alignment
+    information: dict[str, Shared]
