@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 
 from geomoe.cli.console import Result, table_width
-from geomoe.cli.parsing import Parser, count_from_0, positive_int
+from geomoe.cli.parsing import Parser, whole
+from geomoe.config.limits import MOST_BATCH, MOST_SEED, MOST_WORKERS
 from geomoe.support.files import check_folder
 
 _DESCRIPTION = """\
@@ -47,7 +48,7 @@ def parser() -> Parser:
     made.add_argument("--output", metavar="DIR", help="also write diagnosis.html and diagnosis.json there")
     made.add_argument(
         "--samples",
-        type=count_from_0,
+        type=whole(0, 10**9),
         default=5000,
         metavar="N",
         help="drawn from the split; 0: all (default: 5000)",
@@ -61,7 +62,7 @@ def parser() -> Parser:
     )
     made.add_argument(
         "--permutations",
-        type=count_from_0,
+        type=whole(0, 100_000),
         default=200,
         metavar="N",
         help="for each null distribution; 0: none (default: 200)",
@@ -76,14 +77,18 @@ def parser() -> Parser:
         "--top", type=float, default=10.0, metavar="PERCENT", help="share of the slots selected (default: 10)"
     )
     made.add_argument(
-        "--seed", type=count_from_0, default=0, help="of samples, places, folds and permutations"
+        "--seed", type=whole(0, MOST_SEED), default=0, help="of samples, places, folds and permutations"
     )
     made.add_argument(
-        "--batch-size", type=positive_int, default=64, metavar="N", help="images at once (default: 64)"
+        "--batch-size",
+        type=whole(1, MOST_BATCH),
+        default=64,
+        metavar="N",
+        help="images at once (default: 64)",
     )
     made.add_argument(
         "--num-workers",
-        type=count_from_0,
+        type=whole(0, MOST_WORKERS),
         default=0,
         metavar="N",
         help="processes that read images (default: 0)",

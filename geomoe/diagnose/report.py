@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from geomoe.diagnose.text import diagnosis_text
 from geomoe.diagnose.values import Diagnosed
 from geomoe.errors import DataError, InputError, one_line
+from geomoe.support.bounded import read_json
 from geomoe.support.files import Workplace
-from geomoe.support.plain import from_plain, read_json, to_plain
+from geomoe.support.plain import from_plain, to_plain
 
 if TYPE_CHECKING:
     import os
