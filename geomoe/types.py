@@ -194,6 +194,24 @@ class Routing(NamedTuple):
         return self.logits.argmax(dim=1)
 
 
+class TokenRouting(NamedTuple):
+    """The decision of one router that reads the tokens of images, for all T tokens of a batch.
+
+    Attributes:
+        scores: (T, E) router scores (float32), without noise.
+        noisy: (T, E) the scores by which experts were chosen; in training some routers add noise.
+        weights: (T, E) gate weights; zero for experts that a token does not use.
+        chosen: (T, E) bool: which experts process which token.
+        unserved: (D,) sum of the tokens that no expert processes, without gradient.
+    """
+
+    scores: Tensor
+    noisy: Tensor
+    weights: Tensor
+    chosen: Tensor
+    unserved: Tensor
+
+
 class ModelOutput(NamedTuple):
     """The output of every model of geomoe.
 
@@ -204,6 +222,8 @@ class ModelOutput(NamedTuple):
         shared_features: one (B, D) token mean of the shared expert's output for each MoGE block.
         expert_outputs: one (E, R, D) tensor for each MoGE block: every expert on the same R rows
             (only if requested).
+        token_routings: one :class:`TokenRouting` for each block whose router reads tokens; ``routings`` then
+            has their means over the tokens of each image.
     """
 
     logits: Tensor
@@ -211,6 +231,7 @@ class ModelOutput(NamedTuple):
     routings: tuple[Routing, ...] = ()
     shared_features: tuple[Tensor, ...] = ()
     expert_outputs: tuple[Tensor, ...] = ()
+    token_routings: tuple[TokenRouting, ...] = ()
 
 
 class LossTerms(NamedTuple):
