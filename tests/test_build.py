@@ -11,7 +11,7 @@ from geomoe.catalogue import ALGORITHMS, METHODS
 from geomoe.checkpoint import load_checkpoint, load_weights, save_checkpoint
 from geomoe.config import RunConfig
 from geomoe.errors import CheckpointError, ConfigError
-from geomoe.models import ExpertHeadNetwork, LocationNetwork, MoGEViT, PlainNetwork
+from geomoe.models import ExpertHeadNetwork, LocationNetwork, MoGEViT, PlainNetwork, TokenMoEViT
 from geomoe.types import Batch, Place
 
 INFO = {
@@ -27,6 +27,9 @@ NETWORKS = {
     "location": LocationNetwork,
     "experts": MoGEViT,
     "expert_head": ExpertHeadNetwork,
+    "token_experts": TokenMoEViT,
+    "orthogonal_experts": TokenMoEViT,
+    "top_any_experts": TokenMoEViT,
 }
 FACTS = Facts(classes=7, domains=(0, 1), samples=(5, 3), num_domains=2, label_smoothing=0.2)
 
@@ -52,14 +55,14 @@ def test_every_algorithm_is_built_as_configured(name):
         encoder={"out_dim": 24},
     )
     given = {"cka": 0.3, "supcon_temperature": 0.7}
-    config = replace(config, options={name: given} if METHODS[name].experts else {})
+    config = replace(config, options={name: given} if METHODS[name].network == "experts" else {})
     method = build_method(config, {**INFO, "bands": 5}, FACTS)
     assert type(method) is method_class(name)
     assert type(method.model) is NETWORKS[METHODS[name].network]
     answer = method.losses(_batch(bands=5), Now(0, 1, 0))
     assert answer.output.logits.shape == (2, 7)
     assert answer.total.isfinite()
-    if METHODS[name].experts:
+    if METHODS[name].network == "experts":
         weights = answer.output.routings[0].weights
         assert weights.shape == (2, 4)
         assert ((weights > 0).sum(dim=1) == 2).all()
@@ -125,9 +128,17 @@ def test_init_from_takes_the_backbone(tmp_path, name):
     path = save_checkpoint(tmp_path / "erm.ckpt", earlier, source, INFO)
     config = _with(replace(source, algorithm=name), model={"init_from": str(path), "expert_noise": 0.0})
     model = build_network(config, INFO, pretrained=True)
+    gone = tuple(f"blocks.{block}.mlp." for block in model.blocks) if not model.has_shared else ()
     for key, value in earlier.backbone.state_dict().items():
-        if not (name == "erm_le" and key.startswith("head.")):  # ERM+LE has a classifier of its own
+        if name == "erm_le" and key.startswith("head."):
+            continue  # ERM+LE has a classifier of its own
+        if not gone or not key.startswith(gone):
             assert torch.equal(model.backbone.state_dict()[key], value), key
+    for block in model.blocks if gone else ():
+        ffn, experts = earlier.backbone.blocks[block].mlp, model.layers[str(block)].experts
+        for one, stacked in ((ffn.fc1, experts.first), (ffn.fc2, experts.second)):
+            assert torch.equal(stacked.weight, one.weight.expand_as(stacked.weight))
+            assert torch.equal(stacked.bias, one.bias.expand_as(stacked.bias))
     if name == "moge":
         expert = model.layers["2"].experts[3].state_dict()
         for key, value in earlier.backbone.blocks[2].mlp.state_dict().items():

@@ -5,8 +5,10 @@ import torch
 
 from geomoe.algorithms import Facts, Now, method_class
 from geomoe.catalogue import ALGORITHMS, METHODS
+from geomoe.config.methods import defaults_of
 from geomoe.encoders import create_encoder
 from geomoe.models import ExpertHeadNetwork, LocationNetwork, PlainNetwork, add_moge, create_backbone
+from geomoe.models.table import NETWORKS, Parts
 from geomoe.types import Batch, LossTerms, Place
 
 CLASSES = 5
@@ -14,12 +16,15 @@ FACTS = Facts(classes=CLASSES, domains=(0, 1, 2, 3), samples=(40, 30, 20, 10), n
 NOW = Now(step=0, steps=100, epoch=0)
 
 
-def small_network(kind, **options):
+def small_network(kind, method=None, **options):
     backbone = create_backbone("vit_quick", num_classes=CLASSES, image_size=16)
     if kind == "plain":
         return PlainNetwork(backbone)
     if kind == "expert_head":
         return ExpertHeadNetwork(backbone, **options)
+    if kind in ("token_experts", "orthogonal_experts", "top_any_experts"):
+        sizes = {"moge_blocks": (2, 3), "num_experts": 4, "expert_noise": 0.02} | options
+        return NETWORKS[kind].make(Parts(backbone, None, CLASSES, sizes, method))
     encoder = create_encoder("sh", out_dim=16, hidden_dim=16, legendre_polys=4)
     if kind == "location":
         return LocationNetwork(backbone, encoder, CLASSES)
@@ -31,7 +36,8 @@ def build(name, model_options=None, facts=FACTS, network=None, **options):
     kind, entry = method_class(name), METHODS[name]
 
     def make_network():
-        return small_network(network or entry.network, **model_options or {})
+        given = defaults_of(name) | options
+        return small_network(network or entry.network, given, **model_options or {})
 
     if entry.wrapper:
         return kind(kind.Options(**options), make_network, facts, build(ALGORITHMS[0], facts=facts))
