@@ -203,7 +203,7 @@ class TopAnyRouter(TokenRouter):
             alone = functional.one_hot(best, self.num_experts).to(gates.dtype)
             gates = torch.where(gates.any(dim=1, keepdim=True), gates, alone)
         chosen = gates.detach() > 0
-        weights = gates / gates.sum(dim=1, keepdim=True).clamp(min=1)
+        weights = gates / gates.sum(dim=1, keepdim=True).clamp(min=torch.finfo(gates.dtype).eps)
         return TokenRouting(scores, scores, weights, chosen, _unserved(tokens, chosen))
 
     def probabilities(self, scores: Tensor) -> Tensor:
