@@ -31,16 +31,17 @@ def small_network(kind, method=None, **options):
     return add_moge(backbone, encoder, **{"blocks": (2, 3), "num_experts": 4, "top_k": 2} | options)
 
 
-def build(name, model_options=None, facts=FACTS, network=None, **options):
-    """A method on a small real network; a wrapper goes around ERM."""
+def build(name, model_options=None, facts=FACTS, network=None, inner=None, **options):
+    """A method on a small real network; a wrapper goes around ``inner``, or ERM."""
     kind, entry = method_class(name), METHODS[name]
 
     def make_network():
         given = defaults_of(name) | options
         return small_network(network or entry.network, given, **model_options or {})
 
-    if entry.wrapper:
-        return kind(kind.Options(**options), make_network, facts, build(ALGORITHMS[0], facts=facts))
+    if entry.wrapper or inner is not None:
+        around = build(ALGORITHMS[0], facts=facts) if inner is None else inner
+        return kind(kind.Options(**options), make_network, facts, around)
     return kind(kind.Options(**options), make_network, facts)
 
 
