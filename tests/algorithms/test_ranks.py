@@ -24,6 +24,7 @@ METHODS = {
     "cdann": {"weight": 2.0},
     "fishr": {"weight": 30.0, "anneal": 0},
     "lfme": {},
+    "dynmoe": {"dropout": 0.0},
     "pg_dro": {"eta": 0.5, **PLAIN},
 }
 
