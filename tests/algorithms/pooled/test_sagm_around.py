@@ -6,6 +6,9 @@ import pytest
 import torch
 
 from geomoe.algorithms import Now
+from geomoe.catalogue import ALGORITHMS, WRAPPERS
+from geomoe.config import RunConfig
+from geomoe.config.rules import find_faults
 from geomoe.errors import ConfigError
 
 NOW = Now(0, 100, 0)
@@ -68,3 +71,11 @@ def test_a_method_with_an_update_of_its_own_is_refused(name, make):
 def test_it_goes_inside_swad(make, make_batch):
     with pytest.raises(ConfigError, match="around: sagm goes inside SWAD, not around it; name swad last"):
         make("sagm", inner=make("swad"))
+
+
+def test_it_is_an_algorithm_and_goes_around_others_but_not_itself():
+    assert "sagm" in ALGORITHMS
+    assert "sagm" in WRAPPERS
+    assert find_faults(RunConfig(algorithm="gmoe", around=("sagm", "swad"))) == []
+    (line,) = find_faults(RunConfig(algorithm="sagm", around=("sagm",)))
+    assert line == "around: sagm goes around another method; it is the algorithm already"
