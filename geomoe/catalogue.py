@@ -133,10 +133,11 @@ class MethodEntry(NamedTuple):
         title: its name in tables and messages.
         network: name of its network in geomoe.models.NETWORKS.
         places: whether its network uses the places of images.
-        experts: whether its network has MoGE blocks (``model.moge_blocks``).
+        experts: whether blocks of its network hold experts (``model.moge_blocks``).
         domains: minimum number of training domains; 1: it does not use domains.
         domain_ids: whether the encoder of domain ids can take the place of one of places.
         wrapper: whether it wraps another method (``around``) and is not a method of its own.
+        wraps: whether it can wrap another method, although it is also a method of its own.
         quickstart: whether ``geomoe quickstart`` trains it.
     """
 
@@ -148,6 +149,7 @@ class MethodEntry(NamedTuple):
     domains: int = 1
     domain_ids: bool = True
     wrapper: bool = False
+    wraps: bool = False
     quickstart: bool = False
 
 
@@ -184,7 +186,7 @@ METHODS: dict[str, MethodEntry] = {
     "cdann": MethodEntry(f"{_HOME}.alignment.cdann:CDANN", "CDANN", domains=2),
     "fishr": MethodEntry(f"{_HOME}.risks.fishr:Fishr", "Fishr", domains=2),
     "mixstyle": MethodEntry(f"{_HOME}.pooled.mixstyle:MixStyle", "MixStyle"),
-    "sagm": MethodEntry(f"{_HOME}.pooled.sagm:SAGM", "SAGM"),
+    "sagm": MethodEntry(f"{_HOME}.pooled.sagm:SAGM", "SAGM", wraps=True),
     "lfme": MethodEntry(f"{_HOME}.pooled.lfme:LFME", "LFME", domains=2),
     "pg_dro": MethodEntry(f"{_HOME}.experts.pg_dro:PGDRO", "PG-DRO", "experts", places=True, experts=True),
     "per_region": MethodEntry(f"{_HOME}.location.per_region:PerRegion", "Per-region", "regions", domains=2),
@@ -207,8 +209,17 @@ METHODS: dict[str, MethodEntry] = {
         places=True,
         domains=2,
     ),
+    "gmoe": MethodEntry(f"{_HOME}.experts.gmoe:GMoE", "GMoE", "token_experts", experts=True),
+    "gmoe_sagm": MethodEntry(
+        f"{_HOME}.experts.gmoe_sagm:GMoESAGM", "GMoE + SAGM", "token_experts", experts=True
+    ),
+    "omoe": MethodEntry(f"{_HOME}.experts.omoe:OMoE", "OMoE", "orthogonal_experts", experts=True),
+    "dynmoe": MethodEntry(f"{_HOME}.experts.dynmoe:DynMoE", "DynMoE", "top_any_experts", experts=True),
+    "moge_messi": MethodEntry(
+        f"{_HOME}.experts.moge_messi:MoGEMESSI", "MoGE + MESSI", "experts", places=True, experts=True
+    ),
     "swad": MethodEntry(f"{_HOME}.pooled.swad:SWAD", "SWAD", wrapper=True),
 }
 DEFAULT_METHOD = "moge"  # if a configuration names none
 ALGORITHMS = tuple(name for name, entry in METHODS.items() if not entry.wrapper)
-WRAPPERS = tuple(name for name, entry in METHODS.items() if entry.wrapper)
+WRAPPERS = tuple(name for name, entry in METHODS.items() if entry.wrapper or entry.wraps)

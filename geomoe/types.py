@@ -201,6 +201,24 @@ class Routing(NamedTuple):
         return self.logits.argmax(dim=1)
 
 
+class TokenRouting(NamedTuple):
+    """The decision of one router that reads the tokens of images, for all T tokens of a batch.
+
+    Attributes:
+        scores: (T, E) router scores (float32), without noise.
+        noisy: (T, E) the scores by which experts were chosen; in training some routers add noise.
+        weights: (T, E) gate weights; zero for experts that a token does not use.
+        chosen: (T, E) bool: which experts process which token.
+        unserved: (D,) sum of the tokens that no expert processes, without gradient.
+    """
+
+    scores: Tensor
+    noisy: Tensor
+    weights: Tensor
+    chosen: Tensor
+    unserved: Tensor
+
+
 class ModelOutput(NamedTuple):
     """The output of every model of geomoe.
 
@@ -214,6 +232,9 @@ class ModelOutput(NamedTuple):
         head_logits: (B, G, C) class scores of the heads of G training domains, from networks with such heads.
         domain_scores: (B, G) what the network says about each sample and training domain: relations, from
             networks with heads of domains; scores of the domain, from networks that predict it.
+
+        token_routings: one :class:`TokenRouting` for each block whose router reads tokens; ``routings`` then
+            has their means over the tokens of each image.
     """
 
     logits: Tensor
@@ -223,6 +244,8 @@ class ModelOutput(NamedTuple):
     expert_outputs: tuple[Tensor, ...] = ()
     head_logits: Tensor | None = None
     domain_scores: Tensor | None = None
+
+    token_routings: tuple[TokenRouting, ...] = ()
 
 
 class LossTerms(NamedTuple):

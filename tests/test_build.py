@@ -19,6 +19,7 @@ from geomoe.models import (
     PlainNetwork,
     RegionNetworks,
     RelatedHeads,
+    TokenMoEViT,
 )
 from geomoe.types import Batch, Place
 
@@ -40,6 +41,9 @@ NETWORKS = {
     "conditioned": ConditionedNetwork,
     "conditioned_by_place": ConditionedNetwork,
     "regions": RegionNetworks,
+    "token_experts": TokenMoEViT,
+    "orthogonal_experts": TokenMoEViT,
+    "top_any_experts": TokenMoEViT,
 }
 FACTS = Facts(
     classes=7,
@@ -72,14 +76,14 @@ def test_every_algorithm_is_built_as_configured(name):
         encoder={"out_dim": 24},
     )
     given = {"cka": 0.3, "supcon_temperature": 0.7}
-    config = replace(config, options={name: given} if METHODS[name].experts else {})
+    config = replace(config, options={name: given} if METHODS[name].network == "experts" else {})
     method = build_method(config, {**INFO, "bands": 5}, FACTS)
     assert type(method) is method_class(name)
     assert type(method.model) is NETWORKS[METHODS[name].network]
     answer = method.losses(_batch(bands=5), Now(0, 1, 0))
     assert answer.output.logits.shape == (2, 7)
     assert answer.total.isfinite()
-    if METHODS[name].experts:
+    if METHODS[name].network == "experts":
         weights = answer.output.routings[0].weights
         assert weights.shape == (2, 4)
         assert ((weights > 0).sum(dim=1) == 2).all()
@@ -145,10 +149,18 @@ def test_init_from_takes_the_backbone(tmp_path, name):
     path = save_checkpoint(tmp_path / "erm.ckpt", earlier, source, INFO)
     config = _with(replace(source, algorithm=name), model={"init_from": str(path), "expert_noise": 0.0})
     model = build_network(config, INFO, pretrained=True)
+    gone = tuple(f"blocks.{block}.mlp." for block in model.blocks) if not model.has_shared else ()
     for key, value in earlier.backbone.state_dict().items():
         own = ("location", "place_heads", "group_heads")  # these have classifiers of their own
-        if not (METHODS[name].network in own and key.startswith("head.")):
+        if METHODS[name].network in own and key.startswith("head."):
+            continue
+        if not gone or not key.startswith(gone):
             assert torch.equal(model.backbone.state_dict()[key], value), key
+    for block in model.blocks if gone else ():
+        ffn, experts = earlier.backbone.blocks[block].mlp, model.layers[str(block)].experts
+        for one, stacked in ((ffn.fc1, experts.first), (ffn.fc2, experts.second)):
+            assert torch.equal(stacked.weight, one.weight.expand_as(stacked.weight))
+            assert torch.equal(stacked.bias, one.bias.expand_as(stacked.bias))
     if name == "moge":
         expert = model.layers["2"].experts[3].state_dict()
         for key, value in earlier.backbone.blocks[2].mlp.state_dict().items():

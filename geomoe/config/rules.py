@@ -82,6 +82,8 @@ def _names(config: RunConfig) -> Iterator[str]:
     for wrapper in config.around:
         if wrapper not in WRAPPERS:
             yield unknown("around", "method that goes around another", wrapper, WRAPPERS)
+    if config.algorithm in config.around:
+        yield f"around: {config.algorithm} goes around another method; it is the algorithm already"
     if len(set(config.around)) < len(config.around):
         yield f"around: each method at most once; got {list(config.around)}"
     if data.name not in CATALOGUE:

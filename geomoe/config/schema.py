@@ -100,9 +100,9 @@ class ModelConfig:
         weights: pretrained backbone: none, timm (by name, downloads), torchgeo:NAME or a local file.
         init_from: geomoe checkpoint to start the backbone from (upcycling).
         drop_path: stochastic depth.
-        moge_blocks: blocks whose FFN becomes MoGE, counted from 0.
-        num_experts: specialists in each MoGE block; the shared expert is not counted.
-        top_k: specialists that answer for a sample.
+        moge_blocks: blocks whose FFN becomes MoGE, or the experts of gmoe, omoe, dynmoe, counted from 0.
+        num_experts: experts in each such block; MoGE's shared expert is not counted.
+        top_k: specialists of MoGE that answer for a sample.
         router: cosine (codebook and temperature) or linear.
         gamma: weight of the shared expert.
         learn_gamma: learn gamma for each block, starting from the value above.
@@ -199,7 +199,7 @@ class RunConfig:
 
     Args:
         algorithm: training method; see the table in docs/methods.md.
-        around: methods that go around it, the outermost last (swad).
+        around: methods that go around it, the outermost last (sagm, swad).
         seed: of weights, batches and augmentation.
         output: folder that holds all runs.
         run_name: name of this run; default: built from the held-out region and the seed.

@@ -77,7 +77,9 @@ def _not_in_use(setting: Setting, section: str, name: str, algorithm: str) -> li
         return [f"{setting.key}: {_no_option(section, name)} ({setting.source})"]
     if not setting.text and find_key(setting.key) is not None:
         return []  # a file may have sections for several methods
-    how = f"add {section} to around" if METHODS[section].wrapper else f"or give --algorithm {section}"
+    ways = [f"add {section} to around"] if section in WRAPPERS else []
+    ways += [f"or give --algorithm {section}"] if section in ALGORITHMS else []
+    how = ", ".join(ways)
     return [f"{setting.key}: this run trains {algorithm}; leave it out, {how} ({setting.source})"]
 
 

@@ -30,7 +30,8 @@ def forced_matrices(
 
     Args:
         blocks: numbers of the MoGE blocks.
-        predictions: for "all", "shared" and each of :func:`forced_choices`, on the same samples.
+        predictions: for "all", "shared" (where there is one) and each of :func:`forced_choices`, on the
+            same samples.
         num_experts: E.
 
     Returns:
@@ -40,7 +41,7 @@ def forced_matrices(
     out = []
     for number, block in enumerate(blocks):
         hits = np.stack([predictions[next(choices)].correct for _ in range(num_experts)], axis=1)
-        top1 = predictions["all"].top1[number]
+        top1, shared = predictions["all"].top1[number], predictions.get("shared")
         rows = [np.flatnonzero(top1 == expert) for expert in range(num_experts)]
         matrix = Forced(
             block=block,
@@ -49,7 +50,7 @@ def forced_matrices(
                 tuple(hits[row].mean(axis=0).tolist()) if len(row) else (None,) * num_experts for row in rows
             ),
             routed=tuple(_mean(predictions["all"].correct[row]) for row in rows),
-            shared=tuple(_mean(predictions["shared"].correct[row]) for row in rows),
+            shared=tuple(None if shared is None else _mean(shared.correct[row]) for row in rows),
         )
         out.append(matrix)
     return tuple(out)

@@ -140,7 +140,8 @@ def _choices(judging: _Judging) -> Sequence[BlockExperts]:
         return [experts]
     inside = judging.looks_inside
     forced = forced_choices(len(predictor.blocks), predictor.num_experts) if inside else []
-    return ["all", "shared", *forced]
+    shared: list[BlockExperts] = ["shared"] if predictor.model.has_shared else []
+    return ["all", *shared, *forced]
 
 
 def _scores(judging: _Judging, judged: Mapping[str, Predictions]) -> dict[str, Scores]:
@@ -167,7 +168,7 @@ def _experts_report(judging: _Judging, found: dict[BlockExperts, Predictions]) -
     predictor = judging.predictor
     return ExpertsReport(
         num_experts=predictor.num_experts,
-        top_k=predictor.config.model.top_k,
+        top_k=predictor.model.top_k,
         blocks=tuple(predictor.blocks),
         forced=forced_matrices(predictor.blocks, found, predictor.num_experts),
         routing=routing_stats(predictor.blocks, found["all"], predictor.domains),

@@ -111,6 +111,10 @@ class Predictor:
             name = self.config.algorithm
             msg = f"experts: {name} has no experts of places; use experts='all', not {experts!r}"
             raise ConfigError(msg)
+        if not number and not self.model.has_shared:
+            name = self.config.algorithm
+            msg = f"experts: {name} has no shared expert; use experts='all' or a number, not {experts!r}"
+            raise ConfigError(msg)
         if number and not 0 <= int(experts) < self.num_experts:
             msg = f"experts: this checkpoint has experts 0 to {self.num_experts - 1}; got {experts}"
             raise ConfigError(msg)

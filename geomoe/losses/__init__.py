@@ -22,11 +22,14 @@ from geomoe.losses.risks import (
     variance_where,
 )
 from geomoe.losses.sinkhorn import grouped_sinkhorn
+from geomoe.losses.soft_domains import soft_mmd
 from geomoe.losses.supcon import supcon
+from geomoe.losses.token_balance import codebook_spread, smooth_load, squared_variation
 
 __all__ = [
     "ClassPairs",
     "cka_diversity",
+    "codebook_spread",
     "coral_distance",
     "domain_means",
     "expert_likeness",
@@ -43,7 +46,10 @@ __all__ = [
     "pairwise_cka",
     "risk_matching",
     "routing_entropy",
+    "smooth_load",
+    "soft_mmd",
     "squared_mmd",
+    "squared_variation",
     "supcon",
     "variance_where",
 ]

@@ -58,19 +58,31 @@ def grouped_mmd(
     with torch.autocast(features.device.type, enabled=False):
         x = centred(features)
         with torch.no_grad():
-            distances = squared_distances(x)
             table = _coefficients(pairs, weights.detach().to(x.dtype), estimator)
-            unit = distances.new_ones(len(x), 1, 1)
-            if scale == "mean":
-                unit = _mean_distance(x)
-            kernels, slopes = torch.zeros_like(distances), torch.zeros_like(distances)
-            for variance in variances:
-                width = 2 * variance * unit
-                kernel = torch.exp(-distances / width)
-                kernels += kernel
-                slopes -= kernel / width
-            value = (table * kernels).sum() / len(variances)
-        return with_gradient(value, x, table * slopes / len(variances))
+        return kernel_sum(x, table, variances, relative=scale == "mean")
+
+
+def kernel_sum(x: Tensor, table: Tensor, variances: Sequence[float], *, relative: bool) -> Tensor:
+    """Sum over experts and sample pairs of coefficients times kernels, with the gradient by the features.
+
+    Args:
+        x: (E, B, D) centred features, in float32 or better.
+        table: (E, B, B) coefficients, without gradient.
+        variances: v of the kernels mean_v exp(-|x - y|^2 / (2 v)).
+        relative: whether the variances are multiples of each expert's mean squared distance.
+    """
+    with torch.no_grad():
+        distances = squared_distances(x)
+        unit = _mean_distance(x) if relative else distances.new_ones(len(x), 1, 1)
+        kernels, slopes = torch.zeros_like(distances), torch.zeros_like(distances)
+        for variance in variances:
+            width = 2 * variance * unit
+            kernel = torch.exp(-distances / width)
+            kernels += kernel
+            slopes -= kernel / width
+        value = (table * kernels).sum() / len(variances)
+        plan = table * slopes / len(variances)
+    return with_gradient(value, x, plan)
 
 
 def _coefficients(pairs: ClassPairs, weights: Tensor, estimator: str) -> Tensor:

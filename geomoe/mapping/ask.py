@@ -33,6 +33,12 @@ def check_routes_by_place(predictor: Predictor, where: str) -> None:
             "give a checkpoint trained with --algorithm moge"
         )
         raise CheckpointError(msg)
+    if not predictor.model.routes_places:
+        msg = (
+            f"{where}: the routers of {config.algorithm} read images, not places, so there is no expert map; "
+            "give a checkpoint trained with --algorithm moge"
+        )
+        raise CheckpointError(msg)
     if config.encoder.name == "domain":
         msg = (
             f"{where}: its routers see domain ids, not places (encoder.name=domain), so there is no map; "
@@ -56,7 +62,7 @@ def route_grid(model: Network, grid: Grid) -> NDArray[np.float32]:
         ConfigError: a network without experts, or more cells than memory holds.
     """
     encoder = model.encoder
-    if encoder is None or not model.num_experts:
+    if encoder is None or not model.routes_places:
         msg = f"model: {type(model).__name__} has no experts of places, so there is no expert map"
         raise ConfigError(msg)
     height, width = grid.shape

@@ -1,4 +1,4 @@
-"""Networks: timm's, with MoGE blocks (vision transformers), with a location encoding, or unchanged."""
+"""Networks: timm's, with experts for places or tokens, with a location encoding, or unchanged."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from geomoe.models.network import Network
 from geomoe.models.networks import create_network
 from geomoe.models.per_region import RegionNetworks
 from geomoe.models.plain import PlainNetwork
+from geomoe.models.token_moe import TokenMoEViT, add_token_moe
 
 LocationViT, PlainViT = LocationNetwork, PlainNetwork  # their earlier names
 
@@ -27,7 +28,9 @@ __all__ = [
     "PlainViT",
     "RegionNetworks",
     "RelatedHeads",
+    "TokenMoEViT",
     "add_moge",
+    "add_token_moe",
     "create_backbone",
     "create_network",
     "load_backbone",

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -11,29 +9,8 @@ from torch.nn import functional
 from geomoe.errors import ConfigError
 from geomoe.models.network import Network, refuse_choice
 from geomoe.models.networks import check_network, classify, pooled_features, width
+from geomoe.moe.stacked import StackedLinear
 from geomoe.types import BlockExperts, ModelOutput, Place, Routing
-
-
-class StackedLinear(nn.Module):
-    """E parallel linear layers, each initialised like ``nn.Linear``.
-
-    Args:
-        count: E.
-        inputs: width of the input.
-        outputs: width of the output.
-    """
-
-    def __init__(self, count: int, inputs: int, outputs: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(count, outputs, inputs))
-        self.bias = nn.Parameter(torch.empty(count, outputs))
-        bound = 1 / math.sqrt(inputs)
-        nn.init.uniform_(self.weight, -bound, bound)
-        nn.init.uniform_(self.bias, -bound, bound)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(E, B, inputs) to (E, B, outputs)."""
-        return torch.baddbmm(self.bias[:, None], x, self.weight.mT)
 
 
 class ExpertHead(nn.Module):

@@ -14,6 +14,7 @@ from geomoe.models.network import Ask, Network, check_rows
 from geomoe.models.vit import (
     attend,
     check_block,
+    check_blocks,
     check_vit,
     embed_tokens,
     finish_block,
@@ -57,7 +58,7 @@ class MoGEViT(Network):
         vit = check_vit(backbone)
         if not 0 <= expert_dropout < 1:
             raise ConfigError(f"expert_dropout: expected a share from 0 to below 1; got {expert_dropout}")
-        _check_blocks(vit, tuple(layers))
+        check_blocks(vit, tuple(layers))
         super().__init__(vit, encoder)
         self.layers = nn.ModuleDict({str(index): layers[index] for index in sorted(layers)})
         self.expert_dropout = expert_dropout
@@ -76,6 +77,16 @@ class MoGEViT(Network):
     def top_k(self) -> int:
         """K, specialists chosen for a sample."""
         return self._banks()[0].router.top_k
+
+    @property
+    def routes_places(self) -> bool:
+        """Always: a MoGE router reads the place alone."""
+        return True
+
+    @property
+    def has_shared(self) -> bool:
+        """Always: f_0."""
+        return True
 
     def _answer(self, image: Tensor, place: Place | Tensor | None, ask: Ask) -> ModelOutput:
         """Classify images with the experts of their places."""
@@ -231,7 +242,7 @@ def add_moge(
     if not isinstance(encoder, nn.Module):
         got = type(encoder).__name__
         raise ConfigError(f"encoder: expected what geomoe.create_encoder returns; got {got}")
-    chosen = _check_blocks(backbone, blocks)
+    chosen = check_blocks(backbone, blocks)
     layers = {}
     for index in chosen:
         ffn = check_block(backbone, index).mlp
@@ -241,17 +252,3 @@ def add_moge(
         )
         layers[index] = layer.to(next(ffn.parameters()).device)
     return MoGEViT(backbone, encoder, layers, expert_dropout)
-
-
-def _check_blocks(vit: VisionTransformer, blocks: Sequence[int]) -> tuple[int, ...]:
-    depth = len(vit.blocks)
-    if not blocks:
-        raise ConfigError(f"blocks: expected at least one block number from 0 to {depth - 1}; got none")
-    bad = [b for b in blocks if isinstance(b, bool) or not isinstance(b, int) or not 0 <= b < depth]
-    if bad:
-        raise ConfigError(f"blocks: the network has blocks 0 to {depth - 1}; got {', '.join(map(repr, bad))}")
-    if len(set(blocks)) < len(blocks):
-        raise ConfigError(f"blocks: each block once; got {', '.join(map(str, blocks))}")
-    for index in blocks:
-        check_block(vit, index)
-    return tuple(sorted(blocks))

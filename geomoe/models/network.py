@@ -67,6 +67,16 @@ class Network(nn.Module):
         """K, specialists chosen for a sample; 0 without experts."""
         return 0
 
+    @property
+    def routes_places(self) -> bool:
+        """Whether routers read the place alone, so that :meth:`route` answers without images."""
+        return False
+
+    @property
+    def has_shared(self) -> bool:
+        """Whether there is a shared expert, so that experts="shared" can be chosen."""
+        return False
+
     def forward(
         self,
         image: Tensor,
@@ -128,7 +138,7 @@ class Network(nn.Module):
 
     def route_places(self, place: Place | Tensor) -> tuple[Routing, ...]:
         """Run only the routers, on places given as in :meth:`forward`."""
-        return self.route(self.embed_places(place)) if self.blocks else ()
+        return self.route(self.embed_places(place)) if self.routes_places else ()
 
     def embed_places(self, place: Place | Tensor | None) -> Tensor:
         """Location embeddings (B, L) of places, from their fixed features if these are given.

@@ -15,6 +15,8 @@ from geomoe.models.moge import add_moge
 from geomoe.models.network import Network
 from geomoe.models.per_region import RegionNetworks
 from geomoe.models.plain import PlainNetwork
+from geomoe.models.token_moe import add_token_moe
+from geomoe.moe import CosineTokenRouter, OrthogonalMoELayer, StackedFFN, TokenMoELayer, TopAnyRouter
 
 if TYPE_CHECKING:
     from geomoe.encoders.base import LocationEncoder
@@ -98,6 +100,50 @@ def _regions(parts: Parts) -> Network:
     return RegionNetworks([parts.backbone, *others], parts.domains, parts.method["elsewhere"])
 
 
+def _token_experts(parts: Parts) -> Network:
+    """GMoE: the chosen experts of each token, up to the capacity of each expert."""
+    chosen = {name: parts.method[name] for name in ("top_k", "projection", "noise", "capacity")}
+
+    def layer(experts: StackedFFN, dim: int) -> TokenMoELayer:
+        return TokenMoELayer(experts, CosineTokenRouter(dim, experts.count, **chosen))
+
+    return _with_token_experts(parts, layer, parts.options["num_experts"])
+
+
+def _orthogonal_experts(parts: Parts) -> Network:
+    """OMoE: orthogonal outputs of the chosen experts of each token."""
+    chosen = {name: parts.method[name] for name in ("top_k", "projection", "noise")}
+
+    def layer(experts: StackedFFN, dim: int) -> TokenMoELayer:
+        router = CosineTokenRouter(dim, experts.count, **chosen, capacity=0)
+        return OrthogonalMoELayer(experts, router, parts.method["length"])
+
+    return _with_token_experts(parts, layer, parts.options["num_experts"])
+
+
+def _top_any_experts(parts: Parts) -> Network:
+    """DynMoE: any number of experts for each token, of a number of experts that changes."""
+    alive = parts.options["num_experts"]
+
+    def layer(experts: StackedFFN, dim: int) -> TokenMoELayer:
+        return TokenMoELayer(experts, TopAnyRouter(dim, experts.count, alive))
+
+    return _with_token_experts(parts, layer, parts.method["max_experts"])
+
+
+def _with_token_experts(
+    parts: Parts, layer: Callable[[StackedFFN, int], TokenMoELayer], count: int
+) -> Network:
+    return add_token_moe(
+        parts.backbone,
+        layer,
+        blocks=parts.options["moge_blocks"],
+        num_experts=count,
+        expert_noise=parts.options["expert_noise"],
+        dropout=parts.method["dropout"],
+    )
+
+
 #: Name in geomoe.catalogue.METHODS -> kind.
 NETWORKS = {
     "plain": NetworkKind(_plain),
@@ -109,4 +155,7 @@ NETWORKS = {
     "conditioned": NetworkKind(_conditioned),
     "conditioned_by_place": NetworkKind(_conditioned_by_place),
     "regions": NetworkKind(_regions),
+    "token_experts": NetworkKind(_token_experts, vit=True),
+    "orthogonal_experts": NetworkKind(_orthogonal_experts, vit=True),
+    "top_any_experts": NetworkKind(_top_any_experts, vit=True),
 }

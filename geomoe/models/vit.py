@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -46,6 +48,25 @@ def check_block(vit: VisionTransformer, index: int) -> Block:
         kind = type(block).__name__
         raise ConfigError(f"blocks: block {index} is a {kind}; only timm's standard Block can hold experts")
     return block
+
+
+def check_blocks(vit: VisionTransformer, blocks: Sequence[int]) -> tuple[int, ...]:
+    """Check the numbers of the blocks that are to hold experts; the numbers, ascending.
+
+    Raises:
+        ConfigError: none, one that does not exist or is given twice, or another kind of block.
+    """
+    depth = len(vit.blocks)
+    if not blocks:
+        raise ConfigError(f"blocks: expected at least one block number from 0 to {depth - 1}; got none")
+    bad = [b for b in blocks if isinstance(b, bool) or not isinstance(b, int) or not 0 <= b < depth]
+    if bad:
+        raise ConfigError(f"blocks: the network has blocks 0 to {depth - 1}; got {', '.join(map(repr, bad))}")
+    if len(set(blocks)) < len(blocks):
+        raise ConfigError(f"blocks: each block once; got {', '.join(map(str, blocks))}")
+    for index in blocks:
+        check_block(vit, index)
+    return tuple(sorted(blocks))
 
 
 def check_image(vit: VisionTransformer, image: Tensor) -> None:

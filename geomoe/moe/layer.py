@@ -173,7 +173,7 @@ class MoGELayer(nn.Module):
         """Run the experts as planned (arguments as in :meth:`forward`)."""
         first = shared(x)
         feature = first.mean(dim=1) if shared_feature else None
-        tokens = None if cka_tokens is None else _draw_tokens(x, cka_tokens)
+        tokens = None if cka_tokens is None else draw_tokens(x, cka_tokens)
         if plan.counts is None:
             outputs = None if tokens is None else self._everywhere(x, tokens)
             return MoGEResult(first, plan.routing, feature, outputs)
@@ -201,7 +201,7 @@ class MoGELayer(nn.Module):
         return None if seen is None else seen.outputs()
 
     def _everywhere(self, x: Tensor, tokens: Tensor) -> Tensor:
-        rows = _take(x, tokens).flatten(0, 1)
+        rows = take_tokens(x, tokens).flatten(0, 1)
         return torch.stack([expert(rows) for expert in self.experts])
 
 
@@ -215,7 +215,7 @@ class _Seen:
     def __init__(self, x: Tensor, plan: Plan, counts: tuple[int, ...], tokens: Tensor) -> None:
         self.tokens, self.order, self.counts = tokens, plan.order, counts
         rest = [rows[n:] for rows, n in zip(plan.order, counts, strict=True)]
-        sampled = _take(x, tokens)
+        sampled = take_tokens(x, tokens)
         self.rest = sampled.index_select(0, torch.cat(rest)).split([len(rows) for rows in rest])
         self.back = plan.order.argsort(dim=1)
         self.found: list[Tensor] = []
@@ -226,7 +226,7 @@ class _Seen:
         own_rows, rest_rows = mine.flatten(0, 1), rest.flatten(0, 1)
         out, extra = expert(torch.cat([own_rows, rest_rows])).split([len(own_rows), len(rest_rows)])
         out, extra = out.reshape(mine.shape), extra.reshape(rest.shape)
-        own = _take(out, self.tokens[self.order[k, : self.counts[k]]])
+        own = take_tokens(out, self.tokens[self.order[k, : self.counts[k]]])
         self.found.append(torch.cat([own, extra]).index_select(0, self.back[k]).flatten(0, 1))
         return out
 
@@ -240,7 +240,7 @@ def _counts(sent: Tensor) -> tuple[int, ...]:
     return tuple(sent.sum(dim=0).tolist())
 
 
-def _draw_tokens(x: Tensor, number: int) -> Tensor:
+def draw_tokens(x: Tensor, number: int) -> Tensor:
     """(B, number) random token ids of each sample, without repeats; 0: all tokens, in order."""
     batch, total = x.shape[:2]
     if number < 0:
@@ -250,7 +250,7 @@ def _draw_tokens(x: Tensor, number: int) -> Tensor:
     return torch.rand(batch, total, device=x.device).topk(number, dim=1).indices
 
 
-def _take(x: Tensor, tokens: Tensor) -> Tensor:
+def take_tokens(x: Tensor, tokens: Tensor) -> Tensor:
     """Tokens (B, t) of x (B, N, D): (B, t, D)."""
     return x.gather(1, tokens[:, :, None].expand(-1, -1, x.shape[2]))
 

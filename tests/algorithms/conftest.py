@@ -6,6 +6,7 @@ import torch
 
 from geomoe.algorithms import Facts, Now, method_class
 from geomoe.catalogue import ALGORITHMS, METHODS
+from geomoe.config.methods import defaults_of
 from geomoe.encoders import create_encoder
 from geomoe.models import ExpertHeadNetwork, LocationNetwork, PlainNetwork, add_moge, create_backbone
 from geomoe.models.table import NETWORKS, Parts
@@ -32,30 +33,35 @@ def network_of_domains(kind, options):
     return NETWORKS[kind].make(parts)
 
 
-def small_network(kind, **options):
+def small_network(kind, method=None, **options):
     backbone = small_backbone()
     if kind == "plain":
         return PlainNetwork(backbone)
     if kind == "expert_head":
         return ExpertHeadNetwork(backbone, **options)
+    if kind in ("token_experts", "orthogonal_experts", "top_any_experts"):
+        sizes = {"moge_blocks": (2, 3), "num_experts": 4, "expert_noise": 0.02} | options
+        return NETWORKS[kind].make(Parts(backbone, None, CLASSES, sizes, method, (), small_backbone))
     encoder = create_encoder("sh", out_dim=16, hidden_dim=16, legendre_polys=4)
     if kind == "location":
         return LocationNetwork(backbone, encoder, CLASSES)
     return add_moge(backbone, encoder, **{"blocks": (2, 3), "num_experts": 4, "top_k": 2} | options)
 
 
-def build(name, model_options=None, facts=FACTS, network=None, **options):
-    """A method on a small real network; a wrapper goes around ERM."""
+def build(name, model_options=None, facts=FACTS, network=None, inner=None, **options):
+    """A method on a small real network; a wrapper goes around ``inner``, or ERM."""
     kind, entry = method_class(name), METHODS[name]
     given = kind.Options(**options)
 
     def make_network():
         if entry.network in OF_DOMAINS and network is None:
             return network_of_domains(entry.network, dataclasses.asdict(given))
-        return small_network(network or entry.network, **model_options or {})
+        method = defaults_of(name) | options
+        return small_network(network or entry.network, method, **model_options or {})
 
-    if entry.wrapper:
-        return kind(given, make_network, facts, build(ALGORITHMS[0], facts=facts))
+    if entry.wrapper or inner is not None:
+        around = build(ALGORITHMS[0], facts=facts) if inner is None else inner
+        return kind(given, make_network, facts, around)
     return kind(given, make_network, facts)
 
 

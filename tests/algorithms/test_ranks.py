@@ -29,6 +29,7 @@ METHODS = {
     "d3g_wrap": {"weight": 0.7},
     "dcp": {"weight": 0.3},
     "dcp_le": {"weight": 0.3},
+    "dynmoe": {"dropout": 0.0},
     "pg_dro": {"eta": 0.5, **PLAIN},
 }
 

@@ -49,7 +49,7 @@ METHODS = {
     "groupdro": (),
     "dann": (),
     "fish": (),
-    "sagm": (),
+    "gmoe": ("sagm",),
     "lfme": (),
     "irm": (),
     "erm": ("swad",),

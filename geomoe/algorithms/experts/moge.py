@@ -58,12 +58,17 @@ class MoGE(Method):
             found = type(self.model).__name__
             raise ConfigError(f"MoGE: needs a network with MoGE blocks (geomoe.models.add_moge); got {found}")
 
+    @property
+    def compares_experts(self) -> bool:
+        """Whether a term needs the outputs of all specialists on the same tokens."""
+        return self.options.cka > 0
+
     def losses(self, batch: Batch, now: Now) -> Answer:
         """The network's output and the weighted loss terms, by name."""
         weights = self.options
         output = self.ask(
             batch,
-            cka_tokens=weights.cka_tokens if weights.cka else None,
+            cka_tokens=weights.cka_tokens if self.compares_experts else None,
             shared_features=weights.supcon > 0,
         )
         terms = {"task": self.cross_entropy(output.logits, batch.label)}

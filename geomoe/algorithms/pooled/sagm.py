@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from geomoe.algorithms.contract import Answer, Method, Now, Stepper
-from geomoe.support.options import option
-from geomoe.types import Batch
+from geomoe.algorithms.contract import Answer, Facts, Method, Now, Stepper
+from geomoe.errors import ConfigError
+from geomoe.support.options import check_options, option
+from geomoe.types import Batch, BlockExperts, ModelOutput
+
+if TYPE_CHECKING:
+    from geomoe.models import Network
 
 _TINY = 1e-12  # beside a norm
 
@@ -19,19 +24,28 @@ _TINY = 1e-12  # beside a norm
 class SAGM(Method):
     """Sharpness-aware gradient matching (Wang et al., CVPR 2023), as in the authors' code.
 
-    With L the mean cross-entropy and g0 its gradient, the weights go to
+    With L the loss and g0 its gradient, the weights go to
 
         theta' = theta + (rho / |g0| - alpha) g0
 
     where the same batch gives g1; back at theta the optimiser steps along (g0 + g1) / 2. The norm is over all
-    trainable parameters. Both passes draw the same random numbers (dropout), and the second one leaves the
-    running statistics of batch norms alone. An update costs two forward and backward passes, and a copy of
-    the weights and of the gradients.
+    trainable parameters. Both passes draw the same random numbers (dropout) and begin with the same buffers;
+    what the second one does to buffers (running statistics of batch norms, weights of groups) is forgotten.
+    An update costs two forward and backward passes, and a copy of the weights, gradients and buffers.
+
+    Alone, L is the mean cross-entropy. ``around`` a method of losses alone, L is the sum of its terms. A
+    method with an update or several learners of its own is refused, because there is no such L.
 
     The authors' processes each go to a point of their own; here g0 is that of the joint batch.
 
+    Args:
+        options: how far theta' lies.
+        make_network: makes a network, if there is no inner method.
+        facts: facts about the task.
+        inner: the method that this one goes around; None: cross-entropy.
+
     Raises:
-        ConfigError: an option out of its range.
+        ConfigError: an option out of its range, or an inner method that has no single loss.
     """
 
     accumulates = False  # theta' belongs to one batch
@@ -43,38 +57,117 @@ class SAGM(Method):
         rho: float = option(0.05, "length of the step up the gradient", at_least=0)
         alpha: float = option(0.001, "share of the gradient that is taken back", at_least=0)
 
+    def __init__(
+        self,
+        options: Options,
+        make_network: Callable[[], Network],
+        facts: Facts,
+        inner: Method | None = None,
+    ) -> None:
+        if inner is None:
+            super().__init__(options, make_network, facts)
+        else:
+            _check_inner(inner)
+            nn.Module.__init__(self)
+            check_options(options)
+            self.options, self.facts = options, facts
+        self.inner = inner
+
     def update(self, batch: Batch, now: Now, stepper: Stepper) -> Answer:
         """The gradient here, the gradient there, and one step along their mean."""
-        with stepper.replay():
-            answer = self.losses(batch, now)
-            stepper.gradients(answer.total / 2)
-        weights: list[Tensor] = [value for value in self.parameters() if value.requires_grad]
-        kept = [value.detach().clone() for value in weights]
-        with torch.no_grad():
-            slopes = [2 * slope for slope in stepper.gathered()]
-            length = torch.stack([slope.norm() for slope in slopes]).norm()
-            scale = self.options.rho / (length + _TINY) - self.options.alpha
-            torch._foreach_add_(weights, [scale * slope for slope in slopes])
-        with stepper.replay(), _still_norms(self.model):
-            stepper.gradients(self.losses(batch, now).total / 2)
-        with torch.no_grad():
-            torch._foreach_copy_(weights, kept)
-        stepper.apply()
-        return answer.detached()._replace(notes={"gradient_norm": length})
+        return matched_update(self, batch, now, stepper, rho=self.options.rho, alpha=self.options.alpha)
+
+    # --- delegated to the inner method, if there is one ------------------------------------------
+
+    def losses(self, batch: Batch, now: Now) -> Answer:
+        """Cross-entropy, or the losses of the inner method."""
+        return super().losses(batch, now) if self.inner is None else self.inner.losses(batch, now)
+
+    def forward(self, batch: Batch, experts: BlockExperts = "all") -> ModelOutput:
+        """Run the network."""
+        return super().forward(batch, experts) if self.inner is None else self.inner(batch, experts)
+
+    def stepped(self, now: Now) -> None:
+        """Tell the inner method."""
+        if self.inner is not None:
+            self.inner.stepped(now)
+
+    def validated(self, scores: Mapping[str, float], now: Now) -> None:
+        """Tell the inner method."""
+        if self.inner is not None:
+            self.inner.validated(scores, now)
+
+    def answering(self) -> Network:
+        """The network, or that of the inner method."""
+        return super().answering() if self.inner is None else self.inner.answering()
+
+    @property
+    def makes_network(self) -> bool:
+        """Never: an inner method that does is refused."""
+        return False
+
+
+def _check_inner(inner: Method) -> None:
+    name = type(inner).__name__
+    if inner.makes_network:
+        raise ConfigError(f"around: sagm goes inside {name}, not around it; name {name.lower()} last")
+    if not inner.automatic:
+        raise ConfigError(
+            f"around: sagm needs a method whose update is one step along the gradient of its losses; "
+            f"{name} has an update of its own"
+        )
+
+
+def matched_update(
+    method: Method, batch: Batch, now: Now, stepper: Stepper, *, rho: float, alpha: float
+) -> Answer:
+    """One update of :class:`SAGM` with the losses of a method.
+
+    Args:
+        method: what has the losses; its parameters are changed.
+        batch: the batch of both passes.
+        now: passed on.
+        stepper: takes the step.
+        rho: length of the step up the gradient.
+        alpha: share of the gradient that is taken back.
+    """
+    before = _copies(method.buffers())
+    with stepper.replay():
+        answer = method.losses(batch, now)
+        stepper.gradients(answer.total / 2)
+    weights: list[Tensor] = [value for value in method.parameters() if value.requires_grad]
+    kept = _copies(weights)
+    with torch.no_grad():
+        slopes = [2 * slope for slope in stepper.gathered()]
+        length = torch.stack([slope.norm() for slope in slopes]).norm()
+        scale = rho / (length + _TINY) - alpha
+        torch._foreach_add_(weights, [scale * slope for slope in slopes])
+    with stepper.replay(), _again_from(method, before):
+        stepper.gradients(method.losses(batch, now).total / 2)
+    with torch.no_grad():
+        torch._foreach_copy_(weights, kept)
+    stepper.apply()
+    found = answer.detached()
+    return found._replace(notes={**found.notes, "gradient_norm": length})
 
 
 @contextlib.contextmanager
-def _still_norms(network: nn.Module) -> Iterator[None]:
-    """Batch norms use the statistics of the batch and do not remember them."""
-    norms = [
-        module
-        for module in network.modules()
-        if isinstance(module, nn.modules.batchnorm._BatchNorm) and module.track_running_stats
-    ]
-    for norm in norms:
-        norm.track_running_stats = not norm.training
+def _again_from(method: Method, before: list[Tensor]) -> Iterator[None]:
+    """Buffers are as they were before, and afterwards as they are now."""
+    buffers = list(method.buffers())
+    after = _copies(buffers)
+    _restore(buffers, before)
     try:
         yield
     finally:
-        for norm in norms:
-            norm.track_running_stats = True
+        _restore(buffers, after)
+
+
+def _copies(values: Iterable[Tensor]) -> list[Tensor]:
+    return [value.detach().clone() for value in values]
+
+
+@torch.no_grad()
+def _restore(values: list[Tensor], kept: list[Tensor]) -> None:
+    for value, one in zip(values, kept, strict=True):
+        value.copy_(one)

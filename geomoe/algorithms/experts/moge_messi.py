@@ -1,0 +1,55 @@
+"""MoGE whose specialists are aligned, as MESSI's, over the soft domains that its routers make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from geomoe.algorithms.contract import Answer, Now
+from geomoe.algorithms.experts.moge import MoGE
+from geomoe.losses import soft_mmd
+from geomoe.support.options import option
+from geomoe.types import Batch
+
+
+class MoGEMESSI(MoGE):
+    """MoGE + ssi * L_ssi (MESSI, arXiv 2606.25665), with the routers' gates in the place of known domains.
+
+    In MESSI an expert's features of a class are aligned between the domains for which it is responsible, and
+    a router of image content tells the responsibility. Here the domains are soft and learned from places:
+    sample x belongs to soft domain i of a MoGE block with its gate weight of specialist i, and the same gates
+    are the routing mass of the specialists. The features are the mean over the sampled tokens of every
+    specialist's output; the discrepancy is MESSI's MMD between weighted samples, because transport between
+    soft domains would need a plan over the whole class for every pair. L_ssi is the mean over blocks, as are
+    MoGE's terms, which stay. No labels of domains are read.
+
+    With several processes each compares its own samples.
+
+    Raises:
+        ConfigError: an option out of its range, or a network without MoGE blocks.
+    """
+
+    @dataclass(frozen=True)
+    class Options(MoGE.Options):
+        """The alignment, beside MoGE's own terms."""
+
+        ssi: float = option(0.01, "weight of the alignment of each specialist's soft domains", at_least=0)
+        alpha: float = option(4.0, "sharpness of the pairs' weights in the routing mass", at_least=0)
+
+    @property
+    def compares_experts(self) -> bool:
+        """Whether a term needs the outputs of all specialists on the same tokens."""
+        return super().compares_experts or self.options.ssi > 0
+
+    def losses(self, batch: Batch, now: Now) -> Answer:
+        """MoGE's terms, and the alignment of the specialists' features."""
+        answer = super().losses(batch, now)
+        if not self.options.ssi:
+            return answer
+        found = []
+        for outputs, routing in zip(answer.output.expert_outputs, answer.output.routings, strict=True):
+            features = outputs.unflatten(1, (len(batch.label), -1)).mean(dim=2)
+            gates = routing.weights.detach()
+            found.append(soft_mmd(features, batch.label, gates, gates, self.options.alpha))
+        return answer._replace(terms=answer.terms | {"ssi": self.options.ssi * torch.stack(found).mean()})

@@ -1,0 +1,50 @@
+"""OMoE: the outputs of a token's experts are made orthogonal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+
+from geomoe.algorithms.contract import Answer, Method, Now
+from geomoe.losses import squared_variation
+from geomoe.support.options import option
+from geomoe.types import Batch
+
+
+class OMoE(Method):
+    """Orthogonal mixture of experts (Feng et al., arXiv 2501.10062), with the router of GMoE.
+
+    Cross-entropy + aux * sum over blocks of CV^2(importance), the importance of an expert being the sum of
+    its gate weights over the batch's tokens. The network makes the outputs of a token's experts orthogonal by
+    Gram-Schmidt, as MOORE does (Hendawy et al., ICLR 2024); see :class:`geomoe.moe.OrthogonalMoELayer`. The
+    authors' code is not public; MESSI (arXiv 2606.25665, C.4) describes such a port as its baseline.
+
+    With several processes each routes and balances its own tokens.
+
+    Raises:
+        ConfigError: an option out of its range.
+    """
+
+    @dataclass(frozen=True)
+    class Options(Method.Options):
+        """The router, the balance, and the length of the orthogonal outputs."""
+
+        aux: float = option(0.01, "weight of the balance of each block", at_least=0)
+        top_k: int = option(2, "experts of a token", at_least=2)
+        noise: float = option(1.0, "noise on the scores in training, times 1 / experts", at_least=0)
+        projection: int = option(256, "width in which tokens and codes are compared", at_least=1)
+        dropout: float = option(0.1, "dropout in the experts", at_least=0, below=1)
+        length: Literal["own", "unit"] = option(
+            "own", "length of an orthogonal output: that of the expert's own one, or 1 as in MOORE"
+        )
+
+    def losses(self, batch: Batch, now: Now) -> Answer:
+        """Cross-entropy and balance."""
+        output = self.ask(batch)
+        terms = {"task": self.cross_entropy(output.logits, batch.label)}
+        if self.options.aux:
+            each = [squared_variation(routing.weights.sum(dim=0)) for routing in output.token_routings]
+            terms["aux"] = self.options.aux * torch.stack(each).sum()
+        return Answer(output, terms)

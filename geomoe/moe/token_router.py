@@ -1,0 +1,251 @@
+"""Routers of tokens: from the tokens of images to the experts that process each of them.
+
+``CosineTokenRouter`` is that of GMoE (Li et al., ICLR 2023, eq. 6, and the authors' code on Tutel),
+``TopAnyRouter`` that of DynMoE (Guo et al., arXiv 2405.14297, section 3). Both compute in float32 or wider,
+also under autocast.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from geomoe.errors import ConfigError
+from geomoe.types import TokenRouting
+
+_LEAST_TEMPERATURE = 0.01
+_START_TEMPERATURE = 0.5
+_CODE_STD = 0.01  # of the cosine router's codebook, whose rows are normalised before use
+
+
+class TokenRouter(nn.Module):
+    """Base class.
+
+    Args:
+        dim: D, width of the tokens.
+        num_experts: E.
+    """
+
+    num_experts: int
+    top_k: int
+
+    def __init__(self, dim: int, num_experts: int) -> None:
+        super().__init__()
+        for name, value in (("dim", dim), ("num_experts", num_experts)):
+            if value < 1:
+                raise ConfigError(f"{name}: expected at least 1; got {value}")
+        self.dim, self.num_experts = dim, num_experts
+
+    def forward(self, tokens: Tensor) -> TokenRouting:
+        """Route tokens (T, D)."""
+        with torch.autocast(tokens.device.type, enabled=False):
+            tokens = tokens.to(torch.promote_types(tokens.dtype, torch.float32))
+            return self.route(tokens)
+
+    def route(self, tokens: Tensor) -> TokenRouting:
+        """Route tokens (T, D) in float32 or wider."""
+        raise NotImplementedError
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """How likely each expert is for each token: scores (T, E) to (T, E), rows that sum to 1."""
+        return scores.softmax(dim=1)
+
+
+class CosineTokenRouter(TokenRouter):
+    """The k experts whose codes are most similar to a projection of the token.
+
+    Scores are cos(P x, e_k) / temperature; in training, Gaussian noise of standard deviation noise / E is
+    added to them. The gate of a chosen expert is its share in a softmax over all experts; with k > 1 the
+    gates of a token are divided by their sum. With equal scores the lower number comes first.
+
+    In training an expert processes at most k * int(capacity * ceil(T / E)) tokens: tokens of a larger largest
+    share first, and of the first choices before the second ones. A token over the capacity is not processed
+    by that expert. In evaluation there is no such limit, because the answer to an image would depend on the
+    other images of its batch.
+
+    Args:
+        dim: D, width of the tokens.
+        num_experts: E.
+        top_k: k, 1 to E.
+        projection: width of the projection.
+        noise: noise in training; the scores of E experts get noise / E.
+        capacity: 1: as many tokens as all experts get if the load is even; 0: no limit.
+
+    Raises:
+        ConfigError: sizes below 1, top_k outside 1 to num_experts, negative noise or capacity.
+    """
+
+    def __init__(
+        self,
+        dim: int,
+        num_experts: int,
+        top_k: int = 1,
+        projection: int = 256,
+        noise: float = 1.0,
+        capacity: float = 1.5,
+    ) -> None:
+        super().__init__(dim, num_experts)
+        if not 1 <= top_k <= num_experts:
+            raise ConfigError(f"top_k: expected 1 to num_experts = {num_experts}; got {top_k}")
+        if projection < 1:
+            raise ConfigError(f"projection: expected at least 1; got {projection}")
+        for name, value in (("noise", noise), ("capacity", capacity)):
+            if not 0 <= value < math.inf:
+                raise ConfigError(f"{name}: expected 0 or more; got {value}")
+        self.top_k, self.noise, self.capacity = top_k, noise, capacity
+        self.projection = nn.Linear(dim, projection)
+        self.codebook = nn.Parameter(torch.randn(num_experts, projection) * _CODE_STD)
+        self.log_temperature = nn.Parameter(torch.tensor(math.log(_START_TEMPERATURE)))
+
+    @property
+    def noise_std(self) -> float:
+        """Standard deviation of the noise on a score."""
+        return self.noise / self.num_experts
+
+    def scores(self, tokens: Tensor) -> Tensor:
+        """Scores (T, E) without noise."""
+        weight, bias = (value.to(tokens.dtype) for value in (self.projection.weight, self.projection.bias))
+        direction = functional.normalize(functional.linear(tokens, weight, bias), dim=1)
+        cosine = direction @ functional.normalize(self.codebook.to(tokens.dtype), dim=1).T
+        lowest = math.log(_LEAST_TEMPERATURE)
+        return cosine * torch.exp(-self.log_temperature.to(tokens.dtype).clamp(min=lowest))
+
+    def route(self, tokens: Tensor) -> TokenRouting:
+        """Route tokens (T, D) in float32 or wider."""
+        scores = self.scores(tokens)
+        noisy = scores + self.noise_std * torch.randn_like(scores) if self.training and self.noise else scores
+        shares = noisy.softmax(dim=1)
+        ids = shares.detach().argsort(dim=1, descending=True, stable=True)[:, : self.top_k]
+        gates = shares.gather(1, ids)
+        if self.top_k > 1:
+            gates = gates / gates.sum(dim=1, keepdim=True).clamp(min=torch.finfo(gates.dtype).eps)
+        kept = torch.ones_like(ids, dtype=torch.bool)
+        if self.training and self.capacity:
+            kept = within_capacity(ids, shares.detach().amax(dim=1), self.num_experts, self.limit(len(ids)))
+        weights = torch.zeros_like(shares).scatter(1, ids, torch.where(kept, gates, 0))
+        chosen = torch.zeros_like(shares, dtype=torch.bool).scatter(1, ids, kept)
+        return TokenRouting(scores, noisy, weights, chosen, _unserved(tokens, chosen))
+
+    def limit(self, tokens: int) -> int:
+        """Most tokens of an expert, of so many tokens in the batch."""
+        return self.top_k * int(self.capacity * math.ceil(tokens / self.num_experts))
+
+
+def within_capacity(ids: Tensor, importance: Tensor, num_experts: int, limit: int) -> Tensor:
+    """Which choices the experts have room for.
+
+    Args:
+        ids: (T, k) experts of each token, the first choice first.
+        importance: (T,) a token of larger importance is served first; of equal ones, the first.
+        num_experts: E.
+        limit: most tokens of an expert.
+
+    Returns:
+        (T, k) bool.
+    """
+    order = importance.argsort(descending=True, stable=True)
+    queue = ids[order].T.flatten()  # first choices by importance, then second choices, ...
+    by_expert = queue.argsort(stable=True)
+    sizes = torch.zeros(num_experts, dtype=torch.long, device=ids.device)
+    sizes = sizes.index_add(0, queue, torch.ones_like(queue))
+    starts = sizes.cumsum(0) - sizes
+    place = torch.empty_like(queue)
+    place[by_expert] = torch.arange(len(queue), device=ids.device) - starts[queue[by_expert]]
+    kept = torch.empty_like(ids, dtype=torch.bool)
+    kept[order] = (place < limit).view(ids.shape[1], -1).T
+    return kept
+
+
+class TopAnyRouter(TokenRouter):
+    """Every expert whose similarity to the token is above a threshold of its own; their plain mean.
+
+    Expert k processes a token if sigmoid(cos(x, e_k)) > sigmoid(g_k), with code e_k and threshold g_k, both
+    learned. Its gate is then 1, with the gradient of sigmoid(cos) - sigmoid(g), and the gates of a token are
+    divided by their sum. Experts that are not ``alive`` process nothing. A token that no expert wants is not
+    processed in training; in evaluation the most similar expert processes it.
+
+    Codes start as orthogonal unit vectors (as orthogonal as D allows), thresholds at 0.
+
+    Args:
+        dim: D, width of the tokens.
+        num_experts: E, the most experts.
+        alive: number of experts at the start.
+
+    Raises:
+        ConfigError: sizes below 1, or more experts alive than there are.
+    """
+
+    alive: Tensor
+
+    def __init__(self, dim: int, num_experts: int, alive: int | None = None) -> None:
+        super().__init__(dim, num_experts)
+        alive = num_experts if alive is None else alive
+        if not 1 <= alive <= num_experts:
+            raise ConfigError(f"max_experts: expected at least num_experts = {alive}; got {num_experts}")
+        self.top_k = num_experts
+        self.codebook = nn.Parameter(nn.init.orthogonal_(torch.empty(num_experts, dim)))
+        self.threshold = nn.Parameter(torch.zeros(num_experts))
+        self.register_buffer("alive", torch.arange(num_experts) < alive)
+
+    def route(self, tokens: Tensor) -> TokenRouting:
+        """Route tokens (T, D) in float32 or wider."""
+        codes = functional.normalize(self.codebook.to(tokens.dtype), dim=1)
+        scores = torch.sigmoid(functional.normalize(tokens, dim=1) @ codes.T)
+        excess = functional.relu(scores - self.threshold.to(tokens.dtype).sigmoid())
+        excess = torch.where(self.alive, excess, 0)
+        gates = _StraightThroughSign.apply(excess)
+        if not self.training:
+            best = torch.where(self.alive, scores, -1).argmax(dim=1)
+            alone = functional.one_hot(best, self.num_experts).to(gates.dtype)
+            gates = torch.where(gates.any(dim=1, keepdim=True), gates, alone)
+        chosen = gates.detach() > 0
+        weights = gates / gates.sum(dim=1, keepdim=True).clamp(min=torch.finfo(gates.dtype).eps)
+        return TokenRouting(scores, scores, weights, chosen, _unserved(tokens, chosen))
+
+    def probabilities(self, scores: Tensor) -> Tensor:
+        """The scores of the experts alive, divided by their sum."""
+        alive = torch.where(self.alive, scores, 0)
+        return alive / alive.sum(dim=1, keepdim=True)
+
+    @torch.no_grad()
+    def adapt(self, served: Tensor, unserved: Tensor) -> None:
+        """Drop experts that processed no token, and revive one slot if tokens were processed by none.
+
+        The new expert's code is the direction of the sum of these tokens, its threshold 0; its weights are
+        what they were. The lowest free slot is taken. The last expert is not dropped.
+
+        Args:
+            served: (E,) number of tokens that each expert processed since the last call.
+            unserved: (D,) sum of the tokens that no expert processed.
+        """
+        left = self.alive & (served > 0)
+        left = torch.where(left.any(), left, self.alive)
+        free = (~left).nonzero()
+        if len(free) and bool(unserved.any()):
+            slot = int(free[0])
+            self.codebook[slot] = functional.normalize(unserved, dim=0)
+            self.threshold[slot] = 0
+            left = left.clone()
+            left[slot] = True
+        self.alive.copy_(left)
+
+
+class _StraightThroughSign(torch.autograd.Function):
+    """The sign; its gradient is taken as 1."""
+
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401 - torch's
+        return values.sign()
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> Tensor:  # noqa: ANN401 - torch's
+        return slopes[0]
+
+
+def _unserved(tokens: Tensor, chosen: Tensor) -> Tensor:
+    missed = (~chosen.any(dim=1)).to(tokens.dtype)
+    return missed @ tokens.detach()
