@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
-from geomoe.errors import ConfigError
 from geomoe.inference.sweep import batches, forced_choices
 from geomoe.models.networks import classify
 from geomoe.types import Place
@@ -170,7 +169,7 @@ class _Watch:
             self._keep("forced", torch.stack(each).argmax(dim=2)[None])
             return
         choices = forced_choices(len(predictor.blocks), predictor.num_experts)
-        shared: list[BlockExperts] = ["shared"] if _has_shared(predictor) else []
+        shared: list[BlockExperts] = ["shared"] if predictor.model.has_shared else []
         found = predictor.forward_many(image, place, [*shared, *choices])
         if shared:
             self._keep("shared", found["shared"].logits.argmax(dim=1))
@@ -198,15 +197,6 @@ class _Watch:
             moved={name: Answers(whole[f"predicted {name}"], whole[f"top1 {name}"]) for name in self.moves},
             answers=1 + len(self.moves) + forced.shape[0] * forced.shape[1] + ("shared" in whole),
         )
-
-
-def _has_shared(predictor: Predictor) -> bool:
-    """Whether the network has a shared expert that can answer alone."""
-    try:
-        predictor.check_experts("shared")
-    except ConfigError:
-        return False
-    return True
 
 
 def _gates(output: ModelOutput) -> Tensor:
