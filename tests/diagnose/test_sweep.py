@@ -9,7 +9,6 @@ import torch
 import geomoe
 from geomoe.datasets.base import Columns, LabelledImages
 from geomoe.diagnose.sweep import experts_in, sweep
-from geomoe.errors import ConfigError
 from geomoe.models.networks import classify
 from geomoe.types import Place
 
@@ -125,15 +124,8 @@ def test_experts_are_known_before_the_sweep(swept):
 
 def test_experts_without_a_shared_one(checkpoints, monkeypatch):
     predictor = geomoe.load(checkpoints["moge"], device="cpu")
-    real = predictor.check_experts
-
-    def none_shared(experts):
-        if experts == "shared":
-            raise ConfigError("experts: there is no shared one")
-        return real(experts)
-
     (expected,) = sweep([predictor], Images(), ROWS, [{}])
-    monkeypatch.setattr(predictor, "check_experts", none_shared)
+    monkeypatch.setattr(type(predictor.model), "has_shared", False)
     (seen,) = sweep([predictor], Images(), ROWS, [{}])
     assert seen.shared is None
     assert seen.forced.tolist() == expected.forced.tolist()
