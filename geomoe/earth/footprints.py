@@ -152,8 +152,8 @@ def _that_touch(
 def _apart(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (P,) the widest gap between (P, 4, 2) convex outlines across any line; 0 where they meet.
 
-    Two convex outlines are apart if and only if a line along one of their edges parts them. The line between the
-    middles is added for outlines that are points.
+    Two convex outlines are apart if and only if a line along one of their edges parts them. The line between
+    the middles is added for outlines that are points.
     """
     edges = np.concatenate([np.roll(one, -1, axis=1) - one for one in (first, second)], axis=1)
     normals = np.stack([-edges[..., 1], edges[..., 0]], axis=2)
