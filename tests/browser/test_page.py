@@ -11,6 +11,8 @@ import pytest
 from PIL import Image
 
 from geomoe.mapping.page import render_page
+from geomoe.mapping.summary import summarise
+from geomoe.mapping.support import find_support
 from geomoe.mapping.table import Points, RoutingTable
 from geomoe.pages.palette import expert_colours, flat
 
@@ -353,3 +355,40 @@ def test_a_narrow_window_keeps_map_and_panel_apart(browser, drawn):
         assert area["height"] > 200
     finally:
         browser.driver.set_window_size(size["width"], size["height"])
+
+
+def test_far_places_are_faded_and_all_land_stands_beside(browser, synthetic, tmp_path):
+    """What is said counts the land near training places; the veil over the rest can be switched off."""
+    box = (0.0, 40.0, 40.0, 60.0)
+    plain = synthetic.smooth_table(0.5, bounds=box, experts=3, blocks=1)
+    support = find_support(plain.grid, np.array([(10.0, 50.0), (11.0, 50.0)]), 300.0)
+    table = RoutingTable(plain.grid, plain.weights, plain.blocks, support=support)
+    summary = summarise(table)[0]
+    path = tmp_path / "experts.html"
+    path.write_text(render_page(table, (summary,)), encoding="utf-8")
+    browser.open(path)
+    heads = [node.text for node in browser.find_all(".geomoe-legend th")]
+    assert heads == ["", "share of land near training places", "mean weight", "share of all land"]
+    rows = [node.text for node in browser.find_all(".geomoe-legend td.right.geomoe-hint")]
+    assert rows == [f"{100 * share:.1f} %" for share in summary.whole.report.share]
+    shown = "return document.querySelectorAll('.leaflet-geomoe-veil-pane img').length"
+    assert browser.run(shown) == 1
+
+    def colour(lon, lat):
+        browser.run("map_experts.closePopup()")
+        x, y = browser.run(
+            "const r = map_experts.getContainer().getBoundingClientRect();"
+            "const p = map_experts.latLngToContainerPoint(arguments[0]); return [r.left + p.x, r.top + p.y]",
+            [lat, lon],
+        )
+        picture = Image.open(io.BytesIO(browser.driver.get_screenshot_as_png())).convert("RGB")
+        return np.array(picture.getpixel((round(x), round(y))), dtype=float)
+
+    near, far = (9.3, 50.6), (30.3, 52.2)  # both on land
+    before = colour(*near), colour(*far)
+    browser.run("document.querySelector('[data-option=far]').click()")
+    assert browser.run(shown) == 0
+    after = colour(*near), colour(*far)
+    np.testing.assert_array_equal(before[0], after[0])
+    veil, alpha = np.array([0xEE, 0xF3, 0xF6]), 175 / 255
+    np.testing.assert_allclose(before[1], after[1] * (1 - alpha) + veil * alpha, atol=3)
