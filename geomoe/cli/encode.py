@@ -38,6 +38,9 @@ def parser() -> Parser:
     made.add_argument(
         "--capsules", type=int, nargs="+", choices=(0, 1, 2), default=[0], help="of geoclip (default: 0)"
     )
+    made.add_argument(
+        "--safe-csv", action="store_true", help="quote cells of a .csv that a spreadsheet takes for formulas"
+    )
     made.add_argument("--lon", metavar="COLUMN", help="column of longitudes (default: points, or lon)")
     made.add_argument("--lat", metavar="COLUMN", help="column of latitudes (default: points, or lat)")
     return made
@@ -61,6 +64,7 @@ def run(args: Namespace) -> Result:
         capsules=tuple(args.capsules),
         lon=args.lon,
         lat=args.lat,
+        safe_csv=args.safe_csv,
     )
     facts = encode_points(points, output, options)._asdict()
     return Result(facts, rows(facts))

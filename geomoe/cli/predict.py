@@ -55,6 +55,9 @@ def parser() -> Parser:
         help="cut images and tiles to the ground that training images covered, by their georeference",
     )
     made.add_argument("--probabilities", action="store_true", help="a column for each class's probability")
+    made.add_argument(
+        "--safe-csv", action="store_true", help="quote cells of a .csv that a spreadsheet takes for formulas"
+    )
     made.add_argument("--resume", action="store_true", help="go on with an interrupted prediction")
     made.add_argument(
         "--batch-size", type=whole(1, MOST_BATCH), metavar="N", default=64, help="images at once"
@@ -95,6 +98,7 @@ def run(args: Namespace) -> Result:
             resume=args.resume,
             allow_vrt=args.allow_vrt,
             match_gsd=args.match_gsd,
+            safe_csv=args.safe_csv,
             progress=tell,
         )
     facts: dict[str, Any] = {"output": output, "predicted": summary.predicted}

@@ -34,6 +34,8 @@ CHUNK = 1 << 20
 TIMEOUT = 30.0  # seconds without a byte
 TRIES = 5  # consecutive attempts without new bytes
 PAUSE = 1.0  # seconds before the second attempt; doubled before each further one
+MOST_UNKNOWN = 100_000_000_000  # bytes of a file of unknown length
+LEAST_FREE = 500_000_000  # bytes that such a file leaves free
 LONGEST_PAUSE = 60.0  # seconds, even if a server asks for more
 _AGAIN = {408, 425, 429, 500, 502, 503, 504}  # may be temporary
 
@@ -101,6 +103,8 @@ def _attempt(remote: Remote, partial: Partial, tell: Callable[[int, int | None],
                 tell(partial.size, total)
                 if total is not None and partial.size > total:
                     break
+                if total is None:
+                    _limit(remote, partial)
     except urllib.error.HTTPError as error:
         with error:
             _refused(error, remote, partial)
@@ -115,6 +119,20 @@ def _attempt(remote: Remote, partial: Partial, tell: Callable[[int, int | None],
     else:
         if total is not None and partial.size != total:
             raise _TryAgainError(f"the connection ended after {partial.size:,} of {total:,} bytes")
+
+
+def _limit(remote: Remote, partial: Partial) -> None:
+    """Refuse what never ends: a server that does not say how long its file is cannot fill the disk.
+
+    Raises:
+        DownloadError: more bytes came than any known archive has, or hardly any room is left.
+    """
+    if partial.size > MOST_UNKNOWN or shutil.disk_usage(partial.path.parent).free < LEAST_FREE:
+        partial.begin_again()
+        raise DownloadError(
+            f"{remote.url}: the server does not say how long the file is, and it is longer than "
+            f"{MOST_UNKNOWN:,} bytes or than there is room for; give another source with --url"
+        )
 
 
 def _request(remote: Remote, partial: Partial) -> urllib.request.Request:

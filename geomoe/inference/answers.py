@@ -12,6 +12,7 @@ import numpy as np
 
 from geomoe.earth.nearest import NearestPlace
 from geomoe.inference.journal import GO_ON
+from geomoe.support.cells import safe_cell
 from geomoe.support.files import whole_file
 
 if TYPE_CHECKING:
@@ -87,15 +88,27 @@ def training_places(info: Mapping[str, Any]) -> NearestPlace:
     return NearestPlace(np.stack([places["lon"], places["lat"]], axis=1).astype(np.float64))
 
 
-def write_answers(items: Sequence[Item], journal: Journal, layout: Layout, output: Path) -> None:
+def write_answers(
+    items: Sequence[Item], journal: Journal, layout: Layout, output: Path, *, safe_csv: bool = False
+) -> None:
     """Write the table atomically; CSV and GeoJSON are written row by row.
+
+    Args:
+        items: the items.
+        journal: their predictions.
+        layout: the columns.
+        output: the file.
+        safe_csv: whether cells of a CSV that look like formulas are quoted.
 
     Raises:
         OutputError: the file cannot be written.
     """
     writer = {".csv": _write_csv, ".parquet": _write_parquet, ".geojson": _write_geojson}
     with whole_file(output, GO_ON) as scratch:
-        writer[output.suffix.lower()](scratch, layout, layout.rows(items, journal))
+        rows = layout.rows(items, journal)
+        if safe_csv and output.suffix.lower() == ".csv":
+            rows = ({name: safe_cell(cell) for name, cell in row.items()} for row in rows)
+        writer[output.suffix.lower()](scratch, layout, rows)
 
 
 def _write_csv(path: Path, layout: Layout, rows: Iterator[dict[str, Any]]) -> None:

@@ -23,6 +23,7 @@ from geomoe.inference.tiles import Item, Tiles, Tiling, make_tiling
 from geomoe.reading.image_table import Skip
 from geomoe.reading.location import metres_per_pixel
 from geomoe.reading.raster import MOST_PIXELS
+from geomoe.support.cells import safe_cell
 from geomoe.support.files import size_and_time, whole_file
 from geomoe.support.workers import open_loader
 from geomoe.types import Place
@@ -73,6 +74,7 @@ def predict_files(
     resume: bool = False,
     allow_vrt: bool = False,
     match_gsd: bool = False,
+    safe_csv: bool = False,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> Summary:
     """Predict images, folders, tables of images, or one large scene.
@@ -92,6 +94,7 @@ def predict_files(
         allow_vrt: whether to read VRTs; their sources must be in the given folder, or next to the VRT.
         match_gsd: whether to cut images (and tiles) to the ground that training images covered, instead of
             resizing whatever they cover; of a larger image the middle is predicted.
+        safe_csv: whether cells of a CSV that a spreadsheet would take for formulas are quoted.
         progress: called with finished images, total images and skipped images.
 
     Raises:
@@ -139,8 +142,8 @@ def predict_files(
         if scene is not None and tiling is not None:
             files = write_scene(scene, tiling, journal, layout, output)
         else:
-            write_answers(items, journal, layout, output)
-        files += _write_skipped(found, output)
+            write_answers(items, journal, layout, output, safe_csv=safe_csv)
+        files += _write_skipped(found, output, safe_csv=safe_csv)
         journal.remove()
     return Summary(files, counts["predicted"], found, counts["empty"], counts["unknown"], resumed)
 
@@ -289,7 +292,7 @@ def _tell_doubts(journal: Journal, items: Sequence[Item]) -> None:
         log.warning("%s: %d of the images; first: %s", doubt, count, items[first[doubt]].name)
 
 
-def _write_skipped(skipped: list[Skip], output: Path) -> tuple[Path, ...]:
+def _write_skipped(skipped: list[Skip], output: Path, *, safe_csv: bool) -> tuple[Path, ...]:
     """List skipped images next to the output; remove an old list if nothing was skipped."""
     path = _list_of_skipped(output)
     if not skipped:
@@ -298,7 +301,8 @@ def _write_skipped(skipped: list[Skip], output: Path) -> tuple[Path, ...]:
     with whole_file(path, GO_ON) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(("filename", "reason"))
-        rows.writerows((skip.filename, _located(skip)) for skip in skipped)
+        kept = safe_cell if safe_csv else str
+        rows.writerows((kept(skip.filename), kept(_located(skip))) for skip in skipped)
     return (path,)
 
 

@@ -15,6 +15,7 @@ from geomoe.encoders import create_encoder
 from geomoe.errors import DataError, InputError
 from geomoe.inference.predictor import load
 from geomoe.reading.sheets import lonlat_of_geometry, named, numbers_of, read_whole
+from geomoe.support.cells import safe_cell
 from geomoe.support.files import check_folder, no_empty_folders, whole_file
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class EncodeOptions:
         capsules: capsules of the encoder geoclip.
         lon: name of the column of longitudes; None: point geometry, else ``lon``, ``longitude``, ``lng``.
         lat: name of the column of latitudes; None: point geometry, else ``lat``, ``latitude``.
+        safe_csv: whether cells of a CSV that a spreadsheet would take for formulas are quoted.
     """
 
     encoder: str | None = None
@@ -52,6 +54,7 @@ class EncodeOptions:
     capsules: tuple[int, ...] = (0,)
     lon: str | None = None
     lat: str | None = None
+    safe_csv: bool = False
 
 
 class Encoded(NamedTuple):
@@ -86,7 +89,7 @@ def encode_points(points: Path, output: Path, options: EncodeOptions) -> Encoded
     table = read_points(points, options.lon, options.lat)
     embedding = embed(table.places, encoder_of(options))
     with no_empty_folders(output.parent):
-        write_points(table, embedding, output)
+        write_points(table, embedding, output, safe_csv=options.safe_csv)
     count, width = embedding.shape
     return Encoded(output, count, count - int(table.places.has_location.sum()), width)
 
@@ -202,8 +205,16 @@ def embed(places: Places, encoder: Callable[[torch.Tensor], torch.Tensor]) -> ND
     return np.concatenate(parts)
 
 
-def write_points(table: PointTable, embedding: NDArray[np.float32], path: Path) -> None:
+def write_points(
+    table: PointTable, embedding: NDArray[np.float32], path: Path, *, safe_csv: bool = False
+) -> None:
     """Write every row with its embedding, atomically.
+
+    Args:
+        table: the points.
+        embedding: (N, width).
+        path: the file.
+        safe_csv: whether cells and names of columns of a CSV that look like formulas are quoted.
 
     Raises:
         DataError: the file already has columns with these names.
@@ -220,7 +231,8 @@ def write_points(table: PointTable, embedding: NDArray[np.float32], path: Path) 
     frame = pd.concat([frame, new], axis=1)
     with whole_file(path) as scratch:
         if path.suffix == ".csv":
-            frame.to_csv(scratch, index=False, float_format="%.9g")
+            shown = frame.map(safe_cell).rename(columns=safe_cell) if safe_csv else frame
+            shown.to_csv(scratch, index=False, float_format="%.9g")
         else:
             _with_geometry(frame, table).to_parquet(scratch, index=False)
 

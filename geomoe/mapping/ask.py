@@ -30,7 +30,7 @@ def check_routes_by_place(predictor: Predictor, where: str) -> None:
     if not predictor.num_experts:
         msg = (
             f"{where}: {config.algorithm} has no experts of places, so there is no expert map; "
-            "give a checkpoint trained with --algorithm moge"
+            "give a checkpoint of geomoe train --algorithm moge"
         )
         raise CheckpointError(msg)
     if not predictor.model.routes_places:

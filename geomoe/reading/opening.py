@@ -51,6 +51,9 @@ def open_raster(path: str | os.PathLike[str], vrt_root: Path | None = None) -> I
         yield source
 
 
+GIVE_UP = 16  # tiles of one file, one after the other, that cannot be read
+
+
 class KeptOpen:
     """Keeps the last file open, so that blocks shared by consecutive tiles are decoded only once.
 
@@ -61,14 +64,36 @@ class KeptOpen:
         self._path: Path | None = None
         self._source: Any = None
         self._beside = False
+        self._broken: Path | None = None
+        self._failures, self._why = 0, ""
 
     @contextlib.contextmanager
     def open(self, path: Path, vrt_root: Path | None = None) -> Iterator[Any]:
         """Yield the open file, as :func:`open_raster` does, and keep it open afterwards.
 
+        A file that cannot be opened, or of which tile after tile fails, is not asked again: a scene may have
+        a million tiles.
+
         Raises:
             DataError: as :func:`open_raster`.
         """
+        if path == self._broken and self._failures >= GIVE_UP:
+            raise DataError(self._why)
+        opened = self._path == path
+        try:
+            with self._kept(path, vrt_root) as source:
+                opened = True
+                yield source
+        except DataError as error:
+            before = self._failures if path == self._broken else 0
+            self._broken, self._why = path, str(error)
+            self._failures = before + 1 if opened else GIVE_UP
+            raise
+        if path == self._broken:
+            self._broken = None
+
+    @contextlib.contextmanager
+    def _kept(self, path: Path, vrt_root: Path | None) -> Iterator[Any]:
         checked = None
         if path != self._path:
             self.close()
@@ -90,7 +115,7 @@ class KeptOpen:
         self._path = self._source = None
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_path": None, "_source": None, "_beside": False}
+        return {**self.__dict__, "_path": None, "_source": None, "_beside": False}
 
 
 def name_of(source: Any) -> str:  # noqa: ANN401 - an open rasterio data set
@@ -121,6 +146,8 @@ def _reading(path: Path, beside: bool) -> Iterator[None]:
         with rasterio.Env(**options(beside)), warnings.catch_warnings():
             warnings.simplefilter("ignore", NotGeoreferencedWarning)
             yield
+    except MemoryError as error:
+        raise DataError(f"{path}: needs more memory than there is; cut it into tiles") from error
     except (RasterioError, OSError) as error:
         text = str(error.__cause__ or error).replace(f"'{path}' ", "")
         text = re.sub(r"'?<VRTDataset.*(</VRTDataset>)?'?", "the VRT", text, flags=re.DOTALL)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
-from rasterio.enums import ColorInterp, MaskFlags
+from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.windows import Window
 
 from geomoe.errors import DataError
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 #: Suffixes of the files in a folder that count as images.
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".jp2", ".webp", ".gif", ".bmp", ".vrt", ".img")
 MOST_PIXELS = 2**26  # limit for one image that is read completely: 8192 x 8192
+MOST_BYTES = 2**30  # limit for its values in float32, all bands together: 8192 x 8192 x 4
+MOST_BLOCK = 2**30  # limit for a block of a file, which GDAL decodes whole even for one pixel
 PICTURES = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
 
 
@@ -68,6 +71,7 @@ def read_header(path: str | os.PathLike[str], vrt_root: Path | None = None) -> H
     """
     with open_raster(path, vrt_root) as source:
         refuse_unusable(source, path)
+        refuse_costly(source, 0)
         if source.driver == "GTiff":  # a truncated file lacks its last pixel
             source.read(source.count, window=Window(source.width - 1, source.height - 1, 1, 1))
         data = data_bands(source)
@@ -136,6 +140,7 @@ def read_pixels(
         msg = f"{name_of(source)}: {width} x {height} pixels are too many for one image"
         raise DataError(f"{msg}; a scene is cut into tiles (geomoe predict --tile)")
     chosen = list(bands) or data_bands(source)
+    refuse_costly(source, len(chosen) * width * height * 4)
     inner = Window(
         max(left, 0),
         max(top, 0),
@@ -154,6 +159,31 @@ def read_pixels(
         whole[:, row : row + values.shape[1], column : column + values.shape[2]] = values
         values = whole
     return values
+
+
+def refuse_costly(source: Any, needed: int) -> None:  # noqa: ANN401 - an open rasterio data set
+    """Refuse, before memory is asked for it, what is beyond the budget of one image.
+
+    Args:
+        source: an open rasterio data set.
+        needed: bytes of its values in float32, all bands together.
+
+    Raises:
+        DataError: too many values, or blocks that are too large.
+    """
+    name = name_of(source)
+    if needed > MOST_BYTES:
+        what = f"{needed / 2**30:.1f} GiB of values in {source.count} bands are too many for one image"
+        raise DataError(f"{name}: {what} (1 GiB); choose data.bands, or cut it (geomoe predict --tile)")
+    together = source.count if source.interleaving == Interleaving.pixel else 1
+    height, width = max(source.block_shapes, key=math.prod)
+    if height * width * together * _itemsize(source.dtypes[0]) > MOST_BLOCK:
+        what = f"blocks of {width} x {height} pixels have to be decoded whole"
+        raise DataError(f"{name}: {what}, too many for the memory; make tiles (gdal_translate -co TILED=YES)")
+
+
+def _itemsize(kind: str) -> int:
+    return 4 if kind == "complex_int16" else np.dtype(kind).itemsize  # numpy has no such type
 
 
 def _masked(source: Any, chosen: list[int], window: Window) -> NDArray[np.bool_]:  # noqa: ANN401

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from geomoe.errors import InputError, OutputError
+from geomoe.support.leftovers import in_use, sweep
 from geomoe.support.names import file_name
 
 if TYPE_CHECKING:
@@ -37,13 +38,15 @@ def whole_file(path: str | os.PathLike[str], advice: str = "choose another outpu
     path = Path(path)
     try:
         with made_folders(path.parent):
+            sweep(path.parent, f".{path.stem}-", path.suffix)
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
             os.close(handle)
             scratch = Path(name)
             try:
-                yield scratch
-                scratch.chmod(0o666 & ~_umask())
-                os.replace(scratch, path)
+                with in_use(scratch):
+                    yield scratch
+                    scratch.chmod(0o666 & ~_umask())
+                    os.replace(scratch, path)
             finally:
                 scratch.unlink(missing_ok=True)
     except OSError as error:
@@ -124,8 +127,10 @@ class Workplace:
         try:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(made_folders(self.folder))
+                sweep(self.folder, ".new-")
                 self._hidden = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
                 stack.callback(shutil.rmtree, self._hidden, ignore_errors=True)
+                stack.enter_context(in_use(self._hidden))
                 self._leave = stack.pop_all()
         except OSError as error:
             raise self._refusal(error) from error

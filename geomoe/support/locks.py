@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _held: set[int] = set()  # handles of this process
 
 
-def lock(handle: int, path: Path, busy: str) -> None:
+def lock(handle: int, path: Path, busy: str) -> bool:
     """Keep every other process out of a file or folder until :func:`release`.
 
     Args:
@@ -25,13 +25,16 @@ def lock(handle: int, path: Path, busy: str) -> None:
         path: its name.
         busy: what another process is doing with it, for the error.
 
+    Returns:
+        Whether it is locked: some systems cannot.
+
     Raises:
         OutputError: another process holds it, or has given the name to another file by now.
     """
     try:
         import fcntl
     except ImportError:  # Windows
-        return
+        return False
     refusal = f"{path}: another process is {busy}; wait for it"
     _leave_locks_to_parents()
     try:
@@ -39,11 +42,12 @@ def lock(handle: int, path: Path, busy: str) -> None:
     except BlockingIOError as error:
         raise OutputError(refusal) from error
     except OSError:  # a file system without locks
-        return
+        return False
     # Another process may have removed or renamed the file between opening and locking it.
     if not path.exists() or not os.path.samestat(os.fstat(handle), path.stat()):
         raise OutputError(refusal)
     _held.add(handle)
+    return True
 
 
 def release(handle: int) -> None:

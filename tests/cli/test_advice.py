@@ -1,0 +1,94 @@
+"""Every flag that a message or a text of help names is one that the verb has."""
+
+from __future__ import annotations
+
+import ast
+import functools
+import importlib
+import re
+from pathlib import Path
+
+import pytest
+
+import geomoe
+from geomoe.cli import VERBS
+from geomoe.config.keys import takes
+
+ROOT = Path(geomoe.__file__).parent
+FLAG = re.compile(r"(?<![\w-])--([a-z][\w.-]*[a-z0-9])")
+COMMAND = re.compile(r"geomoe (" + "|".join(VERBS) + r")\b([^`;()\n]*)")
+# Of git, tar and pip; what stands for any key; a drawing; of all verbs.
+FOREIGN = {"always", "dirty", "abbrev", "exclude", "dereference", "force-reinstall"}
+FOREIGN |= {"any.key", "data.key", "x--x", "help", "version"}
+
+
+def texts(path):
+    """Every text of a module that is no docstring: parts of one f-string together."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    inner = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if id(node) in inner | docs:
+            continue
+        if isinstance(node, ast.JoinedStr):
+            yield "".join(p.value if isinstance(p, ast.Constant) else "{}" for p in node.values), node.lineno
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value, node.lineno
+
+
+@functools.cache
+def has(verb, flag):
+    """Whether a verb takes a flag: its own, or a key of the configuration."""
+    parser = importlib.import_module(f"geomoe.cli.{verb.replace('-', '_')}").parser()
+    own = f"--{flag}" in parser.flags() or flag in FOREIGN
+    return own or (verb in {"train", "data"} and takes(flag.replace("-", "_")))
+
+
+@functools.cache
+def every_text():
+    return [
+        (path, *found) for path in sorted(ROOT.rglob("*.py")) for found in texts(path) if "--" in found[0]
+    ]
+
+
+def test_flags_are_found():
+    assert len(every_text()) > 60
+
+
+def test_flags_of_messages_exist():
+    unknown = [
+        f"{path.relative_to(ROOT)}:{line}: --{flag}"
+        for path, text, line in every_text()
+        for flag in FLAG.findall(text)
+        if not any(has(verb, flag) for verb in VERBS)
+    ]
+    assert unknown == []
+
+
+def test_flags_after_a_verb_are_its_own():
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: {verb} --{flag}"
+        for path, text, line in every_text()
+        for verb, rest in COMMAND.findall(text)
+        for flag in FLAG.findall(rest)
+        if not has(verb, flag)
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_a_verb_advises_its_own_flags(verb):
+    """In the module of a verb, and in the rooms that only this verb uses."""
+    rooms = {"predict": ["inference/files.py", "inference/journal.py", "inference/scene.py"],
+             "encode": ["inference/points.py"], "map-experts": ["mapping"], "evaluate": ["evaluation/run.py"],
+             "train": ["training"], "data": ["checking", "fetching"], "doctor": ["doctor.py"],
+             "quickstart": ["quickstart.py"]}  # fmt: skip
+    mine = [ROOT / "cli" / f"{verb.replace('-', '_')}.py", *(ROOT / room for room in rooms.get(verb, []))]
+    wrong = [
+        f"{path.relative_to(ROOT)}:{line}: --{flag}"
+        for path, text, line in every_text()
+        if any(path == own or own in path.parents for own in mine)
+        for flag in FLAG.findall(COMMAND.sub("", text))
+        if not has(verb, flag)
+    ]
+    assert wrong == []
