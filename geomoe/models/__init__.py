@@ -5,6 +5,7 @@ from __future__ import annotations
 from geomoe.models.backbone_weights import load_backbone, load_network
 from geomoe.models.backbones import create_backbone
 from geomoe.models.location import LocationNetwork
+from geomoe.models.location_inputs import FiLMNetwork, LocationMLPNetwork, LocationTokenViT
 from geomoe.models.messi import ExpertHeadNetwork
 from geomoe.models.moge import MoGEViT, add_moge
 from geomoe.models.network import Network
@@ -15,7 +16,10 @@ LocationViT, PlainViT = LocationNetwork, PlainNetwork  # their earlier names
 
 __all__ = [
     "ExpertHeadNetwork",
+    "FiLMNetwork",
+    "LocationMLPNetwork",
     "LocationNetwork",
+    "LocationTokenViT",
     "LocationViT",
     "MoGEViT",
     "Network",

@@ -67,6 +67,10 @@ class Network(nn.Module):
         """K, specialists chosen for a sample; 0 without experts."""
         return 0
 
+    def companions(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Pairs of a module outside the backbone and the backbone's module at whose depth it works."""
+        return []
+
     def forward(
         self,
         image: Tensor,
