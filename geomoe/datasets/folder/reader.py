@@ -75,6 +75,10 @@ class FolderImages(LabelledImages):
             data_hash=index.data_hash,
         )
 
+    def name_of(self, index: int) -> str:
+        """The file of an image."""
+        return str(self.filenames[index])
+
     def load_image(self, index: int) -> Tensor:
         """Read (bands, H, W) float32 raw values; missing pixels get the mean of the training images.
 
