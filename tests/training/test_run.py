@@ -426,8 +426,8 @@ class Poison(Callback):
 def test_training_that_diverges_stops_and_says_where(name, tiny):
     config = tiny(name, max_epochs=3)
     message = (
-        r"training diverged: .* since update 6 \(epoch 1\), whose batch has (row \d+, ){7}row \d+ and 8 more; "
-        r"lower .*last.ckpt is from before that$"
+        r"training diverged: .* since update 6 \(epoch 1\), whose batch has (row \d+, ){7}row \d+ and 8 "
+        r"more; lower .*last.ckpt is from before that$"
     )
     poison = Poison(1, 1)
     with pytest.raises(DivergedError, match=message) as caught:
