@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from geomoe.algorithms.ranks import gathered
 from geomoe.errors import DivergedError
 
 if TYPE_CHECKING:
-    from lightning.pytorch.strategies import Strategy
     from torch import Tensor
 
     from geomoe.algorithms.contract import Now
@@ -46,7 +46,7 @@ class Divergence:
         """Whether the host looks before this update, too; at the end of an epoch it does anyway."""
         return step > 0 and step % EVERY == 0
 
-    def refuse(self, strategy: Strategy, data: Any) -> None:  # noqa: ANN401 - any training data set
+    def refuse(self, data: Any) -> None:  # noqa: ANN401 - any training data set
         """Stop where a loss was lost; every process has to call this.
 
         Raises:
@@ -54,7 +54,7 @@ class Divergence:
         """
         if self._found is None:
             return
-        found = strategy.all_gather(self._found).view(-1, len(self._found)).tolist()
+        found = gathered(self._found[None]).tolist()
         lost = [one for one in found if one[0] >= 0]
         if lost:
             step, epoch = min((one[0], one[1]) for one in lost)

@@ -122,7 +122,7 @@ class TrainingTask(LightningModule):
             DivergedError: the loss of an update since the last call was NaN or infinite; it names the update
                 and the samples of its batch.
         """
-        self.divergence.refuse(self.trainer.strategy, self._data.train_dataset)
+        self.divergence.refuse(self._data.train_dataset)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Lightning's hook
         """Run Lightning's backward pass; while the backbone stands still, not through what is frozen."""
