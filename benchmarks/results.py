@@ -25,8 +25,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.results_page import write_page
+from geomoe.catalogue import AROUND_MOGE
 
-METHODS = ("erm", "erm_le", "moge")
+METHODS = AROUND_MOGE
 PROTOCOLS = ("all", "Asia")
 QUICK = "bluemarble"
 

@@ -34,12 +34,13 @@ from geomoe.config import DataConfig, ModelConfig, RunConfig, TrainerConfig
 from geomoe.datasets import EpochSampler
 from geomoe.datasets.batches.to_batch import to_batch
 from geomoe.datasets.collate import collate
+from geomoe.training.optimizers import LearningRate
 from geomoe.training.progress import TrainingProgress
 from geomoe.training.resumable import ResumableData
 from geomoe.training.run import _quiet_lightning, _trainer
 from geomoe.training.runfolder import run_folder
 from geomoe.training.saving import Saving, StopRequest
-from geomoe.training.task import LearningRate, TrainingTask
+from geomoe.training.task import TrainingTask
 from geomoe.types import Batch
 
 BARS = {"erm": 1.05, "groupdro": 1.03, "dann": 1.03, "fish": 1.03, "swad": 1.03}

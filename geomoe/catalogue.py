@@ -139,6 +139,7 @@ class MethodEntry(NamedTuple):
         wrapper: whether it wraps another method (``around``) and is not a method of its own.
         wraps: whether it can wrap another method, although it is also a method of its own.
         quickstart: whether ``geomoe quickstart`` trains it.
+        beside_moge: whether it stands beside MoGE in every comparison: what location can do in one network.
     """
 
     target: str
@@ -151,13 +152,19 @@ class MethodEntry(NamedTuple):
     wrapper: bool = False
     wraps: bool = False
     quickstart: bool = False
+    beside_moge: bool = False
 
 
 _HOME = "geomoe.algorithms"
 METHODS: dict[str, MethodEntry] = {
-    "erm": MethodEntry(f"{_HOME}.pooled.erm:ERM", "ERM", quickstart=True),
+    "erm": MethodEntry(f"{_HOME}.pooled.erm:ERM", "ERM", quickstart=True, beside_moge=True),
     "erm_le": MethodEntry(
-        f"{_HOME}.location.erm_le:ERMLE", "ERM + location encoding", "location", places=True, quickstart=True
+        f"{_HOME}.location.erm_le:ERMLE",
+        "ERM + location encoding",
+        "location",
+        places=True,
+        quickstart=True,
+        beside_moge=True,
     ),
     "moge": MethodEntry(
         f"{_HOME}.experts.moge:MoGE", "MoGE", "experts", places=True, experts=True, quickstart=True
@@ -218,8 +225,31 @@ METHODS: dict[str, MethodEntry] = {
     "moge_messi": MethodEntry(
         f"{_HOME}.experts.moge_messi:MoGEMESSI", "MoGE + MESSI", "experts", places=True, experts=True
     ),
+    "film_le": MethodEntry(
+        f"{_HOME}.location.film_le:FiLMLE", "FiLM by location", "film", places=True, beside_moge=True
+    ),
+    "le_mlp": MethodEntry(
+        f"{_HOME}.location.le_mlp:LEMLP", "Location + MLP", "location_mlp", places=True, beside_moge=True
+    ),
+    "le_token": MethodEntry(
+        f"{_HOME}.location.le_token:LEToken",
+        "Location token",
+        "location_token",
+        places=True,
+        beside_moge=True,
+    ),
+    "moge_le": MethodEntry(
+        f"{_HOME}.experts.moge_le:MoGELE",
+        "MoGE + location encoding",
+        "experts_le",
+        places=True,
+        experts=True,
+        beside_moge=True,
+    ),
     "swad": MethodEntry(f"{_HOME}.pooled.swad:SWAD", "SWAD", wrapper=True),
 }
 DEFAULT_METHOD = "moge"  # if a configuration names none
 ALGORITHMS = tuple(name for name, entry in METHODS.items() if not entry.wrapper)
+#: MoGE and what a comparison with it has to show.
+AROUND_MOGE = tuple(name for name, entry in METHODS.items() if entry.beside_moge or name == "moge")
 WRAPPERS = tuple(name for name, entry in METHODS.items() if entry.wrapper or entry.wraps)

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Protocol
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -51,6 +52,8 @@ class Facts(NamedTuple):
         centres: for each of ``domains``, the mean on the sphere of its training samples' places, in lon, lat
             degrees; None for a domain without a known place.
         unplaced: name of the held-out domain if none of its samples has a known place; else empty.
+
+        class_weights: a factor on the cross-entropy of each class's samples; empty: none.
     """
 
     classes: int
@@ -60,6 +63,8 @@ class Facts(NamedTuple):
     label_smoothing: float = 0.0
     centres: tuple[tuple[float, float] | None, ...] = ()
     unplaced: str = ""
+
+    class_weights: tuple[float, ...] = ()
 
 
 class Answer(NamedTuple):
@@ -132,6 +137,7 @@ class Method(nn.Module):
     """
 
     accumulates: ClassVar[bool] = True
+    class_weights: Tensor | None
 
     @dataclass(frozen=True)
     class Options:
@@ -146,6 +152,8 @@ class Method(nn.Module):
         super().__init__()
         check_options(options)
         self.options, self.facts = options, facts
+        weights = torch.tensor(facts.class_weights) if facts.class_weights else None
+        self.register_buffer("class_weights", weights, persistent=False)  # a fact of the data
         self.model = make_network()
 
     # --- what a method may override -------------------------------------------------------------
@@ -207,10 +215,22 @@ class Method(nn.Module):
         return self.model(batch.image, batch.place, experts=experts, **keywords)
 
     def cross_entropy(self, logits: Tensor, label: Tensor, reduction: str = "mean") -> Tensor:
-        """Cross-entropy over the batch, in float32 or better; () or, with reduction "none", (B,)."""
+        """Cross-entropy over the batch, in float32 or better; () or, with reduction "none", (B,).
+
+        With class weights, a sample's cross-entropy is multiplied by the weight of its class. The mean is
+        still over the number of samples, so that it is the same for one process and for several.
+        """
         logits = logits if logits.dtype.itemsize > 4 else logits.float()
-        smoothing = self.facts.label_smoothing
-        return functional.cross_entropy(logits, label, reduction=reduction, label_smoothing=smoothing)
+        smoothing, weights = self.facts.label_smoothing, self.sample_weights(label)
+        if weights is None:
+            return functional.cross_entropy(logits, label, reduction=reduction, label_smoothing=smoothing)
+        each = functional.cross_entropy(logits, label, reduction="none", label_smoothing=smoothing)
+        each = each * weights.to(each.dtype)
+        return each if reduction == "none" else each.mean()
+
+    def sample_weights(self, label: Tensor) -> Tensor | None:
+        """(B,) weights of samples by class, for methods with a loss in closed form; None: all are 1."""
+        return None if self.class_weights is None else self.class_weights[label]
 
 
 def need_domains(facts: Facts, method: str, fewest: int = 2) -> None:

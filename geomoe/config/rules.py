@@ -121,6 +121,7 @@ def _combinations(config: RunConfig) -> Iterator[str]:
     yield from _places(config)
     yield from _grouping(config.data)
     yield from _network(config)
+    yield from _training(config)
 
 
 def _places(config: RunConfig) -> Iterator[str]:
@@ -146,6 +147,20 @@ def _grouping(data: DataConfig) -> Iterator[str]:
         yield (
             f"data.batches_per_epoch: {data.batches_per_epoch} without data.groups_per_batch; "
             f"an epoch that is not grouped is one pass over the data"
+        )
+
+
+def _training(config: RunConfig) -> Iterator[str]:
+    trainer, probe = config.trainer, config.optimizer.probe_epochs
+    if probe > trainer.max_epochs > 0:
+        yield (
+            f"optimizer.probe_epochs: the run has {trainer.max_epochs} epochs (trainer.max_epochs); "
+            f"set it to at most that; got {probe}"
+        )
+    if trainer.min_delta > 0 and trainer.patience == 0:
+        yield (
+            f"trainer.min_delta: {trainer.min_delta} without trainer.patience; "
+            f"set trainer.patience to the number of epochs to wait for an improvement"
         )
 
 

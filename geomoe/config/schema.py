@@ -132,9 +132,13 @@ class LossConfig:
 
     Args:
         label_smoothing: of the cross-entropy.
+        class_weights: of the training samples' cross-entropy: none, balanced, or by effective numbers.
+        effective_beta: of effective: 0 is as none, 1 as balanced.
     """
 
     label_smoothing: float = 0.0
+    class_weights: Literal["none", "balanced", "effective"] = "none"
+    effective_beta: float = 0.999
 
 
 @dataclass(frozen=True)
@@ -147,6 +151,8 @@ class OptimizerConfig:
         weight_decay: not applied to biases and norms.
         warmup: share of the steps spent warming up.
         schedule: what the learning rate does after that.
+        layer_decay: factor on the learning rate from each layer of the backbone to the one below; 1: none.
+        probe_epochs: epochs at the start in which the backbone stands still (a linear probe first).
     """
 
     name: str = "adamw"
@@ -154,6 +160,8 @@ class OptimizerConfig:
     weight_decay: float = 0.05
     warmup: float = 0.05
     schedule: Literal["cosine", "constant"] = "cosine"
+    layer_decay: float = 1.0
+    probe_epochs: int = 0
 
 
 @dataclass(frozen=True)
@@ -171,6 +179,8 @@ class TrainerConfig:
         gradient_clip: largest gradient norm; 0: no clipping.
         checkpoint_every_n_steps: save last.ckpt also within an epoch; 0: at its end only.
         select: validation metric whose best epoch is kept; source regions only.
+        patience: epochs without improvement of that metric after which the run ends; 0: never.
+        min_delta: an improvement is a change by more than this.
         threads: CPU threads for torch; 0: torch's own choice.
         loggers: csv, tensorboard, wandb.
         compile: torch.compile the network.
@@ -188,6 +198,8 @@ class TrainerConfig:
     select: Literal["val_acc", "val_mean_region_acc", "val_worst_region_acc", "val_macro_f1", "val_loss"] = (
         "val_acc"
     )
+    patience: int = 0
+    min_delta: float = 0.0
     threads: int = 0
     loggers: tuple[str, ...] = ("csv", "tensorboard")
     compile: bool = False

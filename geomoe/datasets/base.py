@@ -159,6 +159,10 @@ class LabelledImages(NonGeoDataset):
         """
         raise NotImplementedError
 
+    def name_of(self, index: int) -> str:
+        """What a sample is called in messages: its file, or its row in the whole data set."""
+        return f"row {self.rows[index]}"
+
     def absent_files(self) -> list[Path]:
         """Return missing image files without opening any; the base class does not search."""
         return []

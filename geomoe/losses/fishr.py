@@ -10,7 +10,12 @@ from geomoe.losses.risks import check_members, precise, targets
 
 
 def gradient_variances(
-    features: Tensor, logits: Tensor, labels: Tensor, members: Tensor, label_smoothing: float = 0.0
+    features: Tensor,
+    logits: Tensor,
+    labels: Tensor,
+    members: Tensor,
+    label_smoothing: float = 0.0,
+    weights: Tensor | None = None,
 ) -> Tensor:
     """Variance of per-sample gradients of a linear classifier in each domain (Rame et al., ICML 2022).
 
@@ -24,6 +29,7 @@ def gradient_variances(
         labels: (B,) class ids.
         members: (B, G) bool, whether a sample belongs to a domain; samples of no domain are left out.
         label_smoothing: label smoothing of the cross-entropy.
+        weights: (B,) factor on each sample's loss; None: all are 1.
 
     Returns:
         (G, C * D + C) float32 (float64 for float64 features): entries of the weight, then of the bias; zero
@@ -38,6 +44,8 @@ def gradient_variances(
         ones = torch.ones_like(features[:, :1])
         given = torch.cat([features, ones], dim=1)  # the bias as the weight of a constant feature 1
         error = logits.softmax(dim=1) - targets(logits, labels, label_smoothing)
+        if weights is not None:
+            error = error * weights.to(error.dtype)[:, None]
         share = members.to(features.dtype) / members.sum(dim=0).clamp(min=1)
         first = torch.einsum("bg,bc,bd->gcd", share, error, given)
         second = torch.einsum("bg,bc,bd->gcd", share, error.square(), given.square())

@@ -7,6 +7,7 @@ from geomoe.models.backbones import create_backbone
 from geomoe.models.film import ConditionedNetwork
 from geomoe.models.heads import RelatedHeads
 from geomoe.models.location import LocationNetwork
+from geomoe.models.location_inputs import FiLMNetwork, LocationMLPNetwork, LocationTokenViT
 from geomoe.models.messi import ExpertHeadNetwork
 from geomoe.models.moge import MoGEViT, add_moge
 from geomoe.models.network import Network
@@ -20,7 +21,10 @@ LocationViT, PlainViT = LocationNetwork, PlainNetwork  # their earlier names
 __all__ = [
     "ConditionedNetwork",
     "ExpertHeadNetwork",
+    "FiLMNetwork",
+    "LocationMLPNetwork",
     "LocationNetwork",
+    "LocationTokenViT",
     "LocationViT",
     "MoGEViT",
     "Network",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
 from timm.models.vision_transformer import Block, VisionTransformer
@@ -28,6 +28,18 @@ if TYPE_CHECKING:
     from geomoe.encoders.base import LocationEncoder
 
 
+class _Plans(NamedTuple):
+    """What depends on places alone.
+
+    Attributes:
+        layers: block number -> plan of its layer.
+        seen: (B, C) scores that places add at the head; None: none.
+    """
+
+    layers: dict[int, Plan]
+    seen: Tensor | None
+
+
 class MoGEViT(Network):
     """A vision transformer in which some FFNs are complemented by specialists for places.
 
@@ -40,6 +52,8 @@ class MoGEViT(Network):
         encoder: the location encoder phi; its embedding is the routers' input.
         layers: block number -> layer of specialists.
         expert_dropout: share of the samples that use only f_0 in training; one draw for all blocks.
+        at_head: whether the encoding is also at the head, beside the experts: W LayerNorm(phi) is added to
+            the scores, with W zero at first. The shared expert alone is without it, as it has no place.
 
     Raises:
         ConfigError: a backbone or block that cannot be used, or a share outside [0, 1).
@@ -54,6 +68,8 @@ class MoGEViT(Network):
         encoder: LocationEncoder,
         layers: dict[int, MoGELayer],
         expert_dropout: float = 0.0,
+        *,
+        at_head: bool = False,
     ) -> None:
         vit = check_vit(backbone)
         if not 0 <= expert_dropout < 1:
@@ -62,6 +78,10 @@ class MoGEViT(Network):
         super().__init__(vit, encoder)
         self.layers = nn.ModuleDict({str(index): layers[index] for index in sorted(layers)})
         self.expert_dropout = expert_dropout
+        self.place_head: nn.Sequential | None = None
+        if at_head:
+            head = _place_head(encoder.out_dim, int(vit.num_classes))
+            self.place_head = head.to(next(vit.parameters()).device)
 
     @property
     def blocks(self) -> tuple[int, ...]:
@@ -92,7 +112,7 @@ class MoGEViT(Network):
         """Classify images with the experts of their places."""
         place = as_place(place)
         check_rows(image, place)
-        plans = self._plans(len(image), place, ask.experts)
+        plans, seen = self._plans(len(image), place, ask.experts)
         wanted = self.training if ask.shared_features is None else ask.shared_features
         tokens = embed_tokens(self.backbone, image)
         features, outputs = [], []
@@ -109,7 +129,7 @@ class MoGEViT(Network):
             outputs.append(mixed.expert_outputs)
         pooled = pool_tokens(self.backbone, tokens)
         return ModelOutput(
-            logits=self.backbone.head(pooled),
+            logits=self._classify(pooled, seen),
             features=pooled,
             routings=tuple(plan.routing for plan in plans.values() if plan.routing is not None),
             shared_features=tuple(feature for feature in features if feature is not None),
@@ -141,7 +161,7 @@ class MoGEViT(Network):
         return [output for plan in plans for _, output in self._walk(tokens, first, {"all": plan})]
 
     def _walk(
-        self, tokens: Tensor, start: int, plans: dict[BlockExperts, dict[int, Plan]]
+        self, tokens: Tensor, start: int, plans: dict[BlockExperts, _Plans]
     ) -> Iterator[tuple[BlockExperts, ModelOutput]]:
         """Continue at block ``start`` with choices that agree so far; depth first, to store few tokens."""
         for index, module in enumerate(self.backbone.blocks[start:], start):
@@ -156,19 +176,26 @@ class MoGEViT(Network):
                 same = {
                     choice: plan for choice, plan in plans.items() if self._choices(choice)[number] == here
                 }
-                plan = next(iter(same.values()))[index]
+                plan = next(iter(same.values())).layers[index]
                 mixed = layer.mix(normed, plan, block.mlp, shared_feature=False)
                 yield from self._walk(finish_block(block, tokens, mixed.y), index + 1, same)
             return
         pooled = pool_tokens(self.backbone, tokens)
-        logits = self.backbone.head(pooled)
-        for choice, parts in plans.items():
+        # choices that agree in every block see the same place at the head
+        logits = self._classify(pooled, next(iter(plans.values())).seen)
+        for choice, (parts, _) in plans.items():
             routings = tuple(plan.routing for plan in parts.values() if plan.routing is not None)
             yield choice, ModelOutput(logits, pooled, routings)
 
     def route(self, embedding: Tensor) -> tuple[Routing, ...]:
         """Run only the routers: embeddings (B, L) to one Routing for each MoGE block."""
         return tuple(layer.router(embedding) for layer in self._banks())
+
+    def companions(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Specialists and routers work at the depth of their block's own FFN."""
+        return [
+            (self.layers[str(index)], cast("Block", self.backbone.blocks[index]).mlp) for index in self.blocks
+        ]
 
     def remove(self) -> VisionTransformer:
         """Return the original transformer object, with its own FFNs in all blocks."""
@@ -177,7 +204,19 @@ class MoGEViT(Network):
     def _banks(self) -> list[MoGELayer]:
         return [cast("MoGELayer", layer) for layer in self.layers.values()]
 
-    def _plans(self, batch: int, place: Place | None, experts: BlockExperts) -> dict[int, Plan]:
+    def _classify(self, pooled: Tensor, seen: Tensor | None) -> Tensor:
+        """Pooled features (B, D), and what the head sees of places (B, C) or None, to scores (B, C)."""
+        logits = self.backbone.head(pooled)
+        return logits if seen is None else logits + seen
+
+    def _seen(self, embedding: Tensor | None, alone: bool, drop: Tensor | None) -> Tensor | None:
+        """(B, C) scores of the places at the head; 0 for samples that use the shared expert alone."""
+        if self.place_head is None or embedding is None or alone:
+            return None
+        scores = self.place_head(embedding)
+        return scores if drop is None else torch.where(drop[:, None], 0, scores)
+
+    def _plans(self, batch: int, place: Place | None, experts: BlockExperts) -> _Plans:
         """The plans of all blocks, made before the image is processed, because they depend only on places."""
         choices = self._choices(experts)
         embedding = None
@@ -187,7 +226,8 @@ class MoGEViT(Network):
         if "all" in choices and self.training and self.expert_dropout > 0:
             drop = torch.rand(batch, device=self._banks()[0].shared_weight.device) < self.expert_dropout
         layers = zip(self.blocks, self._banks(), choices, strict=True)
-        return {index: layer.plan(embedding, batch, choice, drop) for index, layer, choice in layers}
+        plans = {index: layer.plan(embedding, batch, choice, drop) for index, layer, choice in layers}
+        return _Plans(plans, self._seen(embedding, set(choices) == {"shared"}, drop))
 
     def _choices(self, experts: BlockExperts) -> tuple[Experts, ...]:
         choices = experts if isinstance(experts, tuple) else (experts,) * len(self.layers)
@@ -212,6 +252,7 @@ def add_moge(
     learn_gamma: bool = False,
     expert_noise: float = 0.02,
     expert_dropout: float = 0.0,
+    at_head: bool = False,
 ) -> MoGEViT:
     """Put MoGE blocks into a timm vision transformer.
 
@@ -228,6 +269,7 @@ def add_moge(
         learn_gamma: learn gamma for each block, starting from that value.
         expert_noise: noise on the copied FFNs, relative to each weight's standard deviation.
         expert_dropout: share of the samples that use only the shared expert, in training.
+        at_head: whether the encoding is also at the head, beside the experts.
 
     Returns:
         The network; ``remove()`` returns ``vit``.
@@ -251,4 +293,10 @@ def add_moge(
             experts, create_router(router, encoder.out_dim, num_experts, top_k), gamma, learn_gamma
         )
         layers[index] = layer.to(next(ffn.parameters()).device)
-    return MoGEViT(backbone, encoder, layers, expert_dropout)
+    return MoGEViT(backbone, encoder, layers, expert_dropout, at_head=at_head)
+
+
+def _place_head(embedding: int, classes: int) -> nn.Sequential:
+    linear = nn.Linear(embedding, classes, bias=False)  # the classifier has a bias already
+    nn.init.zeros_(linear.weight)
+    return nn.Sequential(nn.LayerNorm(embedding), linear)

@@ -77,6 +77,10 @@ class Network(nn.Module):
         """Whether there is a shared expert, so that experts="shared" can be chosen."""
         return False
 
+    def companions(self) -> list[tuple[nn.Module, nn.Module]]:
+        """Pairs of a module outside the backbone and the backbone's module at whose depth it works."""
+        return []
+
     def forward(
         self,
         image: Tensor,

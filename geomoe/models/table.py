@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from torch import nn
@@ -10,6 +11,7 @@ from torch import nn
 from geomoe.models.film import ConditionedNetwork
 from geomoe.models.heads import group_heads, place_heads
 from geomoe.models.location import LocationNetwork
+from geomoe.models.location_inputs import FiLMNetwork, LocationMLPNetwork, LocationTokenViT
 from geomoe.models.messi import ExpertHeadNetwork
 from geomoe.models.moge import add_moge
 from geomoe.models.network import Network
@@ -65,13 +67,27 @@ def _location(parts: Parts) -> Network:
     return LocationNetwork(parts.backbone, parts.encoder(), parts.num_classes)
 
 
-def _experts(parts: Parts) -> Network:
+def _film(parts: Parts) -> Network:
+    return FiLMNetwork(parts.backbone, parts.encoder(), parts.method["hidden"])
+
+
+def _location_mlp(parts: Parts) -> Network:
+    return LocationMLPNetwork(parts.backbone, parts.encoder(), parts.num_classes, parts.method["hidden"])
+
+
+def _location_token(parts: Parts) -> Network:
+    return LocationTokenViT(parts.backbone, parts.encoder())
+
+
+def _experts(parts: Parts, *, at_head: bool = False) -> Network:
     names = (
         *("num_experts", "top_k", "router", "gamma", "learn_gamma"),
         *("expert_noise", "expert_dropout"),
     )
     options = {name: parts.options[name] for name in names}
-    return add_moge(parts.backbone, parts.encoder(), blocks=parts.options["moge_blocks"], **options)
+    return add_moge(
+        parts.backbone, parts.encoder(), blocks=parts.options["moge_blocks"], at_head=at_head, **options
+    )
 
 
 def _expert_head(parts: Parts) -> Network:
@@ -158,4 +174,8 @@ NETWORKS = {
     "token_experts": NetworkKind(_token_experts, vit=True),
     "orthogonal_experts": NetworkKind(_orthogonal_experts, vit=True),
     "top_any_experts": NetworkKind(_top_any_experts, vit=True),
+    "film": NetworkKind(_film),
+    "location_mlp": NetworkKind(_location_mlp),
+    "location_token": NetworkKind(_location_token, vit=True),
+    "experts_le": NetworkKind(partial(_experts, at_head=True), vit=True),
 }

@@ -42,9 +42,11 @@ class RunResult(NamedTuple):
         best: checkpoint of the epoch that validation selected.
         last: checkpoint of the last epoch.
         metrics: row of the selected epoch in metrics.csv.
+        stopped: when and why the run ended before its last epoch (``trainer.patience``); empty: it did not.
     """
 
     folder: Path
     best: Path
     last: Path
     metrics: dict[str, float]
+    stopped: str = ""

@@ -16,13 +16,10 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from geomoe.algorithms import Facts
 from geomoe.build import build_datamodule, build_method
-from geomoe.catalogue import METHODS
 from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights
 from geomoe.config.load import load
 from geomoe.config.rules import check
-from geomoe.coords import mean_place
 from geomoe.errors import CheckpointError, ConfigError, DataError, DivergedError
 from geomoe.models import Network
 from geomoe.support.options import call_options
@@ -36,10 +33,14 @@ from geomoe.training.record import facts
 from geomoe.training.resumable import ResumableData
 from geomoe.training.runfolder import RunFolder, different_keys, run_folder
 from geomoe.training.saving import CheckpointIO, Saving, Stopped, StopRequest
+from geomoe.training.stopping import Patience
 from geomoe.training.task import TrainingTask
+from geomoe.training.task_facts import facts_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+
+    from lightning.pytorch import Callback
 
     from geomoe.config import RunConfig, TrainerConfig
 
@@ -140,7 +141,7 @@ def _fit(config: RunConfig, asked: FitOptions, folder: RunFolder, *, first: bool
         if first:
             load_weights(task.algorithm, load_checkpoint(folder.best).state_dict, folder.best)
             folder.finish()
-    return RunResult(folder.path, folder.best, folder.last, saving.best)
+    return RunResult(folder.path, folder.best, folder.last, saving.best, saving.stopped)
 
 
 def _shortened(config: RunConfig) -> RunConfig:
@@ -184,29 +185,6 @@ def _build(config: RunConfig, earlier: Checkpoint | None) -> tuple[TrainingTask,
     return TrainingTask(method, config, info), ResumableData(data, config.seed)
 
 
-def facts_of(config: RunConfig, data: Any) -> Facts:  # noqa: ANN401 - a data module, after its setup
-    """Return the facts on the task that a training method may use."""
-    train = data.train_dataset
-    domains, samples = np.unique(train.domains[train.domains >= 0], return_counts=True)
-    return Facts(
-        classes=len(train.classes),
-        domains=tuple(domains.tolist()),
-        samples=tuple(samples.tolist()),
-        num_domains=len(train.regions),
-        label_smoothing=config.loss.label_smoothing,
-        centres=tuple(mean_place(train.lonlat[train.domains == domain]) for domain in domains),
-        unplaced=_unplaced(config, data),
-    )
-
-
-def _unplaced(config: RunConfig, data: Any) -> str:  # noqa: ANN401 - a data module
-    """Return the held-out domain if the method uses places and none of its samples has a known one."""
-    if data.held_out is None or not METHODS[config.algorithm].places:
-        return ""
-    lonlat = data.dataset("held_out").lonlat
-    return data.held_out if len(lonlat) and np.isnan(lonlat[:, 0]).all() else ""
-
-
 def _run(
     task: TrainingTask,
     data: ResumableData,
@@ -217,7 +195,9 @@ def _run(
 ) -> Saving:
     options, stop = task.config.trainer, StopRequest()
     saving = Saving(folder, options.select, options.checkpoint_every_n_steps, "csv" in options.loggers, stop)
-    shown = [] if asked.quiet else [TrainingProgress()]
+    shown: list[Callback] = [] if asked.quiet else [TrainingProgress()]
+    patience = Patience(options.select, options.patience, options.min_delta) if options.patience else None
+    shown += [patience] if patience else []
     first_step = steps_done(folder.last) if going_on else 0
     begun = Begun()
     loop = options
@@ -243,10 +223,16 @@ def _run(
     except (Stopped, SystemExit) as error:  # Lightning turns a KeyboardInterrupt into SystemExit
         raise KeyboardInterrupt from error
     except DivergedError as error:
-        if not folder.last.exists():
-            raise
-        raise DivergedError(f"{error}; {folder.last} is from before that") from error
+        kept = (
+            f"{folder.last} is from before that" if folder.last.exists() else "no checkpoint was written yet"
+        )
+        raise DivergedError(f"{error}; {kept}") from error
     saving.write_table(trainer)
+    if patience is not None and trainer.is_global_zero:
+        saving.stopped = patience.reason(len(saving.rows), options.max_epochs)
+        if saving.stopped:
+            log.warning("%s", saving.stopped)
+            folder.note({"stopped": saving.stopped})
     if task.algorithm.makes_network:
         make_network(trainer, task, data, saving)
     return saving

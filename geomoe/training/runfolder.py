@@ -194,6 +194,16 @@ class RunFolder:
         whole["starts"] += facts["starts"]
         write_text(path, json.dumps(whole, indent=2) + "\n")
 
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Add facts on the run to ``run.json``.
+
+        Raises:
+            DataError: what was there is damaged.
+            OutputError: it cannot be written.
+        """
+        path = self.path / "run.json"
+        write_text(path, json.dumps({**(read_record(path) or {}), **facts}, indent=2) + "\n")
+
     def finish(self) -> None:
         """Mark the run as ended."""
         write_text(self.done, now() + "\n")

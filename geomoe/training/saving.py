@@ -108,6 +108,7 @@ class Saving(Checkpoint):
         self.table, self.stop = table, stop
         self.rows: list[dict[str, float]] = []
         self.best: dict[str, float] = {}
+        self.stopped = ""  # why the run has ended before its last epoch
 
     def state_dict(self) -> dict[str, Any]:
         """Return the state as plain types."""

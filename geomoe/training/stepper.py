@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from geomoe.config import TrainerConfig
+    from geomoe.training.probe import Probe
 
 
 class LightningStepper:
@@ -33,6 +34,7 @@ class LightningStepper:
         learners: name -> module.
         options: options of the trainer.
         factor: factor on the learning rate, as a function of the update number.
+        probe: which parameters stand still at first.
     """
 
     def __init__(
@@ -41,8 +43,9 @@ class LightningStepper:
         learners: Mapping[str, nn.Module],
         options: TrainerConfig,
         factor: Callable[[int], float],
+        probe: Probe,
     ) -> None:
-        self.task, self.options, self.factor = task, options, factor
+        self.task, self.options, self.factor, self.probe = task, options, factor, probe
         self.learners = {
             name: [value for value in module.parameters() if value.requires_grad]
             for name, module in learners.items()
@@ -59,7 +62,8 @@ class LightningStepper:
         """Add the gradients of a loss to a learner's parameters; see the protocol."""
         share = self._share(samples, loss) / self.options.accumulate_grad_batches
         with self._alone():
-            self.task.manual_backward(loss * share, inputs=self.learners[learner])
+            inputs = self.probe.moving(self.learners[learner], self.now.epoch)
+            self.task.manual_backward(loss * share, inputs=inputs)
 
     def _share(self, samples: int | None, loss: Tensor) -> float:
         """Return the weight of this process's mean in the mean over all processes, times their number."""

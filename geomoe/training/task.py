@@ -8,12 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from lightning.pytorch import LightningModule
-from timm.optim import create_optimizer_v2, param_groups_weight_decay
+from timm.optim import create_optimizer_v2
 from torch.optim.lr_scheduler import LambdaLR
 
 from geomoe import checkpoint
 from geomoe.algorithms.contract import Now
-from geomoe.errors import ConfigError, DivergedError
+from geomoe.algorithms.ranks import world
+from geomoe.errors import ConfigError
+from geomoe.training.divergence import Divergence
+from geomoe.training.optimizers import LearningRate, parameter_groups
+from geomoe.training.probe import Probe
 from geomoe.training.stepper import LightningStepper
 from geomoe.training.sums import EpochSums, dead_experts
 from geomoe.training.validation import RegionMetrics
@@ -25,13 +29,12 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from geomoe.algorithms import Method
-    from geomoe.config import OptimizerConfig, RunConfig
+    from geomoe.config import RunConfig
     from geomoe.training.resumable import ResumableData
     from geomoe.types import Batch
 
 log = logging.getLogger(__name__)
 
-NO_DECAY = ("*codebook", "*temperature", "*log_temperature")  # directions and scales, like norms
 FUSED = ("adam", "adamw")
 
 
@@ -60,10 +63,11 @@ class TrainingTask(LightningModule):
             self.info["domains"], self.info.get("uncounted", ()), num_classes=len(self.info["classes"])
         )
         self.sums = EpochSums()
+        self.divergence = Divergence(config.data.batch_size)
+        self.probe = Probe(algorithm, config.optimizer.probe_epochs)
         self.blocks = sorted(algorithm.answering().blocks)
         self._places: dict[str, Tensor] = {}
         self._counted: int | None = None
-        self._lost: Tensor | None = None
         self._warned: set[tuple[int, int]] = set()
 
     # --- location features, once for each data set ----------------------------------------------
@@ -93,6 +97,9 @@ class TrainingTask(LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor | None:
         """Compute the method's loss or run its custom update; sum the loss terms on the device."""
         batch, now = self.with_places(batch, "train"), self.now(batch_idx)
+        if self.divergence.due(now.step):
+            self.refuse_lost()
+        self.probe.begin(now.epoch)
         if self.automatic_optimization:
             answer = self.algorithm.losses(batch, now)
         else:
@@ -101,36 +108,31 @@ class TrainingTask(LightningModule):
         total = answer.total
         named = {**answer.terms, **answer.notes}
         self.sums.update(LossTerms(total, named), answer.output.routings, len(batch.label))
-        self._watch(total, now.step)
+        self.divergence.watch(total, batch.index, now)
         if self.automatic_optimization:
             return total
         if self.ends_update(batch_idx):
             self.algorithm.stepped(now._replace(step=now.step + 1))
         return None
 
-    def _watch(self, total: Tensor, step: int) -> None:
-        """Remember the first update whose loss is not finite; on the device, nothing waits for it."""
-        if self._lost is None:
-            self._lost = torch.full((), -1, dtype=torch.int64, device=total.device)
-        lost = (self._lost < 0) & ~total.detach().isfinite()
-        self._lost = torch.where(lost, step, self._lost)
-
     def refuse_lost(self) -> None:
         """Stop a training that has diverged, before its state is saved; every process has to ask.
 
         Raises:
-            DivergedError: the loss of an update since the last call was NaN or infinite.
+            DivergedError: the loss of an update since the last call was NaN or infinite; it names the update
+                and the samples of its batch.
         """
-        if self._lost is None:
-            return
-        lost = self._lost
-        if self.trainer.world_size > 1:
-            lost = self.trainer.strategy.reduce(lost.clone(), reduce_op="max")
-        if int(lost) >= 0:
-            raise DivergedError(
-                f"training diverged: the loss is no number since update {int(lost) + 1} (epoch "
-                f"{self.current_epoch}); lower --optimizer.lr, or set --trainer.gradient_clip 1.0"
-            )
+        self.divergence.refuse(self._data.train_dataset)
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Lightning's hook
+        """Run Lightning's backward pass; while the backbone stands still, not through what is frozen."""
+        if self.probe.lasts(self.current_epoch) and self.automatic_optimization and world() == 1:
+            kwargs["inputs"] = self.probe.moving(self.algorithm.parameters(), self.current_epoch)
+        super().backward(loss, *args, **kwargs)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Drop gradients of what stands still, before gradients are clipped."""
+        self.probe.clear(self.current_epoch)
 
     def optimizer_step(self, epoch: int, batch_idx: int, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
         """Run Lightning's step, then notify the method that its weights have changed."""
@@ -171,7 +173,7 @@ class TrainingTask(LightningModule):
         """Report the mean loss terms and the experts' loads; warn when experts are dead."""
         self.refuse_lost()
         means = self.sums.results(self._added_up(), self.blocks)
-        means["lr"] = self.trainer.optimizers[0].param_groups[0]["lr"]
+        means["lr"] = max(group["lr"] for group in self.trainer.optimizers[0].param_groups)
         self.sums.reset()
         self._report(means)
         if self.trainer.is_global_zero:
@@ -221,12 +223,12 @@ class TrainingTask(LightningModule):
         if not self.automatic_optimization:
             factor = LearningRate(self.config.optimizer, self._total_steps())
             learners = self.algorithm.learners()
-            self.stepper = LightningStepper(self, learners, self.config.trainer, factor)
+            self.stepper = LightningStepper(self, learners, self.config.trainer, factor, self.probe)
 
     def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         """Create an optimiser without weight decay on biases and norms."""
         options = self.config.optimizer
-        groups = parameter_groups(module, options.weight_decay)
+        groups = parameter_groups(module, options.weight_decay, options.lr, options.layer_decay)
         extra: dict[str, Any] = {"fused": True} if self._can_fuse() else {}
         try:
             return create_optimizer_v2(groups, opt=options.name, lr=options.lr, **extra)
@@ -271,36 +273,3 @@ class TrainingTask(LightningModule):
         """Restore the sums of the current epoch; the first process holds those of all processes."""
         if self.global_rank == 0:
             self.sums.load(checkpoint_["epoch_sums"], self.device)
-
-
-def parameter_groups(module: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split trainable parameters in two groups; biases, norms, codebooks, positions have no weight decay."""
-    keep = list(NO_DECAY)
-    for prefix, part in module.named_modules():
-        listed = getattr(part, "no_weight_decay", None)
-        if callable(listed):
-            keep += [f"{prefix}.{name}" if prefix else name for name in listed()]
-    return param_groups_weight_decay(module, weight_decay, no_weight_decay_list=keep)
-
-
-class LearningRate:
-    """Learning rate factor: linear warm-up, then a half cosine to zero, or constant.
-
-    Args:
-        options: warmup (share of the steps) and schedule.
-        total: optimiser steps of the whole run.
-    """
-
-    def __init__(self, options: OptimizerConfig, total: int) -> None:
-        self.total = max(total, 1)
-        self.warmup = round(options.warmup * self.total)
-        self.schedule: str = options.schedule
-
-    def __call__(self, step: int) -> float:
-        """Return the factor of optimiser step ``step``, counted from 0; never 0 before the end."""
-        if step < self.warmup:
-            return (step + 1) / self.warmup
-        if self.schedule == "constant":
-            return 1.0
-        progress = (step - self.warmup) / max(self.total - self.warmup, 1)
-        return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))

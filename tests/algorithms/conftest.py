@@ -8,7 +8,16 @@ from geomoe.algorithms import Facts, Now, method_class
 from geomoe.catalogue import ALGORITHMS, METHODS
 from geomoe.config.methods import defaults_of
 from geomoe.encoders import create_encoder
-from geomoe.models import ExpertHeadNetwork, LocationNetwork, PlainNetwork, add_moge, create_backbone
+from geomoe.models import (
+    ExpertHeadNetwork,
+    FiLMNetwork,
+    LocationMLPNetwork,
+    LocationNetwork,
+    LocationTokenViT,
+    PlainNetwork,
+    add_moge,
+    create_backbone,
+)
 from geomoe.models.table import NETWORKS, Parts
 from geomoe.types import Batch, LossTerms, Place
 
@@ -45,7 +54,14 @@ def small_network(kind, method=None, **options):
     encoder = create_encoder("sh", out_dim=16, hidden_dim=16, legendre_polys=4)
     if kind == "location":
         return LocationNetwork(backbone, encoder, CLASSES)
-    return add_moge(backbone, encoder, **{"blocks": (2, 3), "num_experts": 4, "top_k": 2} | options)
+    if kind == "film":
+        return FiLMNetwork(backbone, encoder, 16)
+    if kind == "location_mlp":
+        return LocationMLPNetwork(backbone, encoder, CLASSES, 32)
+    if kind == "location_token":
+        return LocationTokenViT(backbone, encoder)
+    sizes = {"blocks": (2, 3), "num_experts": 4, "top_k": 2, "at_head": kind == "experts_le"}
+    return add_moge(backbone, encoder, **sizes | options)
 
 
 def build(name, model_options=None, facts=FACTS, network=None, inner=None, **options):

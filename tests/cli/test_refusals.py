@@ -17,8 +17,11 @@ import pytest
 import torch
 from PIL import Image
 
+from geomoe.catalogue import METHODS
 from geomoe.cli import main
 from geomoe.datasets.bluemarble.crops import cache_path
+from geomoe.datasets.samples.write import write_sample
+from geomoe.fetching.facts import read_facts
 
 TRAIN = ("train", "bluemarble", "--quiet")
 
@@ -80,10 +83,58 @@ def points(tmp_path):
         (["--model.backbone", "vit_quik"], "vit_quik"),
         (["--optimizer.name", "adamww"], "adamww"),
         (["--trainer.accelerator", "abacus"], "abacus"),
+        (["--loss.class_weights", "even"], "loss.class_weights: "),
+        (["--loss.effective_beta", "1.5"], "loss.effective_beta: must be between 0 and 1; got 1.5"),
+        (["--optimizer.layer_decay", "0"], "optimizer.layer_decay: must be above 0; got 0"),
+        (
+            ["--optimizer.layer_decay", "0.5", "--model.backbone", "mnist_cnn", "--algorithm", "erm"],
+            "optimizer.layer_decay: timm knows no layers of MnistCnn; set it to 1; got 0.5",
+        ),
+        (
+            ["--optimizer.probe_epochs", "3", "--trainer.max_epochs", "2"],
+            "optimizer.probe_epochs: the run has 2 epochs (trainer.max_epochs); set it to at most that; got",
+        ),
+        (["--trainer.patience", "-1"], "trainer.patience: must not be negative; got -1"),
+        (
+            ["--trainer.min_delta", "0.1"],
+            "trainer.min_delta: 0.1 without trainer.patience; set trainer.patience",
+        ),
     ],
 )
 def test_configuration(refused, flags, line):
     assert line in refused(*TRAIN, *flags)
+
+
+@pytest.mark.parametrize("name", [name for name, entry in METHODS.items() if entry.places])
+def test_a_method_of_places_on_data_without_them(refused, name):
+    line = refused("train", "pacs", "--quiet", "--algorithm", name)
+    assert line.startswith(
+        f"algorithm: {name} asks where an image was taken, and pacs has no places; use erm,"
+    )
+
+
+@pytest.mark.slow
+def test_a_method_that_compares_domains_on_data_with_one(refused, tmp_path):
+    write_sample(read_facts("rcmnist"), tmp_path / "data")
+    line = refused(
+        *("train", "rcmnist", "--quiet", "--algorithm", "vrex", "--data-root", tmp_path / "data"),
+        *("--data.num_domains", "1", "--data.budget", "10", "--output", tmp_path / "runs"),
+    )
+    assert line.startswith(
+        "algorithm: vrex compares domains and needs 2 to train on; the data has 1; use another"
+    )
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_a_loss_that_is_no_number(refused, tmp_path):
+    flags = ("--algorithm", "erm", "--dry-run", "--optimizer.lr", "1e38", "--optimizer.warmup", "0")
+    line = refused(*TRAIN, *flags, "--output", tmp_path / "runs")
+    assert line.startswith(
+        "training diverged: the loss is no number since update 2 (epoch 0), whose batch has row "
+    )
+    assert line.endswith("no checkpoint was written yet")
+    assert not (tmp_path / "runs").exists()
 
 
 def test_unknown_verb(refused):

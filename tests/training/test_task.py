@@ -4,13 +4,17 @@ import logging
 import math
 
 import pytest
+import torch
 from torch import nn
 
-from geomoe.algorithms import Facts
+from geomoe.algorithms import Facts, Now
 from geomoe.build import build_method
 from geomoe.config import OptimizerConfig
 from geomoe.config.load import read_config
-from geomoe.training.task import LearningRate, TrainingTask, parameter_groups
+from geomoe.errors import DivergedError
+from geomoe.training.divergence import Divergence
+from geomoe.training.optimizers import LearningRate, parameter_groups
+from geomoe.training.task import TrainingTask
 
 INFO = {"classes": ["a", "b"], "domains": ["x"], "bands": 3}
 FACTS = Facts(classes=2, domains=(0,))
@@ -77,3 +81,30 @@ def test_dead_experts_are_said_once(caplog):
             task._warn({**loads, "train_loss": 1.0})
     assert len(caplog.messages) == 2
     assert "block 2: expert 2 gets less than 5%" in caplog.messages[0]
+
+
+class Named:
+    """Training data, as far as a message needs it."""
+
+    @staticmethod
+    def name_of(row):
+        return f"{row}.png"
+
+
+def test_the_first_lost_loss_is_the_one_that_is_named():
+    watched = Divergence(batch_size=4)
+    watched.refuse(Named())
+    losses = [1.0, math.inf, 2.0, math.nan]
+    for step, loss in enumerate(losses):
+        watched.watch(torch.tensor(loss), torch.arange(3) + 10 * step, Now(step, 9, step // 2))
+    message = r"since update 2 \(epoch 0\), whose batch has 10.png, 11.png, 12.png; lower --optimizer.lr"
+    with pytest.raises(DivergedError, match=message):
+        watched.refuse(Named())
+
+
+def test_only_some_rows_of_a_large_batch_are_named_and_the_host_looks_rarely():
+    watched = Divergence(batch_size=20)
+    watched.watch(torch.tensor(math.nan), torch.arange(20), Now(0, 9, 0))
+    with pytest.raises(DivergedError, match=r" 7.png and 12 more; lower"):
+        watched.refuse(Named())
+    assert [step for step in range(250) if Divergence.due(step)] == [100, 200]

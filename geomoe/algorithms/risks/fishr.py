@@ -69,7 +69,9 @@ class Fishr(Annealed):
         output = self.ask(batch)
         members = self.members(batch)
         features, logits, label = map(gathered, (output.features, output.logits, batch.label))
-        fresh = gradient_variances(features, logits, label, members, self.facts.label_smoothing)
+        fresh = gradient_variances(
+            features, logits, label, members, self.facts.label_smoothing, self.sample_weights(label)
+        )
         present = members.sum(dim=0) > 1
         kept = self.options.ema
         moved = kept * self.average + (1 - kept) * fresh

@@ -50,7 +50,10 @@ class IRM(Annealed):
         """mean_d R_d and the penalty."""
         output = self.ask(batch)
         members = self.members(batch)
-        slopes = gathered(irm_slopes(output.logits, batch.label, self.facts.label_smoothing))
-        found = irm_penalty(slopes, members, self.options.estimate)
+        slopes = irm_slopes(output.logits, batch.label, self.facts.label_smoothing)
+        weights = self.sample_weights(batch.label)
+        if weights is not None:
+            slopes = slopes * weights.to(slopes.dtype)
+        found = irm_penalty(gathered(slopes), members, self.options.estimate)
         task = self.mean_risk(self.each(output, batch), members)
         return Answer(output, {"task": task, "irm": self.weight(now) * found}, {"irm_penalty": found})

@@ -156,6 +156,10 @@ class DomainBed(LabelledImages):
             data_hash=self.listing.data_hash(),
         )
 
+    def name_of(self, index: int) -> str:
+        """The file of an image."""
+        return str(self.files[index])
+
     def load_image(self, index: int) -> Tensor:
         """(3, H, W) uint8.
 

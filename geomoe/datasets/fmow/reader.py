@@ -183,6 +183,10 @@ class FMoW(LabelledImages):
     def _path(self, row: int) -> Path:
         return self.folder / IMAGES / f"rgb_img_{row}.png"
 
+    def name_of(self, index: int) -> str:
+        """The file of an image."""
+        return self._path(self.rows[index]).name
+
     def load_image(self, index: int) -> Tensor:
         """Open one image, (3, 224, 224) uint8.
 

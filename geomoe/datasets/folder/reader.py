@@ -83,6 +83,10 @@ class FolderImages(LabelledImages):
         self.ground = np.stack([index.metres[chosen], index.side[chosen]], axis=1)
         self.overlapping = ({"test", "held_out"}, *({LEFT_OUT, name} for name in set(index.split)))
 
+    def name_of(self, index: int) -> str:
+        """The file of an image."""
+        return str(self.filenames[index])
+
     def load_image(self, index: int) -> Tensor:
         """Read (bands, H, W) float32 raw values; missing pixels get the mean of the training images.
 

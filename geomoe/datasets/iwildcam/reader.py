@@ -125,6 +125,10 @@ class IWildCam(LabelledImages):
         """The tables' hash: with or without places, the pictures and their rows are the same."""
         return self._tables
 
+    def name_of(self, index: int) -> str:
+        """The file of an image."""
+        return str(self.filenames[index])
+
     def load_image(self, index: int) -> Tensor:
         """Open one picture: (3, H, W) uint8; WILDS keeps those of every split in ``train/``.
 
