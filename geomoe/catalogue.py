@@ -177,5 +177,6 @@ METHODS: dict[str, MethodEntry] = {
     "swad": MethodEntry(f"{_HOME}.pooled.swad:SWAD", "SWAD", wrapper=True),
 }
 DEFAULT_METHOD = "moge"  # if a configuration names none
+BASELINE_METHOD = "erm"  # what a bench compares with, and what trains a dense twin
 ALGORITHMS = tuple(name for name, entry in METHODS.items() if not entry.wrapper)
 WRAPPERS = tuple(name for name, entry in METHODS.items() if entry.wrapper)

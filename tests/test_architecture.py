@@ -65,6 +65,7 @@ LEVELS = {
     "evaluation": 14,
     "mapping": 14,
     # door
+    "bench": 15,
     "doctor": 15,
     "quickstart": 15,
     "cli": 16,

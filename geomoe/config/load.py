@@ -16,8 +16,6 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from geomoe.catalogue import CATALOGUE, METHODS
 from geomoe.config.keys import (
     PREFIX,
@@ -36,8 +34,8 @@ from geomoe.config.schema import RunConfig
 from geomoe.config.sections import in_sections
 from geomoe.config.shipped import shipped
 from geomoe.config.values import read_value
+from geomoe.config.yaml_file import read_yaml
 from geomoe.errors import ConfigError
-from geomoe.support.files import read_text
 from geomoe.support.words import nearest, unknown
 
 
@@ -79,7 +77,7 @@ def from_dict(values: Mapping[str, Any], where: str = "configuration", *, check:
         ConfigError: lists every fault.
     """
     faults: list[str] = []
-    return _build(_flatten(values, where, faults), faults, check=check)
+    return _build(flatten(values, where, faults), faults, check=check)
 
 
 def read_config(values: Any) -> RunConfig:  # noqa: ANN401 - whatever a file holds
@@ -168,53 +166,15 @@ def _files(name: str | None, file: str | os.PathLike[str] | None, faults: list[s
 
 def _from_file(path: Path, faults: list[str]) -> list[Setting]:
     try:
-        data = yaml.load(read_text(path, ConfigError), Loader=_OnceLoader)
+        data = read_yaml(path)
     except ConfigError as error:
         faults.append(str(error))
         return []
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "not a text file"
-        faults.append(f"{path}: cannot be read as a configuration: {reason}")
-        return []
-    except yaml.YAMLError as error:
-        faults.append(f"{path}: not valid YAML: {_yaml_problem(error)}")
-        return []
-    return _flatten({} if data is None else data, str(path), faults)
+    return flatten({} if data is None else data, str(path), faults)
 
 
-def _yaml_problem(error: yaml.YAMLError) -> str:
-    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
-    place = f" (line {mark.line + 1}, column {mark.column + 1})" if mark else ""
-    return f"{problem or 'unreadable'}{place}"
-
-
-class _OnceLoader(yaml.SafeLoader):
-    """A SafeLoader that refuses a key given twice, of which YAML would silently keep the last.
-
-    It also refuses aliases, because a few lines of them can expand to more values than fit in memory.
-    """
-
-    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
-        """Build one node, unless it is an alias."""
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()
-            problem = f"aliases (*{event.anchor}) are not read; write the value again"
-            raise yaml.composer.ComposerError(None, None, problem, event.start_mark)
-        return super().compose_node(parent, index)
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        """Build one mapping, after a check for keys given twice."""
-        seen: set[Any] = set()
-        for key_node, _ in node.value:
-            name = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if name is None or name in seen:
-                problem = f"key {name!r} is given twice" if name else "a key must be a name"
-                raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
-            seen.add(name)
-        return super().construct_mapping(node, deep)
-
-
-def _flatten(data: Any, source: str, faults: list[str], section: str = "") -> list[Setting]:  # noqa: ANN401
+def flatten(data: Any, source: str, faults: list[str], section: str = "") -> list[Setting]:  # noqa: ANN401
+    """The settings in the nested sections of a file; what is no section is reported in ``faults``."""
     if not isinstance(data, Mapping):
         what = section or "configuration"
         faults.append(f"{what}: expected keys with values; got {data!r} ({source})")
@@ -224,7 +184,7 @@ def _flatten(data: Any, source: str, faults: list[str], section: str = "") -> li
     for key, value in data.items():
         name = f"{section}.{key}" if section else str(key)
         if name in sections or (name not in keys() and isinstance(value, Mapping)):
-            settings += _flatten(value, source, faults, name)
+            settings += flatten(value, source, faults, name)
         else:
             settings.append(Setting(name, value, source, text=False))
     return settings

@@ -96,6 +96,8 @@ class ModelConfig:
         weights: pretrained backbone: none, timm (by name, downloads), torchgeo:NAME or a local file.
         init_from: geomoe checkpoint to start the backbone from (upcycling).
         drop_path: stochastic depth.
+        mlp_ratio: hidden width of every MLP over that of the tokens, for plain vision transformers; none: the
+            backbone's own.
         moge_blocks: blocks whose FFN becomes MoGE, counted from 0.
         num_experts: specialists in each MoGE block; the shared expert is not counted.
         top_k: specialists that answer for a sample.
@@ -112,6 +114,7 @@ class ModelConfig:
     weights: str | None = None
     init_from: str | None = None
     drop_path: float = 0.0
+    mlp_ratio: float | None = None
     moge_blocks: tuple[int, ...] = (2, 3)
     num_experts: int = 6
     top_k: int = 3
@@ -158,6 +161,7 @@ class TrainerConfig:
 
     Args:
         max_epochs: passes over the training data.
+        max_steps: updates of the whole run, which may end within a pass; 0: max_epochs decides.
         precision: 32-true, bf16-mixed or 16-mixed.
         accelerator: auto, cpu, gpu, ...
         devices: how many, or auto.
@@ -173,6 +177,7 @@ class TrainerConfig:
     """
 
     max_epochs: int = 12
+    max_steps: int = 0
     precision: str = "32-true"
     accelerator: str = "auto"
     devices: int | str = "auto"

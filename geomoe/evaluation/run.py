@@ -67,6 +67,22 @@ class EvaluationOptions:
             raise InputError(f"bootstrap must be >= 0 and confidence inside (0, 1); got {found}")
 
 
+class Evaluation(NamedTuple):
+    """A report, and what it was made from.
+
+    Attributes:
+        report: the scores.
+        predictions: choice of experts -> predictions on the samples of the split.
+        predictor: the network.
+        dataset: the split.
+    """
+
+    report: Report
+    predictions: dict[str, Predictions]
+    predictor: Predictor
+    dataset: LabelledImages
+
+
 class _Judging(NamedTuple):
     """A checkpoint, the split to evaluate it on, and the options."""
 
@@ -109,6 +125,15 @@ def evaluate(
         InputError: the number of resamples or the confidence is invalid.
         DatasetNotFoundError: the data is missing.
     """
+    return evaluate_fully(checkpoint, options, **changes).report
+
+
+def evaluate_fully(
+    checkpoint: str | PathLike[str],
+    options: EvaluationOptions | None = None,
+    **changes: Any,  # noqa: ANN401 - fields of EvaluationOptions
+) -> Evaluation:
+    """Evaluate as :func:`evaluate` does, and return what the report was made from as well."""
     asked = call_options(EvaluationOptions, options, changes)
     predictor = load(checkpoint, asked.device)
     predictor.check_experts(asked.experts)
@@ -119,7 +144,7 @@ def evaluate(
     judged = {str(choice): found[choice] for choice in found if choice in (asked.experts, "shared")}
     scores = _scores(judging, judged)
     unit = judging.dataset.block_unit
-    return Report(
+    report = Report(
         **_facts(predictor, asked),
         checkpoint=Path(checkpoint).as_posix(),
         domain_unit=judging.dataset.domain_unit,
@@ -131,6 +156,7 @@ def evaluate(
         places=places_of(judged),
         experts_report=_experts_report(judging, found) if judging.looks_inside else None,
     )
+    return Evaluation(report, judged, predictor, judging.dataset)
 
 
 def _choices(judging: _Judging) -> Sequence[BlockExperts]:

@@ -98,7 +98,9 @@ def test_the_edges_of_what_is_allowed(values):
 def test_every_number_has_a_range():
     ruled = {*config_checks._POSITIVE, *config_checks._NOT_NEGATIVE}
     ruled |= {*config_checks._SHARES, *config_checks._SHARES_BELOW_ONE, "trainer.devices"}
-    numbers = {key.name for key in keys().values() if key.hint in (int, float, int | None, int | str)}
+    numbers = {
+        key.name for key in keys().values() if key.hint in (int, float, int | None, float | None, int | str)
+    }
     assert numbers == ruled
 
 
