@@ -22,6 +22,7 @@ OPTIONAL_KEYS = (
     "num_domains",
     "budget",
     "allow_vrt",
+    "train_domains",
 )
 
 
@@ -47,30 +48,31 @@ class Entry(NamedTuple):
 
 _REGIONS = ("Asia", "Europe", "Africa", "Americas", "Oceania")
 _GROUPED = ("groups_per_batch", "batches_per_epoch")
+_SUBSETS = ("train_domains",)
 _WILDS = ("train", "val", "test", "id_val", "id_test")  # val and test: other domains, or later years
 
 CATALOGUE: dict[str, Entry] = {
     "bluemarble": Entry(
         "geomoe.datasets.bluemarble.module:BlueMarbleDataModule",
         ("Africa", "Americas", "Asia", "Europe", "Oceania"),
-        _GROUPED,
+        (*_GROUPED, *_SUBSETS),
     ),
     "fmow": Entry(
         "geomoe.datasets.fmow.module:FMoWDataModule",
         (*_REGIONS, "Other", *map(str, range(2002, 2018))),
-        ("protocol", "domain_by", *_GROUPED),
+        ("protocol", "domain_by", *_GROUPED, *_SUBSETS),
         _WILDS,
     ),
     "fmow-lao": Entry(
         "geomoe.datasets.fmow.module:FMoWLAODataModule",
         _REGIONS,
-        ("protocol", *_GROUPED),
+        ("protocol", *_GROUPED, *_SUBSETS),
         (*_WILDS, "pooled"),
         source="fmow",
     ),
     "folder": Entry(
         "geomoe.datasets.folder.reader:FolderDataModule",
-        keys=("metadata", "bands", "domain_by", "allow_vrt", *_GROUPED),
+        keys=("metadata", "bands", "domain_by", "allow_vrt", *_GROUPED, *_SUBSETS),
     ),
     "rcmnist": Entry(
         "geomoe.datasets.rcmnist.reader:RCMNISTDataModule",
@@ -96,7 +98,7 @@ CATALOGUE |= {
     name: Entry(
         f"geomoe.datasets.domainbed.reader:{title}Module",
         domains,
-        _GROUPED,
+        (*_GROUPED, *_SUBSETS),
         ("train", "val", "test", "target_in", "target_out"),
         places=False,
     )

@@ -39,6 +39,7 @@ LEVELS = {
     "datasets.augment": 3,
     "datasets.collate": 3,
     "datasets.base": 4,
+    "datasets.of_domains": 5,
     "datasets.batches": 5,
     "datasets.cache": 5,
     "datasets.module": 6,

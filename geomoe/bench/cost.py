@@ -64,11 +64,13 @@ class CostMeter(Callback):
 
     Args:
         steps: updates of the whole run.
-        counts: whether operations can be counted (not of a compiled network).
+        counted: how many are counted; None: the last 8, or half of them if that is less. Operations of a
+            compiled network cannot be counted: 0.
     """
 
-    def __init__(self, steps: int, *, counts: bool = True) -> None:
-        self._count_from = max(steps - min(COUNTED, max(steps // 2, 1)), 0) if counts else steps
+    def __init__(self, steps: int, *, counted: int | None = None) -> None:
+        last = min(COUNTED, max(steps // 2, 1)) if counted is None else counted
+        self._count_from = steps - last
         self._counter: FlopCounterMode | None = None
         self._last: float | None = None
         self._seconds, self._timed, self._flops, self._counted, self._seen = 0.0, 0, 0, 0, 0

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from geomoe import __version__, metrics
+from geomoe.bench.growth import growth_rows
 from geomoe.bench.intervals import CONFIDENCE, difference_interval, mean_interval
-from geomoe.bench.plan import baseline_of
+from geomoe.bench.plan import base_row, baseline_of
 from geomoe.bench.run_values import Done, read_done, read_failed
-from geomoe.bench.values import Difference, Number, Results, RowCost, RowResult, RunEntry
+from geomoe.bench.values import Difference, Number, Results, RowCost, RowResult, RunEntry, Width
 from geomoe.bench.work import state_of
 from geomoe.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from geomoe.bench.plan import Plan, Row, Run
+    from geomoe.bench.plan import Plan, Run
+    from geomoe.bench.rows import Row
     from geomoe.bench.run_values import Blocks, Failed
 
 MAIN = "accuracy"
@@ -51,9 +53,9 @@ def gather(plan: Plan) -> Results:
     cells = [_cells(plan, row, known) for row in plan.rows.values()]
     config = next(iter(plan.rows.values())).config
     batch = config.data.batch_size * config.trainer.accumulate_grad_batches
-    planned, baseline = len(plan.spec.held_out) * len(plan.spec.seeds), baseline_of(plan)
+    planned = len(plan.spec.held_out) * len(plan.spec.seeds)
     rows = [_row(plan, one, choice, planned) for one in cells for choice in _choices(one)]
-    rows = _compared(plan, rows, cells, baseline)
+    rows = _compared(plan, rows, cells)
     spec = plan.spec
     return Results(
         data=config.data.name,
@@ -65,15 +67,25 @@ def gather(plan: Plan) -> Results:
         trials=spec.trials,
         sampler=spec.sampler,
         selection=spec.selection,
-        baseline=baseline,
+        baseline=baseline_of(plan),
         test=spec.test,
         compared=sum(1 for one in rows if one.difference is not None and one.difference.p is not None),
         resamples=spec.bootstrap,
         confidence=CONFIDENCE,
         rows=tuple(rows),
         runs=tuple(_entry(plan, run, known[run], cells) for run in plan.runs),
+        growth=growth_rows(rows, [one.row for one in cells for _ in _choices(one)]),
+        widths=_widths(plan),
         geomoe=__version__,
     )
+
+
+def _widths(plan: Plan) -> dict[str, Width]:
+    if not plan.spec.twins:
+        return {}
+    from geomoe.bench.twins import widths  # needs torch
+
+    return {label: Width(one.mlp_ratio, one.rest) for label, one in widths(plan).items()}
 
 
 def _look(plan: Plan, run: Run) -> Known:
@@ -199,30 +211,37 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return float(np.mean(known)) if known else None
 
 
-def _compared(plan: Plan, rows: list[RowResult], cells: list[Cells], baseline: str | None) -> list[RowResult]:
-    """Rows with their differences to the baseline and their ranks; only finished rows have them."""
+def _compared(plan: Plan, rows: list[RowResult], cells: list[Cells]) -> list[RowResult]:
+    """Rows with their ranks and differences to the baseline; only finished rows have them."""
     by_label = {one.row.label: one for one in cells}
     of = {row.label: by_label[row.label.removesuffix(_suffix(row.experts))] for row in rows}
     finished = [row for row in rows if row.finished == row.planned]
-    if len(finished) > 1:
-        order = [(target, seed) for target in plan.spec.held_out for seed in plan.spec.seeds]
-        scores = {
-            row.label: [of[row.label].chosen[where][1].scores[row.experts][MAIN] for where in order]
-            for row in finished
-        }
-        ranks = metrics.mean_ranks(scores)
-        rows = [replace(row, rank=ranks.get(row.label)) for row in rows]
-    base = next((row for row in finished if row.label == baseline), None)
-    if base is None:
-        return rows
-    names = {row.label for row in finished} - {base.label}
-    rows = [
-        replace(row, difference=_difference(plan, of[row.label], row.experts, of[base.label]))
-        if row.label in names
-        else row
-        for row in rows
-    ]
-    return _corrected(rows)
+    ranks = _ranks(plan, finished, of)
+    rows = [replace(row, rank=ranks.get(row.label)) for row in rows]
+    done = {row.label for row in finished}
+    found = []
+    for row in rows:
+        base = base_row(plan, of[row.label].row)
+        if base is not None and {row.label, base.label} <= done and row.label != base.label:
+            row = replace(row, difference=_difference(plan, of[row.label], row.experts, of[base.label]))
+        found.append(row)
+    return _corrected(found)
+
+
+def _ranks(plan: Plan, finished: list[RowResult], of: Mapping[str, Cells]) -> dict[str, float]:
+    """Mean ranks among the finished rows that are trained on the same data."""
+    order = [(target, seed) for target in plan.spec.held_out for seed in plan.spec.seeds]
+    points: dict[object, dict[str, list[float]]] = {}
+    for row in finished:
+        one = of[row.label]
+        scores = [one.chosen[where][1].scores[row.experts][MAIN] for where in order]
+        points.setdefault(one.row.point, {})[row.label] = scores
+    return {
+        label: rank
+        for scores in points.values()
+        if len(scores) > 1
+        for label, rank in metrics.mean_ranks(scores).items()
+    }
 
 
 def _difference(plan: Plan, one: Cells, choice: str, base: Cells) -> Difference:

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geomoe.bench.tables import csv_text, latex, main_table, markdown, run_table, runs_of
+from geomoe.bench.tables import csv_text, growth_table, latex, main_table, markdown, run_table, runs_of
 from geomoe.bench.values import FILE
 from geomoe.pages.document import Picture, Section, render_document
 from geomoe.support.files import Workplace
@@ -40,6 +40,8 @@ def write_results(results: Results, folder: Path) -> tuple[Path, ...]:
 def markdown_page(results: Results) -> str:
     """The main table, and every run."""
     parts = [f"# {_title(results)}", markdown(main_table(results)).rstrip()]
+    if results.growth:
+        parts += ["## Growth", markdown(growth_table(results)).rstrip()]
     for row in results.rows:
         if row.runs:
             table = runs_of(results, row)
@@ -54,6 +56,8 @@ def page(results: Results) -> str:
 
     figure = cost_figure(results)
     sections = [Section("Comparison", parts=(main_table(results),))]
+    if results.growth:
+        sections.append(Section("Growth of the number of source domains", parts=(growth_table(results),)))
     if figure is not None:
         sections.append(Section("Accuracy against cost", (_MARKS,), (Picture(svg_of(figure), _SHOWN),)))
     tables = tuple(runs_of(results, row) for row in results.rows if row.runs)

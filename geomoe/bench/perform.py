@@ -79,7 +79,7 @@ def perform(
 
 
 def _train(config: RunConfig, folder: RunFolder, claim: Claim, command: Sequence[str]) -> None:
-    meter = CostMeter(config.trainer.max_steps, counts=not config.trainer.compile)
+    meter = CostMeter(config.trainer.max_steps, counted=0 if config.trainer.compile else None)
     going_on = (folder.path / "config.yaml").exists()
     start = time.perf_counter()
     fit(config, resume=going_on, quiet=True, command=command, callbacks=[meter, _StopWhenLost(claim)])

@@ -3,52 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
-from geomoe.bench.search import default_space, draw, import_optuna
-from geomoe.bench.spec import SELECTED_BY, Twin, data_set_of
-from geomoe.catalogue import BASELINE_METHOD, METHODS
-from geomoe.config.keys import Setting
+from geomoe.bench.rows import base_name, rows_of, slug
+from geomoe.bench.search import draw, import_optuna
+from geomoe.catalogue import BASELINE_METHOD
 from geomoe.config.load import load
-from geomoe.config.methods import options_of
 from geomoe.config.rules import refuse
-from geomoe.config.shipped import shipped
 from geomoe.errors import ConfigError
+from geomoe.support.words import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
 
-    from geomoe.bench.search import Space
-    from geomoe.bench.spec import Algorithm, Spec
+    from geomoe.bench.rows import Row
+    from geomoe.bench.spec import Spec
     from geomoe.config import RunConfig
-
-LOGGERS = ("csv",)
-
-
-@dataclass(frozen=True)
-class Row:
-    """What is compared: one line of the tables.
-
-    Attributes:
-        label: printed name.
-        algorithm: training method.
-        config: its configuration, with the first seed and the first held-out domain.
-        settings: what that is made from, over the shipped configuration.
-        space: what is searched.
-        twin: what a dense twin has as much of; None: it is none.
-        of: labels of the rows that it is a twin of.
-    """
-
-    label: str
-    algorithm: str
-    config: RunConfig
-    settings: tuple[Setting, ...]
-    space: Space
-    twin: Twin | None = None
-    of: tuple[str, ...] = ()
+    from geomoe.config.keys import Setting
 
 
 class Run(NamedTuple):
@@ -110,7 +83,7 @@ class Plan:
         config = row.config
         if run.trial:
             drawn = self.drawn(run) if drawn is None else drawn
-            config = load(_shipped(self.spec.data), flags=[*row.settings, *drawn])
+            config = load(base_name(self.spec.data), flags=[*row.settings, *drawn])
         data = replace(config.data, held_out=run.held_out)
         if self.spec.split == "seed":
             data = replace(data, split_seed=run.seed)
@@ -135,16 +108,17 @@ def make_plan(spec: Spec, output: Path) -> Plan:
     faults: list[str] = []
     if spec.sampler == "optuna" and spec.trials > 1:
         import_optuna()
-    rows = [row for algorithm in spec.algorithms for row in _rows(spec, algorithm, faults)]
+    rows = [row for algorithm in spec.algorithms for row in rows_of(spec, algorithm, faults)]
     refuse(faults)
     if spec.twins:
-        from geomoe.bench.twins import twin_rows  # needs torch
+        from geomoe.bench.twin_rows import twin_rows  # needs torch
 
         rows += twin_rows(spec, rows)
     faults += _same_labels(rows)
     labels = {row.label: row for row in rows}
-    if spec.baseline is not None and spec.baseline not in labels:
-        faults.append(f"baseline: no row {spec.baseline!r} (rows: {', '.join(labels)}) ({spec.source})")
+    known = dict.fromkeys([*labels, *(row.family for row in rows)])
+    if spec.baseline is not None and spec.baseline not in known:
+        faults.append(f"{unknown('baseline', 'row', spec.baseline, list(known))} ({spec.source})")
     refuse(faults)
     runs = [
         Run(row.label, held_out, seed, trial)
@@ -159,95 +133,18 @@ def make_plan(spec: Spec, output: Path) -> Plan:
 
 
 def baseline_of(plan: Plan) -> str | None:
-    """Label of the row that others are compared with: as the spec says, else the first that trains ERM."""
+    """What rows are compared with: as the spec says, else the first algorithm that is ERM."""
     if plan.spec.baseline is not None:
         return plan.spec.baseline
-    erm = (row.label for row in plan.rows.values() if row.algorithm == BASELINE_METHOD and row.twin is None)
+    erm = (row.family for row in plan.rows.values() if row.algorithm == BASELINE_METHOD and row.twin is None)
     return next(erm, None)
 
 
-def _rows(spec: Spec, algorithm: Algorithm, faults: list[str]) -> Iterator[Row]:
-    in_use = (algorithm.name, *algorithm.around)
-    grid = {key: some for key, some in {**spec.grid, **algorithm.grid}.items() if _applies(key, in_use)}
-    shorts = _shorts(grid)
-    for values in itertools.product(*grid.values()):
-        chosen = dict(zip(grid, values, strict=True))
-        label = "-".join(
-            [algorithm.label, *(f"{shorts[key]}{_text(value)}" for key, value in chosen.items())]
-        )
-        row = make_row(spec, label, algorithm, chosen, faults)
-        if row is not None:
-            yield row
-
-
-def make_row(
-    spec: Spec, label: str, algorithm: Algorithm, chosen: Mapping[str, Any], faults: list[str]
-) -> Row | None:
-    """One row, its configuration checked; None: its faults are in ``faults``."""
-    settings = (
-        *spec.settings,
-        *algorithm.settings,
-        *(Setting(key, value, f"grid of {spec.source}", text=False) for key, value in chosen.items()),
-        *own_settings(spec, algorithm),
-    )
-    try:
-        config = load(_shipped(spec.data), flags=settings)
-    except ConfigError as error:
-        lines = str(error).split("\n  ")
-        faults += [f"{label}: {line}" for line in (lines[1:] or lines)]
-        return None
-    given = default_space(config) if spec.search is None else spec.search
-    space = {key: one for key, one in given.items() if _applies(key, config.methods)}
-    return Row(label, algorithm.name, config, settings, space if spec.trials > 1 else {})
-
-
-def own_settings(spec: Spec, algorithm: Algorithm) -> list[Setting]:
-    """What the bench sets in every run of an algorithm."""
-    own = {
-        "algorithm": algorithm.name,
-        "around": algorithm.around,
-        "seed": spec.seeds[0],
-        "data.name": data_set_of(spec.data),
-        "data.held_out": spec.held_out[0],
-        "trainer.max_steps": spec.budget,
-        "trainer.select": SELECTED_BY[spec.selection],
-        "trainer.loggers": LOGGERS,
-    }
-    return [Setting(key, value, spec.source, text=False) for key, value in own.items()]
-
-
-def _shipped(name: str) -> str | None:
-    return name if name in shipped() else None
-
-
-def _applies(key: str, methods: Sequence[str]) -> bool:
-    """Whether a key of a grid or search space means anything for some methods."""
-    section, _, name = key.partition(".")
-    if section == "method":
-        return name in options_of(methods[0])
-    return section not in METHODS or section in methods
-
-
-def _shorts(grid: Mapping[str, Any]) -> dict[str, str]:
-    """The short names of a grid's keys: their last part, where that is enough to tell them apart."""
-    last = [key.rpartition(".")[2] for key in grid]
-    return {
-        key: one if last.count(one) == 1 else key.replace(".", "_")
-        for key, one in zip(grid, last, strict=True)
-    }
-
-
-def _text(value: Any) -> str:  # noqa: ANN401 - a value of a configuration
-    if isinstance(value, list | tuple):
-        return "+".join(map(_text, value))
-    if isinstance(value, float):
-        return f"{value:g}"
-    return slug(str(value))
-
-
-def slug(name: str) -> str:
-    """A name as a part of a folder's: lower case, everything but letters, digits and dots as one hyphen."""
-    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.") or "x"
+def base_row(plan: Plan, row: Row) -> Row | None:
+    """The row that a row is compared with: of the baseline, on the same data; None: there is none."""
+    name = baseline_of(plan)
+    same = [one for one in plan.rows.values() if one.point == row.point and one.twin is None]
+    return next((one for one in same if name in (one.label, one.family)), None)
 
 
 def _same_labels(rows: Sequence[Row]) -> Iterator[str]:

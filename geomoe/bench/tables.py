@@ -47,7 +47,7 @@ def main_table(results: Results) -> Table:
             interval(row.interval),
             *(spread(row.targets.get(target)) for target in targets),
             *(spread(row.scores.get(name)) for name in others),
-            *(_versus(row.difference, is_base=row.label == base) if base is not None else []),
+            *(_versus(row.difference) if base is not None else []),
             _NONE if row.rank is None else f"{row.rank:.2f}",
             *_cost(row),
         ]
@@ -112,7 +112,24 @@ def note(results: Results) -> str:
     if results.baseline is not None:
         name = {"t": "paired t-test", "wilcoxon": "Wilcoxon's signed-rank test"}[results.test]
         text += f" p: {name} over seeds against {results.baseline}; Holm over {results.compared}."
+    for label, width in results.widths.items():
+        text += f" {label}: mlp_ratio {width.mlp_ratio:g}, {100 * width.rest:+.2f} %."
     return text
+
+
+def growth_table(results: Results) -> Table:
+    """Accuracy by number of source domains, with peak and drop."""
+    numbers = sorted({int(number) for row in results.growth for number in row.accuracy})
+    heads = ("source domains", *map(str, numbers), "peak", "at", "last", "drop", "relative drop", "average")
+    rows = []
+    for row in results.growth:
+        cells = [spread(row.accuracy.get(str(number))) for number in numbers]
+        cells += [percent(row.peak), str(row.peak_domains), percent(row.last), percent(row.drop)]
+        cells += [_NONE if row.relative_drop is None else percent(row.relative_drop), percent(row.average)]
+        rows.append((Cell(row.label), *map(Cell, cells)))
+    return Table(
+        heads, tuple(rows), "Peak: highest mean; last: with the most domains; drop: peak minus last."
+    )
 
 
 def markdown(table: Table) -> str:
@@ -194,8 +211,8 @@ def main_name(results: Results) -> str:
     return f"{targets[0]} (held out)" if len(targets) == 1 else "held-out accuracy"
 
 
-def _versus(found: Difference | None, *, is_base: bool) -> list[str]:
-    if found is None or is_base:
+def _versus(found: Difference | None) -> list[str]:
+    if found is None:
         return [_NONE] * 4
     return [f"{100 * found.mean:+.1f}", interval(found.interval), _p(found.p), _p(found.p_holm)]
 

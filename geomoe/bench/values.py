@@ -95,6 +95,44 @@ class RowResult:
 
 
 @dataclass(frozen=True)
+class Width:
+    """How wide the MLPs of a dense twin are.
+
+    Attributes:
+        mlp_ratio: width of its MLPs over that of its tokens.
+        rest: relative difference of what it was made equal in; above 0 where the twin has more.
+    """
+
+    mlp_ratio: float
+    rest: float
+
+
+@dataclass(frozen=True)
+class GrowthRow:
+    """Accuracy against the number of source domains (MESSI, D.3).
+
+    Attributes:
+        label: row without its number of domains; NAME-SE: the shared expert alone.
+        accuracy: number of source domains -> accuracy.
+        peak: highest mean accuracy.
+        peak_domains: the number of domains that it is of.
+        last: mean accuracy with the most domains.
+        drop: peak minus last.
+        relative_drop: drop over peak; None: the peak is 0.
+        average: mean over the numbers of domains.
+    """
+
+    label: str
+    accuracy: dict[str, Number]
+    peak: float
+    peak_domains: int
+    last: float
+    drop: float
+    relative_drop: float | None
+    average: float
+
+
+@dataclass(frozen=True)
 class RunEntry:
     """One run.
 
@@ -150,6 +188,8 @@ class Results:
         confidence: of each interval.
         rows: lines of the tables.
         runs: all runs.
+        growth: curves over the number of source domains; empty: it does not vary.
+        widths: label of a dense twin -> its width.
         geomoe: version.
     """
 
@@ -169,6 +209,8 @@ class Results:
     confidence: float
     rows: tuple[RowResult, ...]
     runs: tuple[RunEntry, ...]
+    growth: tuple[GrowthRow, ...]
+    widths: dict[str, Width]
     geomoe: str
 
     def as_dict(self) -> dict[str, Any]:

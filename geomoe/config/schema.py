@@ -36,6 +36,7 @@ class DataConfig:
         num_environments: environments that a synthetic data set is cut into; none: its own number.
         num_domains: source domains that train; none: all of them.
         budget: training images altogether, shared among the source domains; none: all of them.
+        train_domains: source domains that train and select, e.g. Europe,Africa; none: all not held out.
         allow_vrt: read .vrt files too, which name other files; these have to lie in data.root.
     """
 
@@ -57,6 +58,7 @@ class DataConfig:
     num_environments: int | None = None
     num_domains: int | None = None
     budget: int | None = None
+    train_domains: tuple[str, ...] = ()
     allow_vrt: bool = False
 
 

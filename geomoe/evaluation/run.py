@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
+    from geomoe.config import DataConfig
     from geomoe.datasets.base import LabelledImages
     from geomoe.inference import Predictions
     from geomoe.types import BlockExperts, Experts
@@ -248,6 +249,12 @@ def _notes(predictor: Predictor, dataset: Any) -> tuple[str, ...]:  # noqa: ANN4
     )
 
 
+def _options(data: DataConfig) -> dict[str, Any]:
+    """Return the options of the protocol; a choice of source domains counts as their number."""
+    found = {key: getattr(data, key) for key in _PROTOCOL}
+    return {**found, "num_domains": len(data.train_domains)} if data.train_domains else found
+
+
 def _facts(predictor: Predictor, asked: EvaluationOptions) -> dict[str, Any]:
     """Return the facts on the checkpoint and the data for the report."""
     config = predictor.config
@@ -259,7 +266,7 @@ def _facts(predictor: Predictor, asked: EvaluationOptions) -> dict[str, Any]:
         "split": asked.split,
         "split_seed": config.data.split_seed,
         "held_out": config.data.held_out,
-        "options": {key: getattr(config.data, key) for key in _PROTOCOL},
+        "options": _options(config.data),
         "protocol": predictor.info.get("protocol"),
         "encoder": None if predictor.encoder is None else config.encoder.name,
         "backbone": config.model.backbone,
