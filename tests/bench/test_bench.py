@@ -24,22 +24,12 @@ from geomoe.errors import ConfigError, DataError
 from geomoe.evaluation import Report, evaluate
 from geomoe.training import fit
 
-SPEC = {
-    "data": {"name": "bluemarble", "batch_size": 16, "train_domains": ["Europe", "Africa", "Oceania"]},
-    "held_out": "Asia",
-    "algorithms": ["erm", {"name": "moge", "settings": {"model": {"num_experts": 2, "top_k": 1}}}],
-    "seeds": 2,
-    "budget": 4,
-    "bootstrap": 50,
-    "settings": {"trainer": {"threads": 1, "accelerator": "cpu"}, "encoder": {"legendre_polys": 4}},
-}
-
 
 @pytest.fixture(scope="module")
-def made(tmp_path_factory):
+def made(tmp_path_factory, small):
     """The folder and the result of a finished bench; tests do not change it."""
     folder = tmp_path_factory.mktemp("bench")
-    return folder, bench(SPEC, folder, command=("geomoe", "bench"))
+    return folder, bench(small, folder, command=("geomoe", "bench"))
 
 
 @pytest.fixture
@@ -49,15 +39,16 @@ def copy(made, tmp_path):
     return tmp_path / "bench"
 
 
-def plan_of(folder, **changes):
-    return make_plan(spec_of({**SPEC, **changes}), folder)
+@pytest.fixture
+def plan_of(small):
+    return lambda folder, **changes: make_plan(spec_of({**small, **changes}), folder)
 
 
 def stamps(folder):
     return {path: path.stat().st_mtime_ns for path in folder.rglob("runs/**/*") if path.is_file()}
 
 
-def test_every_run_is_a_run_folder_with_a_report(made):
+def test_every_run_is_a_run_folder_with_a_report(made, plan_of):
     folder, result = made
     assert result.complete
     for run in plan_of(folder).runs:
@@ -73,13 +64,13 @@ def test_every_run_is_a_run_folder_with_a_report(made):
             "bench.json",
         } <= names
         report = Report.load(path)
-        assert (report.algorithm, report.seed, report.held_out) == (run.label, run.seed, "Asia")
+        assert (report.algorithm, report.seed, report.held_out) == (run.label, run.seed, "east")
         assert json.loads((path / "run.json").read_text())["starts"][0]["command"] == ["geomoe", "bench"]
-        assert [row["step"] for row in csv.DictReader((path / "metrics.csv").open())] == ["4"]
+        assert [row["step"] for row in csv.DictReader((path / "metrics.csv").open())] == ["3", "6"]
     assert not list((folder / "claims").iterdir())
 
 
-def test_a_run_has_the_weights_of_geomoe_train(made, tmp_path):
+def test_a_run_has_the_weights_of_geomoe_train(made, tmp_path, plan_of):
     plan = plan_of(made[0])
     run = plan.runs[1]
     alone = fit(replace(plan.config(run), output=str(tmp_path)), quiet=True)
@@ -90,7 +81,7 @@ def test_a_run_has_the_weights_of_geomoe_train(made, tmp_path):
     assert all(torch.equal(one[name], other[name]) for name in other)
 
 
-def test_scores_are_those_of_geomoe_evaluate(made):
+def test_scores_are_those_of_geomoe_evaluate(made, plan_of):
     folder, result = made
     plan = plan_of(folder)
     for run in plan.runs:
@@ -166,14 +157,14 @@ def test_files_and_their_links(made):
     assert r"95 \% interval" in tex
 
 
-def test_a_second_call_does_nothing_and_says_the_same(made, copy, caplog):
+def test_a_second_call_does_nothing_and_says_the_same(made, copy, caplog, small):
     before = stamps(copy)
-    result = bench(SPEC, copy)
+    result = bench(small, copy)
     assert stamps(copy) == before
     assert result.results == made[1].results
 
 
-def test_a_killed_run_goes_on_to_the_same_bits(made, copy, monkeypatch):
+def test_a_killed_run_goes_on_to_the_same_bits(made, copy, monkeypatch, small, plan_of):
     """Stopped in the middle, then called again: the same weights as without the stop."""
     plan = plan_of(copy)
     run = plan.runs[0]
@@ -189,24 +180,24 @@ def test_a_killed_run_goes_on_to_the_same_bits(made, copy, monkeypatch):
     monkeypatch.undo()
     assert (plan.folder(run) / "checkpoints/last.ckpt").exists()
     assert not (plan.folder(run) / "done").exists()
-    partial = bench(SPEC, copy, table_only=True)
+    partial = bench(small, copy, table_only=True)
     row = partial.results.rows[0]
     assert not partial.complete
     assert (row.finished, row.planned, row.rank, partial.results.rows[1].difference) == (1, 2, None, None)
     assert "1 of 2" in (copy / "table.md").read_text()
-    assert bench(SPEC, copy).complete
+    assert bench(small, copy).complete
     found = load_checkpoint(plan.folder(run) / "checkpoints/best.ckpt").state_dict
     assert all(torch.equal(whole[name], found[name]) for name in whole)
 
 
-def test_failures_are_listed_and_tried_again_when_asked(copy):
+def test_failures_are_listed_and_tried_again_when_asked(copy, small):
     changes = {
         "algorithms": [
-            *SPEC["algorithms"],
+            *small["algorithms"],
             {"name": "moge", "label": "deep", "settings": {"model.moge_blocks": [9]}},
         ]
     }
-    result = bench({**SPEC, **changes}, copy)
+    result = bench({**small, **changes}, copy)
     assert not result.complete
     row = result.results.rows[-1]
     assert (row.label, row.finished, row.failed) == ("deep", 0, 2)
@@ -214,39 +205,39 @@ def test_failures_are_listed_and_tried_again_when_asked(copy):
     assert [one.attempts for one in failed] == [1, 1]
     assert all("\n" not in one.error and "block" in one.error for one in failed)
     assert "failed, 1 x: " in (copy / "table.md").read_text()
-    assert [one.attempts for one in bench({**SPEC, **changes}, copy).results.runs if one.error] == [1, 1]
-    again = bench({**SPEC, **changes}, copy, retry_failed=True)
+    assert [one.attempts for one in bench({**small, **changes}, copy).results.runs if one.error] == [1, 1]
+    again = bench({**small, **changes}, copy, retry_failed=True)
     assert [one.attempts for one in again.results.runs if one.error] == [2, 2]
 
 
-def test_a_trial_that_diverges_counts_as_tried(copy):
+def test_a_trial_that_diverges_counts_as_tried(copy, small, plan_of):
     changes = {"trials": 2, "seeds": 1, "algorithms": ["erm"], "search": {"optimizer.lr": [1e30]}}
-    result = bench({**SPEC, **changes}, copy)
+    result = bench({**small, **changes}, copy)
     plan = plan_of(copy, **changes)
     failed = read_failed(plan.folder(plan.runs[1]))
     assert (failed.kind, failed.attempts) == ("diverged", 1)
     (row,) = result.results.rows
-    assert (row.finished, row.failed, row.runs) == (1, 1, ("erm-asia-seed0-trial0",))
+    assert (row.finished, row.failed, row.runs) == (1, 1, ("erm-east-seed0-trial0",))
 
 
-def test_the_trial_with_the_best_validation_is_chosen(copy):
+def test_the_trial_with_the_best_validation_is_chosen(copy, small):
     changes = {
         "trials": 3,
         "seeds": 1,
         "algorithms": ["erm"],
         "search": {"optimizer.lr": [0.01, 0.003, 1e-7]},
     }
-    results = bench({**SPEC, **changes}, copy).results
+    results = bench({**small, **changes}, copy).results
     best = max(results.runs, key=lambda one: one.validation)
     assert [one.name for one in results.runs if one.chosen] == [best.name]
     assert results.rows[0].scores["accuracy"].mean == best.scores["all"]["accuracy"]
     assert [set(one.drawn) for one in results.runs] == [set(), {"optimizer.lr"}, {"optimizer.lr"}]
 
 
-def test_optuna_goes_trial_by_trial(tmp_path):
+def test_optuna_goes_trial_by_trial(tmp_path, small):
     pytest.importorskip("optuna")
     changes = {"trials": 3, "seeds": 1, "algorithms": ["erm"], "sampler": "optuna", "budget": 2}
-    spec = {**SPEC, **changes, "search": {"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}}
+    spec = {**small, **changes, "search": {"optimizer.lr": {"low": 1e-4, "high": 1e-2, "log": True}}}
     results = bench(spec, tmp_path).results
     drawn = [one.drawn.get("optimizer.lr") for one in results.runs]
     assert drawn[0] is None
@@ -254,18 +245,18 @@ def test_optuna_goes_trial_by_trial(tmp_path):
     assert drawn[1] != drawn[2]
 
 
-def test_the_last_epoch(copy):
+def test_the_last_epoch(copy, small):
     results = bench(
-        {**SPEC, "selection": "last", "seeds": 1, "algorithms": ["erm"]}, copy.parent / "last"
+        {**small, "selection": "last", "seeds": 1, "algorithms": ["erm"]}, copy.parent / "last"
     ).results
     done = read_done(copy.parent / "last" / results.runs[0].folder)
     assert done.selected_by == "val_acc, last epoch"
 
 
-def test_folders_of_other_runs_are_refused(copy):
+def test_folders_of_other_runs_are_refused(copy, small):
     before = stamps(copy)
-    with pytest.raises(ConfigError, match=r"another configuration is there: trainer\.max_steps: 4, now 5"):
-        bench({**SPEC, "budget": 5}, copy)
+    with pytest.raises(ConfigError, match=r"another configuration is there: trainer\.max_steps: 6, now 5"):
+        bench({**small, "budget": 5}, copy)
     assert stamps(copy) == before
 
 
@@ -273,20 +264,20 @@ def test_folders_of_other_runs_are_refused(copy):
     ("content", "line"),
     [("{", "cannot be read as JSON"), ("{}", "not of format 1"), ('{"format": 1}', "damaged: selected_by")],
 )
-def test_damaged_files_of_a_run(copy, content, line):
+def test_damaged_files_of_a_run(copy, content, line, small, plan_of):
     plan = plan_of(copy)
     (plan.folder(plan.runs[0]) / "bench.json").write_text(content)
     with pytest.raises(DataError, match=line) as caught:
-        bench(SPEC, copy, table_only=True)
+        bench(small, copy, table_only=True)
     assert "\n" not in str(caught.value)
 
 
-def test_runs_on_other_data_are_not_compared(copy):
+def test_runs_on_other_data_are_not_compared(copy, small, plan_of):
     plan = plan_of(copy)
     file = plan.folder(plan.runs[0]) / "bench.json"
     file.write_text(json.dumps({**json.loads(file.read_text()), "data_hash": "f" * 64}))
     with pytest.raises(DataError, match="was judged on other data than"):
-        bench(SPEC, copy, table_only=True)
+        bench(small, copy, table_only=True)
 
 
 def test_results_that_are_damaged(copy):
