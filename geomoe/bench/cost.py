@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from geomoe.inference import Predictor
 
-COUNTED = 8  # updates whose operations are counted, the last ones
+COUNTED = 3  # updates whose operations are counted, the last ones
 WARM_UP = 3  # updates that are not timed
 ANSWERS = 8  # images whose operations are counted
 
@@ -64,7 +64,7 @@ class CostMeter(Callback):
 
     Args:
         steps: updates of the whole run.
-        counted: how many are counted; None: the last 8, or half of them if that is less. Operations of a
+        counted: how many are counted; None: the last 3, or half of them if that is less. Operations of a
             compiled network cannot be counted: 0.
     """
 

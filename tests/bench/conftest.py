@@ -11,11 +11,9 @@ from PIL import Image
 DOMAINS = {"east": (100, 30), "west": (-100, 40), "north": (10, 60)}
 
 
-@pytest.fixture(scope="session")
-def pictures(tmp_path_factory):
-    """A folder with 162 pictures of two classes in three domains, and their table."""
-    folder, generator = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
-    rows = []
+def make_pictures(folder):
+    """Write 162 pictures of two classes in three domains, and their table."""
+    generator, rows = np.random.default_rng(0), []
     for number in range(162):
         domain, label = list(DOMAINS)[number % 3], ("dark", "bright")[number // 3 % 2]
         level = 90 if label == "dark" else 150
@@ -27,6 +25,12 @@ def pictures(tmp_path_factory):
     with (folder / "points.csv").open("w", newline="") as file:
         csv.writer(file).writerows([["filename", "label", "lon", "lat", "domain", "split"], *rows])
     return folder
+
+
+@pytest.fixture(scope="session")
+def pictures(tmp_path_factory):
+    """A folder with these pictures."""
+    return make_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="session")

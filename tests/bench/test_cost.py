@@ -58,8 +58,8 @@ def test_operations_of_wider_mlps_by_hand(trained):
 
 def test_what_is_timed_and_counted(trained):
     cost = trained[4.0][0].cost()
-    assert cost.counted == 6  # half of twelve, since that is fewer than 8
-    assert 0 < cost.timed < 6
+    assert cost.counted == COUNTED
+    assert 0 < cost.timed < 12 - COUNTED
     assert cost.step_seconds > 0
     assert CostMeter(100)._count_from == 100 - COUNTED
     assert CostMeter(100, counted=0).cost().step_flops is None
@@ -72,28 +72,20 @@ def test_every_method_in_the_folder_of_experts_is_a_mixture():
     assert all(METHODS[name].experts <= is_mixture(name) for name in METHODS)
 
 
+@pytest.mark.slow
 def test_twins_are_as_large_and_as_costly(small, tmp_path):
-    moges = [
-        {"name": "moge", "label": f"m{n}", "settings": {"model.num_experts": n, "model.top_k": 1}}
-        for n in (2, 5)
-    ]
-    spec = spec_of({**small, "algorithms": ["erm", *moges, "messi_ot"], "twins": ["parameters", "flops"]})
+    spec = spec_of({**small, "algorithms": small["algorithms"], "twins": ["parameters", "flops"]})
     plan = make_plan(spec, tmp_path)
-    twins = {label: row for label, row in plan.rows.items() if row.twin is not None}
-    assert list(twins) == [
-        f"erm-{kind}-of-{label}" for kind in ("parameters", "flops") for label in ("m2", "m5", "messi_ot")
-    ]
-    assert all(row.algorithm == "erm" for row in twins.values())
+    assert list(plan.rows) == ["erm", "moge", "erm-parameters-of-moge", "erm-flops-of-moge"]
+    assert all(row.algorithm == "erm" for row in plan.rows.values() if row.twin is not None)
     found = resolve(plan)
     info = {"classes": ["dark", "bright"], "domains": ["a", "b", "c"], "bands": 3}
-    for label, row in found.rows.items():
-        if row.twin == "parameters":
-            own, other = (count_parameters(one.config, info) for one in (row, found.rows[row.of[0]]))
-            assert abs(own / other - 1) <= TOLERANCE
-            assert widths(found)[label].rest == pytest.approx(own / other - 1)
-        if row.twin == "flops":
-            own, other = (_counted(one, tmp_path / "again" / label) for one in (row, found.rows[row.of[0]]))
-            assert abs(own / other - 1) <= TOLERANCE
+    sizes = {label: count_parameters(row.config, info) for label, row in found.rows.items()}
+    rest = sizes["erm-parameters-of-moge"] / sizes["moge"] - 1
+    assert abs(rest) <= TOLERANCE
+    assert widths(found)["erm-parameters-of-moge"].rest == pytest.approx(rest)
+    flops = [_counted(found.rows[label], tmp_path / "again") for label in ("erm-flops-of-moge", "moge")]
+    assert abs(flops[0] / flops[1] - 1) <= TOLERANCE
     assert known_widths(plan).rows == found.rows  # written down, and found again
 
 

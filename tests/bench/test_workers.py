@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -17,21 +18,32 @@ from geomoe.bench import bench, spec_of
 from geomoe.bench.plan import make_plan
 from geomoe.bench.work import state_of
 from geomoe.checkpoint import load_checkpoint
+from tests.bench import worker
 
 pytestmark = pytest.mark.slow
 
 
-def start(spec, folder, *flags):
-    file = folder.parent / f"{folder.name}.yaml"
-    file.write_text(yaml.safe_dump(spec))
-    command = [sys.executable, "-m", "geomoe", "bench", str(file), "--output", str(folder), *flags]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    return subprocess.Popen(
-        command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    )
+@pytest.fixture
+def start():
+    """Start a bench in a process of its own; a server that has imported torch forks it."""
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.bench.worker"])
+    started = []
+
+    def run(spec, folder):
+        one = context.Process(target=worker.main, args=(spec, folder))
+        one.start()
+        started.append(one)
+        return one
+
+    yield run
+    for one in started:
+        one.kill()
+        one.join()
 
 
 def starts(plan, run):
+    """How often a run was started, or gone on with."""
     return len(json.loads((plan.folder(run) / "run.json").read_text())["starts"])
 
 
@@ -39,71 +51,72 @@ def until(condition, seconds=120):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end
-        time.sleep(0.02)
+        time.sleep(0.01)
 
 
-def test_two_workers_share_the_runs_and_a_killed_one_is_followed(small, tmp_path):
-    """One process is killed in the middle of a run; the other one takes it over and ends complete."""
-    settings = {
-        **small["settings"],
-        "trainer": {**small["settings"]["trainer"], "checkpoint_every_n_steps": 2},
-    }
-    spec = {**small, "algorithms": ["erm"], "seeds": 3, "budget": 150, "settings": settings}
-    folder = tmp_path / "bench"
-    plan = make_plan(spec_of(spec), folder)
-    first = start(spec, folder)
-    try:
-        until(lambda: (plan.folder(plan.runs[0]) / "checkpoints/last.ckpt").exists())
-        second = start(spec, folder)
-        until(lambda: any(state_of(plan, run) == "begun" for run in plan.runs[1:]))
-        begun = [run for run in plan.runs if state_of(plan, run) == "begun"]
-        mine = [
-            path.name
-            for path in (folder / "claims").glob("erm-*")
-            if f'"pid": {first.pid}' in path.read_text()
-        ]
-        first.send_signal(signal.SIGKILL)
-    finally:
-        first.kill()
-        first.communicate()
-    out, err = second.communicate(timeout=300)
-    assert second.returncode == 0, err
-    assert all(state_of(plan, run) == "done" for run in plan.runs)
-    assert begun
-    assert not list((folder / "claims").glob("erm-*"))
-    taken = [run for run in plan.runs if f"{run.name}.1" in mine]
-    for run in plan.runs:
-        assert starts(plan, run) == (2 if run in taken else 1)
-    if taken:
-        assert f"{taken[0].name}: goes on" in err
-    alone = bench(spec, tmp_path / "alone")
-    for run in plan.runs:
-        one, other = (
-            load_checkpoint(path / "checkpoints/last.ckpt").state_dict
-            for path in (plan.folder(run), make_plan(spec_of(spec), tmp_path / "alone").folder(run))
+def weights(plan, run):
+    return load_checkpoint(plan.folder(run) / "checkpoints/last.ckpt").state_dict
+
+
+def test_two_processes_share_the_runs_and_a_killed_one_is_followed(small, tmp_path, start):
+    """One of two is killed in the middle of a run; the other takes it over, and nothing is done twice."""
+    trainer = {**small["settings"]["trainer"], "checkpoint_every_n_steps": 8}
+    settings = {**small["settings"], "trainer": trainer}
+    spec = {**small, "algorithms": ["erm"], "seeds": 3, "budget": 40, "settings": settings}
+    plan, alone = (make_plan(spec_of(spec), tmp_path / name) for name in ("shared", "alone"))
+    first, second = start(spec, plan.output), start(spec, plan.output)
+
+    def caught():
+        """The run that the first process is in the middle of, while the second one works too."""
+        claims = {
+            path.stem: json.loads(path.read_text())["pid"] for path in (plan.output / "claims").glob("erm-*")
+        }
+        own = [run for run in plan.runs if claims.get(run.name) == first.pid]
+        return (
+            len(set(claims.values())) == 2
+            and own
+            and (plan.folder(own[0]) / "checkpoints/last.ckpt").exists()
         )
+
+    until(lambda: _safely(caught))
+    os.kill(first.pid, signal.SIGKILL)
+    first.join()
+    second.join(300)
+    assert second.exitcode == 0
+    assert all(state_of(plan, run) == "done" for run in plan.runs)
+    assert sorted(starts(plan, run) for run in plan.runs) == [1, 1, 2]
+    assert not list((plan.output / "claims").glob("erm-*"))
+    assert bench(spec, alone.output).complete
+    for run in plan.runs:
+        one, other = weights(plan, run), weights(alone, run)
         assert all(torch.equal(one[name], other[name]) for name in one)
-    assert alone.complete
 
 
-def test_workers_of_one_call(small, tmp_path):
-    """Two worker processes of one call; Ctrl-C is passed on to them, and the next call goes on."""
-    spec = {**small, "budget": 40}
-    folder = tmp_path / "bench"
-    plan = make_plan(spec_of(spec), folder)
-    one = start(spec, folder, "--workers", "2")
-    until(lambda: sum(state_of(plan, run) == "begun" for run in plan.runs) > 1 or _ended(plan))
-    one.send_signal(signal.SIGTERM)
-    _, err = one.communicate(timeout=120)
+def _safely(condition):
+    """Files of claims come and go while they are looked at."""
+    try:
+        return condition()
+    except (FileNotFoundError, ValueError):
+        return False
+
+
+def test_worker_processes_of_the_command_are_stopped_with_it(small, tmp_path):
+    """SIGTERM is passed on to both workers, what they trained is kept, and the next call goes on."""
+    spec = {**small, "algorithms": ["erm"], "budget": 1000}
+    file, folder = tmp_path / "spec.yaml", tmp_path / "bench"
+    file.write_text(yaml.safe_dump(spec))
+    plan = make_plan(spec_of(spec, str(file)), folder)
+    command = [sys.executable, "-m", "geomoe", "bench", str(file), "--output", str(folder), "--workers", "2"]
+    one = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    try:
+        until(lambda: all((plan.folder(run) / "checkpoints/last.ckpt").exists() for run in plan.runs))
+        one.terminate()
+        _, err = one.communicate(timeout=120)
+    finally:
+        one.kill()
     assert one.returncode == 130, err
     assert "go on with: geomoe bench" in err
-    other = start(spec, folder, "--workers", "2", "--json")
-    out, err = other.communicate(timeout=300)
-    assert other.returncode == 0, err
-    found = json.loads(out)
-    assert [run["state"] for run in found["runs"]] == ["done"] * 4
-    assert [row["finished"] for row in found["rows"]] == [2, 2, 2]
-
-
-def _ended(plan):
-    return any(state_of(plan, run) == "done" for run in plan.runs)
+    assert [state_of(plan, run) for run in plan.runs] == ["begun", "begun"]
+    assert not list((folder / "claims").glob("erm-*"))
+    steps = [torch.load(plan.folder(run) / "checkpoints/last.ckpt")["global_step"] for run in plan.runs]
+    assert all(0 < step < 1000 for step in steps)
