@@ -4,7 +4,7 @@
 
 One process, one thread. The runs themselves are the calls of ``fit`` and ``evaluate_fully``; everything else
 of ``geomoe.bench.bench`` is overhead: plan, checks, claims, cost, results, tables, page. The updates whose
-operations are counted are slower; what they take longer than others is overhead, too. Imports are made before,
+operations are counted are slower; what they take longer than others is overhead, too. Imports come first,
 because ``geomoe train`` needs them as well.
 """
 

@@ -81,7 +81,7 @@ def perform(
 def _train(config: RunConfig, folder: RunFolder, claim: Claim, command: Sequence[str]) -> None:
     meter = CostMeter(config.trainer.max_steps, counted=0 if config.trainer.compile else None)
     going_on = (folder.path / "config.yaml").exists()
-    start = time.perf_counter()
+    start, core = time.perf_counter(), time.process_time()
     fit(config, resume=going_on, quiet=True, command=command, callbacks=[meter, _StopWhenLost(claim)])
     cost = meter.cost()
     facts = read_json(folder.path / "run.json")
@@ -90,6 +90,7 @@ def _train(config: RunConfig, folder: RunFolder, claim: Claim, command: Sequence
         "timed": cost.timed,
         "step_flops": cost.step_flops,
         "fit_seconds": time.perf_counter() - start,
+        "cpu_seconds": None if going_on else time.process_time() - core,
         "device": facts["starts"][-1]["device"],
     }
     _write(folder.path / COST, values)
@@ -174,7 +175,8 @@ def _trained(folder: RunFolder) -> dict[str, Any]:
     path = folder.path / COST
     if path.exists():
         return read_json(path)
-    return {"step_seconds": None, "timed": 0, "step_flops": None, "fit_seconds": 0.0, "device": "unknown"}
+    unknown = dict.fromkeys(("step_seconds", "step_flops", "cpu_seconds"))
+    return {**unknown, "timed": 0, "fit_seconds": 0.0, "device": "unknown"}
 
 
 def _cost(found: Evaluation, trained: dict[str, Any], seconds: float) -> Cost:

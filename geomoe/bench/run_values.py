@@ -45,6 +45,7 @@ class Cost:
         parameters: of the network that answers.
         answer_flops: choice of experts -> operations for one image.
         fit_seconds: training in the process that finished it, with all that stands around it.
+        cpu_seconds: training in seconds of one core; None: the run went on after a stop.
         judge_seconds: evaluation of the network.
         device: what it ran on.
     """
@@ -55,6 +56,7 @@ class Cost:
     parameters: int
     answer_flops: dict[str, float]
     fit_seconds: float
+    cpu_seconds: float | None
     judge_seconds: float
     device: str
 

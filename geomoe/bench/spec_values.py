@@ -164,7 +164,7 @@ class Reader:
         name = f"{where}.{key}"
         self.keys(value, ("low", "high", "log"), name)
         low, high, log = value.get("low"), value.get("high"), value.get("log", False)
-        ends = [end if end is None else self._converted(key, end, name) for end in (low, high)]
+        ends: list[Any] = [end if end is None else self._converted(key, end, name) for end in (low, high)]
         if any(isinstance(end, bool) or not isinstance(end, int | float) for end in ends):
             self.fault(name, f"expected low and high, two numbers; got {low!r} and {high!r}")
             return None
