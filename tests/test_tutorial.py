@@ -37,6 +37,7 @@ def followed(tmp_path_factory):
     return folder / "my-map"
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_what_the_tutorial_leaves(followed):
     assert len(list((followed / "images").iterdir())) == 400

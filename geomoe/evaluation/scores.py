@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geomoe import metrics
-from geomoe.evaluation.reports.values import Groups, Part, Reliability, Scores
+from geomoe.evaluation.reports.values import ClassScore, Confusion, Groups, Part, Reliability, Scores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
@@ -58,6 +58,7 @@ def score(
     sources = [name for name in by_region if name != held_out] if held_out is not None else []
     source = (domain >= 0) & (domain != list(regions).index(held_out)) if sources and held_out else None
     grouped = {what: by_name(one.names, one.ids) for what, one in (groupings or {}).items()}
+    apart = domain == list(regions).index(held_out) if held_out in by_region else None
     return Scores(
         overall=of(np.ones(len(predictions), dtype=bool)),
         worst=_worst(by_region, uncounted),
@@ -70,6 +71,8 @@ def score(
             what: Groups(grouped[what], _worst(grouped[what], one.uncounted))
             for what, one in (groupings or {}).items()
         },
+        confusion=confusion(predictions),
+        held_out_confusion=None if apart is None else confusion(predictions, apart),
     )
 
 
@@ -115,6 +118,24 @@ def reliability(predictions: Predictions) -> Reliability:
         for totals in sums
     ]
     return Reliability(tuple(edges.tolist()), tuple(count.tolist()), means[0], means[1])
+
+
+def confusion(predictions: Predictions, rows: NDArray[np.bool_] | slice = slice(None)) -> Confusion:
+    """Count labels against answers of some of the samples; default: all."""
+    classes = predictions.probabilities.shape[1]
+    matrix = metrics.confusion_matrix(predictions.predicted[rows], predictions.label[rows], classes)
+    label, answer = np.nonzero(matrix)
+    found = metrics.class_counts(matrix)
+    counts = zip(found.labelled.tolist(), found.answered.tolist(), found.correct.tolist(), strict=True)
+    shares = zip(*(_or_none(share) for share in (found.precision, found.recall, found.f1)), strict=True)
+    return Confusion(
+        tuple(ClassScore(*count, *share) for count, share in zip(counts, shares, strict=True)),
+        *(tuple(column.tolist()) for column in (label, answer, matrix[label, answer])),
+    )
+
+
+def _or_none(shares: NDArray[np.float64]) -> list[float | None]:
+    return [None if np.isnan(share) else share for share in shares.tolist()]
 
 
 def _worst(parts: Mapping[str, Part], uncounted: Collection[str]) -> str | None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
         macro_recall,
         worst_group,
     )
+    from geomoe.metrics.confusion import ClassCounts, class_counts, confusion_matrix
     from geomoe.metrics.fmow import FMoWScores, fmow_scores
     from geomoe.metrics.groups import worst_name
     from geomoe.metrics.growth import Growth, domain_growth
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 
 # public name -> its module, imported on first use, because metrics of maps do not need torch
 _PUBLIC = {
+    "ClassCounts": "geomoe.metrics.confusion",
     "FMoWScores": "geomoe.metrics.fmow",
     "GroupScore": "geomoe.metrics.classification",
     "Growth": "geomoe.metrics.growth",
@@ -47,6 +49,8 @@ _PUBLIC = {
     "MutualInformation": "geomoe.metrics.information",
     "accuracy": "geomoe.metrics.classification",
     "block_bootstrap": "geomoe.metrics.intervals",
+    "class_counts": "geomoe.metrics.confusion",
+    "confusion_matrix": "geomoe.metrics.confusion",
     "dead_experts": "geomoe.metrics.routing",
     "domain_growth": "geomoe.metrics.growth",
     "expected_calibration_error": "geomoe.metrics.classification",
@@ -71,6 +75,7 @@ _PUBLIC = {
 }
 
 __all__ = [
+    "ClassCounts",
     "FMoWScores",
     "GroupScore",
     "Growth",
@@ -79,6 +84,8 @@ __all__ = [
     "MutualInformation",
     "accuracy",
     "block_bootstrap",
+    "class_counts",
+    "confusion_matrix",
     "dead_experts",
     "domain_growth",
     "expected_calibration_error",

@@ -29,3 +29,8 @@ def new_table(title: str, *columns: str) -> Table:
     for number, column in enumerate(columns):
         table.add_column(column, justify="right" if number else "left", no_wrap=True)
     return table
+
+
+def percent(value: float | None) -> str:
+    """Format a share as a percentage with one decimal; a dash if it is undefined."""
+    return "-" if value is None else f"{100 * value:.1f}"

@@ -74,9 +74,13 @@ BATCHES = {
 }
 
 
+HALF = ("one sample", "every place is known", "no domain is known")  # tried in bfloat16 too
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("autocast", [False, True], ids=["float32", "bfloat16"])
-@pytest.mark.parametrize("case", BATCHES)
+@pytest.mark.parametrize(
+    ("case", "autocast"), [(case, half) for case in BATCHES for half in (False, True)[: 1 + (case in HALF)]]
+)
 def test_odd_batches_are_finite(case, autocast, name, make, make_batch, stepper):
     method = make(name).train()
     batch = make_batch(**{"unknown": 2} | BATCHES[case])
@@ -106,7 +110,7 @@ def test_the_cross_entropy_is_smoothed_as_asked(smoothing, name, make, make_batc
 @pytest.mark.slow
 def test_it_learns_a_toy_problem(name, make, make_batch, stepper):
     """Classes that a mean of pixels tells: after some updates it does far better than chance."""
-    method, batch = make(name).train(), make_batch(64, unknown=8)
+    method, batch = make(name).train(), make_batch(48, unknown=6)
     shift = (batch.label - 2.0)[:, None, None, None]
     batch = batch._replace(image=batch.image / 4 + shift)
     run(method, stepper(method, kind=torch.optim.Adam, lr=3e-3), [batch] * 60)

@@ -154,7 +154,7 @@ def cut_inside(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", "2"])
+@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.long), "2"])
 def test_a_cache_of_a_folder_is_killed_and_finished(workers, small, tmp_path, capsys):
     argv = ("data", "cache", *FOLDER, "--workers", workers)
     process = subprocess.Popen([sys.executable, "-c", KILLED, *argv, "--quiet"])

@@ -335,8 +335,9 @@ def test_on_a_terminal_somebody_is_asked(server, archive, tmp_path, answer, stat
 
 DRIVER = """
 import json, sys
-from geomoe.fetching import facts, plan as download_plan
+from geomoe.fetching import facts, plan as download_plan, transfer
 from geomoe.cli import main
+transfer.PAUSE = 0.01  # seconds before it asks again
 real, offered = facts.read_facts, json.loads(sys.argv[1])
 def read(name):  # the facts, with the hashes of small files
     known = real(name)

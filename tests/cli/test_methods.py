@@ -25,6 +25,7 @@ SMALL = (
 def test_a_dry_run_its_report_and_its_answers_without_its_file(name, capsys, tmp_path, monkeypatch):
     entry = METHODS[name]
     method = ["--algorithm", ALGORITHMS[0], "--around", name] if entry.wrapper else ["--algorithm", name]
+    method += ["--model.num_experts", "2", "--model.top_k", "1"] if entry.experts else []
     words = ["train", "bluemarble", *method, *SMALL, "--dry-run", "--output", str(tmp_path), "--json"]
     assert main(words) == 0
     result = json.loads(capsys.readouterr().out)

@@ -384,7 +384,8 @@ def test_without_wandb(refused, monkeypatch):
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path, info, capsys):
     """The real command, interrupted in the middle, then resumed with the words that it printed."""
-    argv = ["train", "bluemarble", "--algorithm", "erm", "--data.batch_size", "512"]
+    argv = ["train", "bluemarble", "--algorithm", "erm", "--data.batch_size", "32"]
+    argv += ["--data.groups_per_batch", "2", "--data.batches_per_epoch", "40"]
     argv += [
         "--trainer.max_epochs",
         "1",

@@ -11,9 +11,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-pytestmark = pytest.mark.skipif(
-    not Path("/proc/self/status").is_file(), reason="the peak of memory is read from /proc"
-)
+pytestmark = [
+    pytest.mark.long,
+    pytest.mark.skipif(
+        not Path("/proc/self/status").is_file(), reason="the peak of memory is read from /proc"
+    ),
+]
 MANY = 1_000_000
 BROKEN = 777_776  # counted from 0
 #: Runs in a process of its own: reads, and tells what came of it and the most memory that it had.

@@ -12,7 +12,7 @@ import pytest
 
 from tests.docs import recipes, recipes_used
 
-pytestmark = pytest.mark.slow  # each recipe is followed in a copy of the package
+pytestmark = [pytest.mark.slow, pytest.mark.long]  # each recipe is followed in a copy of the package
 
 RECIPES = recipes.recipes(recipes.PAGE.read_text(encoding="utf-8"))
 

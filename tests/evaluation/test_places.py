@@ -100,7 +100,7 @@ def report(judged, regions=REGIONS, algorithm="moge", **changes):
     facts = {
         "checkpoint": "best.ckpt", "algorithm": algorithm, "seed": 0, "data": "fmow", "split": "test",
         "held_out": None, "regions": tuple(regions), "domain_unit": "region", "data_hash": "abc",
-        "split_seed": 0, "experts": "all", "classes": ("a", "b"),
+        "split_seed": 0, "experts": "all", "classes": ("a", "b", "c"),
         "bootstrap": Bootstrap(20, 0.95, "spatial block"),
     }  # fmt: skip
     return Report(**{**facts, "scores": scores, "places": places_of(judged), **changes})
@@ -112,9 +112,9 @@ def test_layers_of_regions_cells_and_places(scattered):
     assert [(one.group, one.name) for one in layers] == [
         (group, name)
         for group in ("All experts", "Shared expert alone")
-        for name in ("Regions", "Cells", "Places")
+        for name in ("Regions", "Cells", "Places", "Classes")
     ]
-    regions, cells, places = layers[:3]
+    regions, cells, places, classes = layers[:4]
     parts = data.scores["all"].regions
     shown = {mark.region: mark.values for mark in regions.marks}
     assert {name: f"{100 * part.accuracy:.1f}" for name, part in parts.items()} == {
@@ -132,6 +132,9 @@ def test_layers_of_regions_cells_and_places(scattered):
     }
     assert {mark.box[:2] for mark in cells.marks if mark.faint} == {key for key, n in count.items() if n < 10}
     assert sum(int(mark.values[3]) for mark in places.marks) == 540
+    assert all(mark.faint == (int(mark.values[3]) < 10) for mark in places.marks)
+    assert [mark.values[0] for mark in classes.marks] == ["b", "a"]  # the wrong answer, then the label
+    assert all(mark.lonlat is mark.box is mark.region is None for mark in classes.marks)
     assert {mark.values[1] for mark in places.marks} == {*REGIONS, "unknown"}
     assert "60 samples of unknown place are not on the map." in score_page(data, layers)
 
@@ -142,7 +145,8 @@ def test_each_camera_at_its_place_and_in_the_table_where_it_has_none():
     domain = [0] * 12 + [2] * 3 + [3] * 5
     right = [True] * 6 + [False] * 6 + [True] * 3 + [False] * 5
     data = report({"all": some(lonlat, domain, right)}, names, algorithm="erm", domain_unit="camera")
-    (cameras,) = score_layers(data)
+    cameras, classes = score_layers(data)
+    assert classes.name == "Classes"
     assert cameras.name == "Cameras"
     assert [(mark.values[0], mark.values[1], mark.lonlat, mark.faint) for mark in cameras.marks] == [
         ("camera 3 (place unknown)", "0.0", None, True),

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from geomoe.datasets.base import Grouping
-from geomoe.evaluation.scores import reliability, score
+from geomoe.evaluation.scores import confusion, reliability, score
 
 REGIONS = ["Asia", "Europe", "Africa"]
 
@@ -143,3 +146,33 @@ def test_further_groupings(predictions):
     counted = {name: found.parts[name].accuracy for name in ("2016", "2017")}
     assert counted[found.worst] == min(counted.values())
     assert score(chosen, REGIONS, bootstrap=0).groups == {}
+
+
+def test_the_confusion_matrix_and_its_classes(predictions):
+    """Held against a count of every pair by hand; class 3 is never answered, class 4 has no samples."""
+    one = predictions["all"]
+    logits = np.concatenate([one.logits, np.full((300, 1), -9, np.float32)], axis=1)
+    logits[:, 3] = -9
+    logits[:20, 4] = 9
+    found = confusion(replace(one, logits=logits))
+    pairs = Counter(zip(one.label.tolist(), logits.argmax(axis=1).tolist(), strict=True))
+    assert dict(zip(zip(found.label, found.answer, strict=True), found.count, strict=True)) == pairs
+    for k, score_of in enumerate(found.classes):
+        assert score_of.count == sum(n for (label, _), n in pairs.items() if label == k)
+        assert score_of.answered == sum(n for (_, answer), n in pairs.items() if answer == k)
+        assert score_of.correct == pairs[k, k]
+    p, r, f = np.array([(c.precision, c.recall, c.f1) for c in found.classes[:3]]).T
+    np.testing.assert_allclose(f, 2 * p * r / (p + r), rtol=1e-12)
+    never, nothing = found.classes[3:]
+    assert (never.precision, never.recall, never.f1) == (None, 0.0, 0.0)
+    assert (nothing.precision, nothing.recall, nothing.f1) == (0.0, None, 0.0)
+
+
+def test_the_held_out_region_has_a_matrix_of_its_own(predictions):
+    one = predictions["all"]
+    scores = score(one, REGIONS, "Asia", bootstrap=0)
+    inside = one.domain == 0
+    assert sum(scores.held_out_confusion.count) == inside.sum()
+    assert scores.held_out_confusion == confusion(one, inside)
+    assert sum(scores.confusion.count) == 300
+    assert score(one, REGIONS, bootstrap=0).held_out_confusion is None

@@ -272,6 +272,7 @@ def test_trains_end_to_end_and_recomputes_blocks_to_save_memory(encoder, lonlat)
         assert torch.allclose(a.grad, b.grad, rtol=1e-4, atol=1e-6), name
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_compiles(lonlat):
     model = small(create_encoder("sh", out_dim=16, noise=0.1), expert_dropout=0.3, blocks=(2,), num_experts=3)

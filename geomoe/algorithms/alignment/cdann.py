@@ -22,10 +22,9 @@ if TYPE_CHECKING:
 class CDANN(DANN):
     """Conditional domain-adversarial training (Li et al., ECCV 2018), in DomainBed's form.
 
-    It differs from :class:`~geomoe.algorithms.alignment.dann.DANN` in two points. The discriminator's input is
-    the sum of the features and an embedding of the sample's class of the same width, trained with
-    the discriminator.
-    And its loss is balanced over classes:
+    It differs from :class:`~geomoe.algorithms.alignment.dann.DANN` in two points. The discriminator's input
+    is the sum of the features and an embedding of the sample's class of the same width, trained with the
+    discriminator. And its loss is balanced over classes:
 
         sum_i CE_i / (n_{y_i} C_b)
 

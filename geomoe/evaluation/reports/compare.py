@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from geomoe.errors import DataError
-from geomoe.evaluation.reports.text import interval, percent
+from geomoe.evaluation.reports.text import interval
 from geomoe.support.plain import to_plain
-from geomoe.support.tables import new_table, render
+from geomoe.support.tables import new_table, percent, render
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

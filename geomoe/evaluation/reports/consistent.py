@@ -10,7 +10,7 @@ from geomoe.support.plain import shown
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Sized
 
-    from geomoe.evaluation.reports.values import ExpertsReport, Judged, Part, Places, Scores
+    from geomoe.evaluation.reports.values import Confusion, ExpertsReport, Judged, Part, Places, Scores
 
 
 def check_consistent(report: Judged) -> None:
@@ -23,6 +23,9 @@ def check_consistent(report: Judged) -> None:
     first = report.scores[str(report.experts)]
     for choice, scores in report.scores.items():
         _scores(scores, f"scores.{choice}", first)
+        for name in ("confusion", "held_out_confusion"):
+            if (found := getattr(scores, name)) is not None:
+                _confusion(found, f"scores.{choice}.{name}", len(report.classes))
     for name, parts in report.beside.items():
         _names(parts, f"beside.{name}", report.scores)
         for choice, part in parts.items():
@@ -52,6 +55,31 @@ def _scores(scores: Scores, where: str, first: Scores) -> None:
     bins = scores.reliability
     for name in ("count", "confidence", "accuracy"):
         _long(getattr(bins, name), f"{where}.reliability.{name}", len(bins.edges) - 1)
+
+
+def _confusion(found: Confusion, where: str, classes: int) -> None:
+    """The matrix and the scores of its classes are held against each other."""
+    _long(found.classes, f"{where}.classes", classes)
+    for name in ("label", "answer"):
+        ids = getattr(found, name)
+        _long(ids, f"{where}.{name}", len(found.count))
+        _each(ids, f"{where}.{name}", f"0 to {classes - 1}", (0 <= one < classes for one in ids))
+    _each(found.count, f"{where}.count", "1 or more", (one >= 1 for one in found.count))
+    sums = {name: [0] * classes for name in ("count", "answered", "correct")}
+    for label, answer, count in zip(found.label, found.answer, found.count, strict=True):
+        sums["count"][label] += count
+        sums["answered"][answer] += count
+        sums["correct"][label] += count * (label == answer)
+    for number, one in enumerate(found.classes):
+        for name, values in sums.items():
+            wanted, own = values[number], getattr(one, name)
+            _expect(own, f"{where}.classes.{number}.{name}", f"{wanted}, as in the cells", own == wanted)
+        parts = {"precision": one.answered, "recall": one.count, "f1": (one.count + one.answered) / 2}
+        for name, part in parts.items():
+            share = one.correct / part if part else None
+            own = getattr(one, name)
+            good = own == share or (None not in (own, share) and abs(own - share) < 1e-9)
+            _expect(own, f"{where}.classes.{number}.{name}", f"{share}, as the counts give it", good)
 
 
 def _part(part: Part, where: str) -> None:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 from matplotlib.figure import Figure
 
-from geomoe.evaluation.reports.text import choice_name, percent
+from geomoe.evaluation.reports.classes import confusion_figure
+from geomoe.evaluation.reports.text import choice_name
+from geomoe.support.tables import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,7 +27,13 @@ COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#0
 def draw(report: Judged) -> dict[str, Figure]:
     """All figures of a report: file name without ending -> figure."""
     figures = {"regions": regions(report), "reliability": reliability(report)}
-    for what in report.scores_of().groups:
+    scores = report.scores_of()
+    if scores.confusion is not None:
+        figures["confusion"] = confusion_figure(report, scores.confusion, "all samples")
+    if scores.held_out_confusion is not None:
+        what = f"held-out {report.domain_unit} {report.held_out}"
+        figures["confusion_held_out"] = confusion_figure(report, scores.held_out_confusion, what)
+    for what in scores.groups:
         figures[f"by_{what}"] = grouping(report, what)
     if report.experts_report is not None:
         figures["forced_experts"] = forced(report.experts_report)

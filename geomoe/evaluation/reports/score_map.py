@@ -8,18 +8,21 @@ import numpy as np
 
 from geomoe.earth.land import coastlines
 from geomoe.errors import InputError
-from geomoe.evaluation.reports.text import choice_name, interval, percent, plural, protocol_text
+from geomoe.evaluation.reports.classes import class_rows, class_values
+from geomoe.evaluation.reports.text import choice_name, interval, plural, protocol_text
 from geomoe.pages.atlas import Layer, Mark, ramp_colour, render_atlas
+from geomoe.support.tables import percent
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from geomoe.evaluation.reports.values import Judged, Part, Places, Scores
+    from geomoe.evaluation.reports.values import Confusion, Judged, Part, Places, Scores
 
 CELL = 6.0  # degrees; every step of geomoe.evaluation.places divides it
 FEW = 10  # cells or places with fewer samples are drawn faintly: their accuracy is unreliable
 SCORES = ("accuracy", "interval", "samples", "macro F1")
+CLASS = ("class", "F1", "precision", "recall", "samples")  # as many columns as the page has room for
 SIZES = f"Larger discs stand for more samples; faint ones for fewer than {FEW}."
 
 
@@ -48,6 +51,8 @@ def score_layers(report: Judged) -> list[Layer]:
             found.append(_domains(report, scores, columns, group))
         else:
             found += [_cells(columns, group), _places(report, columns, group)]
+        if scores.confusion is not None:
+            found.append(_classes(scores.confusion, report.classes, group))
     return found
 
 
@@ -141,7 +146,7 @@ def _regions(report: Judged, scores: Scores, group: str) -> Layer:
         said = " (held out)" if name == report.held_out else ""
         said += " (never worst)" if name in report.uncounted else ""
         colour = ramp_colour(part.accuracy, low, high)
-        marks.append(Mark(_score_values(name, part, said), colour, region=name))
+        marks.append(Mark(_score_values(name, part, said), colour, region=name, faint=part.count < FEW))
     title = f"Accuracy by {unit} (percent)"
     return Layer(group, "Regions", title, (unit, *SCORES), 4, marks, _ends(low, high))
 
@@ -168,6 +173,17 @@ def _domains(report: Judged, scores: Scores, columns: Columns, group: str) -> La
         _ends(0, 1),
         note=SIZES,
     )
+
+
+def _classes(confusion: Confusion, names: tuple[str, ...], group: str) -> Layer:
+    """Return a layer that is a table alone: precision, recall and F1 of each class."""
+    marks = [
+        Mark(class_values(name, one)[: len(CLASS)], ramp_colour(one.f1 or 0.0), faint=one.count < FEW)
+        for name, one in class_rows(confusion, names)
+    ]
+    note = "Classes are not on the map. Precision is the user's accuracy, recall the producer's."
+    title = "Precision, recall and F1 of each class (percent)"
+    return Layer(group, "Classes", title, CLASS, len(CLASS), marks, _ends(0, 1), note=note)
 
 
 def _radius(count: int) -> float:
@@ -202,7 +218,9 @@ def _places(report: Judged, columns: Columns, group: str) -> Layer:
     for domain, lon, lat, count, correct in rows:
         share = correct / count
         values = (f"{lon:.2f}, {lat:.2f}", names[domain], percent(share), f"{count:,}")
-        marks.append(Mark(values, ramp_colour(share), lonlat=(lon, lat), radius=_radius(count)))
+        marks.append(
+            Mark(values, ramp_colour(share), lonlat=(lon, lat), radius=_radius(count), faint=count < FEW)
+        )
     title = "Accuracy at each place (percent)"
     return Layer(
         group, "Places", title, ("lon, lat", unit, "accuracy", "samples"), 4, marks, _ends(0, 1), note=SIZES

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geomoe.evaluation.reports.text import percent, plural
-from geomoe.support.tables import new_table, render
+from geomoe.evaluation.reports.text import plural
+from geomoe.support.tables import new_table, percent, render
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geomoe.support.tables import new_table, render
+from geomoe.evaluation.reports.classes import class_tables
+from geomoe.support.tables import new_table, percent, render
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -35,16 +36,12 @@ def report_text(report: Judged, width: int) -> str:
         parts.append(_scores(report, choice))
         parts += [_beside(name, found[choice]) for name, found in report.beside.items()]
         parts += [_groups(what, groups) for what, groups in scores.groups.items()]
+    parts += class_tables(report)
     if report.official is not None:
         parts += _official(report.official, several=len(report.scores) > 1)
     if report.experts_report is not None:
         parts += _experts(report.experts_report)
     return render(parts, width)
-
-
-def percent(value: float | None) -> str:
-    """Format a share as a percentage with one decimal; a dash if it is undefined."""
-    return "-" if value is None else f"{100 * value:.1f}"
 
 
 def interval(pair: tuple[float, float] | None) -> str:

@@ -41,6 +41,44 @@ class Reliability:
 
 
 @dataclass(frozen=True)
+class ClassScore:
+    """Scores of one class.
+
+    Attributes:
+        count: samples of the class.
+        answered: samples that were given the class.
+        correct: samples of the class that were given it.
+        precision: correct / answered (user's accuracy); None: no sample was given the class.
+        recall: correct / count (producer's accuracy); None: there are no samples of the class.
+        f1: 2 correct / (count + answered); None: neither.
+    """
+
+    count: int
+    answered: int
+    correct: int
+    precision: float | None
+    recall: float | None
+    f1: float | None
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Labels against answers.
+
+    Attributes:
+        classes: (C,) scores of each class, by id.
+        label: class id of the samples of each cell of the confusion matrix that is not zero.
+        answer: class id that they were given.
+        count: number of samples in the cell.
+    """
+
+    classes: tuple[ClassScore, ...]
+    label: tuple[int, ...]
+    answer: tuple[int, ...]
+    count: tuple[int, ...]
+
+
+@dataclass(frozen=True)
 class Groups:
     """A further grouping, such as years: name -> scores, and the group with the lowest accuracy."""
 
@@ -61,6 +99,8 @@ class Scores:
         held_out: scores of the held-out region.
         reliability: accuracy as a function of confidence.
         groups: kind of grouping -> its groups.
+        confusion: labels against answers, of all samples; None in older reports.
+        held_out_confusion: the same for the held-out region; None: no such samples.
     """
 
     overall: Part
@@ -71,6 +111,8 @@ class Scores:
     held_out: Part | None
     reliability: Reliability
     groups: dict[str, Groups] = field(default_factory=dict)
+    confusion: Confusion | None = None
+    held_out_confusion: Confusion | None = None
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ WRONG = ("x", -7, 0.5, None, [], {"a": 1}, 10**400)
 #: Keys that reports of earlier versions lack.
 LATER = {
     "options", "protocol", "encoder", "backbone", "uncounted", "domain_unit", "notes", "beside", "official",
-    "places", "experts_report", "groups",
+    "places", "experts_report", "groups", "confusion", "held_out_confusion",
 }  # fmt: skip
 #: Objects whose keys are names of things.
 FREE = {"options", "beside", "regions", "parts", "load_by_region"}
@@ -44,10 +44,12 @@ def report(make_report, predictions):
 
 
 def places_in(value, path=()):
-    """Every key of every object, and the first place of every list."""
-    items = (
-        value.items() if isinstance(value, dict) else enumerate(value[:1]) if isinstance(value, list) else ()
-    )
+    """Every key of every object, and the first place of every list and of every object keyed by names."""
+    items = []
+    if isinstance(value, list):
+        items = list(enumerate(value))[:1]
+    elif isinstance(value, dict):
+        items = list(value.items())[: 1 if path and path[-1] in FREE else None]
     for key, item in items:
         yield (*path, key)
         yield from places_in(item, (*path, key))

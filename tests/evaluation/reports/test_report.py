@@ -26,7 +26,8 @@ def test_saved_report_is_the_report(make_report, predictions, tmp_path):
     folder = report.save(tmp_path / "new" / "report")
     assert Report.load(folder) == Report.load(folder / "report.json") == report
     assert report.as_dict() == json.loads((folder / "report.json").read_text())
-    figures = {"regions.png", "reliability.png", "forced_experts.png", "expert_cka.png", "map.png"}
+    figures = {f"{name}.png" for name in ("regions", "reliability", "confusion", "map")}
+    figures |= {"forced_experts.png", "expert_cka.png"}
     assert {file.name for file in folder.iterdir()} == {"report.json", "map.html", *figures}
     for name in figures:
         picture = imread(folder / name)
@@ -36,9 +37,10 @@ def test_saved_report_is_the_report(make_report, predictions, tmp_path):
     assert Report.load(folder) == report
 
 
-def test_a_report_without_experts_and_places_has_two_figures(make_report, predictions, tmp_path):
+def test_a_report_without_experts_and_places_has_three_figures(make_report, predictions, tmp_path):
     folder = make_report(predictions, algorithm="erm", places=None).save(tmp_path)
-    assert {file.name for file in folder.iterdir()} == {"report.json", "regions.png", "reliability.png"}
+    figures = {f"{name}.png" for name in ("regions", "reliability", "confusion")}
+    assert {file.name for file in folder.iterdir()} == {"report.json", *figures}
 
 
 @pytest.mark.slow
@@ -52,7 +54,7 @@ def test_further_groupings_are_printed_and_drawn(make_report, predictions, tmp_p
     assert any(line.startswith(told) for line in lines)
     assert any(line.startswith("Africa (never worst)") for line in lines)
     folder = report.save(tmp_path)
-    figures = {"regions.png", "reliability.png", "by_year.png", "map.png"}
+    figures = {f"{name}.png" for name in ("regions", "reliability", "confusion", "by_year", "map")}
     assert {path.name for path in folder.glob("*.png")} == figures
     assert len(np.unique(imread(folder / "by_year.png").reshape(-1, 4), axis=0)) > 10
     assert Report.load(folder) == report
