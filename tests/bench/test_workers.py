@@ -100,6 +100,7 @@ def _safely(condition):
         return False
 
 
+@pytest.mark.long
 def test_worker_processes_of_the_command_are_stopped_with_it(small, tmp_path):
     """SIGTERM is passed on to both workers, what they trained is kept, and the next call goes on."""
     spec = {**small, "algorithms": ["erm"], "budget": 1000}
