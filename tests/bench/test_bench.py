@@ -18,11 +18,11 @@ from scipy import stats
 from geomoe.bench import Results, bench, spec_of
 from geomoe.bench.plan import make_plan
 from geomoe.bench.run_values import read_done, read_failed
-from geomoe.bench.work import WorkOptions, work
+from geomoe.bench.work import WorkOptions, state_of, work
 from geomoe.checkpoint import load_checkpoint
 from geomoe.errors import ConfigError, DataError
 from geomoe.evaluation import Report, evaluate
-from geomoe.training import fit
+from geomoe.training import RunFolder, fit
 
 
 @pytest.fixture(scope="module")
@@ -290,3 +290,21 @@ def test_results_that_are_damaged(copy):
 def _write(path, value):
     path.write_text(json.dumps(value))
     return path
+
+
+def test_a_run_that_a_live_process_trains_is_left_alone(plan_of, tmp_path, caplog):
+    """Its claim was old, but its lock is held: it was only asleep."""
+    plan = plan_of(tmp_path, algorithms=["erm"], seeds=1)
+    with RunFolder(plan.folder(plan.runs[0])).alone():
+        assert work(plan, WorkOptions(wait=False)) == 0
+    assert state_of(plan, plan.runs[0]) == "open"
+    assert "another process has it now" in caplog.text
+    assert work(plan, WorkOptions()) == 1
+
+
+def test_reports_count_the_source_domains(small, tmp_path):
+    """geomoe summarize draws curves over them."""
+    spec = {**small, "algorithms": ["coral"], "seeds": 1, "grid": {"data.train_domains": [["west", "north"]]}}
+    (run,) = bench(spec, tmp_path).results.runs
+    assert run.state == "done"
+    assert Report.load(tmp_path / run.folder).options["num_domains"] == 2
