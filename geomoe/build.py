@@ -85,6 +85,7 @@ def build_network(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
             bands=int(info["bands"]),
             weights=options.weights if pretrained else None,
             drop_path=options.drop_path,
+            mlp_ratio=options.mlp_ratio,
         )
         if options.init_from and pretrained:
             _start_from(made, config, options.init_from)

@@ -24,6 +24,7 @@ OPTIONAL_KEYS = (
     "allow_vrt",
     "split_version",
     "split_buffer_km",
+    "train_domains",
 )
 
 
@@ -49,24 +50,25 @@ class Entry(NamedTuple):
 
 _REGIONS = ("Asia", "Europe", "Africa", "Americas", "Oceania")
 _GROUPED = ("groups_per_batch", "batches_per_epoch")
+_SUBSETS = ("train_domains",)
 _WILDS = ("train", "val", "test", "id_val", "id_test")  # val and test: other domains, or later years
 
 CATALOGUE: dict[str, Entry] = {
     "bluemarble": Entry(
         "geomoe.datasets.bluemarble.module:BlueMarbleDataModule",
         ("Africa", "Americas", "Asia", "Europe", "Oceania"),
-        _GROUPED,
+        (*_GROUPED, *_SUBSETS),
     ),
     "fmow": Entry(
         "geomoe.datasets.fmow.module:FMoWDataModule",
         (*_REGIONS, "Other", *map(str, range(2002, 2018))),
-        ("protocol", "domain_by", *_GROUPED),
+        ("protocol", "domain_by", *_GROUPED, *_SUBSETS),
         _WILDS,
     ),
     "fmow-lao": Entry(
         "geomoe.datasets.fmow.module:FMoWLAODataModule",
         _REGIONS,
-        ("protocol", *_GROUPED),
+        ("protocol", *_GROUPED, *_SUBSETS),
         (*_WILDS, "pooled"),
         source="fmow",
     ),
@@ -75,6 +77,7 @@ CATALOGUE: dict[str, Entry] = {
         keys=(
             *("metadata", "bands", "domain_by", "allow_vrt", "split_version", "split_buffer_km"),
             *_GROUPED,
+            *_SUBSETS,
         ),
     ),
     "rcmnist": Entry(
@@ -93,7 +96,7 @@ CATALOGUE: dict[str, Entry] = {
     "mapinwild": Entry(
         "geomoe.datasets.mapinwild.reader:MapInWildDataModule",
         (*_REGIONS, "Other"),
-        ("protocol", "bands", *_GROUPED),
+        ("protocol", "bands", *_GROUPED, *_SUBSETS),
     ),
 }
 
@@ -107,7 +110,7 @@ CATALOGUE |= {
     name: Entry(
         f"geomoe.datasets.domainbed.reader:{title}Module",
         domains,
-        _GROUPED,
+        (*_GROUPED, *_SUBSETS),
         ("train", "val", "test", "target_in", "target_out"),
         places=False,
     )
@@ -249,6 +252,7 @@ METHODS: dict[str, MethodEntry] = {
     "swad": MethodEntry(f"{_HOME}.pooled.swad:SWAD", "SWAD", wrapper=True),
 }
 DEFAULT_METHOD = "moge"  # if a configuration names none
+BASELINE_METHOD = "erm"  # what a bench compares with, and what trains a dense twin
 ALGORITHMS = tuple(name for name, entry in METHODS.items() if not entry.wrapper)
 #: MoGE and what a comparison with it has to show.
 AROUND_MOGE = tuple(name for name, entry in METHODS.items() if entry.beside_moge or name == "moge")

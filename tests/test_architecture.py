@@ -39,6 +39,7 @@ LEVELS = {
     "datasets.augment": 3,
     "datasets.collate": 3,
     "datasets.base": 4,
+    "datasets.of_domains": 5,
     "datasets.batches": 5,
     "datasets.cache": 5,
     "datasets.module": 6,
@@ -67,6 +68,7 @@ LEVELS = {
     "mapping": 14,
     "diagnose": 14,
     # door
+    "bench": 15,
     "doctor": 15,
     "quickstart": 15,
     "cli": 16,

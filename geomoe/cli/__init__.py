@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 VERBS = {
     "quickstart": "train the three methods on a short budget, compare them, draw the map",
     "train": "train one method on one configuration",
+    "bench": "compare methods under one budget, over seeds, with tests, costs and tables",
     "evaluate": "judge a checkpoint: overall, per region, worst region, experts",
     "summarize": "many reports in one: means over seeds and held-out domains, growth curves",
     "predict": "classify your own images, folders, tables or a large scene with a checkpoint",

@@ -66,7 +66,7 @@ def load(
     settings += _from_environment(os.environ if environment is None else environment, faults)
     for path in _files(name, file, faults):
         settings += _from_file(path, faults)
-    settings += _flatten(values or {}, "settings", faults)
+    settings += flatten(values or {}, "settings", faults)
     return _build([*settings, *flags], faults)
 
 
@@ -82,7 +82,7 @@ def from_dict(values: Mapping[str, Any], where: str = "configuration", *, check:
         ConfigError: lists every fault.
     """
     faults: list[str] = []
-    return _build(_flatten(values, where, faults), faults, check=check)
+    return _build(flatten(values, where, faults), faults, check=check)
 
 
 def read_config(values: Any) -> RunConfig:  # noqa: ANN401 - whatever a file holds
@@ -193,10 +193,11 @@ def _from_file(path: Path, faults: list[str]) -> list[Setting]:
     except ConfigError as error:
         faults.append(str(error))
         return []
-    return _flatten({} if data is None else data, str(path), faults)
+    return flatten({} if data is None else data, str(path), faults)
 
 
-def _flatten(data: Any, source: str, faults: list[str], section: str = "") -> list[Setting]:  # noqa: ANN401
+def flatten(data: Any, source: str, faults: list[str], section: str = "") -> list[Setting]:  # noqa: ANN401
+    """The settings in the nested sections of a file; what is no section is reported in ``faults``."""
     if not isinstance(data, Mapping):
         what = section or "configuration"
         faults.append(f"{what}: expected keys with values; got {shown(data)} ({source})")
@@ -206,7 +207,7 @@ def _flatten(data: Any, source: str, faults: list[str], section: str = "") -> li
     for key, value in data.items():
         name = f"{section}.{key}" if section else str(key)
         if name in sections or (name not in keys() and isinstance(value, Mapping)):
-            settings += _flatten(value, source, faults, name)
+            settings += flatten(value, source, faults, name)
         else:
             settings.append(Setting(name, value, source, text=False))
     return settings

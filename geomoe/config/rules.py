@@ -110,6 +110,13 @@ def _data_keys(data: DataConfig) -> Iterator[str]:
         yield unknown("data.held_out", "region", data.held_out, entry.domains)
     if data.split_version > 2:
         yield f"data.split_version: there are rules 1 and 2; got {data.split_version!r}"
+    for name in data.train_domains:
+        if entry.domains and name not in entry.domains:
+            yield unknown("data.train_domains", "region", name, entry.domains)
+        if name == data.held_out:
+            yield f"data.train_domains: {name} is held out; leave it out of one of them"
+    if len(set(data.train_domains)) < len(data.train_domains):
+        yield f"data.train_domains: each domain once; got {list(data.train_domains)}"
     for key in OPTIONAL_KEYS:
         value, default = getattr(data, key), getattr(DataConfig, key)
         if key not in entry.keys and value != default:

@@ -36,6 +36,7 @@ class DataConfig:
         num_environments: environments that a synthetic data set is cut into; none: its own number.
         num_domains: source domains that train; none: all of them.
         budget: training images altogether, shared among the source domains; none: all of them.
+        train_domains: source domains that train and select, e.g. Europe,Africa; none: all not held out.
         allow_vrt: read .vrt files too, which name other files; these have to lie in data.root.
         split_version: rule of a split that is made: 2 keeps neighbours together, 1 is that of geomoe 0.1.
         split_buffer_km: training images within so many km of a test image are left out; 0: none.
@@ -59,6 +60,7 @@ class DataConfig:
     num_environments: int | None = None
     num_domains: int | None = None
     budget: int | None = None
+    train_domains: tuple[str, ...] = ()
     allow_vrt: bool = False
     split_version: int = 2
     split_buffer_km: float = 0.0
@@ -100,6 +102,8 @@ class ModelConfig:
         weights: pretrained backbone: none, timm (by name, downloads), torchgeo:NAME or a local file.
         init_from: geomoe checkpoint to start the backbone from (upcycling).
         drop_path: stochastic depth.
+        mlp_ratio: hidden width of every MLP over that of the tokens, for plain vision transformers; none: the
+            backbone's own.
         moge_blocks: blocks whose FFN becomes MoGE, or the experts of gmoe, omoe, dynmoe, counted from 0.
         num_experts: experts in each such block; MoGE's shared expert is not counted.
         top_k: specialists of MoGE that answer for a sample.
@@ -116,6 +120,7 @@ class ModelConfig:
     weights: str | None = None
     init_from: str | None = None
     drop_path: float = 0.0
+    mlp_ratio: float | None = None
     moge_blocks: tuple[int, ...] = (2, 3)
     num_experts: int = 6
     top_k: int = 3
@@ -170,6 +175,7 @@ class TrainerConfig:
 
     Args:
         max_epochs: passes over the training data.
+        max_steps: updates of the whole run, which may end within a pass; 0: max_epochs decides.
         precision: 32-true, bf16-mixed or 16-mixed.
         accelerator: auto, cpu, gpu, ...
         devices: how many, or auto.
@@ -187,6 +193,7 @@ class TrainerConfig:
     """
 
     max_epochs: int = 12
+    max_steps: int = 0
     precision: str = "32-true"
     accelerator: str = "auto"
     devices: int | str = "auto"

@@ -15,6 +15,7 @@ from geomoe.datasets.batches.shuffled import EpochSampler
 from geomoe.datasets.batches.to_batch import to_batch
 from geomoe.datasets.cache.use import use_cache
 from geomoe.datasets.collate import collate
+from geomoe.datasets.of_domains import OfDomains, domain_id
 from geomoe.datasets.training_places import thin_places
 from geomoe.errors import ConfigError, DataError
 from geomoe.support.workers import SAMPLE_TENSORS, open_loader
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 
     from geomoe.datasets.augment.pipeline import Augment
     from geomoe.types import Batch
+
+
+SELECTING = ("train", "val", "id_val")  # splits that training and selection see
 
 
 class ImageDataModule(NonGeoDataModule):
@@ -109,7 +113,20 @@ class ImageDataModule(NonGeoDataModule):
         if split not in self._parts:
             self._parts[split] = self.open(split)
             use_cache(self.name, self._parts[split])
+            if split in SELECTING and self.options.get("train_domains"):
+                self._parts[split] = self._of_train_domains(split)
         return self._parts[split]
+
+    def _of_train_domains(self, split: str) -> LabelledImages:
+        """Return the samples of ``data.train_domains``; a validation split with other domains stays whole."""
+        whole, names = self._parts[split], self.options["train_domains"]
+        part = OfDomains(whole, names)
+        if split == "train":
+            for name in names:
+                if not (part.domains == whole.regions.index(name)).any():
+                    msg = f"data.train_domains: {self.name} has no training samples of {name}"
+                    raise ConfigError(f"{msg} under this protocol; leave it out")
+        return part if len(part) else whole
 
     def statistics(self) -> tuple[Tensor, Tensor]:
         """Return (bands,) mean and standard deviation of raw values, used to normalise images."""
@@ -161,7 +178,10 @@ class ImageDataModule(NonGeoDataModule):
         """Return plain facts for checkpoints and run.json: what a model of this data must know."""
         mean, std = self.statistics()
         data = self.dataset("test")
+        names = self.options.get("train_domains") or ()
+        chosen = {"train_domains": sorted(domain_id(name, data.regions) for name in names)} if names else {}
         return {
+            **chosen,
             "name": self.name,
             "classes": list(data.classes),
             "domains": list(data.regions),

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from os import PathLike
 
+    from geomoe.config import DataConfig
     from geomoe.datasets.base import LabelledImages
     from geomoe.inference import Predictions
     from geomoe.types import BlockExperts, Experts
@@ -68,6 +69,22 @@ class EvaluationOptions:
             raise InputError(f"bootstrap must be >= 0 and confidence inside (0, 1); got {found}")
 
 
+class Evaluation(NamedTuple):
+    """A report, and what it was made from.
+
+    Attributes:
+        report: the scores.
+        predictions: choice of experts -> predictions on the samples of the split.
+        predictor: the network.
+        dataset: the split.
+    """
+
+    report: Report
+    predictions: dict[str, Predictions]
+    predictor: Predictor
+    dataset: LabelledImages
+
+
 class _Judging(NamedTuple):
     """A checkpoint, the split to evaluate it on, and the options."""
 
@@ -110,6 +127,15 @@ def evaluate(
         InputError: the number of resamples or the confidence is invalid.
         DatasetNotFoundError: the data is missing.
     """
+    return evaluate_fully(checkpoint, options, **changes).report
+
+
+def evaluate_fully(
+    checkpoint: str | PathLike[str],
+    options: EvaluationOptions | None = None,
+    **changes: Any,  # noqa: ANN401 - fields of EvaluationOptions
+) -> Evaluation:
+    """Evaluate as :func:`evaluate` does, and return what the report was made from as well."""
     asked = call_options(EvaluationOptions, options, changes)
     predictor = load(checkpoint, asked.device)
     predictor.check_experts(asked.experts)
@@ -120,7 +146,7 @@ def evaluate(
     judged = {str(choice): found[choice] for choice in found if choice in (asked.experts, "shared")}
     scores = _scores(judging, judged)
     unit = judging.dataset.block_unit
-    return Report(
+    report = Report(
         **_facts(predictor, asked),
         checkpoint=Path(checkpoint).as_posix(),
         domain_unit=judging.dataset.domain_unit,
@@ -132,6 +158,7 @@ def evaluate(
         places=places_of(judged),
         experts_report=_experts_report(judging, found) if judging.looks_inside else None,
     )
+    return Evaluation(report, judged, predictor, judging.dataset)
 
 
 def _choices(judging: _Judging) -> Sequence[BlockExperts]:
@@ -224,6 +251,12 @@ def _notes(predictor: Predictor, dataset: Any) -> tuple[str, ...]:  # noqa: ANN4
     )
 
 
+def _options(data: DataConfig) -> dict[str, Any]:
+    """Return the options of the protocol; a choice of source domains counts as their number."""
+    found = {key: getattr(data, key) for key in _PROTOCOL}
+    return {**found, "num_domains": len(data.train_domains)} if data.train_domains else found
+
+
 def _facts(predictor: Predictor, asked: EvaluationOptions) -> dict[str, Any]:
     """Return the facts on the checkpoint and the data for the report."""
     config = predictor.config
@@ -235,7 +268,7 @@ def _facts(predictor: Predictor, asked: EvaluationOptions) -> dict[str, Any]:
         "split": asked.split,
         "split_seed": config.data.split_seed,
         "held_out": config.data.held_out,
-        "options": {key: getattr(config.data, key) for key in _PROTOCOL},
+        "options": _options(config.data),
         "protocol": predictor.info.get("protocol"),
         "encoder": None if predictor.encoder is None else config.encoder.name,
         "backbone": config.model.backbone,

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
         weighted_macro_f1,
         weighted_worst_group,
     )
+    from geomoe.metrics.paired import holm, mean_ranks, paired_test
     from geomoe.metrics.permutation import Null, permuted_information
     from geomoe.metrics.probe import DomainProbe, domain_probe
     from geomoe.metrics.prototypes import (
@@ -99,6 +100,9 @@ _PUBLIC = {
     "responsibility_correlation": "geomoe.metrics.slots",
     "routing_agreement": "geomoe.metrics.agreement",
     "routing_divergence": "geomoe.metrics.prototypes",
+    "holm": "geomoe.metrics.paired",
+    "mean_ranks": "geomoe.metrics.paired",
+    "paired_test": "geomoe.metrics.paired",
     "routing_entropy": "geomoe.metrics.routing",
     "routing_load": "geomoe.metrics.routing",
     "selected_slots": "geomoe.metrics.slots",
@@ -141,12 +145,15 @@ __all__ = [
     "expert_cosines",
     "fmow_scores",
     "group_accuracy",
+    "holm",
     "load_deviation",
     "macro_f1",
     "macro_recall",
     "match_experts",
+    "mean_ranks",
     "mutual_information",
     "normalised_entropy",
+    "paired_test",
     "permuted_correlation",
     "permuted_information",
     "responsibility_correlation",

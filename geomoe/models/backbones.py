@@ -84,6 +84,7 @@ def create_backbone(
     bands: int = 3,
     weights: str | None = None,
     drop_path: float = 0.0,
+    mlp_ratio: float | None = None,
 ) -> VisionTransformer:
     """Build a backbone.
 
@@ -96,6 +97,8 @@ def create_backbone(
         weights: None (random), "timm" (timm's weights for that name, downloaded or from the cache),
             "torchgeo:ViTSmall16_Weights.SENTINEL2_ALL_MOCO" or another such name, or a local file.
         drop_path: stochastic depth, 0 to below 1.
+        mlp_ratio: hidden width of every MLP over that of the tokens, rounded down to whole units; default:
+            the backbone's own (4).
 
     Returns:
         A timm VisionTransformer.
@@ -106,11 +109,15 @@ def create_backbone(
         DependencyNotFoundError: torchgeo weights, but torchgeo is not installed.
     """
     check_sizes(num_classes, image_size, bands, drop_path)
+    check_ratio(mlp_ratio, weights)
+    widened: dict[str, Any] = {} if mlp_ratio is None else {"mlp_ratio": mlp_ratio}
     if name == QUICK:
-        vit = _create_quick(num_classes, image_size, patch_size or 8, bands, drop_path, weights)
+        refuse_offered(weights, QUICK)
+        vit = _create_quick(num_classes, image_size, patch_size or 8, bands, drop_path, **widened)
     else:
         _check_name(name)
         options: dict[str, Any] = {"num_classes": num_classes, "in_chans": bands, "drop_path_rate": drop_path}
+        options |= widened
         if patch_size is not None:
             options["patch_size"] = patch_size
         create = load_timm if weights == "timm" else timm.create_model
@@ -133,12 +140,32 @@ def refuse_offered(weights: str | None, name: str) -> None:
         )
 
 
+def check_ratio(mlp_ratio: float | None, weights: str | None) -> None:
+    """Check the width of the MLPs.
+
+    Raises:
+        ConfigError: no width, or pretrained weights, which have the width of the backbone that they are of.
+    """
+    if mlp_ratio is None:
+        return
+    if mlp_ratio <= 0:
+        raise ConfigError(f"mlp_ratio: expected a number above 0; got {mlp_ratio}")
+    if weights == "timm" or (weights or "").startswith("torchgeo:"):
+        raise ConfigError(
+            f"mlp_ratio: {weights} has weights for the backbone's own width alone; leave one of them out"
+        )
+
+
 def _create_quick(
-    num_classes: int, image_size: int, patch_size: int, bands: int, drop_path: float, weights: str | None
+    num_classes: int,
+    image_size: int,
+    patch_size: int,
+    bands: int,
+    drop_path: float,
+    **widened: Any,  # noqa: ANN401 - mlp_ratio, or nothing
 ) -> VisionTransformer:
     if patch_size not in _STRIDES:
         raise ConfigError(f"patch_size: {QUICK} has {' or '.join(map(str, _STRIDES))}; got {patch_size}")
-    refuse_offered(weights, QUICK)
     _check_patches(QUICK, image_size, patch_size)
     vit = VisionTransformer(
         img_size=image_size,
@@ -152,6 +179,7 @@ def _create_quick(
         global_pool="avg",
         drop_path_rate=drop_path,
         embed_layer=ConvStem,
+        **widened,
     )
     vit.pretrained_cfg = {"architecture": QUICK}  # type: ignore[assignment]  # its name, where timm has it
     return vit

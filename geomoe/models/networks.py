@@ -40,6 +40,7 @@ def create_network(
     bands: int = 3,
     weights: str | None = None,
     drop_path: float = 0.0,
+    mlp_ratio: float | None = None,
 ) -> nn.Module:
     """Build a backbone of any kind; arguments as for :func:`~geomoe.models.create_backbone`.
 
@@ -51,6 +52,7 @@ def create_network(
         bands: channels of the images.
         weights: None (random), "timm", "torchgeo:NAME" or a local file.
         drop_path: stochastic depth, 0 to below 1, if the network supports it.
+        mlp_ratio: hidden width of every MLP over that of the tokens, for plain vision transformers only.
 
     Returns:
         A timm network with its classifier, or one with timm's interface.
@@ -70,8 +72,11 @@ def create_network(
             bands=bands,
             weights=weights,
             drop_path=drop_path,
+            mlp_ratio=mlp_ratio,
         )
     check_sizes(num_classes, image_size, bands, drop_path)
+    if mlp_ratio is not None:
+        raise ConfigError(f"mlp_ratio: {name} is no plain vision transformer; leave it out; got {mlp_ratio}")
     if patch_size is not None:
         raise ConfigError(f"patch_size: {name} has no patches to choose; leave it out; got {patch_size}")
     if name == MNIST_CNN:

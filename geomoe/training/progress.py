@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lightning.pytorch.callbacks import Callback
 from rich.console import Console
@@ -61,7 +61,8 @@ class TrainingProgress(Callback):
             for name in ("val_acc", "val_worst_region_acc", "val_loss")
             if name in metrics
         )
-        self._count(trainer, (trainer.current_epoch + 1) * _batches(trainer))
+        done = (trainer.current_epoch + 1) * _batches(trainer)
+        self._count(trainer, min(done, self._total(trainer)))
         if self._progress is not None:
             self._progress.tell()
 
@@ -76,8 +77,15 @@ class TrainingProgress(Callback):
     def _count(self, trainer: Trainer, done: int | None = None) -> None:
         self._epoch = f"epoch {trainer.current_epoch + 1}/{trainer.max_epochs}"
         if self._progress is not None:
-            total = _batches(trainer) * (trainer.max_epochs or 1)
+            total = self._total(trainer)
             self._progress(_batches_done(trainer) if done is None else done, total, "training")
+
+    @staticmethod
+    def _total(trainer: Trainer) -> int:
+        whole = _batches(trainer) * (trainer.max_epochs or 1)
+        task: Any = trainer.lightning_module
+        options = task.config.trainer
+        return min(whole, options.max_steps * options.accumulate_grad_batches or whole)
 
     def _line(self, count: Count) -> str:
         speed = f"{self._images / max(count.seconds, 1e-9):.0f} images/s"

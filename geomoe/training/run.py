@@ -145,7 +145,7 @@ def _fit(config: RunConfig, asked: FitOptions, folder: RunFolder, *, first: bool
 
 
 def _shortened(config: RunConfig) -> RunConfig:
-    return replace(config, trainer=replace(config.trainer, max_epochs=1))
+    return replace(config, trainer=replace(config.trainer, max_epochs=1, max_steps=0))
 
 
 def _earlier(folder: RunFolder, config: RunConfig) -> Checkpoint:

@@ -73,7 +73,9 @@ class TrainingTask(LightningModule):
     # --- location features, once for each data set ----------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Compute the fixed location features of every training and validation sample."""
+        """Count the epochs; compute the fixed location features of every training and validation sample."""
+        if self.config.trainer.max_steps:
+            self.trainer.fit_loop.max_epochs = math.ceil(self._total_steps() / self._updates_per_epoch())
         encoder = self.algorithm.answering().encoder
         if encoder is None or not encoder.frozen_features:
             return
@@ -147,7 +149,7 @@ class TrainingTask(LightningModule):
 
     def updates_done(self) -> int:
         """Return the number of updates so far, at the end of an epoch."""
-        return (self.current_epoch + 1) * self._updates_per_epoch()
+        return min((self.current_epoch + 1) * self._updates_per_epoch(), self._total_steps())
 
     def ends_update(self, batch_idx: int) -> bool:
         """Return whether a batch is the last of its update."""
@@ -156,6 +158,11 @@ class TrainingTask(LightningModule):
     @property
     def _accumulated(self) -> int:
         return self.config.trainer.accumulate_grad_batches
+
+    def on_train_batch_end(self, outputs: object, batch: object, batch_idx: int) -> None:
+        """End the last epoch after the last update; Lightning then validates as after a full epoch."""
+        if self.config.trainer.max_steps and self.ends_update(batch_idx):
+            self.trainer.should_stop = self.now(batch_idx).step + 1 >= self._total_steps()
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Score a batch of the source regions' validation part."""
@@ -248,7 +255,8 @@ class TrainingTask(LightningModule):
         ``trainer.estimated_stepping_batches`` would start the loaders before a resumed run knows its
         epoch.
         """
-        return self._updates_per_epoch() * int(self.trainer.max_epochs or 1)
+        given = self.config.trainer.max_steps
+        return given or self._updates_per_epoch() * int(self.trainer.max_epochs or 1)
 
     def _updates_per_epoch(self) -> int:
         return math.ceil(self._batches() / self._accumulated)

@@ -125,6 +125,41 @@ def test_every_run_has_its_own_folder(results):
     assert set(results.plan(results.parse([]))) <= set(runs)
 
 
+def test_the_bench_has_the_configurations_of_the_commands(results, monkeypatch):
+    """The bench of a protocol trains what the printed commands train, to the update."""
+    from geomoe.bench import spec_of
+    from geomoe.bench.plan import make_plan
+    from geomoe.training.runfolder import different_keys
+
+    steps, _ = results.updates("bluemarble", "Asia")
+    spec = spec_of(results.spec("bluemarble", "Asia", results.METHODS, [0, 1], 10))
+    plan = make_plan(spec, results.bench_folder("runs", "bluemarble", "Asia"))
+    for run in plan.runs:
+        wanted = results.Run("bluemarble", run.label, "Asia", run.seed)
+        assert wanted.folder("runs").path == plan.folder(run)
+        found = different_keys(wanted.configuration("runs").as_dict(), plan.config(run).as_dict())
+        assert found == [f"trainer.max_steps: 0, now {steps}"]
+
+
+@pytest.mark.slow
+def test_runs_become_a_page(results, monkeypatch, tmp_path):
+    """From the command to the page, with two updates in the place of twelve epochs."""
+    _, data_hash = results.updates("bluemarble", "all")
+    monkeypatch.setattr(results, "updates", lambda config, protocol: (2, data_hash))
+    words = ["--methods", "erm", "--protocols", "all", "--seeds", "0", "--jobs", "1", "--bootstrap", "0"]
+    words += ["--output", str(tmp_path / "runs"), "--docs", str(tmp_path / "docs")]
+    assert results.main(words) == 0
+    (one,) = json.loads((tmp_path / "docs" / "results.json").read_text())
+    assert (one["method"], one["seed"], one["count"]) == ("erm", 0, 4921)
+    assert one["cpu_seconds"] > 0
+    assert (
+        "geomoe train bluemarble --algorithm erm --seed 0" in (tmp_path / "docs" / "results.md").read_text()
+    )
+    monkeypatch.setattr(results, "updates", lambda config, protocol: (3, "f" * 64))
+    assert results.main([*words, "--only-report"]) == 0
+    assert json.loads((tmp_path / "docs" / "results.json").read_text()) == []
+
+
 def test_the_readme_and_the_page_hold_what_the_records_say(page):
     records = json.loads((ROOT / "docs" / "results.json").read_text(encoding="utf-8"))
     for name, table in (("README.md", page.summary(records)), ("docs/results.md", page.tables(records))):

@@ -19,6 +19,7 @@ from geomoe.datasets.folder.side_files import SideFiles
 from geomoe.datasets.folder.split import LEFT_OUT
 from geomoe.datasets.folder.statistics import Statistics, measure
 from geomoe.datasets.module import ImageDataModule
+from geomoe.datasets.of_domains import domain_id
 from geomoe.errors import ConfigError, DataError, DatasetNotFoundError
 from geomoe.reading.image_table import read_table
 from geomoe.reading.raster import load_image
@@ -231,6 +232,9 @@ class FolderDataModule(ImageDataModule):
                 chosen &= ~outside
             if split == "held_out":
                 chosen &= outside
+        names = self.options.get("train_domains", ())
+        if names and split in ("train", "val"):
+            chosen &= np.isin(index.columns.domain, [domain_id(name, index.domains) for name in names])
         if not chosen.any():
             raise DataError(
                 f"{self.metadata}: no image is in split {split} (held out: {held_out or 'nothing'})"

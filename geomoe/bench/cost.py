@@ -1,0 +1,154 @@
+"""What a run costs: seconds and operations of an update, operations of an answer, parameters."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import Callback
+from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
+
+from geomoe.types import Place
+
+if TYPE_CHECKING:
+    from lightning.pytorch import LightningModule, Trainer
+    from torch import nn
+
+    from geomoe.inference import Predictor
+
+COUNTED = 3  # updates whose operations are counted, the last ones
+WARM_UP = 3  # updates that are not timed
+ANSWERS = 8  # images whose operations are counted
+
+
+@dataclass(frozen=True)
+class TrainingCost:
+    """What training cost.
+
+    Attributes:
+        step_seconds: mean of the timed updates, loading of data included, validation not; None: too few.
+        timed: number of timed updates.
+        step_flops: floating-point operations of an update, forward and backward, mean over the counted ones;
+            None: the network was compiled, so that they cannot be counted.
+        counted: number of counted updates.
+    """
+
+    step_seconds: float | None
+    timed: int
+    step_flops: float | None
+    counted: int
+
+
+def flop_counter() -> FlopCounterMode:
+    """The counter of torch, which here knows the attention of CPUs as well."""
+    aten: Any = torch.ops.aten
+
+    def forward(query: Any, key: Any, value: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:  # noqa: ANN401
+        return sdpa_flop_count(query, key, value)
+
+    def backward(out: Any, query: Any, key: Any, value: Any, *args: Any, **kwargs: Any) -> int:  # noqa: ANN401
+        return sdpa_backward_flop_count(out, query, key, value)
+
+    name = "_scaled_dot_product_flash_attention_for_cpu"
+    own = {getattr(aten, name): forward, getattr(aten, f"{name}_backward"): backward}
+    return FlopCounterMode(display=False, custom_mapping=own)
+
+
+class CostMeter(Callback):
+    """Times the updates of a run and counts the operations of the last ones.
+
+    The run's numbers stay what they are. The counted updates are not timed. A resumed run measures its last
+    part.
+
+    Args:
+        steps: updates of the whole run.
+        counted: how many are counted; None: the last 3, or half of them if that is less. Operations of a
+            compiled network cannot be counted: 0.
+    """
+
+    def __init__(self, steps: int, *, counted: int | None = None) -> None:
+        last = min(COUNTED, max(steps // 2, 1)) if counted is None else counted
+        self._count_from = steps - last
+        self._counter: FlopCounterMode | None = None
+        self._last: float | None = None
+        self._seconds, self._timed, self._flops, self._counted, self._seen = 0.0, 0, 0, 0, 0
+
+    def on_train_batch_start(
+        self,
+        trainer: Trainer,
+        pl_module: Any,  # noqa: ANN401 - a TrainingTask
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        """Begin to count, if this is one of the last updates."""
+        if pl_module.now(batch_idx).step >= self._count_from:
+            self._counter = flop_counter()
+            self._counter.__enter__()
+
+    def on_train_batch_end(
+        self,
+        trainer: Trainer,
+        pl_module: Any,  # noqa: ANN401 - a TrainingTask
+        outputs: object,
+        batch: object,
+        batch_idx: int,
+    ) -> None:
+        """End to count; add the seconds since the update before."""
+        now, self._seen = time.perf_counter(), self._seen + 1
+        ended = pl_module.ends_update(batch_idx)
+        if self._counter is not None:
+            self._close()
+            self._counted += ended
+            self._last = None
+            return
+        if self._last is not None and self._seen > WARM_UP:
+            self._seconds += now - self._last
+            self._timed += ended
+        self._last = now
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Do not time validation."""
+        self._last = None
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave the counter."""
+        self._close()
+
+    def _close(self) -> None:
+        if self._counter is not None:
+            self._counter.__exit__(None, None, None)
+            self._flops += self._counter.get_total_flops()
+            self._counter = None
+
+    def cost(self) -> TrainingCost:
+        """What was measured."""
+        return TrainingCost(
+            self._seconds / self._timed if self._timed else None,
+            self._timed,
+            self._flops / self._counted if self._counted else None,
+            self._counted,
+        )
+
+
+def parameters(network: nn.Module) -> int:
+    """Parameters of a network, trained or frozen."""
+    return sum(one.numel() for one in network.parameters())
+
+
+@torch.inference_mode()
+def answer_flops(predictor: Predictor, choice: Any = "all") -> float:  # noqa: ANN401 - a choice of experts
+    """Floating-point operations for one image; which experts a place asks does not change their number.
+
+    Args:
+        predictor: a trained network.
+        choice: experts.
+    """
+    size, bands = predictor.config.model.image_size, int(predictor.info["bands"])
+    image = torch.zeros(ANSWERS, bands, size, size)
+    lonlat = torch.stack([torch.linspace(-150, 150, ANSWERS), torch.linspace(-60, 60, ANSWERS)], 1).double()
+    place = predictor.with_features(Place.of(lonlat, torch.zeros(ANSWERS, dtype=torch.int64)))
+    with flop_counter() as counter:
+        predictor.forward(image, place, experts=choice)
+    return counter.get_total_flops() / ANSWERS

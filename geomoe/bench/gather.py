@@ -1,0 +1,287 @@
+"""From the folders of runs to results: chosen trials, means over seeds, intervals, differences, ranks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from geomoe import __version__, metrics
+from geomoe.bench.growth import growth_rows
+from geomoe.bench.intervals import CONFIDENCE, difference_interval, mean_interval
+from geomoe.bench.plan import base_row, baseline_of
+from geomoe.bench.run_values import Done, read_done, read_failed
+from geomoe.bench.values import Difference, Number, Results, RowCost, RowResult, RunEntry, Width
+from geomoe.bench.work import state_of
+from geomoe.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from geomoe.bench.plan import Plan, Run
+    from geomoe.bench.rows import Row
+    from geomoe.bench.run_values import Blocks, Failed
+
+MAIN = "accuracy"
+SHARED = "shared"
+
+
+class Known(NamedTuple):
+    """What is known of a run."""
+
+    state: str
+    done: Done | None
+    failed: Failed | None
+
+
+class Cells(NamedTuple):
+    """The chosen runs of one row: (held-out domain, seed) -> run and what it left."""
+
+    row: Row
+    chosen: dict[tuple[str | None, int], tuple[Run, Done]]
+    failed: int
+
+
+def gather(plan: Plan) -> Results:
+    """The results so far.
+
+    Raises:
+        DataError: what a run left is damaged, or runs were judged on different data.
+    """
+    known = {run: _look(plan, run) for run in plan.runs}
+    cells = [_cells(plan, row, known) for row in plan.rows.values()]
+    config = next(iter(plan.rows.values())).config
+    batch = config.data.batch_size * config.trainer.accumulate_grad_batches
+    planned = len(plan.spec.held_out) * len(plan.spec.seeds)
+    rows = [_row(plan, one, choice, planned) for one in cells for choice in _choices(one)]
+    rows = _compared(plan, rows, cells)
+    spec = plan.spec
+    return Results(
+        data=config.data.name,
+        data_hash=_data_hash(plan, known),
+        held_out=spec.held_out,
+        seeds=spec.seeds,
+        steps=spec.budget,
+        images=spec.budget * batch,
+        trials=spec.trials,
+        sampler=spec.sampler,
+        selection=spec.selection,
+        baseline=baseline_of(plan),
+        test=spec.test,
+        compared=sum(1 for one in rows if one.difference is not None and one.difference.p is not None),
+        resamples=spec.bootstrap,
+        confidence=CONFIDENCE,
+        rows=tuple(rows),
+        runs=tuple(_entry(plan, run, known[run], cells) for run in plan.runs),
+        growth=growth_rows(rows, [one.row for one in cells for _ in _choices(one)]),
+        widths=_widths(plan),
+        geomoe=__version__,
+    )
+
+
+def _widths(plan: Plan) -> dict[str, Width]:
+    if not plan.spec.twins:
+        return {}
+    from geomoe.bench.twins import widths  # needs torch
+
+    return {label: Width(one.mlp_ratio, one.rest) for label, one in widths(plan).items()}
+
+
+def _look(plan: Plan, run: Run) -> Known:
+    folder, state = plan.folder(run), state_of(plan, run)
+    return Known(
+        state,
+        read_done(folder) if state == "done" else None,
+        read_failed(folder) if state == "failed" else None,
+    )
+
+
+def _data_hash(plan: Plan, known: Mapping[Run, Known]) -> str | None:
+    if plan.spec.split == "seed":
+        return None  # each seed has its own split
+    found: dict[str | None, Run] = {}
+    for run, one in known.items():
+        if one.done is not None:
+            found.setdefault(one.done.data_hash, run)
+    if len(found) > 1:
+        first, second, *_ = found.values()
+        msg = f"{plan.folder(second)}: was judged on other data than {plan.folder(first)}"
+        raise DataError(f"{msg}; bring back the data, or bench again with another --output")
+    return next(iter(found), None)
+
+
+def _cells(plan: Plan, row: Row, known: Mapping[Run, Known]) -> Cells:
+    """Choose the trial of each seed and held-out domain whose runs have ended; a diverged trial has ended."""
+    groups: dict[tuple[str | None, int], list[Run]] = {}
+    for run in (one for one in plan.runs if one.label == row.label):
+        groups.setdefault((run.held_out, run.seed), []).append(run)
+    chosen = {}
+    for where, runs in groups.items():
+        ended = [(run, done) for run in runs if (done := known[run].done) is not None]
+        failures = [failure for run in runs if (failure := known[run].failed) is not None]
+        lost = [failure for failure in failures if failure.kind == "diverged"]
+        if ended and len(ended) + len(lost) == len(runs):
+            chosen[where] = max(ended, key=lambda pair: pair[1].validation)
+    failed = sum(known[run].failed is not None for run in plan.runs if run.label == row.label)
+    return Cells(row, chosen, failed)
+
+
+def _choices(one: Cells) -> list[str]:
+    """Who answers: all experts, and the shared one alone where the runs have one."""
+    found = {choice for _, done in one.chosen.values() for choice in done.scores}
+    return ["all", SHARED] if SHARED in found else ["all"]
+
+
+def _row(plan: Plan, one: Cells, choice: str, planned: int) -> RowResult:
+    row = one.row
+    names = dict.fromkeys(name for _, done in one.chosen.values() for name in done.scores.get(choice, {}))
+    scores = {name: number for name in names if (number := _number(plan, one, choice, name)) is not None}
+    targets = {}
+    if len(plan.spec.held_out) > 1:
+        for target in plan.spec.held_out:
+            own = [done for (held, _), (_, done) in one.chosen.items() if held == target]
+            some = [done.scores[choice][MAIN] for done in own]
+            if some:
+                targets[str(target)] = number_of(some)
+    return RowResult(
+        label=row.label + _suffix(choice),
+        algorithm="+".join(row.config.methods),
+        experts=choice,
+        twin=row.twin,
+        of=row.of,
+        finished=len(one.chosen),
+        planned=planned,
+        failed=one.failed,
+        scores=scores,
+        targets=targets,
+        interval=mean_interval(_blocks(one), choice, plan.spec.bootstrap),
+        difference=None,
+        rank=None,
+        cost=_cost(one, choice),
+        runs=tuple(run.name for run, _ in one.chosen.values()),
+    )
+
+
+def _suffix(choice: str) -> str:
+    return "-SE" if choice == SHARED else ""
+
+
+def _number(plan: Plan, one: Cells, choice: str, name: str) -> Number | None:
+    values = _by_seed(plan, one, choice, name)
+    return number_of(list(values.values())) if values else None
+
+
+def _by_seed(plan: Plan, one: Cells, choice: str, name: str = MAIN) -> dict[int, float]:
+    """Seed -> mean over the held-out domains, of the seeds for which all of them are finished."""
+    found = {}
+    for seed in plan.spec.seeds:
+        cells = [one.chosen.get((target, seed)) for target in plan.spec.held_out]
+        values = [cell[1].scores[choice].get(name) for cell in cells if cell is not None]
+        if len(values) == len(cells) and None not in values:
+            found[seed] = float(np.mean(values))  # type: ignore[arg-type]
+    return found
+
+
+def number_of(values: Sequence[float]) -> Number:
+    """Mean and sample standard deviation."""
+    sd = float(np.std(values, ddof=1)) if len(values) > 1 else None
+    return Number(float(np.mean(values)), sd, len(values))
+
+
+def _blocks(one: Cells) -> list[Blocks]:
+    return [done.blocks for _, done in one.chosen.values()]
+
+
+def _cost(one: Cells, choice: str) -> RowCost | None:
+    costs = [done.cost for _, done in one.chosen.values()]
+    if not costs:
+        return None
+    return RowCost(
+        step_seconds=_mean(cost.step_seconds for cost in costs),
+        step_flops=_mean(cost.step_flops for cost in costs),
+        parameters=float(np.mean([cost.parameters for cost in costs])),
+        answer_flops=float(np.mean([cost.answer_flops[choice] for cost in costs])),
+        fit_seconds=float(np.mean([cost.fit_seconds for cost in costs])),
+    )
+
+
+def _mean(values: Iterable[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _compared(plan: Plan, rows: list[RowResult], cells: list[Cells]) -> list[RowResult]:
+    """Rows with their ranks and differences to the baseline; only finished rows have them."""
+    by_label = {one.row.label: one for one in cells}
+    of = {row.label: by_label[row.label.removesuffix(_suffix(row.experts))] for row in rows}
+    finished = [row for row in rows if row.finished == row.planned]
+    ranks = _ranks(plan, finished, of)
+    rows = [replace(row, rank=ranks.get(row.label)) for row in rows]
+    done = {row.label for row in finished}
+    found = []
+    for row in rows:
+        base = base_row(plan, of[row.label].row)
+        if base is not None and {row.label, base.label} <= done and row.label != base.label:
+            row = replace(row, difference=_difference(plan, of[row.label], row.experts, of[base.label]))
+        found.append(row)
+    return _corrected(found)
+
+
+def _ranks(plan: Plan, finished: list[RowResult], of: Mapping[str, Cells]) -> dict[str, float]:
+    """Mean ranks among the finished rows that are trained on the same data."""
+    order = [(target, seed) for target in plan.spec.held_out for seed in plan.spec.seeds]
+    points: dict[object, dict[str, list[float]]] = {}
+    for row in finished:
+        one = of[row.label]
+        scores = [one.chosen[where][1].scores[row.experts][MAIN] for where in order]
+        points.setdefault(one.row.point, {})[row.label] = scores
+    return {
+        label: rank
+        for scores in points.values()
+        if len(scores) > 1
+        for label, rank in metrics.mean_ranks(scores).items()
+    }
+
+
+def _difference(plan: Plan, one: Cells, choice: str, base: Cells) -> Difference:
+    own, other = _by_seed(plan, one, choice), _by_seed(plan, base, "all")
+    pairs = [own[seed] - other[seed] for seed in own]
+    keys = list(one.chosen)
+    blocks = [(one.chosen[key][1].blocks, base.chosen[key][1].blocks) for key in keys]
+    interval = difference_interval(blocks, (choice, "all"), plan.spec.bootstrap)
+    return Difference(float(np.mean(pairs)), interval, metrics.paired_test(pairs, plan.spec.test), None)
+
+
+def _corrected(rows: list[RowResult]) -> list[RowResult]:
+    """Holm's correction over all rows with a p-value."""
+    tested = [row for row in rows if row.difference is not None and row.difference.p is not None]
+    adjusted = metrics.holm([row.difference.p for row in tested])  # type: ignore[union-attr, misc]
+    by_label = dict(zip((row.label for row in tested), adjusted, strict=True))
+    return [
+        replace(row, difference=replace(row.difference, p_holm=by_label[row.label]))
+        if row.label in by_label and row.difference is not None
+        else row
+        for row in rows
+    ]
+
+
+def _entry(plan: Plan, run: Run, known: Known, cells: list[Cells]) -> RunEntry:
+    done, failed = known.done, known.failed
+    own = next(one for one in cells if one.row.label == run.label)
+    pick = own.chosen.get((run.held_out, run.seed))
+    return RunEntry(
+        name=run.name,
+        label=run.label,
+        held_out=run.held_out,
+        seed=run.seed,
+        trial=run.trial,
+        state=known.state,
+        folder=plan.folder(run).relative_to(plan.output).as_posix(),
+        chosen=pick is not None and pick[0] == run,
+        validation=None if done is None else done.validation,
+        scores={} if done is None else done.scores,
+        error=None if failed is None else failed.error,
+        attempts=0 if failed is None else failed.attempts,
+        drawn={} if done is None else done.drawn,
+    )

@@ -1,0 +1,45 @@
+"""Curves over the number of source domains, of rows that differ in nothing else."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from geomoe.bench.values import GrowthRow
+from geomoe.metrics import domain_growth
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from geomoe.bench.rows import Row
+    from geomoe.bench.values import RowResult
+
+
+def growth_rows(results: Sequence[RowResult], rows: Sequence[Row]) -> tuple[GrowthRow, ...]:
+    """A curve for each row, where the number of source domains varies.
+
+    Args:
+        results: rows of the tables.
+        rows: the row of the plan that each of these is of.
+    """
+    curves: dict[str, dict[int, RowResult]] = {}
+    for result, row in zip(results, rows, strict=True):
+        if row.domains is not None and "accuracy" in result.scores and row.twin is None:
+            suffix = result.label.removeprefix(row.label)
+            curves.setdefault(row.variant + suffix, {})[row.domains] = result
+    return tuple(_curve(label, points) for label, points in curves.items() if len(points) > 1)
+
+
+def _curve(label: str, points: dict[int, RowResult]) -> GrowthRow:
+    numbers = {number: points[number].scores["accuracy"] for number in sorted(points)}
+    found = domain_growth({number: [one.mean] for number, one in numbers.items()})
+    return GrowthRow(
+        label=label,
+        accuracy={str(number): one for number, one in numbers.items()},
+        peak=found.peak,
+        peak_domains=found.peak_domains,
+        last=found.last,
+        drop=found.drop,
+        relative_drop=found.relative_drop if math.isfinite(found.relative_drop) else None,
+        average=found.average,
+    )

@@ -1,0 +1,151 @@
+"""The typed values that a bench keeps in the folder of each run: ``bench.json`` and ``failed.json``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from geomoe.errors import DataError, InputError
+from geomoe.support.bounded import read_json
+from geomoe.support.files import whole_file
+from geomoe.support.plain import from_plain, to_plain
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Drawn = str | int | float | bool | tuple[int, ...] | tuple[str, ...] | None
+FILE = "bench.json"
+FAILED = "failed.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Blocks:
+    """The scored samples by spatial block (or camera, or site), as columns with a row for each.
+
+    Attributes:
+        block: id of the block.
+        count: samples.
+        correct: choice of experts -> correct answers.
+    """
+
+    block: tuple[int, ...]
+    count: tuple[int, ...]
+    correct: dict[str, tuple[int, ...]]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a run costs.
+
+    Attributes:
+        step_seconds: of an update; None: the run was too short, or went on for too short a time.
+        timed: updates that were timed.
+        step_flops: floating-point operations of an update; None: not counted.
+        parameters: of the network that answers.
+        answer_flops: choice of experts -> operations for one image.
+        fit_seconds: training in the process that finished it, with all that stands around it.
+        cpu_seconds: training in seconds of one core; None: the run went on after a stop.
+        judge_seconds: evaluation of the network.
+        device: what it ran on.
+    """
+
+    step_seconds: float | None
+    timed: int
+    step_flops: float | None
+    parameters: int
+    answer_flops: dict[str, float]
+    fit_seconds: float
+    cpu_seconds: float | None
+    judge_seconds: float
+    device: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished run.
+
+    Attributes:
+        selected_by: validation metric of the source domains, and rule.
+        validation: its value at the selected epoch; what trials are chosen by.
+        epoch: the selected epoch.
+        drawn: key -> value that the trial changed.
+        data_hash: of the data that it was judged on.
+        split: the split that it was judged on.
+        held_out: the domain left out.
+        scores: choice of experts -> name -> share (docs/bench.md).
+        blocks: the samples that the main score is of.
+        cost: what it cost.
+    """
+
+    selected_by: str
+    validation: float
+    epoch: int
+    drawn: dict[str, Drawn]
+    data_hash: str | None
+    split: str
+    held_out: str | None
+    scores: dict[str, dict[str, float]]
+    blocks: Blocks
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A failed run.
+
+    Attributes:
+        error: one line.
+        kind: diverged: the loss became no number, which is a result; error: anything else.
+        attempts: how often it was tried.
+        time: when it failed, seconds since 1970.
+        machine: where.
+    """
+
+    error: str
+    kind: Literal["diverged", "error"]
+    attempts: int
+    time: float
+    machine: str
+
+
+def write_value(path: Path, value: Done | Failed) -> None:
+    """Write one of these values, whole or not at all.
+
+    Raises:
+        OutputError: the file cannot be written.
+    """
+    text = json.dumps({"format": FORMAT, **to_plain(value)}, indent=1, allow_nan=False) + "\n"
+    with whole_file(path, "make space, and start the bench again") as scratch:
+        scratch.write_text(text, encoding="utf-8")
+
+
+def read_done(folder: Path) -> Done | None:
+    """What a run left in its folder; None: it has not been judged.
+
+    Raises:
+        DataError: the file is damaged or of another format.
+    """
+    return _read(folder / FILE, Done)
+
+
+def read_failed(folder: Path) -> Failed | None:
+    """How a run failed; None: it did not.
+
+    Raises:
+        DataError: as in :func:`read_done`.
+    """
+    return _read(folder / FAILED, Failed)
+
+
+def _read(path: Path, kind: Any) -> Any:  # noqa: ANN401 - one of the two types
+    if not path.exists():
+        return None
+    found = read_json(path)
+    if not isinstance(found, dict) or found.get("format") != FORMAT:
+        raise DataError(f"{path}: not of format {FORMAT}; remove it, and the bench judges the run again")
+    try:
+        return from_plain(kind, found)
+    except InputError as error:
+        raise DataError(f"{path}: damaged: {error}; remove it, and the bench judges the run again") from error

@@ -1,0 +1,182 @@
+"""Results over several held-out domains, growth curves, intervals, tables and the figure."""
+
+from __future__ import annotations
+
+import json
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from geomoe.bench.figure import cost_figure, svg_of
+from geomoe.bench.gather import gather
+from geomoe.bench.intervals import difference_interval, mean_interval
+from geomoe.bench.output import markdown_page, page
+from geomoe.bench.plan import make_plan
+from geomoe.bench.run_values import Blocks, Cost, Done, Failed, write_value
+from geomoe.bench.spec import spec_of
+from geomoe.bench.tables import csv_text, latex, main_table
+from geomoe.metrics import block_bootstrap, domain_growth, holm, weighted_accuracy
+from geomoe.training.runfolder import RunFolder
+
+COST = Cost(0.1, 5, 2e9, 1000, {"all": 1e6}, 3.0, 2.9, 1.0, "1 x cpu")
+
+
+def write(plan, run, accuracy, **changes):
+    """What a finished run leaves, with 40 samples in each of 25 blocks."""
+    generator = np.random.default_rng(zlib.crc32(run.name.encode()))
+    correct = generator.binomial(40, accuracy, 25)
+    done = Done(
+        selected_by="val_acc, best epoch",
+        validation=accuracy,
+        epoch=1,
+        drawn={},
+        data_hash="a" * 64,
+        split="test",
+        held_out=run.held_out,
+        scores={"all": {"accuracy": correct.sum() / 1000, "macro_f1": accuracy, "calibration_error": 0.1}},
+        blocks=Blocks(tuple(range(25)), (40,) * 25, {"all": tuple(correct.tolist())}),
+        cost=COST,
+    )
+    folder = RunFolder(plan.folder(run))
+    folder.start(plan.config(run))
+    folder.finish()
+    write_value(folder.path / "bench.json", replace(done, **changes))
+
+
+def plan_of(folder, **changes):
+    spec = {
+        "data": "bluemarble",
+        "algorithms": ["erm", "irm", "vrex"],
+        "budget": 10,
+        "seeds": 3,
+        "bootstrap": 200,
+    }
+    return make_plan(spec_of({**spec, **changes}), Path(folder))
+
+
+def filled(folder, **changes):
+    plan = plan_of(folder, **changes)
+    level = {"erm": 0.5, "irm": 0.55, "vrex": 0.7, "coral": 0.6}
+    for run in plan.runs:
+        write(plan, run, level[plan.rows[run.label].algorithm])
+    return plan
+
+
+def test_the_mean_over_targets_is_taken_within_a_seed(tmp_path):
+    plan = filled(tmp_path, held_out=["Asia", "Europe"])
+    results = gather(plan)
+    value = {(run.label, run.held_out, run.seed): run.scores["all"]["accuracy"] for run in results.runs}
+    for row in results.rows:
+        seeds = [
+            np.mean([value[row.label, target, seed] for target in ("Asia", "Europe")]) for seed in range(3)
+        ]
+        number = row.scores["accuracy"]
+        assert (number.mean, number.sd, number.count) == (
+            pytest.approx(np.mean(seeds)),
+            pytest.approx(np.std(seeds, ddof=1)),
+            3,
+        )
+        for target in ("Asia", "Europe"):
+            assert row.targets[target].mean == pytest.approx(
+                np.mean([value[row.label, target, seed] for seed in range(3)])
+            )
+        assert (row.finished, row.planned) == (6, 6)
+    tested = {row.label: row.difference for row in results.rows if row.difference is not None}
+    assert [tested[name].p_holm for name in tested] == holm([tested[name].p for name in tested])
+    assert results.compared == 2
+    heads = main_table(results).heads
+    assert (*heads[4:6], heads[2]) == ("Asia", "Europe", "held-out accuracy")
+
+
+def test_intervals_are_those_of_the_samples():
+    """Aggregated by block or sample by sample, the bootstrap is the same."""
+    generator = np.random.default_rng(1)
+    block = np.repeat(np.arange(12), generator.integers(3, 30, 12))
+    first, second = (generator.uniform(size=len(block)) < share for share in (0.6, 0.7))
+
+    def blocks(correct):
+        sums = tuple(np.bincount(block, correct).astype(int).tolist())
+        return Blocks(tuple(range(12)), tuple(np.bincount(block).tolist()), {"all": sums})
+
+    for values, found in (
+        (first, mean_interval([blocks(first)], "all", 300)),
+        ((first + second.astype(float)) / 2, mean_interval([blocks(first), blocks(second)], "all", 300)),
+        (
+            second - first.astype(float),
+            difference_interval([(blocks(second), blocks(first))], ("all", "all"), 300),
+        ),
+    ):
+        expected = block_bootstrap(weighted_accuracy(values), block, resamples=300)
+        assert found == (pytest.approx(float(expected.low)), pytest.approx(float(expected.high)))
+    assert mean_interval([blocks(first)], "all", 0) is None
+    assert mean_interval([Blocks((3,), (9,), {"all": (4,)})], "all", 100) is None
+    assert mean_interval([], "all", 100) is None
+
+
+def test_growth_is_that_of_the_metric(tmp_path):
+    sources = [["Europe"], ["Europe", "Africa"], ["Europe", "Africa", "Oceania"]]
+    changes = {"held_out": "Asia", "grid": {"data.train_domains": sources}, "algorithms": ["erm", "coral"]}
+    plan = plan_of(tmp_path, **changes)
+    for run in plan.runs:
+        domains = plan.rows[run.label].domains
+        write(plan, run, 0.4 + 0.1 * domains - 0.06 * (domains == 3) * 3)
+    results = gather(plan)
+    assert [row.label for row in results.growth] == ["erm", "coral"]
+    for row in results.growth:
+        own = [one for one in results.rows if plan.rows[one.label].variant == row.label]
+        found = domain_growth({k + 1: [one.scores["accuracy"].mean] for k, one in enumerate(own)})
+        assert (row.peak, row.peak_domains, row.last, row.drop) == (found.peak, 2, found.last, found.drop)
+    by_label = {row.label: row for row in results.rows}
+    assert by_label["coral-train_domainseurope"].difference is not None
+    assert {row.rank for row in results.rows} <= {1.0, 4 / 3, 1.5, 5 / 3, 2.0}  # among two rows each
+    assert "## Growth" in markdown_page(results)
+    assert "Growth of the number" in page(results)
+
+
+def test_unfinished_rows_say_so(tmp_path):
+    plan = filled(tmp_path)
+    (plan.folder(plan.runs[-1]) / "done").unlink()
+    failed = Failed("line one", "error", 3, 1.0, "here")
+    write_value(plan.folder(plan.runs[-2]) / "failed.json", failed)
+    (plan.folder(plan.runs[-2]) / "done").unlink()
+    results = gather(plan)
+    vrex, irm = results.rows[2], results.rows[1]
+    assert (vrex.finished, vrex.planned, vrex.rank, vrex.difference) == (2, 3, None, None)
+    assert (irm.finished, irm.failed) == (2, 1)
+    cells = [row[1].text for row in main_table(results).rows]
+    assert cells == ["3", "2 of 3 (1 failed)", "2 of 3"]
+    assert "failed, 3 x: line one" in markdown_page(results)
+
+
+def test_nothing_is_finished(tmp_path):
+    results = gather(plan_of(tmp_path))
+    assert all(row.cost is None and not row.scores for row in results.rows)
+    assert cost_figure(results) is None
+    assert "0 of 3" in markdown_page(results)
+    assert "<img" not in page(results)
+    assert len(csv_text(results).splitlines()) == 4
+
+
+def test_what_people_write_stays_text(tmp_path):
+    """Errors and domains with marks of HTML, Markdown and LaTeX."""
+    plan = plan_of(tmp_path, data="folder", algorithms=["erm"], held_out="<b>&_50%|", seeds=1)
+    folder = plan.folder(plan.runs[0])
+    folder.mkdir(parents=True)
+    write_value(folder / "failed.json", Failed("<script>x</script> | 5 % of a_b", "error", 1, 1.0, "here"))
+    results = gather(plan)
+    html, text = page(results), markdown_page(results)
+    assert "<script" not in html
+    assert "&lt;script&gt;" in html
+    assert r"<script>x</script> \| 5 % of a_b" in text
+    assert r"$<$b>\&\_50\%|" in latex(main_table(results), results)
+
+
+def test_the_figure_is_the_same_every_time(tmp_path):
+    results = gather(filled(tmp_path))
+    first, second = (svg_of(cost_figure(results)) for _ in range(2))
+    assert first == second
+    assert first.count("<svg") == 1
+    assert json.loads(json.dumps(results.as_dict())) == results.as_dict()

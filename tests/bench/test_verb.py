@@ -1,0 +1,97 @@
+"""The verb bench: refusals in one line, and flags that say a spec."""
+
+from __future__ import annotations
+
+import pytest
+
+from geomoe.cli import main
+
+GOOD = ["bench", "--data", "bluemarble", "--algorithms", "erm,moge", "--budget", "5"]
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        (GOOD, "--output: give the folder of all runs and results; see geomoe bench --help"),
+        (
+            [*GOOD, "--dry-run", "--budget", "0"],
+            "budget: expected a whole number from 1; got 0 (geomoe bench)",
+        ),
+        (
+            [*GOOD, "--dry-run", "--seeds", "x"],
+            "seeds: expected how many, from 1, or a list of different seeds; got 'x'",
+        ),
+        (
+            [*GOOD, "--dry-run", "--algorithms", "erm,mog"],
+            "algorithms.1: no algorithm 'mog'; did you mean moge?",
+        ),
+        ([*GOOD, "--dry-run", "--algorithms", "erm,erm"], "algorithms: two rows would be called erm"),
+        ([*GOOD, "--dry-run", "--held-out", "Atlantis"], "held_out: no domain 'Atlantis'"),
+        (
+            [*GOOD, "--dry-run", "--set", "model.topk=3"],
+            "--set.model.topk: unknown key; did you mean model.top_k?",
+        ),
+        (
+            [*GOOD, "--dry-run", "--twins", "params"],
+            "twins: no such choice 'params'; did you mean parameters?",
+        ),
+        ([*GOOD, "--dry-run", "--budgt", "3"], "unknown argument --budgt; did you mean --budget?"),
+        (
+            [*GOOD, "--output", "x", "--workers", "0"],
+            "argument --workers: expected a whole number from 1; got '0'",
+        ),
+        ([*GOOD, "--output", "x", "--stale", "-1"], "stale: expected seconds above 0; got -1.0"),
+        (
+            ["bench", "all-method", "--dry-run"],
+            "SPEC: no file or shipped spec 'all-method'; did you mean all-methods?",
+        ),
+        (["bench", "--dry-run"], "3 faults in the configuration:"),
+    ],
+)
+def test_one_clear_line(words, line, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.startswith(f"geomoe: error: {line}")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_dry_run_names_every_run(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main([*GOOD, "--dry-run", "--held-out", "Asia,Europe", "--seeds", "4,7", "--trials", "2"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "16 runs of 5 updates; rows: erm, moge"
+    assert lines[1] == "bench/runs/bluemarble/erm/erm-asia-seed4-trial0"
+    assert all(("optimizer.lr=" in line) == ("trial1" in line) for line in lines[1:])
+    assert main([*GOOD, "--dry-run", "--held-out", "each", "--seeds", "1"]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 11
+
+
+def test_a_whole_bench_and_its_table(small_bench, capsys):
+    words, folder = small_bench
+    assert main(words) == 0
+    out, err = capsys.readouterr()
+    assert out.startswith("bench on folder (percent)\n")
+    assert "done, " in err
+    assert {"results.json", "bench.html", "table.md", "table.csv", "table.tex"} <= {
+        one.name for one in folder.iterdir()
+    }
+    assert main([*words, "--table-only", "--quiet"]) == 0
+    assert capsys.readouterr() == (out, "")
+
+
+def test_no_such_domain_is_told_before_anything_is_trained(small_bench, capsys):
+    words, folder = small_bench
+    assert main([*words, "--held-out", "south"]) == 2
+    assert (
+        capsys.readouterr().err.splitlines()[-1].startswith("geomoe: error: data.held_out: no domain 'south'")
+    )
+    assert not (folder / "runs").exists()
+
+
+def test_missing_data_is_told_before_anything_is_trained(capsys, tmp_path):
+    words = ["bench", "--data", "pacs", "--algorithms", "erm", "--budget", "5", "--seeds", "1"]
+    assert main([*words, "--data-root", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
+    assert "\n" not in capsys.readouterr().err.partition("geomoe: error: ")[2].strip()
+    assert not (tmp_path / "out" / "runs").exists()
