@@ -38,7 +38,7 @@ GOOD = ["bench", "--data", "bluemarble", "--algorithms", "erm,moge", "--budget",
         ([*GOOD, "--dry-run", "--budgt", "3"], "unknown argument --budgt; did you mean --budget?"),
         (
             [*GOOD, "--output", "x", "--workers", "0"],
-            "argument --workers: expected a whole number from 1; got '0'",
+            "argument --workers: expected a whole number from 1 to 1,024; got '0'",
         ),
         ([*GOOD, "--output", "x", "--stale", "-1"], "stale: expected seconds above 0; got -1.0"),
         (
