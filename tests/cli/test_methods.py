@@ -10,6 +10,7 @@ import pytest
 import torch
 
 import geomoe
+from geomoe.algorithms import Method, method_class
 from geomoe.catalogue import ALGORITHMS, METHODS
 from geomoe.checkpoint import load_checkpoint
 from geomoe.cli import main
@@ -20,8 +21,18 @@ SMALL = (
 )
 
 
+def by_kind():
+    """Every method; those whose network and kind of update another one has before them are long tests."""
+    seen = set()
+    for name, entry in METHODS.items():
+        own_update = method_class(name).update is not Method.update
+        kind = (entry.network, own_update, entry.wrapper)
+        yield pytest.param(name, marks=[pytest.mark.long] if kind in seen else [])
+        seen.add(kind)
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", list(by_kind()))
 def test_a_dry_run_its_report_and_its_answers_without_its_file(name, capsys, tmp_path, monkeypatch):
     entry = METHODS[name]
     method = ["--algorithm", ALGORITHMS[0], "--around", name] if entry.wrapper else ["--algorithm", name]
