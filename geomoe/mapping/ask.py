@@ -36,7 +36,7 @@ def check_routes_by_place(predictor: Predictor, where: str) -> None:
     if not predictor.model.routes_places:
         msg = (
             f"{where}: the routers of {config.algorithm} read images, not places, so there is no expert map; "
-            "give a checkpoint trained with --algorithm moge"
+            "give a checkpoint of geomoe train --algorithm moge"
         )
         raise CheckpointError(msg)
     if config.encoder.name == "domain":

@@ -257,7 +257,10 @@ def test_cache_of_pictures(capsys, tmp_path, monkeypatch):
         (["data", "check", "rcmnist", "--data-root"], "--data-root needs a value"),
         (["data", "check", "rcmnist"], "rcmnist: data.root is not set"),
         (["data", "check", "rcmnist", "--data-root", "nowhere"], "there is no train-images-idx3-ubyte"),
-        (["data", "check", "rcmnist", "--images", "-1"], "expected a whole number from 0; got '-1'"),
+        (
+            ["data", "check", "rcmnist", "--images", "-1"],
+            "from 0 to 1,000,000,000,000; got '-1'",
+        ),
         (
             ["data", "check", "bluemarble", "--countries", "none.shp"],
             "none.shp: cannot be read as outlines of countries",

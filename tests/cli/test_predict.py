@@ -140,14 +140,23 @@ def test_a_table_that_cannot_be_used(refused, words, tmp_path, text, message):
         (["b.csv.skipped.csv", "--output", "b.csv"], "b.csv.skipped.csv: would overwrite an input"),
         (["t.csv", "--data-root", "nowhere", "--output", "out.csv"], "nowhere: no such folder of images"),
         (["a.png", "b.png", "--output", "out.tif"], "is made of exactly one raster"),
-        (["a.png", "--output", "out.csv", "--tile", "0"], "--tile: expected a whole number from 1; got '0'"),
+        (
+            ["a.png", "--output", "out.csv", "--tile", "0"],
+            "--tile: expected a whole number from 1 to 8,192;",
+        ),
         (
             ["a.png", "--output", "out.csv", "--tile", "9000"],
-            "9000 x 9000 pixels are too many at once; give up",
+            "--tile: expected a whole number from 1 to 8,192; got '9000'",
         ),
         (["a.png", "--output", "out.csv", "--overlap", "0.3"], "--overlap: invalid choice: 0.3"),
-        (["a.png", "--output", "out.csv", "--num-workers", "-1"], "expected a whole number from 0; got '-1'"),
-        (["a.png", "--output", "out.csv", "--batch-size", "0"], "expected a whole number from 1; got '0'"),
+        (
+            ["a.png", "--output", "out.csv", "--num-workers", "-1"],
+            "from 0 to 1,024; got '-1'",
+        ),
+        (
+            ["a.png", "--output", "out.csv", "--batch-size", "0"],
+            "from 1 to 1,000,000; got '0'",
+        ),
         (["a.png", "--output", "out.csv", "--device", "warp9"], "device: cannot use 'warp9'"),
     ],
 )

@@ -94,7 +94,7 @@ def test_a_run_stops_says_why_and_resumes_exactly(around, tiny, tmp_path, caplog
     scores = [float(line.split(",")[lines[0].split(",").index("val_acc")]) for line in lines[1:]]
     if around:
         best, last = (read(path)["state_dict"] for path in (whole.best, whole.last))
-        weight = "result.backbone.head.weight"
+        weight = "algorithm.result.backbone.head.weight"
         assert not torch.equal(best[weight], last[weight]), "the averaged network was made at the end"
     else:
         assert whole.metrics["val_acc"] == max(scores), "the best epoch is kept, however small its gain"
