@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import importlib
+import itertools
 import os
 import sys
 import traceback
@@ -37,6 +38,7 @@ VERBS = {
     "data": "what a data set is, fetched, checked, made fast to read, in small to try",
     "doctor": "what is installed, found and writable here",
 }
+_ANYWHERE = ("--json", "--quiet", "--debug")  # may stand before the verb too
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _OUTPUT_ERRNO = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EDQUOT}
 
@@ -55,16 +57,33 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
+    before = list(itertools.takewhile(lambda word: word in _ANYWHERE, argv))
+    argv = argv[len(before) :]
     if argv[:1] in (["--version"], ["-V"]):
         return _print(f"geomoe {__version__}")
     if argv[:1] in (["-h"], ["--help"], ["help"]):
         return _print(_help())
+    if argv[:1] and argv[0].partition("=")[0] == "--completion":
+        return _complete(argv)
     if not argv:
         console.say(_help(), lines=True)
         return USAGE
+    if argv[0].startswith("--") and any(word in VERBS for word in argv):
+        return _refuse(f"{argv[0]} goes behind the verb; before it go {', '.join(_ANYWHERE)}")
     if argv[0] not in VERBS:
         return _refuse(f"unknown verb {argv[0]!r}{nearest(argv[0], VERBS)} (verbs: {', '.join(VERBS)})")
-    return _run_verb(argv[0], argv[1:])
+    return _run_verb(argv[0], [*before, *argv[1:]])
+
+
+def _complete(argv: list[str]) -> int:
+    from geomoe.cli import completion
+
+    _, equals, shell = argv[0].partition("=")
+    given = [shell, *argv[1:]] if equals else argv[1:]
+    if len(given) != 1 or given[0] not in completion.SHELLS:
+        got = " ".join(given) or "nothing"
+        return _refuse(f"--completion: expected one of {', '.join(completion.SHELLS)}; got {got}")
+    return _print(completion.script(given[0], VERBS))
 
 
 def _print(text: str) -> int:
@@ -83,7 +102,8 @@ def _help() -> str:
         "Earth-observation models that know where they are.\n\n"
         f"verbs:\n{verbs}\n\n"
         "  geomoe VERB --help  what a verb takes\n"
-        "  geomoe --version    the version\n\n"
+        "  geomoe --version    the version\n"
+        "  geomoe --completion bash|zsh|fish  a script that completes the command line\n\n"
         "example:\n  geomoe train bluemarble --held-out Asia --trainer.max_epochs 3"
     )
 

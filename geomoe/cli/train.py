@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shlex
-from argparse import Namespace
+from argparse import Action, ArgumentParser, Namespace
 from pathlib import Path
+from typing import cast
 
-from geomoe.cli.console import Result, rows
+from geomoe.cli.console import Result, rows, write
 from geomoe.cli.parsing import ALIASES, SWITCH, Parser
 from geomoe.config.keys import Setting, find_key, nearest_key, takes
 from geomoe.config.load import load
@@ -14,7 +15,17 @@ from geomoe.config.shipped import shipped
 from geomoe.support.files import no_empty_folders
 from geomoe.support.words import nearest
 
-_SWITCHES = ("--resume", "--dry-run", "--print-config", "--json", "--quiet", "--debug", "--help", "-h")
+_SWITCHES = (
+    "--resume",
+    "--dry-run",
+    "--print-config",
+    "--json",
+    "--quiet",
+    "--debug",
+    "--help",
+    "--help-all",
+    "-h",
+)
 
 _DESCRIPTION = """\
 Train one method; geomoe evaluate judges it afterwards. NAME is a shipped configuration; --config lays a
@@ -38,12 +49,21 @@ class TrainParser(Parser):
         args.command = ["geomoe", "train", *argv]
         return args
 
-    def format_help(self) -> str:
-        """The verb's own options, then every configuration key, then the example."""
-        from geomoe.config.show import keys_parser
+    def format_help(self, *, full: bool = False) -> str:
+        """The verb's own options, then the configuration keys (``full``: with meanings), then the example."""
+        from geomoe.config.show import keys_by_group, keys_parser
 
         own, marker, example = super().format_help().rpartition("\nexample:")
-        return f"{own}\n{keys_parser().format_help().strip()}\n{marker}{example}"
+        keys = keys_parser().format_help().strip() if full else keys_by_group()
+        return f"{own}\n{keys}\n{marker}{example}"
+
+
+class _HelpAll(Action):
+    """Print the help with every configuration key, and stop."""
+
+    def __call__(self, parser: ArgumentParser, *_: object) -> None:
+        write(cast("TrainParser", parser).format_help(full=True))
+        parser.exit()
 
 
 def parser() -> TrainParser:
@@ -52,6 +72,9 @@ def parser() -> TrainParser:
     made = TrainParser("train", _DESCRIPTION, _EXAMPLE)
     made.usage = "geomoe train NAME [--config FILE] [--resume] [--dry-run] [--any.key VALUE ...]"
     made.add_argument("name", metavar="NAME", nargs="?", help=f"shipped configuration: {names}")
+    made.add_argument(
+        "--help-all", action=_HelpAll, nargs=0, help="this help with the meaning of every key, and exit"
+    )
     made.add_argument("--config", metavar="FILE", help="YAML file, laid over NAME")
     made.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     made.add_argument(

@@ -96,7 +96,7 @@ class ModelConfig:
     """The network.
 
     Args:
-        backbone: vit_quick (4 blocks, convolutional stem), mnist_cnn or any timm network; moge: a timm ViT.
+        backbone: vit_quick (4 blocks, conv stem), mnist_cnn or any timm network; moge: ViT, DeiT, BEiT, Eva.
         image_size: pixels on a side.
         patch_size: pixels on a side of a patch; none: the backbone's own.
         weights: pretrained backbone: none, timm (by name, downloads), torchgeo:NAME or a local file.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING
 
 import yaml
@@ -44,6 +45,28 @@ def _inline(value: object) -> str:
 
 def _phrase(sentence: str) -> str:
     return sentence if sentence.endswith("...") else sentence.removesuffix(".")
+
+
+def keys_by_group() -> str:
+    """The names of all keys in one short paragraph for each group, and the methods that have options."""
+    groups: dict[str, list[str]] = {}
+    for key in keys().values():
+        groups.setdefault(key.section, []).append(key.name)
+    titles = argument_docs(RunConfig)
+    lines = ["configuration keys, each a flag such as --model.top_k 2; --help-all has their meaning:"]
+    for section, names in groups.items():
+        about = f" ({_phrase(titles[section])})" if section else ""
+        lines.append(_wrapped(f"{section or 'general'}{about}", [f"--{name}" for name in names]))
+    with_options = [name for name in METHODS if method_keys(name)]
+    lines.append(_wrapped("options of methods", [f"--{name}.OPTION" for name in with_options]))
+    return "\n".join(lines)
+
+
+def _wrapped(title: str, words: list[str]) -> str:
+    text = textwrap.fill(
+        " ".join(words), 100, initial_indent=" " * 4, subsequent_indent=" " * 4, break_on_hyphens=False
+    )
+    return f"  {title}:\n{text}"
 
 
 def keys_parser() -> jsonargparse.ArgumentParser:

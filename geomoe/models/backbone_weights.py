@@ -12,26 +12,26 @@ import logging
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from timm.layers import resample_abs_pos_embed
 from timm.models import adapt_input_conv
-from timm.models.vision_transformer import VisionTransformer, checkpoint_filter_fn
 from torch import Tensor, nn
 
 from geomoe.errors import CheckpointError, one_line
+from geomoe.models.families import Transformer, family_of, find_family
 from geomoe.models.named_weights import torchgeo_state
 from geomoe.support.weights import read_weights, refuse_foreign
 
 log = logging.getLogger(__name__)
 
 _SUFFIXES = {".safetensors", ".pth", ".pt", ".ckpt", ".bin", ".tar"}
-_HEAD = ("head.weight", "head.bias")
+_HEAD = ("head.weight", "head.bias", "head_dist.weight", "head_dist.bias")  # the last two: distilled DeiT
 # torchgeo's own loaders accept files without these: some of its weights end before the last norm.
 _TORCHGEO_OPTIONAL = ("norm.weight", "norm.bias", *_HEAD)
 
 
-def load_weights(vit: VisionTransformer, weights: str, name: str) -> None:
+def load_weights(vit: Transformer, weights: str, name: str) -> None:
     """Load weights by name ("torchgeo:NAME") or from a local file into a backbone called ``name``.
 
     Raises:
@@ -59,7 +59,7 @@ def network_state(weights: str, name: str, bands: int) -> dict[str, Any]:
 
 
 def load_backbone(
-    vit: VisionTransformer,
+    vit: Transformer,
     state: Mapping[str, Any],
     *,
     where: str = "weights",
@@ -94,9 +94,9 @@ def load_backbone(
 def load_network(network: nn.Module, state: Mapping[str, Any], *, where: str = "weights") -> None:
     """Load a state dict into a backbone of any kind.
 
-    A plain vision transformer is loaded by :func:`~geomoe.models.load_backbone`. In others two things may
-    differ: the classifier (another set of classes: it is initialised anew) and the first convolution
-    (weights for 3 bands are distributed over the network's bands, as in timm).
+    A transformer whose blocks can hold experts is loaded by :func:`~geomoe.models.load_backbone`. In others
+    two things may differ: the classifier (another set of classes: it is initialised anew) and the first
+    convolution (weights for 3 bands are distributed over the network's bands, as in timm).
 
     Args:
         network: the backbone; unchanged if this raises an error.
@@ -106,8 +106,8 @@ def load_network(network: nn.Module, state: Mapping[str, Any], *, where: str = "
     Raises:
         CheckpointError: keys are missing, unexpected or misshaped; all of them are named.
     """
-    if isinstance(network, VisionTransformer):
-        load_backbone(network, state, where=where)
+    if find_family(network) is not None:
+        load_backbone(cast("Transformer", network), state, where=where)
         return
     own = network.state_dict()
     found = _adapt_first(network, _unwrap(state, next(iter(own)), where, "this network"), where)
@@ -163,14 +163,14 @@ def _unwrap(state: Mapping[str, Any], anchor: str, where: str, what: str) -> dic
     return {key: value for key, value in found.items() if isinstance(value, Tensor)}
 
 
-def _adapt(vit: VisionTransformer, state: dict[str, Tensor], where: str) -> dict[str, Tensor]:
+def _adapt(vit: Transformer, state: dict[str, Tensor], where: str) -> dict[str, Tensor]:
     """Resize position embedding and patch projection to this network's sizes, as timm does."""
     projection = getattr(vit.patch_embed, "proj", None)
     key = "patch_embed.proj.weight"
     try:
         if projection is None:
             return _adapt_positions(vit, state)
-        state = checkpoint_filter_fn(state, vit)
+        state = dict(family_of(vit).adapt(state, vit))
         if key in state and state[key].shape[1] == 3 != projection.in_channels:
             state[key] = adapt_input_conv(projection.in_channels, state[key])
             log.warning(
@@ -181,7 +181,7 @@ def _adapt(vit: VisionTransformer, state: dict[str, Tensor], where: str) -> dict
     return state
 
 
-def _adapt_positions(vit: VisionTransformer, state: dict[str, Tensor]) -> dict[str, Tensor]:
+def _adapt_positions(vit: Transformer, state: dict[str, Tensor]) -> dict[str, Tensor]:
     positions = state.get("pos_embed")
     if positions is None or vit.pos_embed is None or positions.shape == vit.pos_embed.shape:
         return state
@@ -191,7 +191,7 @@ def _adapt_positions(vit: VisionTransformer, state: dict[str, Tensor]) -> dict[s
     return {**state, "pos_embed": resized}
 
 
-def _bands(vit: VisionTransformer) -> int:
+def _bands(vit: Transformer) -> int:
     return vit.patch_embed.proj.in_channels
 
 

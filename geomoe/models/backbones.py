@@ -1,4 +1,4 @@
-"""Backbones by name: geomoe's quick vision transformer, or any plain vision transformer of timm."""
+"""Backbones by name: geomoe's quick vision transformer, or any of timm's that can hold experts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
 from geomoe.models.backbone_weights import load_weights
+from geomoe.models.families import MODULES, NAMES, Transformer, why_not
 from geomoe.models.named_weights import load_timm
 from geomoe.models.vit import check_vit
 
@@ -85,11 +86,12 @@ def create_backbone(
     weights: str | None = None,
     drop_path: float = 0.0,
     mlp_ratio: float | None = None,
-) -> VisionTransformer:
+) -> Transformer:
     """Build a backbone.
 
     Args:
-        name: "vit_quick" (4 blocks of 64, convolutional stem) or the name of a timm ViT.
+        name: "vit_quick" (4 blocks of 64, convolutional stem) or the name of a timm ViT, DeiT,
+            BEiT or one of Eva's family (EVA-02, DINOv3, rope ViTs).
         num_classes: C.
         image_size: pixels on a side.
         patch_size: pixels on a side of a patch; default: the backbone's own.
@@ -101,10 +103,10 @@ def create_backbone(
             the backbone's own (4).
 
     Returns:
-        A timm VisionTransformer.
+        A timm transformer.
 
     Raises:
-        ConfigError: unknown backbone, one that is not a plain ViT, or invalid sizes.
+        ConfigError: unknown backbone, one of another family, or invalid sizes.
         CheckpointError: weights that are missing, of another network, or cannot be fetched.
         DependencyNotFoundError: torchgeo weights, but torchgeo is not installed.
     """
@@ -113,7 +115,9 @@ def create_backbone(
     widened: dict[str, Any] = {} if mlp_ratio is None else {"mlp_ratio": mlp_ratio}
     if name == QUICK:
         refuse_offered(weights, QUICK)
-        vit = _create_quick(num_classes, image_size, patch_size or 8, bands, drop_path, **widened)
+        vit: Transformer = _create_quick(
+            num_classes, image_size, patch_size or 8, bands, drop_path, **widened
+        )
     else:
         _check_name(name)
         options: dict[str, Any] = {"num_classes": num_classes, "in_chans": bands, "drop_path_rate": drop_path}
@@ -206,14 +210,21 @@ def _check_patches(name: str, image_size: int, patch_size: int) -> None:
 
 
 def _check_name(name: str) -> None:
-    if is_plain_vit(name):
-        return
-    if timm.is_model(name.split(".", 1)[0]):
+    architecture = name.split(".", 1)[0]
+    if not timm.is_model(architecture):
+        raise ConfigError(no_such_backbone(name, [n for m in MODULES for n in timm.list_models(module=m)]))
+    if not can_hold_experts(name):
+        module = timm.models.model_entrypoint(architecture).__module__.rpartition(".")[2]
         raise ConfigError(
-            f"backbone: {name} is not a plain timm vision transformer, which this method needs "
-            f"(erm and erm_le take any network); try vit_tiny_patch16_224"
+            f"backbone: {name} is not one of {NAMES}, which this method needs ({why_not(module)}); "
+            f"try vit_tiny_patch16_224; erm and erm_le take any network"
         )
-    raise ConfigError(no_such_backbone(name, [n for m in _VIT_MODULES for n in timm.list_models(module=m)]))
+
+
+def can_hold_experts(name: str) -> bool:
+    """Whether a name is one of timm's transformers whose blocks can hold experts."""
+    architecture = name.split(".", 1)[0]
+    return timm.is_model(architecture) and timm.models.is_model_in_modules(architecture, MODULES)
 
 
 def is_plain_vit(name: str) -> bool:

@@ -9,17 +9,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 import torch
+from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
 from geomoe.models.network import Ask, Network, check_rows, refuse_choice
 from geomoe.models.networks import check_network, classify, pooled_features, width
-from geomoe.models.vit import check_vit, embed_tokens, pool_tokens, run_block
+from geomoe.models.vit import check_vit, embed_tokens, read_out, run_block
 from geomoe.types import ModelOutput, Place, as_place
 
 if TYPE_CHECKING:
-    from timm.models.vision_transformer import VisionTransformer
-
     from geomoe.encoders.base import LocationEncoder
 
 _TOKEN_STD = 0.02  # as timm initialises the class token
@@ -114,6 +113,9 @@ class LocationTokenViT(Network):
 
     def __init__(self, backbone: nn.Module, encoder: LocationEncoder) -> None:
         vit = check_vit(backbone)
+        if type(vit) is not VisionTransformer:  # other families give each token a position of its own
+            kind = type(vit).__name__
+            raise ConfigError(f"backbone: a token of the place needs timm's VisionTransformer; got {kind}")
         super().__init__(vit, encoder)
         self.tokens = nn.ModuleList(nn.Linear(encoder.out_dim, vit.embed_dim) for _ in vit.blocks)
         for layer in self.tokens:
@@ -130,12 +132,12 @@ class LocationTokenViT(Network):
         place = as_place(place)
         check_rows(image, place)
         embedding = self.embed_places(place)
-        tokens = embed_tokens(self.backbone, image)
-        for layer, block in zip(self.tokens, self.backbone.blocks, strict=True):
+        tokens, beside = embed_tokens(self.backbone, image)
+        for index, layer in enumerate(self.tokens):
             here = layer(embedding)[:, None].to(tokens.dtype)
-            tokens = run_block(self.backbone, block, torch.cat([tokens, here], dim=1))[:, :-1]
-        features = pool_tokens(self.backbone, tokens)
-        return ModelOutput(self.backbone.head(features), features)
+            tokens = run_block(self.backbone, index, torch.cat([tokens, here], dim=1), beside)[:, :-1]
+        features, logits = read_out(self.backbone, tokens)
+        return ModelOutput(logits, features)
 
 
 def _mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:

@@ -7,10 +7,10 @@ import math
 from collections.abc import Callable, Iterator
 
 import torch
-from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
+from geomoe.models.families import find_family
 
 STAGES = 4
 EPSILON = 1e-6  # added to variances
@@ -54,8 +54,8 @@ def style_points(backbone: nn.Module, stages: int) -> list[nn.Module]:
     Raises:
         ConfigError: timm does not list the network's stages, or there are too few.
     """
-    if isinstance(backbone, VisionTransformer):
-        blocks = list(backbone.blocks)
+    if find_family(backbone) is not None:
+        blocks = list(backbone.blocks)  # type: ignore[arg-type]
         ends = [len(blocks) * number // STAGES - 1 for number in range(1, stages + 1)]
         found = [blocks[end] for end in dict.fromkeys(ends) if end >= 0]
     else:
@@ -92,7 +92,7 @@ def mixing(
         stages: as for :func:`style_points`.
         draw: called at each point; returns shares and partners (:func:`mix_styles`), or None: no mixing.
     """
-    skipped = backbone.num_prefix_tokens if isinstance(backbone, VisionTransformer) else 0
+    skipped = int(backbone.num_prefix_tokens) if find_family(backbone) is not None else 0  # type: ignore[arg-type]
 
     def mix(module: nn.Module, given: object, values: Tensor) -> Tensor:
         axes = style_axes(backbone, values)

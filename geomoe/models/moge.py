@@ -1,4 +1,4 @@
-"""MoGE blocks in any timm vision transformer."""
+"""MoGE blocks in timm's vision transformers."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 import torch
-from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
+from geomoe.models.families import Beside, Transformer
 from geomoe.models.network import Ask, Network, check_rows
 from geomoe.models.vit import (
     attend,
+    blocks_of,
     check_block,
     check_blocks,
     check_vit,
     embed_tokens,
     finish_block,
-    pool_tokens,
+    read_out,
     run_block,
 )
 from geomoe.moe import MoGELayer, Plan, check_experts, copy_experts, create_router
@@ -48,7 +49,7 @@ class MoGEViT(Network):
     (experts="shared", MoGE-SE) is exactly the backbone. Made by :func:`add_moge`.
 
     Args:
-        backbone: a timm VisionTransformer.
+        backbone: a timm transformer: ViT, DeiT, BEiT or one of Eva's family.
         encoder: the location encoder phi; its embedding is the routers' input.
         layers: block number -> layer of specialists.
         expert_dropout: share of the samples that use only f_0 in training; one draw for all blocks.
@@ -59,7 +60,7 @@ class MoGEViT(Network):
         ConfigError: a backbone or block that cannot be used, or a share outside [0, 1).
     """
 
-    backbone: VisionTransformer
+    backbone: Transformer
     encoder: LocationEncoder
 
     def __init__(
@@ -114,22 +115,21 @@ class MoGEViT(Network):
         check_rows(image, place)
         plans, seen = self._plans(len(image), place, ask.experts)
         wanted = self.training if ask.shared_features is None else ask.shared_features
-        tokens = embed_tokens(self.backbone, image)
+        tokens, beside = embed_tokens(self.backbone, image)
         features, outputs = [], []
-        for index, module in enumerate(self.backbone.blocks):
+        for index, block in enumerate(blocks_of(self.backbone)):
             if index not in plans:
-                tokens = run_block(self.backbone, module, tokens)
+                tokens = run_block(self.backbone, index, tokens, beside)
                 continue
-            block = cast("Block", module)
-            tokens = attend(block, tokens)
+            tokens = attend(self.backbone, index, tokens, beside)
             layer = cast("MoGELayer", self.layers[str(index)])
             mixed = layer.mix(block.norm2(tokens), plans[index], block.mlp, ask.cka_tokens, wanted)
-            tokens = finish_block(block, tokens, mixed.y)
+            tokens = finish_block(self.backbone, index, tokens, mixed.y)
             features.append(mixed.shared_feature)
             outputs.append(mixed.expert_outputs)
-        pooled = pool_tokens(self.backbone, tokens)
+        pooled, logits = read_out(self.backbone, tokens)
         return ModelOutput(
-            logits=self._classify(pooled, seen),
+            logits=self._located(logits, seen),
             features=pooled,
             routings=tuple(plan.routing for plan in plans.values() if plan.routing is not None),
             shared_features=tuple(feature for feature in features if feature is not None),
@@ -148,28 +148,28 @@ class MoGEViT(Network):
         place = as_place(place)
         check_rows(image, place)
         plans = {choice: self._plans(len(image), place, choice) for choice in choices}
-        return dict(self._walk(embed_tokens(self.backbone, image), 0, plans))
+        return dict(self._walk(*embed_tokens(self.backbone, image), 0, plans))
 
     def forward_places(self, image: Tensor, places: Sequence[Place]) -> list[ModelOutput]:
         """Classify the same images at several places each; blocks before the first MoGE block run once."""
         for place in places:
             check_rows(image, place)
         plans = [self._plans(len(image), place, "all") for place in places]
-        tokens, first = embed_tokens(self.backbone, image), self.blocks[0]
-        for module in self.backbone.blocks[:first]:
-            tokens = run_block(self.backbone, module, tokens)
-        return [output for plan in plans for _, output in self._walk(tokens, first, {"all": plan})]
+        (tokens, beside), first = embed_tokens(self.backbone, image), self.blocks[0]
+        for index in range(first):
+            tokens = run_block(self.backbone, index, tokens, beside)
+        return [output for plan in plans for _, output in self._walk(tokens, beside, first, {"all": plan})]
 
     def _walk(
-        self, tokens: Tensor, start: int, plans: dict[BlockExperts, _Plans]
+        self, tokens: Tensor, beside: Beside, start: int, plans: dict[BlockExperts, _Plans]
     ) -> Iterator[tuple[BlockExperts, ModelOutput]]:
         """Continue at block ``start`` with choices that agree so far; depth first, to store few tokens."""
-        for index, module in enumerate(self.backbone.blocks[start:], start):
+        for index, block in enumerate(blocks_of(self.backbone)[start:], start):
             if str(index) not in self.layers:
-                tokens = run_block(self.backbone, module, tokens)
+                tokens = run_block(self.backbone, index, tokens, beside)
                 continue
-            block, layer = cast("Block", module), cast("MoGELayer", self.layers[str(index)])
-            tokens = attend(block, tokens)
+            layer = cast("MoGELayer", self.layers[str(index)])
+            tokens = attend(self.backbone, index, tokens, beside)
             normed = block.norm2(tokens)
             number = self.blocks.index(index)
             for here in dict.fromkeys(self._choices(choice)[number] for choice in plans):
@@ -178,11 +178,12 @@ class MoGEViT(Network):
                 }
                 plan = next(iter(same.values())).layers[index]
                 mixed = layer.mix(normed, plan, block.mlp, shared_feature=False)
-                yield from self._walk(finish_block(block, tokens, mixed.y), index + 1, same)
+                done = finish_block(self.backbone, index, tokens, mixed.y)
+                yield from self._walk(done, beside, index + 1, same)
             return
-        pooled = pool_tokens(self.backbone, tokens)
+        pooled, logits = read_out(self.backbone, tokens)
         # choices that agree in every block see the same place at the head
-        logits = self._classify(pooled, next(iter(plans.values())).seen)
+        logits = self._located(logits, next(iter(plans.values())).seen)
         for choice, (parts, _) in plans.items():
             routings = tuple(plan.routing for plan in parts.values() if plan.routing is not None)
             yield choice, ModelOutput(logits, pooled, routings)
@@ -193,20 +194,18 @@ class MoGEViT(Network):
 
     def companions(self) -> list[tuple[nn.Module, nn.Module]]:
         """Specialists and routers work at the depth of their block's own FFN."""
-        return [
-            (self.layers[str(index)], cast("Block", self.backbone.blocks[index]).mlp) for index in self.blocks
-        ]
+        return [(self.layers[str(index)], blocks_of(self.backbone)[index].mlp) for index in self.blocks]
 
-    def remove(self) -> VisionTransformer:
+    def remove(self) -> Transformer:
         """Return the original transformer object, with its own FFNs in all blocks."""
         return self.backbone
 
     def _banks(self) -> list[MoGELayer]:
         return [cast("MoGELayer", layer) for layer in self.layers.values()]
 
-    def _classify(self, pooled: Tensor, seen: Tensor | None) -> Tensor:
-        """Pooled features (B, D), and what the head sees of places (B, C) or None, to scores (B, C)."""
-        logits = self.backbone.head(pooled)
+    @staticmethod
+    def _located(logits: Tensor, seen: Tensor | None) -> Tensor:
+        """Scores (B, C) of the images with those of their places, (B, C) or None."""
         return logits if seen is None else logits + seen
 
     def _seen(self, embedding: Tensor | None, alone: bool, drop: Tensor | None) -> Tensor | None:
@@ -259,7 +258,7 @@ def add_moge(
     The transformer is not changed; with ``expert_noise=0`` its output does not change either.
 
     Args:
-        vit: a timm VisionTransformer, pretrained or not.
+        vit: a timm ViT, DeiT, BEiT or one of Eva's family (EVA-02, DINOv3, rope ViTs), pretrained or not.
         encoder: the location encoder; its embedding is the routers' input.
         blocks: blocks whose FFN gets specialists, counted from 0.
         num_experts: specialists in each block; the shared expert is not counted.

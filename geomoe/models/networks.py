@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import timm
 import torch
+from timm.models.deit import VisionTransformerDistilled
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
@@ -17,6 +18,7 @@ from geomoe.errors import ConfigError, GeomoeError, InputError, one_line
 from geomoe.models.backbone_weights import load_network, network_state
 from geomoe.models.backbones import (
     QUICK,
+    can_hold_experts,
     check_sizes,
     create_backbone,
     is_plain_vit,
@@ -63,8 +65,8 @@ def create_network(
         CheckpointError: weights that are missing, of another network, or cannot be fetched.
         DependencyNotFoundError: torchgeo weights, but torchgeo is not installed.
     """
-    if name == QUICK or is_plain_vit(name):
-        return create_backbone(
+    if name == QUICK or is_plain_vit(name) or (patch_size is not None and can_hold_experts(name)):
+        made = create_backbone(
             name,
             num_classes=num_classes,
             image_size=image_size,
@@ -74,6 +76,7 @@ def create_network(
             drop_path=drop_path,
             mlp_ratio=mlp_ratio,
         )
+        return check_network(made)
     check_sizes(num_classes, image_size, bands, drop_path)
     if mlp_ratio is not None:
         raise ConfigError(f"mlp_ratio: {name} is no plain vision transformer; leave it out; got {mlp_ratio}")
@@ -158,8 +161,14 @@ def check_network(network: nn.Module) -> nn.Module:
         ConfigError: a vision transformer variant with its own forward pass, a network without timm's
             interface, or one with several classifiers or none.
     """
+    if isinstance(network, VisionTransformerDistilled):
+        raise ConfigError(
+            "backbone: a distilled DeiT has two heads on two tokens, and this method needs one on pooled "
+            "features; MoGE takes it; the DeiT without distillation has one, such as deit_tiny_patch16_224"
+        )
     if isinstance(network, VisionTransformer):
-        return check_vit(network)
+        check_vit(network)
+        return network
     name = type(network).__name__
     missing = [method for method in _INTERFACE if not callable(getattr(network, method, None))]
     if missing:

@@ -52,7 +52,7 @@ class NetworkKind(NamedTuple):
 
     Attributes:
         make: makes the network from its parts.
-        vit: whether the backbone has to be a plain vision transformer.
+        vit: whether experts go into the backbone's blocks: it has to be a ViT, DeiT, BEiT or Eva.
     """
 
     make: Callable[[Parts], Network]

@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import cast
 
-from timm.models.vision_transformer import Block, VisionTransformer
 from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
+from geomoe.models.families import Beside, Transformer
 from geomoe.models.network import Ask, Network, check_rows
 from geomoe.models.vit import (
     attend,
+    blocks_of,
     check_block,
     check_blocks,
     check_vit,
     embed_tokens,
     finish_block,
-    pool_tokens,
+    read_out,
     run_block,
 )
 from geomoe.moe import StackedFFN, TokenMoELayer, check_experts
@@ -32,21 +33,21 @@ class TokenMoEViT(Network):
     Places are not read. Made by :func:`add_token_moe`.
 
     Args:
-        backbone: a timm VisionTransformer.
+        backbone: a timm transformer.
         layers: block number -> layer of experts.
 
     Raises:
         ConfigError: a backbone or block that cannot be used.
     """
 
-    backbone: VisionTransformer
+    backbone: Transformer
 
     def __init__(self, backbone: nn.Module, layers: dict[int, TokenMoELayer]) -> None:
         vit = check_vit(backbone)
         check_blocks(vit, tuple(layers))
         super().__init__(vit)
         for index in layers:
-            cast("Block", vit.blocks[index]).mlp = nn.Identity()
+            vit.blocks[index].mlp = nn.Identity()
         self.layers = nn.ModuleDict({str(index): layers[index] for index in sorted(layers)})
 
     @property
@@ -72,16 +73,16 @@ class TokenMoEViT(Network):
         """Classify images with the experts of their tokens; places and shared features are not used."""
         check_rows(image, as_place(place))
         choices = iter(self._choices(ask.experts))
-        tokens = embed_tokens(self.backbone, image)
+        tokens, beside = embed_tokens(self.backbone, image)
         found: list[TokenMixture] = []
-        for index, module in enumerate(self.backbone.blocks):
+        for index, block in enumerate(blocks_of(self.backbone)):
             if str(index) not in self.layers:
-                tokens = run_block(self.backbone, module, tokens)
+                tokens = run_block(self.backbone, index, tokens, beside)
                 continue
-            block, layer = cast("Block", module), cast("TokenMoELayer", self.layers[str(index)])
-            tokens = attend(block, tokens)
+            layer = cast("TokenMoELayer", self.layers[str(index)])
+            tokens = attend(self.backbone, index, tokens, beside)
             mixture = layer(block.norm2(tokens), next(choices), ask.cka_tokens)
-            tokens = finish_block(block, tokens, mixture.y)
+            tokens = finish_block(self.backbone, index, tokens, mixture.y)
             found.append(mixture)
         return self._output(tokens, found)
 
@@ -94,36 +95,37 @@ class TokenMoEViT(Network):
         """
         check_rows(image, as_place(place))
         paths = {choice: self._choices(choice) for choice in choices}
-        return dict(self._walk(embed_tokens(self.backbone, image), 0, paths, []))
+        return dict(self._walk(*embed_tokens(self.backbone, image), 0, paths, []))
 
     def _walk(
         self,
         tokens: Tensor,
+        beside: Beside,
         start: int,
         paths: dict[BlockExperts, tuple[Experts, ...]],
         found: list[TokenMixture],
     ) -> Iterator[tuple[BlockExperts, ModelOutput]]:
         """Continue at block ``start`` with choices that agree so far; depth first, to store few tokens."""
-        for index, module in enumerate(self.backbone.blocks[start:], start):
+        for index, block in enumerate(blocks_of(self.backbone)[start:], start):
             if str(index) not in self.layers:
-                tokens = run_block(self.backbone, module, tokens)
+                tokens = run_block(self.backbone, index, tokens, beside)
                 continue
-            block, layer = cast("Block", module), cast("TokenMoELayer", self.layers[str(index)])
-            tokens = attend(block, tokens)
+            layer = cast("TokenMoELayer", self.layers[str(index)])
+            tokens = attend(self.backbone, index, tokens, beside)
             normed = block.norm2(tokens)
             for here in dict.fromkeys(path[len(found)] for path in paths.values()):
                 same = {choice: path for choice, path in paths.items() if path[len(found)] == here}
                 mixture = layer(normed, here)
-                done = finish_block(block, tokens, mixture.y)
-                yield from self._walk(done, index + 1, same, [*found, mixture])
+                done = finish_block(self.backbone, index, tokens, mixture.y)
+                yield from self._walk(done, beside, index + 1, same, [*found, mixture])
             return
         output = self._output(tokens, found)
         yield from ((choice, output) for choice in paths)
 
     def _output(self, tokens: Tensor, found: list[TokenMixture]) -> ModelOutput:
-        pooled = pool_tokens(self.backbone, tokens)
+        pooled, logits = read_out(self.backbone, tokens)
         return ModelOutput(
-            logits=self.backbone.head(pooled),
+            logits=logits,
             features=pooled,
             routings=tuple(one.routing for one in found),
             expert_outputs=tuple(one.expert_outputs for one in found if one.expert_outputs is not None),
@@ -156,7 +158,7 @@ def add_token_moe(
     """Replace FFNs of a timm vision transformer by experts for tokens.
 
     Args:
-        vit: a timm VisionTransformer, pretrained or not; the FFNs are removed from it.
+        vit: a timm transformer, pretrained or not; the FFNs are removed from it.
         make_layer: makes a layer from its experts and the width D of the tokens.
         blocks: blocks whose FFN is replaced, counted from 0.
         num_experts: E.

@@ -12,6 +12,7 @@ import pandas as pd
 
 from geomoe.coords import wrap_lon
 from geomoe.errors import DataError, one_line
+from geomoe.reading.labels import MULTI_LABEL, check_cells, check_labels
 from geomoe.reading.sheets import (
     ALIASES,
     lonlat_of_geometry,
@@ -133,6 +134,7 @@ def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None)
     reader.need("filename")
     if labels:
         reader.need("label")
+        check_cells(reader.frame["label"], path)
     if domain_by is not None:
         reader.need(domain_by)
     filename, empty = text_of(reader.frame["filename"])
@@ -161,7 +163,7 @@ def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None)
     table = reader.without_faults(table)
     refuse_many(table.skipped, table.total, path)
     if labels:
-        _check_labels(table, path)
+        check_labels(table.label, path)  # type: ignore[arg-type]
     return table
 
 
@@ -284,16 +286,5 @@ def _refuse_contradictions(table: Table, names: pd.Series, path: Path) -> None:
             if len(values) > 1:
                 found = ", ".join(map(str, values))
                 msg = f"{path}: {filename} is listed several times, with the {what} {found}"
-                raise DataError(f"{msg}; keep the right row")
-
-
-def _check_labels(table: Table, path: Path) -> None:
-    found = pd.unique(table.label)  # type: ignore[arg-type]
-    if len(found) < 2:
-        raise DataError(
-            f"{path}: column label: expected at least 2 classes; got {', '.join(found) or 'none'}"
-        )
-    numbers, wrong = numbers_of(pd.Series(found))
-    if not wrong.any() and (numbers % 1 != 0).all() and len(found) > len(table.filename) / 2:
-        msg = f"{path}: column label: expected names of classes; got measurements such as {found[0]}"
-        raise DataError(msg)
+                more = f" ({MULTI_LABEL})" if what == "labels" else ""
+                raise DataError(f"{msg}; keep the right row{more}")

@@ -14,6 +14,7 @@ import pytest
 from geomoe import __version__, cli
 from geomoe.cli import VERBS, doctor, main
 from geomoe.cli.console import Result, rows
+from geomoe.config.keys import keys
 from geomoe.errors import DataError
 from geomoe.support.plain import jsonable
 
@@ -57,6 +58,38 @@ def test_help_of_each_verb_ends_in_an_example_that_parses(verb, capsys):
     assert (program, named) == ("geomoe", verb)
     args = cli.importlib.import_module(f"geomoe.cli.{verb.replace('-', '_')}").parser().parse(argv)
     assert not getattr(args, "faults", [])
+
+
+@pytest.mark.parametrize("before", [["--json"], ["--quiet", "--json"], ["--debug", "--json", "--quiet"]])
+def test_options_before_the_verb_are_those_behind_it(before, doing, capsys):
+    seen = []
+    doing(lambda args: seen.append(args) or Result({"a": 1}, "text"))
+    assert main([*before, "doctor"]) == main(["doctor", *before]) == 0
+    front, back = seen
+    assert vars(front) == vars(back)
+    out = capsys.readouterr().out
+    assert out == '{\n  "a": 1\n}\n' * 2
+
+
+def test_options_before_train_and_help(capsys):
+    assert main(["--quiet", "train", "bluemarble", "--print-config", "--model.top_k", "2"]) == 0
+    before = capsys.readouterr().out
+    assert main(["train", "bluemarble", "--print-config", "--model.top_k", "2", "--quiet"]) == 0
+    assert capsys.readouterr().out == before
+    assert main(["--quiet", "--version"]) == 0
+
+
+def test_the_help_of_train_is_brief_and_help_all_is_not(capsys):
+    assert main(["train", "--help"]) == 0
+    brief = capsys.readouterr().out
+    assert main(["train", "--help-all"]) == 0
+    full = capsys.readouterr().out
+    assert len(brief.splitlines()) < 80 < 400 < len(full.splitlines())
+    for key in keys().values():
+        assert f"--{key.name}" in brief
+        assert key.doc not in brief or len(key.doc) < 12
+    assert "--moge.OPTION" in brief
+    assert "--moge.cka_estimator" in full
 
 
 def test_no_verb_is_wrong_usage(capsys):
@@ -150,6 +183,10 @@ def test_the_log_of_geomoe_goes_to_stderr(doing, capsys):
     [
         (["trian"], "unknown verb 'trian'; did you mean train? (verbs: quickstart, train, "),
         (["--verson"], "unknown verb '--verson'"),
+        (
+            ["--held-out", "Asia", "train"],
+            "--held-out goes behind the verb; before it go --json, ",
+        ),
         (["evaluate"], "the following arguments are required: --checkpoint; see geomoe evaluate --help"),
         (
             ["evaluate", "--checkpoint", "x", "--splt", "val"],

@@ -67,3 +67,14 @@ def test_the_example_of_methods_and_their_options(tmp_path, caplog):
     assert set(config.options) == {"groupdro", "swad"}  # moge's are not in use
     assert (config.options["groupdro"]["eta"], config.options["swad"]["ratio"]) == (0.05, 0.2)
     assert caplog.messages == []
+
+
+@pytest.mark.slow
+def test_the_readme_names_what_quickstart_writes():
+    from geomoe.quickstart import QuickstartOptions, configuration
+    from geomoe.training import run_folder
+
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    run = run_folder(configuration("moge", QuickstartOptions().epochs, Path("quickstart"))).path
+    named = set(re.findall(r"quickstart/[\w./-]+", text))
+    assert named == {f"{run.as_posix()}/checkpoints/best.ckpt", "quickstart/evaluation"}

@@ -64,6 +64,27 @@ def test_it_comes_back_with_its_answers(encoder, options, more, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("eva02_tiny_patch14_224", "vit_small_patch16_dinov3", "vit_small_patch16_rope_mixed_224"),
+        *("beit_base_patch16_224", "deit_tiny_distilled_patch16_224"),
+    ],
+)
+def test_every_family_comes_back_with_its_answers(name, tmp_path):
+    backbone = timm.create_model(name, num_classes=3, img_size=32, patch_size=16)
+    model = with_experts(backbone)
+    predictor = geomoe.load(geomoe.save(model, tmp_path / "own.ckpt", **FACTS), device="cpu")
+    assert type(predictor.model.backbone) is type(backbone)
+    image = torch.randn(2, 3, 32, 32)
+    lonlat = torch.tensor([[10.0, 50.0], [float("nan")] * 2]).double()
+    with torch.no_grad():
+        expected = model.eval()(image, lonlat).logits
+        assert expected.std() > 0.01
+        torch.testing.assert_close(predictor.model.eval()(image, lonlat).logits, expected)
+
+
+@pytest.mark.slow
 def test_a_quick_network_with_a_learned_gamma_and_a_linear_router(tmp_path):
     backbone = create_backbone("vit_quick", num_classes=3, image_size=32)
     model = geomoe.add_moge(

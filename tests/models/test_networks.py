@@ -104,7 +104,7 @@ def test_stochastic_depth_reaches_the_network():
         ("dla34", {}, "backbone: dla34 cannot be asked for pooled features"),
         ("volo_d1_224", {"image_size": 224}, "volo_d1_224 does not answer by one classifier"),
         ("efficientformer_l1", {"image_size": 224}, "backbone: EfficientFormer has several classifiers"),
-        ("deit_tiny_distilled_patch16_224", {}, "VisionTransformerDistilled has its own"),
+        ("deit_tiny_distilled_patch16_224", {}, "a distilled DeiT has two heads on two tokens"),
         ("resnet18", {"bands": 0}, "bands: expected at least 1; got 0"),
     ],
 )
@@ -115,7 +115,7 @@ def test_refusals(name, options, message):
 
 
 def test_moge_needs_a_vision_transformer(encoder):
-    with pytest.raises(ConfigError, match=r"resnet50 is not a plain timm vision .*erm and erm_le take any"):
+    with pytest.raises(ConfigError, match=r"resnet50 is not one of timm's ViT, .*erm and erm_le take any"):
         create_backbone("resnet50", num_classes=2, image_size=64)
     with pytest.raises(ConfigError, match=r"expected a timm VisionTransformer, .*; got ResNet"):
         add_moge(small("resnet18"), encoder)

@@ -14,7 +14,7 @@ from geomoe.errors import CheckpointError, ConfigError
 from geomoe.inference import load
 from geomoe.mapping.ask import check_routes_by_place, route_grid
 from geomoe.models import add_token_moe, create_backbone
-from geomoe.models.vit import attend, embed_tokens, finish_block, pool_tokens
+from geomoe.models.vit import attend, embed_tokens, finish_block, read_out
 from geomoe.moe import CosineTokenRouter, TokenMoELayer
 
 NAMES = ("gmoe", "omoe", "dynmoe")
@@ -49,15 +49,17 @@ def test_gmoe_s_16_has_12_million_parameters_more():
 @pytest.mark.parametrize("name", NAMES)
 def test_the_walk_is_that_of_the_backbone_with_its_layers(name):
     model, image = make(name), torch.randn(3, 3, 16, 16)
-    tokens = embed_tokens(model.backbone, image)
+    tokens, beside = embed_tokens(model.backbone, image)
     for index, block in enumerate(model.backbone.blocks):
-        tokens = attend(block, tokens)
+        tokens = attend(model.backbone, index, tokens, beside)
         normed = block.norm2(tokens)
         ffn = model.layers[str(index)](normed).y if index in (1, 3) else block.mlp(normed)
-        tokens = finish_block(block, tokens, ffn)
+        tokens = finish_block(model.backbone, index, tokens, ffn)
     output = model(image)
-    torch.testing.assert_close(output.features, pool_tokens(model.backbone, tokens))
-    torch.testing.assert_close(output.logits, model.backbone.head(output.features))
+    features, logits = read_out(model.backbone, tokens)
+    torch.testing.assert_close(output.features, features)
+    torch.testing.assert_close(output.logits, logits)
+    torch.testing.assert_close(logits, model.backbone.head(features))
     assert len(output.routings) == len(output.token_routings) == 2
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from geomoe.reading.labels import listed, split_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -79,23 +80,13 @@ def _joint(name: str, classes: Sequence[str]) -> list[str]:
     classes (``crops, irrigated``) have to join words that are all classes themselves.
     """
     known = {_plain(one) for one in classes} - {_plain(name)}
-    inner = name.strip()
-    if re.fullmatch(r"[\[({].*[,;|].*[\])}]", inner):  # a list, as Python or JSON writes it
-        return _parts(inner[1:-1], r"[,;|]")
-    if parts := _parts(inner, r"[|;]"):
+    if parts := listed(name):
         return parts
     for sign in _BETWEEN:
-        parts = _parts(inner, sign)
+        parts = split_words(name.strip(), sign)
         if parts and all(_plain(part) in known for part in parts):
             return parts
     return []
-
-
-def _parts(text: str, sign: str) -> list[str]:
-    """Return the words between signs; none if there are fewer than two."""
-    parts = [part.strip(" '\"") for part in re.split(sign, text)]
-    parts = [part for part in parts if part]
-    return parts if len(parts) > 1 else []
 
 
 def _plain(name: str) -> str:

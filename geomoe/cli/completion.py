@@ -1,0 +1,155 @@
+"""Scripts that complete geomoe's command line in a shell, made from the parsers of the verbs."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+from argparse import Action
+from collections.abc import Iterator, Mapping
+from typing import Literal, NamedTuple, get_args, get_origin
+
+from geomoe.config.keys import Key
+
+SHELLS = ("bash", "zsh", "fish")
+
+
+class Flag(NamedTuple):
+    """One option of a verb.
+
+    Attributes:
+        name: with its dashes.
+        values: words that may follow; empty: anything, such as a file.
+        takes: whether a value follows.
+        about: one phrase.
+    """
+
+    name: str
+    values: tuple[str, ...]
+    takes: bool
+    about: str
+
+
+def script(shell: str, verbs: Mapping[str, str]) -> str:
+    """The script for a shell.
+
+    Args:
+        shell: one of SHELLS.
+        verbs: verb -> its description.
+    """
+    flags = {verb: list(flags_of(verb)) for verb in verbs}
+    words = {verb: words_of(verb) for verb in verbs}
+    return {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell](verbs, flags, words)
+
+
+def flags_of(verb: str) -> Iterator[Flag]:
+    """The options of a verb; those of train and data include configuration keys."""
+    for action in importlib.import_module(_module(verb)).parser()._actions:
+        for name in action.option_strings:
+            if name.startswith("--"):
+                values = tuple(map(str, action.choices or ()))
+                yield Flag(name, values, action.nargs != 0, _phrase(action.help))
+    if verb == "train":
+        yield from map(_flag_of_key, _all_keys())
+    if verb == "data":
+        yield from (_flag_of_key(key) for key in _all_keys() if key.section == "data")
+
+
+def words_of(verb: str) -> list[str]:
+    """Words that may stand without dashes: actions, names of configurations."""
+    from geomoe.config.shipped import shipped
+
+    actions: list[Action] = importlib.import_module(_module(verb)).parser()._actions
+    found = [str(word) for action in actions if not action.option_strings for word in action.choices or ()]
+    return [*found, *shipped()] if verb in {"train", "data"} else found
+
+
+def _module(verb: str) -> str:
+    return f"geomoe.cli.{verb.replace('-', '_')}"
+
+
+def _all_keys() -> list[Key]:
+    from geomoe.catalogue import METHODS
+    from geomoe.config.keys import keys, method_keys
+
+    return [*keys().values(), *(key for name in METHODS for key in method_keys(name).values())]
+
+
+def _flag_of_key(key: Key) -> Flag:
+    if key.name == "algorithm":
+        from geomoe.catalogue import ALGORITHMS
+
+        return Flag("--algorithm", ALGORITHMS, True, _phrase(key.doc))
+    literal = get_args(key.hint) if get_origin(key.hint) is Literal else ()
+    values = ("true", "false") if key.hint is bool else tuple(map(str, literal))
+    return Flag(f"--{key.name}", values, True, _phrase(key.doc))
+
+
+def _phrase(text: str | None) -> str:
+    """A help text in one line without the marks of argparse."""
+    return " ".join((text or "").replace("%%", "%").split())
+
+
+def _bash(verbs: Mapping[str, str], flags: Mapping[str, list[Flag]], words: Mapping[str, list[str]]) -> str:
+    return _compgen(verbs, flags, words) + "\ncomplete -o bashdefault -o default -F _geomoe geomoe"
+
+
+def _zsh(verbs: Mapping[str, str], flags: Mapping[str, list[Flag]], words: Mapping[str, list[str]]) -> str:
+    head = (
+        "#compdef geomoe\nautoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n"
+    )
+    return head + _bash(verbs, flags, words)
+
+
+def _compgen(
+    verbs: Mapping[str, str], flags: Mapping[str, list[Flag]], words: Mapping[str, list[str]]
+) -> str:
+    """The function of bash, which zsh's bashcompinit runs too."""
+    cases, values = [], []
+    for verb in verbs:
+        offered = " ".join([*words[verb], *(flag.name for flag in flags[verb])])
+        cases.append(f"    {verb}) offered={shlex.quote(offered)} ;;")
+        for flag in flags[verb]:
+            if flag.takes:
+                values.append(f"    {verb}:{flag.name}) offered={shlex.quote(' '.join(flag.values))} ;;")
+    first = " ".join([*verbs, "--help", "--version", "--completion", "--quiet", "--json", "--debug"])
+    return "\n".join(
+        [
+            "_geomoe() {",
+            '  local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}"',
+            '  local verb="" offered="" one',
+            '  for one in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do',
+            '    case "$one" in -*) ;; *) verb="$one"; break ;; esac',
+            "  done",
+            '  case "$verb" in',
+            f"    '') offered={shlex.quote(first)} ;;",
+            *cases,
+            "  esac",
+            '  case "$verb:$before" in',
+            f"    :--completion) offered={shlex.quote(' '.join(SHELLS))} ;;",
+            *values,
+            "  esac",
+            '  COMPREPLY=($(compgen -W "$offered" -- "$word"))',
+            "}",
+        ]
+    )
+
+
+def _fish(verbs: Mapping[str, str], flags: Mapping[str, list[Flag]], words: Mapping[str, list[str]]) -> str:
+    lines = [
+        "complete -c geomoe -n __fish_use_subcommand -l version -d 'the version'",
+        f"complete -c geomoe -n __fish_use_subcommand -l completion -x -a {_fished(' '.join(SHELLS))}",
+    ]
+    for verb, about in verbs.items():
+        lines.append(f"complete -c geomoe -f -n __fish_use_subcommand -a {verb} -d {_fished(about)}")
+        here = f"complete -c geomoe -n {_fished(f'__fish_seen_subcommand_from {verb}')}"
+        if words[verb]:
+            lines.append(f"{here} -a {_fished(' '.join(words[verb]))}")
+        for flag in flags[verb]:
+            how = " -x -a " + _fished(" ".join(flag.values)) if flag.values else " -r" if flag.takes else ""
+            lines.append(f"{here} -l {flag.name.removeprefix('--')}{how} -d {_fished(flag.about)}")
+    return "\n".join(lines)
+
+
+def _fished(text: str) -> str:
+    """Text in quotes of fish, where a quote and a backslash are escaped inside."""
+    return "'" + text.replace("\\", "\\\\").replace("'", "\\'") + "'"
