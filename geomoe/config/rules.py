@@ -137,7 +137,7 @@ def _places(config: RunConfig) -> Iterator[str]:
 
 def _grouping(data: DataConfig) -> Iterator[str]:
     groups = data.groups_per_batch
-    if groups > 0 and data.batch_size % groups:
+    if groups > 0 and data.batch_size is not None and data.batch_size % groups:
         yield (
             f"data.batch_size: {data.batch_size} is no multiple of data.groups_per_batch {groups}; "
             f"every domain of a batch has the same number of images"

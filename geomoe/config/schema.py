@@ -23,7 +23,7 @@ class DataConfig:
         root: folder of the data; default: GEOMOE_CACHE, else the system's cache folder.
         held_out: region left out of training and of model selection, e.g. Asia; none: all train.
         split_seed: which of the declared train/val/test splits.
-        batch_size: samples in a step, on each device.
+        batch_size: samples in a step, on each device; none: 64, or all that train where they are fewer.
         num_workers: processes that load batches (0: the main process, best for cached data).
         augment: what is done to training images; never to coordinates.
         metadata: table of your own samples (folder): filename, label, and optional lon, lat, domain, split;
@@ -45,7 +45,7 @@ class DataConfig:
     root: str | None = None
     held_out: str | None = None
     split_seed: int = 0
-    batch_size: int = 128
+    batch_size: int | None = 128
     num_workers: int = 0
     augment: Literal["none", "flips", "flips_rotations", "domainbed", "wilds_weak", "wilds_randaugment"] = (
         "flips_rotations"

@@ -455,3 +455,20 @@ def test_the_log_says_how_many_places_are_unknown(folder, tmp_path, monkeypatch,
     data = ["--data-root", "data", "--metadata", "clean.csv"]
     assert main(["train", "folder", *data, "--dry-run", *short]) == 0
     assert "36 of 36 train samples have no known place" in caplog.text
+
+
+@pytest.mark.slow
+def test_23_images_train_without_a_batch_size(folder, tmp_path, monkeypatch, caplog):
+    """The shipped configuration fits its batch to the training split."""
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level(logging.INFO, "geomoe")
+    edit(folder / "clean.csv", lambda rows: rows.__delitem__(slice(1, len(rows) - 23)))
+    train = sum(
+        row["split"] == "train" for row in csv.DictReader((folder / "clean.csv").open(encoding="utf-8"))
+    )
+    data = ["--data-root", "data", "--metadata", "clean.csv", "--model.image_size", "16"]
+    short = ["--trainer.loggers", "csv", "--trainer.max_epochs", "2"]
+    assert main(["train", "folder", *data, *short]) == 0
+    assert f"a batch is {train} samples on each device: there are {train} to train with" in caplog.text
+    (table,) = tmp_path.glob("runs/**/metrics.csv")
+    assert pd.read_csv(table)["step"].tolist() == [1, 2]  # an epoch is one step
