@@ -20,9 +20,9 @@ from geomoe.inference.inputs import Images, Loaded, collect
 from geomoe.inference.journal import GO_ON, Journal
 from geomoe.inference.scene import Scene, open_scene, scores_path, write_scene
 from geomoe.inference.tiles import Item, Tiles, Tiling, make_tiling
-from geomoe.reading.image_table import Skip
 from geomoe.reading.location import metres_per_pixel
 from geomoe.reading.raster import MOST_PIXELS
+from geomoe.reading.skips import Skip
 from geomoe.support.files import size_and_time, whole_file
 from geomoe.support.workers import open_loader
 from geomoe.types import Place

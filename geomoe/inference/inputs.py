@@ -17,9 +17,10 @@ from geomoe.inference.ground import Ground
 from geomoe.inference.tiles import Item, cut
 from geomoe.reading import image_table as folder_table
 from geomoe.reading import raster
-from geomoe.reading.image_table import Skip, read_table
+from geomoe.reading.image_table import read_table
 from geomoe.reading.location import NOT_REFERENCED, located, metres_per_pixel, middle_of, place_of
 from geomoe.reading.opening import KeptOpen
+from geomoe.reading.skips import Skip
 from geomoe.reading.swapped import refuse_swapped
 from geomoe.support.text import is_utf8, visible
 from geomoe.support.walking import walk

@@ -21,6 +21,7 @@ from geomoe.reading.sheets import (
     separator_hint,
     text_of,
 )
+from geomoe.reading.skips import Skip, refuse_many
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -35,20 +36,6 @@ COUNTRY = ("country_code", "iso_a3", "iso_a2", "country")  # columns that may ho
 GROUPS = ("group", "scene")  # columns whose equal values stay in one split
 _OWN = frozenset(("filename", "label", "domain", "split", "timestamp", *COUNTRY, *GROUPS))
 _PLACES = frozenset(alias for names in ALIASES.values() for alias in names)
-
-
-class Skip(NamedTuple):
-    """A row or image that is skipped.
-
-    Attributes:
-        row: row of the table, counted from 1 after the header without empty lines; 0: not from a table.
-        filename: name as given.
-        reason: short explanation.
-    """
-
-    row: int
-    filename: str
-    reason: str
 
 
 class Table(NamedTuple):
@@ -87,31 +74,6 @@ class Table(NamedTuple):
             if name not in ("skipped", "total")
         }
         return Table(**kept, skipped=[*self.skipped, *skipped], total=self.total)  # type: ignore[arg-type]
-
-
-def tolerance(total: int) -> int:
-    """Return how many rows may be skipped: 1 %, at least 5, but at most a fifth of all rows."""
-    return min(max(5, total // 100), total // 5)
-
-
-def refuse_many(skipped: list[Skip], total: int, where: object) -> None:
-    """Refuse a table with too many unusable rows: its layout was probably misread.
-
-    Raises:
-        DataError: more than :func:`tolerance` rows are skipped.
-    """
-    if len(skipped) > tolerance(total):
-        kinds: dict[str, list[Skip]] = {}
-        for skip in skipped:
-            kinds.setdefault(skip.reason.partition(":")[0], []).append(skip)
-        found = max(kinds.values(), key=len)
-        first = found[0]
-        msg = (
-            f"{where}: {len(skipped)} of {total} rows cannot be used (up to {tolerance(total)} would be "
-            f"skipped and listed); {len(found)} like row {first.row} ({first.filename or 'no filename'}): "
-            f"{first.reason}"
-        )
-        raise DataError(msg)
 
 
 def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None) -> Table:

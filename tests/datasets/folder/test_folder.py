@@ -21,7 +21,8 @@ from geomoe.cli import main
 from geomoe.datasets.folder.reader import FolderDataModule
 from geomoe.datasets.samples.folder import CLASSES, DOMAINS, EACH, write
 from geomoe.errors import ConfigError, DataError, DatasetNotFoundError
-from geomoe.reading.image_table import read_table, tolerance
+from geomoe.reading.image_table import read_table
+from geomoe.reading.skips import tolerance
 
 IMAGES = EACH * len(DOMAINS)
 
@@ -383,7 +384,7 @@ def test_missing_folder_and_table(folder):
         FolderDataModule(None, metadata="x.csv").dataset("train")
     with pytest.raises(DatasetNotFoundError, match="no such folder"):
         FolderDataModule(folder / "gone", metadata="x.csv").dataset("train")
-    with pytest.raises(DatasetNotFoundError, match="--metadata"):
+    with pytest.raises(DataError, match=r"found \d+ images and images; give --metadata clean\.csv"):
         FolderDataModule(folder).dataset("train")
     with pytest.raises(DatasetNotFoundError, match=r"no such table: x\.csv"):
         FolderDataModule(folder, metadata="x.csv").dataset("train")
