@@ -24,6 +24,7 @@ OPTIONAL_KEYS = (
     "allow_vrt",
     "split_version",
     "split_buffer_km",
+    "columns",
 )
 
 
@@ -74,6 +75,7 @@ CATALOGUE: dict[str, Entry] = {
         "geomoe.datasets.folder.reader:FolderDataModule",
         keys=(
             *("metadata", "bands", "domain_by", "allow_vrt", "split_version", "split_buffer_km"),
+            "columns",
             *_GROUPED,
         ),
     ),

@@ -13,6 +13,7 @@ from geomoe.config.limits import LIMITS, wrong_number, wrong_option
 from geomoe.config.methods import options_of
 from geomoe.config.schema import DataConfig, RunConfig
 from geomoe.errors import ConfigError
+from geomoe.support.columns import read_columns
 from geomoe.support.names import file_name
 from geomoe.support.text import visible
 from geomoe.support.words import unknown
@@ -110,6 +111,13 @@ def _data_keys(data: DataConfig) -> Iterator[str]:
         yield unknown("data.held_out", "region", data.held_out, entry.domains)
     if data.split_version > 2:
         yield f"data.split_version: there are rules 1 and 2; got {data.split_version!r}"
+    try:
+        given = read_columns(data.columns)
+    except ValueError as error:
+        yield f"data.columns: {error}"
+    else:
+        if "domain" in given and data.domain_by is not None:
+            yield f"data.columns, data.domain_by: both name the domain ({given['domain']}, {data.domain_by})"
     for key in OPTIONAL_KEYS:
         value, default = getattr(data, key), getattr(DataConfig, key)
         if key not in entry.keys and value != default:

@@ -28,7 +28,7 @@ from geomoe.support.workers import open_loader
 from geomoe.types import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from os import PathLike
 
     from geomoe.inference.predictor import Predictor
@@ -73,6 +73,7 @@ def predict_files(
     resume: bool = False,
     allow_vrt: bool = False,
     match_gsd: bool = False,
+    columns: Mapping[str, str] | None = None,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> Summary:
     """Predict images, folders, tables of images, or one large scene.
@@ -92,6 +93,7 @@ def predict_files(
         allow_vrt: whether to read VRTs; their sources must be in the given folder, or next to the VRT.
         match_gsd: whether to cut images (and tiles) to the ground that training images covered, instead of
             resizing whatever they cover; of a larger image the middle is predicted.
+        columns: part -> column of tables whose columns have other names: ``{"filename": "image"}``.
         progress: called with finished images, total images and skipped images.
 
     Raises:
@@ -120,7 +122,7 @@ def predict_files(
         whole = Item(scene.path.as_posix(), scene.path, vrt_root=beside)
         items, skipped = Tiles(whole, tiling, scene.width, scene.height), []
     else:
-        items, skipped = collect(given, root, tiling, allow_vrt=allow_vrt, ground=ground)
+        items, skipped = collect(given, root, tiling, allow_vrt=allow_vrt, ground=ground, columns=columns)
     parts = tiling.size // tiling.step if tiling and as_scene else 1
     key = _key(predictor, items, parts) + (f" {ground}" if match_gsd else "")
     with Journal(output, key, resume=resume) as journal:

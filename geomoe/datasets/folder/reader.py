@@ -158,7 +158,8 @@ class FolderDataModule(ImageDataModule):
 
     def table(self) -> Table:
         """Read the table, or the names of the class folders."""
-        return read_source(self.metadata, self.options.get("domain_by"), allow_vrt=self.allow_vrt)
+        names = self.options.get("domain_by"), self.options.get("columns") or ()
+        return read_source(self.metadata, *names, allow_vrt=self.allow_vrt)
 
     @cached_property
     def files(self) -> SideFiles:

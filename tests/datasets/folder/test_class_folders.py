@@ -148,7 +148,7 @@ def test_folders_that_are_no_classes_are_refused(classes, change, message):
 
 
 def test_columns_need_a_table_and_the_whole_disk_is_no_folder(classes):
-    with pytest.raises(ConfigError, match="country is a column of a table, and there is none"):
+    with pytest.raises(ConfigError, match="country is of a table, and there is none"):
         _ = module(classes[0], domain_by="country").index
     with pytest.raises(DatasetNotFoundError, match="/ is the root of the file system"):
         _ = module("/").index

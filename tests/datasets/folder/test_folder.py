@@ -295,7 +295,7 @@ def test_another_column_may_be_the_domain(folder):
     edit(folder / "points.csv", lambda rows: rows[0].__setitem__(4, "country"))
     assert module(folder).index.domains == ("all",)
     assert module(folder, domain_by="country").index.domains == tuple(sorted(DOMAINS))
-    with pytest.raises(DataError, match=r"no column contry .*; rename country\?"):
+    with pytest.raises(DataError, match=r"no column contry .*; did you mean country\?"):
         module(folder, domain_by="contry").dataset("train")
 
 
@@ -332,7 +332,7 @@ def test_a_table_that_cannot_be_written_beside_uses_the_cache_folder(folder, tmp
     ("change", "message"),
     [
         (lambda rows: rows[0].__setitem__(0, "file"), r"no column filename \(columns: file, label"),
-        (lambda rows: rows[0].__setitem__(1, "Label"), r"no column label .*rename Label\?"),
+        (lambda rows: rows[0].__setitem__(1, "Label"), r"no column label .*perhaps --columns label=Label"),
         (lambda rows: rows[0].__setitem__(3, "y"), r"no column lat "),
         (lambda rows: rows[0].__setitem__(4, "LONGITUDE"), "columns lon and LONGITUDE both name the lon"),
         (lambda rows: rows[0].__setitem__(4, "label"), "has several columns label; keep one"),
