@@ -25,6 +25,7 @@ OPTIONAL_KEYS = (
     "split_version",
     "split_buffer_km",
     "train_domains",
+    "columns",
 )
 
 
@@ -76,6 +77,7 @@ CATALOGUE: dict[str, Entry] = {
         "geomoe.datasets.folder.reader:FolderDataModule",
         keys=(
             *("metadata", "bands", "domain_by", "allow_vrt", "split_version", "split_buffer_km"),
+            "columns",
             *_GROUPED,
             *_SUBSETS,
         ),

@@ -52,7 +52,7 @@ def gather(plan: Plan) -> Results:
     known = {run: _look(plan, run) for run in plan.runs}
     cells = [_cells(plan, row, known) for row in plan.rows.values()]
     config = next(iter(plan.rows.values())).config
-    batch = config.data.batch_size * config.trainer.accumulate_grad_batches
+    batch = (config.data.batch_size or 0) * config.trainer.accumulate_grad_batches
     planned = len(plan.spec.held_out) * len(plan.spec.seeds)
     rows = [_row(plan, one, choice, planned) for one in cells for choice in _choices(one)]
     rows = _compared(plan, rows, cells)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from geomoe.cli import console
 from geomoe.errors import GeomoeError
+from geomoe.support.columns import read_columns
 from geomoe.support.words import nearest
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ ALIASES = {
     "data_root": "data.root",
     "metadata": "data.metadata",
     "allow_vrt": "data.allow_vrt",
+    "columns": "data.columns",
 }
 SWITCH = "--allow-vrt"  # the only one of these without a value
 
@@ -55,6 +57,14 @@ def number(least: float, most: float) -> Callable[[str], float]:
         raise argparse.ArgumentTypeError(msg)
 
     return read
+
+
+def columns(text: str) -> dict[str, str]:
+    """Read ``filename=image,lon=x`` of a flag."""
+    try:
+        return read_columns(text.split(","))
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from error
 
 
 class Parser(argparse.ArgumentParser):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geomoe.cli.console import Result, progress, rows
-from geomoe.cli.parsing import Parser, whole
+from geomoe.cli.parsing import Parser, columns, whole
 from geomoe.config.limits import MOST_BATCH, MOST_SIDE, MOST_WORKERS
 from geomoe.support.files import check_folder, no_empty_folders
 
@@ -33,6 +33,12 @@ def parser() -> Parser:
     made.add_argument("--checkpoint", metavar="FILE", required=True, help="written by geomoe train")
     made.add_argument("--output", metavar="FILE", required=True, help=".csv, .parquet, .geojson, or .tif")
     made.add_argument("--data-root", metavar="DIR", help="folder of a table's images (default: its own)")
+    made.add_argument(
+        "--columns",
+        type=columns,
+        metavar="PART=COLUMN,...",
+        help="columns of a table that have other names: filename=image,lon=x,lat=y",
+    )
     made.add_argument(
         "--tile",
         type=whole(1, MOST_SIDE),
@@ -99,6 +105,7 @@ def run(args: Namespace) -> Result:
             allow_vrt=args.allow_vrt,
             match_gsd=args.match_gsd,
             safe_csv=args.safe_csv,
+            columns=args.columns,
             progress=tell,
         )
     facts: dict[str, Any] = {"output": output, "predicted": summary.predicted}

@@ -13,6 +13,7 @@ from geomoe.config.limits import LIMITS, wrong_number, wrong_option
 from geomoe.config.methods import options_of
 from geomoe.config.schema import DataConfig, RunConfig
 from geomoe.errors import ConfigError
+from geomoe.support.columns import read_columns
 from geomoe.support.names import file_name
 from geomoe.support.text import visible
 from geomoe.support.words import unknown
@@ -117,6 +118,13 @@ def _data_keys(data: DataConfig) -> Iterator[str]:
             yield f"data.train_domains: {name} is held out; leave it out of one of them"
     if len(set(data.train_domains)) < len(data.train_domains):
         yield f"data.train_domains: each domain once; got {list(data.train_domains)}"
+    try:
+        given = read_columns(data.columns)
+    except ValueError as error:
+        yield f"data.columns: {error}"
+    else:
+        if "domain" in given and data.domain_by is not None:
+            yield f"data.columns, data.domain_by: both name the domain ({given['domain']}, {data.domain_by})"
     for key in OPTIONAL_KEYS:
         value, default = getattr(data, key), getattr(DataConfig, key)
         if key not in entry.keys and value != default:
@@ -145,7 +153,7 @@ def _places(config: RunConfig) -> Iterator[str]:
 
 def _grouping(data: DataConfig) -> Iterator[str]:
     groups = data.groups_per_batch
-    if groups > 0 and data.batch_size % groups:
+    if groups > 0 and data.batch_size is not None and data.batch_size % groups:
         yield (
             f"data.batch_size: {data.batch_size} is no multiple of data.groups_per_batch {groups}; "
             f"every domain of a batch has the same number of images"

@@ -23,7 +23,7 @@ class DataConfig:
         root: folder of the data; default: GEOMOE_CACHE, else the system's cache folder.
         held_out: region left out of training and of model selection, e.g. Asia; none: all train.
         split_seed: which of the declared train/val/test splits.
-        batch_size: samples in a step, on each device.
+        batch_size: samples in a step, on each device; none: 64, or all that train where they are fewer.
         num_workers: processes that load batches (0: the main process, best for cached data).
         augment: what is done to training images; never to coordinates.
         metadata: table of your own samples (folder): filename, label, and optional lon, lat, domain, split;
@@ -40,13 +40,14 @@ class DataConfig:
         allow_vrt: read .vrt files too, which name other files; these have to lie in data.root.
         split_version: rule of a split that is made: 2 keeps neighbours together, 1 is that of geomoe 0.1.
         split_buffer_km: training images within so many km of a test image are left out; 0: none.
+        columns: columns of the table that have other names, such as filename=image, label=class.
     """
 
     name: str = "bluemarble"
     root: str | None = None
     held_out: str | None = None
     split_seed: int = 0
-    batch_size: int = 128
+    batch_size: int | None = 128
     num_workers: int = 0
     augment: Literal["none", "flips", "flips_rotations", "domainbed", "wilds_weak", "wilds_randaugment"] = (
         "flips_rotations"
@@ -64,6 +65,7 @@ class DataConfig:
     allow_vrt: bool = False
     split_version: int = 2
     split_buffer_km: float = 0.0
+    columns: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

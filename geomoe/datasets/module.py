@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -10,7 +11,7 @@ from torchgeo.datamodules import NonGeoDataModule
 from geomoe.catalogue import CATALOGUE
 from geomoe.datasets.augment.pipeline import AUGMENTS, augment_images, check_augment
 from geomoe.datasets.base import LabelledImages
-from geomoe.datasets.batches.grouped import grouped_sampler
+from geomoe.datasets.batches.grouped import grouped_sampler, in_groups
 from geomoe.datasets.batches.shuffled import EpochSampler
 from geomoe.datasets.batches.to_batch import to_batch
 from geomoe.datasets.cache.use import use_cache
@@ -30,6 +31,10 @@ if TYPE_CHECKING:
 
     from geomoe.datasets.augment.pipeline import Augment
     from geomoe.types import Batch
+
+log = logging.getLogger(__name__)
+
+BATCH = 64  # samples in a step where no number is given and the training split has as many
 
 
 SELECTING = ("train", "val", "id_val")  # splits that training and selection see
@@ -59,7 +64,7 @@ class ImageDataModule(NonGeoDataModule):
         *,
         held_out: str | None = None,
         split_seed: int = 0,
-        batch_size: int = 128,
+        batch_size: int | None = 128,
         num_workers: int = 0,
         augment: Augment = "flips_rotations",
         image_size: int | None = None,
@@ -72,7 +77,8 @@ class ImageDataModule(NonGeoDataModule):
             root: folder of the data; default: the default folder of the data set.
             held_out: domain left out of train and val; test keeps every domain.
             split_seed: seed of one of the declared splits.
-            batch_size: samples per step on each device.
+            batch_size: samples per step on each device; None: :data:`BATCH`, or the whole training split
+                where that has fewer.
             num_workers: number of processes that load batches.
             augment: augmentation of training images.
             image_size: side in pixels; None: not resized.
@@ -85,7 +91,8 @@ class ImageDataModule(NonGeoDataModule):
         if augment not in AUGMENTS:
             msg = f"data.augment: expected one of {', '.join(AUGMENTS)}; got {augment!r}"
             raise ConfigError(msg)
-        super().__init__(LabelledImages, batch_size, num_workers)
+        super().__init__(LabelledImages, BATCH if batch_size is None else batch_size, num_workers)
+        self._fits = batch_size is None
         # In torchgeo this name is an attribute with one data set for all splits; here it is a method.
         vars(self).pop("dataset", None)
         self.root, self.held_out, self.split_seed, self.image_size = root, held_out, split_seed, image_size
@@ -206,7 +213,21 @@ class ImageDataModule(NonGeoDataModule):
         data = self.dataset("train")
         check_augment(self.augment, len(self.statistics()[0]), data.scale)
         rank, world = (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
+        if self._fits:
+            self._fit_batch(data, rank, world)
         return self._loader(data, sampler=self.sampler(data, rank, world), drop_last=True)
+
+    def _fit_batch(self, data: LabelledImages, rank: int, world_size: int) -> None:
+        """Set the batch to :data:`BATCH`, or to the share of a rank in a training split that has fewer."""
+        groups = self.options.get("groups_per_batch") or 1
+        usable = len(data) if groups == 1 else int(in_groups(data).sum())
+        many = min(BATCH, usable // world_size)
+        before, self.batch_size = self.batch_size, max(many - many % groups, groups)
+        if rank == 0 and self.batch_size < min(BATCH, before):
+            text = (
+                "a batch is %d samples on each device: there are %d to train with (data.batch_size sets it)"
+            )
+            log.info(text, self.batch_size, usable)
 
     def sampler(self, data: LabelledImages, rank: int, world_size: int) -> EpochSampler:
         """Return the sampler of training samples: shuffled, or with a few domains in each batch."""

@@ -20,16 +20,16 @@ from geomoe.inference.inputs import Images, Loaded, collect
 from geomoe.inference.journal import GO_ON, Journal
 from geomoe.inference.scene import Scene, open_scene, scores_path, write_scene
 from geomoe.inference.tiles import Item, Tiles, Tiling, make_tiling
-from geomoe.reading.image_table import Skip
 from geomoe.reading.location import metres_per_pixel
 from geomoe.reading.raster import MOST_PIXELS
+from geomoe.reading.skips import Skip
 from geomoe.support.cells import safe_cell
 from geomoe.support.files import size_and_time, whole_file
 from geomoe.support.workers import open_loader
 from geomoe.types import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from os import PathLike
 
     from geomoe.inference.predictor import Predictor
@@ -75,6 +75,7 @@ def predict_files(
     allow_vrt: bool = False,
     match_gsd: bool = False,
     safe_csv: bool = False,
+    columns: Mapping[str, str] | None = None,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> Summary:
     """Predict images, folders, tables of images, or one large scene.
@@ -95,6 +96,7 @@ def predict_files(
         match_gsd: whether to cut images (and tiles) to the ground that training images covered, instead of
             resizing whatever they cover; of a larger image the middle is predicted.
         safe_csv: whether cells of a CSV that a spreadsheet would take for formulas are quoted.
+        columns: part -> column of tables whose columns have other names: ``{"filename": "image"}``.
         progress: called with finished images, total images and skipped images.
 
     Raises:
@@ -123,7 +125,7 @@ def predict_files(
         whole = Item(scene.path.as_posix(), scene.path, vrt_root=beside)
         items, skipped = Tiles(whole, tiling, scene.width, scene.height), []
     else:
-        items, skipped = collect(given, root, tiling, allow_vrt=allow_vrt, ground=ground)
+        items, skipped = collect(given, root, tiling, allow_vrt=allow_vrt, ground=ground, columns=columns)
     parts = tiling.size // tiling.step if tiling and as_scene else 1
     key = _key(predictor, items, parts) + (f" {ground}" if match_gsd else "")
     with Journal(output, key, resume=resume) as journal:

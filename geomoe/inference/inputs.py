@@ -17,16 +17,17 @@ from geomoe.inference.ground import Ground
 from geomoe.inference.tiles import Item, cut
 from geomoe.reading import image_table as folder_table
 from geomoe.reading import raster
-from geomoe.reading.image_table import Skip, read_table
+from geomoe.reading.image_table import read_table
 from geomoe.reading.location import NOT_REFERENCED, located, metres_per_pixel, middle_of, place_of
 from geomoe.reading.opening import KeptOpen
+from geomoe.reading.skips import Skip
 from geomoe.reading.swapped import refuse_swapped
 from geomoe.support.text import is_utf8, visible
 from geomoe.support.walking import walk
 from geomoe.types import UNKNOWN_DOMAIN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -46,6 +47,7 @@ def collect(
     *,
     allow_vrt: bool = False,
     ground: Ground | None = None,
+    columns: Mapping[str, str] | None = None,
 ) -> tuple[list[Item], list[Skip]]:
     """List all images of the inputs, in order and each once, without reading pixels.
 
@@ -56,6 +58,7 @@ def collect(
         allow_vrt: whether to read VRTs; their sources must be in the given folder (for a table: ``root``),
             or next to a VRT that is given as a file.
         ground: what training images covered; tiles are fitted to it if it is to be matched.
+        columns: part -> column of tables, where it has another name.
 
     Returns:
         The items, and the unusable rows or images.
@@ -68,7 +71,7 @@ def collect(
     skipped: list[Skip] = []
     for given in inputs:
         within = _within(given, root) if allow_vrt else None
-        for item in _items(given, root, skipped, within):
+        for item in _items(given, root, skipped, within, columns):
             items.setdefault(item.path.absolute(), item._replace(vrt_root=within))
     if not items and not skipped:
         names = ", ".join(map(str, inputs))
@@ -87,7 +90,13 @@ def _within(given: Path, root: Path | None) -> Path:
     return root if is_table and root is not None else given.parent
 
 
-def _items(given: Path, root: Path | None, skipped: list[Skip], vrt_root: Path | None) -> Iterator[Item]:
+def _items(
+    given: Path,
+    root: Path | None,
+    skipped: list[Skip],
+    vrt_root: Path | None,
+    columns: Mapping[str, str] | None,
+) -> Iterator[Item]:
     if given.is_dir():
         yield from _below(given, skipped)
     elif not given.exists():
@@ -95,7 +104,7 @@ def _items(given: Path, root: Path | None, skipped: list[Skip], vrt_root: Path |
         hint = "; only files of this machine are read: fetch it first" if remote else ""
         raise InputError(f"{given}: no such file or folder{hint}")
     elif given.suffix.lower() in folder_table.SUFFIXES:
-        yield from _rows(given, root or given.parent, skipped, vrt_root)
+        yield from _rows(given, root or given.parent, skipped, vrt_root, columns)
     elif given.suffix.lower() in raster.SUFFIXES:
         if is_utf8(given):
             yield Item(given.as_posix(), given)
@@ -127,10 +136,12 @@ def _unnamable(path: Path) -> Skip:
     return Skip(0, visible(path.as_posix()), "the name is not in UTF-8; rename it")
 
 
-def _rows(path: Path, root: Path, skipped: list[Skip], vrt_root: Path | None) -> Iterator[Item]:
+def _rows(
+    path: Path, root: Path, skipped: list[Skip], vrt_root: Path | None, columns: Mapping[str, str] | None
+) -> Iterator[Item]:
     if not root.is_dir():
         raise InputError(f"{root}: no such folder of images; --data-root is what the table's names lie in")
-    table = read_table(path, labels=False)
+    table = read_table(path, labels=False, columns=columns)
     skipped.extend(table.skipped)
     _look_for_swapped(table, root, path, vrt_root)
     for number, name in enumerate(table.filename.tolist()):

@@ -16,6 +16,7 @@ from geomoe.errors import DataError, InputError
 from geomoe.inference.predictor import load
 from geomoe.reading.sheets import lonlat_of_geometry, named, numbers_of, read_whole
 from geomoe.support.cells import safe_cell
+from geomoe.support.columns import proposed
 from geomoe.support.files import check_folder, no_empty_folders, whole_file
 
 if TYPE_CHECKING:
@@ -171,7 +172,9 @@ def _columns(sheet: Sheet, path: Path, lon: str | None, lat: str | None) -> tupl
         if not asked and isinstance(sheet.frame, geopandas.GeoDataFrame):
             return None  # whose geometry is no points: the error says so
         columns = ", ".join(sheet.names)
-        msg = f"{path}: no column {' or '.join(absent)} (columns: {columns}); name them with --lon and --lat"
+        near = " ".join(f"--{part} {name}" for part, name in proposed(absent, sheet.names).items())
+        advice = f"perhaps {near}" if near and not asked else "name them with --lon and --lat"
+        msg = f"{path}: no column {' or '.join(absent)} (columns: {columns}); {advice}"
         raise DataError(msg)
     twice = [name for name in found if name in sheet.repeated]
     if twice:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, overload
 
 from geomoe.errors import DataError
 from geomoe.reading import raster
-from geomoe.reading.image_table import Skip
+from geomoe.reading.skips import Skip
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

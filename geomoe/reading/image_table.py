@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import difflib
+import logging
 import posixpath
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -12,6 +12,7 @@ import pandas as pd
 
 from geomoe.coords import wrap_lon
 from geomoe.errors import DataError, one_line
+from geomoe.reading.columns import mapped
 from geomoe.reading.labels import MULTI_LABEL, check_cells, check_labels
 from geomoe.reading.sheets import (
     ALIASES,
@@ -22,34 +23,25 @@ from geomoe.reading.sheets import (
     separator_hint,
     text_of,
 )
+from geomoe.reading.skips import Skip, refuse_many
+from geomoe.support.columns import PARTS, proposed, written
+from geomoe.support.words import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from geomoe.reading.sheets import Sheet
 
+log = logging.getLogger(__name__)
+
 SUFFIXES = (".csv", ".parquet")
 COUNTRY = ("country_code", "iso_a3", "iso_a2", "country")  # columns that may hold country codes, best first
 GROUPS = ("group", "scene")  # columns whose equal values stay in one split
 _OWN = frozenset(("filename", "label", "domain", "split", "timestamp", *COUNTRY, *GROUPS))
 _PLACES = frozenset(alias for names in ALIASES.values() for alias in names)
-
-
-class Skip(NamedTuple):
-    """A row or image that is skipped.
-
-    Attributes:
-        row: row of the table, counted from 1 after the header without empty lines; 0: not from a table.
-        filename: name as given.
-        reason: short explanation.
-    """
-
-    row: int
-    filename: str
-    reason: str
 
 
 class Table(NamedTuple):
@@ -90,38 +82,20 @@ class Table(NamedTuple):
         return Table(**kept, skipped=[*self.skipped, *skipped], total=self.total)  # type: ignore[arg-type]
 
 
-def tolerance(total: int) -> int:
-    """Return how many rows may be skipped: 1 %, at least 5, but at most a fifth of all rows."""
-    return min(max(5, total // 100), total // 5)
-
-
-def refuse_many(skipped: list[Skip], total: int, where: object) -> None:
-    """Refuse a table with too many unusable rows: its layout was probably misread.
-
-    Raises:
-        DataError: more than :func:`tolerance` rows are skipped.
-    """
-    if len(skipped) > tolerance(total):
-        kinds: dict[str, list[Skip]] = {}
-        for skip in skipped:
-            kinds.setdefault(skip.reason.partition(":")[0], []).append(skip)
-        found = max(kinds.values(), key=len)
-        first = found[0]
-        msg = (
-            f"{where}: {len(skipped)} of {total} rows cannot be used (up to {tolerance(total)} would be "
-            f"skipped and listed); {len(found)} like row {first.row} ({first.filename or 'no filename'}): "
-            f"{first.reason}"
-        )
-        raise DataError(msg)
-
-
-def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None) -> Table:
+def read_table(
+    path: Path,
+    *,
+    labels: bool = True,
+    domain_by: str | None = None,
+    columns: Mapping[str, str] | None = None,
+) -> Table:
     """Read a table of images.
 
     Args:
         path: .csv or .parquet, with or without geometry (points in any CRS also give places).
         labels: whether a column ``label`` with at least two classes is required.
         domain_by: column that names the domain; default: ``domain``.
+        columns: part -> name of its column, where it has another name; see :mod:`geomoe.support.columns`.
 
     Raises:
         DataError: a missing file or column, a wrong type, an image listed twice with different labels or
@@ -129,11 +103,13 @@ def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None)
     """
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path}: expected a table that ends in {' or '.join(SUFFIXES)}")
-    sheet = read_sheet(path, lambda name: name in _OWN or name == domain_by or name.lower() in _PLACES)
-    reader = _Reader(sheet, path)
-    reader.need("filename")
+    columns = columns or {}
+    wanted = {*_OWN, domain_by, *columns.values()}
+    sheet = read_sheet(path, lambda name: name in wanted or name.lower() in _PLACES)
+    reader = _Reader(mapped(sheet, columns, path), path)
+    for part in reader.required[: 1 + labels]:
+        reader.need(part)
     if labels:
-        reader.need("label")
         check_cells(reader.frame["label"], path)
     if domain_by is not None:
         reader.need(domain_by)
@@ -141,9 +117,12 @@ def read_table(path: Path, *, labels: bool = True, domain_by: str | None = None)
     filename = _slashes(filename)
     reader.fault(empty, "the cell filename is empty")
     reader.fault(_leads_away(filename), "the filename leads out of the folder of images, or to a server")
+    lonlat = reader.places()
+    if lonlat is None:
+        reader.tell_places()
     table = Table(
         filename,
-        reader.places(),
+        lonlat,
         reader.text("label", required=labels),
         reader.text(domain_by or "domain"),
         reader.text("split", required=True),
@@ -198,6 +177,8 @@ def _each(names: NDArray[Any], chosen: Callable[[str], bool], change: Callable[[
 class _Reader:
     """Reads the columns of one frame and records the first fault of each row."""
 
+    required = ("filename", "label")
+
     def __init__(self, sheet: Sheet, path: Path) -> None:
         self.sheet, self.frame, self.names, self.path = sheet, sheet.frame, sheet.names, path
         self.reasons: dict[int, str] = {}
@@ -208,10 +189,23 @@ class _Reader:
             if name in self.sheet.repeated:
                 raise DataError(f"{self.path}: has several columns {name}; keep one")
             return
-        lower = {column.lower(): column for column in columns}
-        near = difflib.get_close_matches(name, lower, n=1, cutoff=0.6)
-        hint = separator_hint(columns) or (f"; rename {lower[near[0]]}?" if near else "")
+        missing = [part for part in self.required if part not in columns]
+        found = proposed([name, *(part for part in missing if part != name)], columns)
+        if name in PARTS:
+            hint = f"; perhaps --columns {written(found)}" if name in found else ""
+        else:
+            hint = nearest(name, columns)
+        hint = separator_hint(columns) or hint
         raise DataError(f"{self.path}: no column {name} (columns: {', '.join(columns)}){hint}")
+
+    def tell_places(self) -> None:
+        """Say which columns may hold the places of a table that names none."""
+        found = proposed(("lon", "lat"), self.names)
+        if len(found) == 2:
+            log.info(
+                "%s: no columns lon and lat; if %s are degrees, give --columns %s",
+                self.path, " and ".join(found.values()), written(found),
+            )  # fmt: skip
 
     def fault(self, wrong: NDArray[np.bool_], reason: str, values: Any = None) -> None:  # noqa: ANN401
         for row in np.flatnonzero(wrong).tolist():

@@ -14,6 +14,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from geomoe import checkpoint
 from geomoe.algorithms.contract import Now
 from geomoe.algorithms.ranks import world
+from geomoe.datasets.module import BATCH
 from geomoe.errors import ConfigError
 from geomoe.training.divergence import Divergence
 from geomoe.training.optimizers import LearningRate, parameter_groups
@@ -63,7 +64,7 @@ class TrainingTask(LightningModule):
             self.info["domains"], self.info.get("uncounted", ()), num_classes=len(self.info["classes"])
         )
         self.sums = EpochSums()
-        self.divergence = Divergence(config.data.batch_size)
+        self.divergence = Divergence(config.data.batch_size or BATCH)
         self.probe = Probe(algorithm, config.optimizer.probe_epochs)
         self.blocks = sorted(algorithm.answering().blocks)
         self._places: dict[str, Tensor] = {}

@@ -108,7 +108,10 @@ def test_an_image_that_cannot_be_predicted(refused, words, tmp_path, name, messa
     [
         ("", "t.csv: not a csv file with columns: it is empty"),
         ("filename,lon,lat\n", "t.csv: has no rows under its header"),
-        ("file,lon,lat\na.tif,1,2\n", "t.csv: no column filename (columns: file, lon, lat); rename file?"),
+        (
+            "file,lon,lat\na.tif,1,2\n",
+            "filename (columns: file, lon, lat); perhaps --columns filename=file",
+        ),
         ("filename;lon\na.tif;1\n", "separated by semicolons: save the table with commas"),
         ("filename,lon,lat\na.tif,1,95\n", "t.csv: 1 of 1 rows cannot be used"),
         ("filename,lon\na.tif,1\n", "t.csv: no column lat"),

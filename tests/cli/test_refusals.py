@@ -252,7 +252,7 @@ def test_weights_to_start_from(refused, broken):
         ("lon,lat\ninf,10\n", "infinite coordinate"),
         ("lon,lat\n400,10\n", "longitude beyond 360 degrees"),
         ("lon,lat\n10,north\n", "points.csv: column lat: row 0 is not a number of degrees: 'north'"),
-        ("x,y\n10,5\n", "points.csv: no column lon or lat (columns: x, y); name them with --lon and --lat"),
+        ("x,y\n10,5\n", "points.csv: no column lon or lat (columns: x, y); perhaps --lon x --lat y"),
         ("", "points.csv: not a csv file with columns: "),
         (
             "lon,lat,has_location\n1,2,3\n",

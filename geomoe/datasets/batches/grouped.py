@@ -157,8 +157,7 @@ def grouped_sampler(
     otherwise a few images would be drawn as often as a whole continent and fill a sixth of every batch. The
     log counts these samples, and the domains too small for their share.
     """
-    alone = [data.regions.index(name) for name in data.uncounted if name in data.regions]
-    groups = np.where(np.isin(data.domains, alone), -1, data.domains)
+    groups = np.where(in_groups(data), data.domains, -1)
     sampler = GroupedSampler(groups, groups_per_batch, seed, batch_size, rank, world_size, batches)
     if rank == 0 and sampler.left_out:
         log.info("%d training samples of no domain are left out of grouped batches", sampler.left_out)
@@ -168,3 +167,9 @@ def grouped_sampler(
             sampler.small, sampler.num_groups, sampler.share,
         )  # fmt: skip
     return sampler
+
+
+def in_groups(data: LabelledImages) -> NDArray[np.bool_]:
+    """Return (N,) flags of the samples whose domain may be a group of a batch."""
+    alone = [data.regions.index(name) for name in data.uncounted if name in data.regions]
+    return (data.domains >= 0) & ~np.isin(data.domains, alone)

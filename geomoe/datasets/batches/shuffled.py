@@ -41,10 +41,12 @@ class EpochSampler(Sampler[int]):
             msg = f"rank: expected 0 to {world_size - 1} (world_size {world_size}); got {rank}"
             raise ConfigError(msg)
         if batch_size < 1 or size < batch_size * world_size:
+            most = size // world_size
+            advice = f"; give at most {most}" if most else "; use fewer devices"
             msg = (
                 f"data.batch_size: {batch_size} x {world_size} devices, but there are {size} training samples"
             )
-            raise ConfigError(msg)
+            raise ConfigError(msg + advice)
         self.size, self.seed, self.batch_size = size, seed, batch_size
         self.rank, self.world_size = rank, world_size
         self.epoch = 0

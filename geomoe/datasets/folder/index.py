@@ -15,7 +15,7 @@ from geomoe.datasets.folder.doubts import doubts, ground_doubts
 from geomoe.datasets.folder.scan import Scan, describe, places_of, scan
 from geomoe.earth.footprints import Footprints
 from geomoe.errors import DataError
-from geomoe.reading.image_table import Skip, read_table
+from geomoe.reading.skips import Skip
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -99,29 +99,28 @@ class Index(NamedTuple):
 
 
 def make_index(
+    table: Table,
     folder: Path,
     where: Path,
     files: SideFiles,
     bands: tuple[int, ...],
-    domain_by: str | None,
     rule: Rule,
     allow_vrt: bool = False,
 ) -> Index:
-    """Read the table and the headers of the files, and assign the images to splits.
+    """Read the headers of the files of a table, and assign the images to splits.
 
     Args:
+        table: the rows of all images.
         folder: base folder of the file names.
-        where: the table.
+        where: the table, or the folder that stands in its place.
         files: side files that store headers and the split.
         bands: bands to read, counted from 1; empty: all.
-        domain_by: column that names the domain; None: ``domain``.
         rule: how a split is made here.
         allow_vrt: whether to read VRTs; their sources must be in ``folder``.
 
     Raises:
         DataError: a table or images that cannot be used; see docs/datasets/folder.md for what is skipped.
     """
-    table = read_table(where, domain_by=domain_by)
     found = scan(table, folder, files, bands, where, folder if allow_vrt else None)
     table = found.table
     if table.label is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,12 +17,13 @@ from geomoe.datasets.folder.decide import Rule
 from geomoe.datasets.folder.index import Index, hash_of, make_index
 from geomoe.datasets.folder.scan import changed_unseen
 from geomoe.datasets.folder.side_files import SideFiles
+from geomoe.datasets.folder.source import find_source, read_source
 from geomoe.datasets.folder.split import LEFT_OUT
-from geomoe.datasets.folder.statistics import Statistics, measure
+from geomoe.datasets.folder.statistics import Statistics, measure, spread
 from geomoe.datasets.module import ImageDataModule
 from geomoe.datasets.of_domains import domain_id
 from geomoe.errors import ConfigError, DataError, DatasetNotFoundError
-from geomoe.reading.image_table import read_table
+from geomoe.reading.class_folders import says
 from geomoe.reading.raster import load_image
 from geomoe.support.files import whole_file
 from geomoe.support.words import unknown
@@ -29,6 +31,10 @@ from geomoe.support.words import unknown
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
+
+    from geomoe.reading.image_table import Table
+
+log = logging.getLogger(__name__)
 
 
 class FolderImages(LabelledImages):
@@ -148,20 +154,17 @@ class FolderDataModule(ImageDataModule):
 
     @cached_property
     def metadata(self) -> Path:
-        """The table: the path as given, or else below the folder of images.
+        """The table; without one the folder of images, whose class folders stand in its place.
 
         Raises:
-            DatasetNotFoundError: not given, or not there.
+            DatasetNotFoundError: not there.
         """
-        given = self.options.get("metadata")
-        if given is None:
-            msg = "data.metadata: folder needs a table with filename and label; give --metadata points.csv"
-            raise DatasetNotFoundError(msg)
-        path = Path(given).expanduser()
-        for place in (path, self.folder / path, self.folder / path.name):
-            if place.is_file():
-                return place
-        raise DatasetNotFoundError(f"data.metadata: no such table: {path} (nor in {self.folder})")
+        return find_source(self.folder, self.options.get("metadata"))
+
+    def table(self) -> Table:
+        """Read the table, or the names of the class folders."""
+        names = self.options.get("domain_by"), self.options.get("columns") or ()
+        return read_source(self.metadata, *names, allow_vrt=self.allow_vrt)
 
     @cached_property
     def files(self) -> SideFiles:
@@ -176,19 +179,25 @@ class FolderDataModule(ImageDataModule):
             DatasetNotFoundError: no folder or no table.
             DataError: a table or images that cannot be used; see docs/datasets/folder.md for what is skipped.
         """
-        domain_by = self.options.get("domain_by")
         rule = Rule(
             self.split_seed,
             self.options.get("split_version") or Rule().version,
             self.options.get("split_buffer_km") or 0.0,
         )
-        own = (self.bands, domain_by, rule, self.allow_vrt)
-        return make_index(self.folder, self.metadata, self.files, *own)
+        table = self.table()
+        if self.metadata.is_dir():
+            log.info("%s", says(table, self.metadata))
+        own = (self.files, self.bands, rule, self.allow_vrt)
+        index = make_index(table, self.folder, self.metadata, *own)
+        if self.metadata.is_dir():
+            placed, count = int((~np.isnan(index.columns.lonlat[:, 0])).sum()), len(index.filename)
+            log.info("%d of %d images have a place, by their georeference", placed, count)
+        return index
 
     def verify(self) -> list[str]:
         """Compare every byte of all images with what earlier runs saw; see :func:`changed_unseen`."""
         vrt_root = self.folder if self.allow_vrt else None
-        names = read_table(self.metadata, domain_by=self.options.get("domain_by")).filename.tolist()
+        names = self.table().filename.tolist()
         wrong = changed_unseen(names, self.folder, self.files, vrt_root)
         if not wrong:
             return []
@@ -291,15 +300,6 @@ class FolderDataModule(ImageDataModule):
             "std": measured.std.tolist(),
             "source_pixels": int(np.median(self.index.side[chosen])),
             "skipped": len(self.index.skipped),
-            "pixel_metres": _spread(self.index.metres[chosen]),
-            "extent_metres": _spread(self.index.metres[chosen] * self.index.side[chosen]),
+            "pixel_metres": spread(self.index.metres[chosen]),
+            "extent_metres": spread(self.index.metres[chosen] * self.index.side[chosen]),
         }
-
-
-def _spread(values: NDArray[np.float64]) -> dict[str, float] | None:
-    """Return median, least and greatest of known values; None if none is known."""
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return None
-    numbers = {"median": np.median(known), "min": known.min(), "max": known.max()}
-    return {name: float(f"{value:.6g}") for name, value in numbers.items()}

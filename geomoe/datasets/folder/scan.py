@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from geomoe.errors import DataError, OutputError
-from geomoe.reading.image_table import Skip, Table, refuse_many
+from geomoe.reading.image_table import Table
 from geomoe.reading.location import NOT_REFERENCED
 from geomoe.reading.raster import Header, read_header
+from geomoe.reading.skips import Skip, refuse_many
 from geomoe.reading.swapped import FAR_KM, refuse_swapped
 from geomoe.support.content import content_of, sample_of
 from geomoe.support.files import size_and_time
@@ -193,20 +194,8 @@ def _look(path: Path, vrt_root: Path | None) -> tuple[Any, ...]:
     try:
         head = read_header(path) if vrt_root is None else read_header(path, vrt_root)
     except DataError as error:
-        return (
-            0,
-            0,
-            "",
-            False,
-            False,
-            False,
-            np.nan,
-            np.nan,
-            "",
-            np.nan,
-            *[np.nan] * 8,
-            _reason(str(error), path),
-        )
+        nothing = (0, 0, "", False, False, False, np.nan, np.nan, "", np.nan, *[np.nan] * 8)
+        return (*nothing, _reason(str(error), path))
     return (*_facts(head), "")
 
 

@@ -15,7 +15,7 @@ from geomoe.support.files import cache_folder, whole_file
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from geomoe.reading.image_table import Skip
+    from geomoe.reading.skips import Skip
 
 
 class SideFiles:

@@ -152,3 +152,12 @@ def compute(
         raise InputError(f"band {empty} holds no data in any training image; leave it out with data.bands")
     std = np.sqrt(spread / number)
     return Statistics(mean, np.where(std > 0, std, 1.0), images, tuple(problems))
+
+
+def spread(values: NDArray[np.float64]) -> dict[str, float] | None:
+    """Return median, least and greatest of known values; None if none is known."""
+    known = values[~np.isnan(values)]
+    if not len(known):
+        return None
+    numbers = {"median": np.median(known), "min": known.min(), "max": known.max()}
+    return {name: float(f"{value:.6g}") for name, value in numbers.items()}

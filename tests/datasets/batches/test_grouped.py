@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from itertools import combinations
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -224,6 +225,51 @@ def test_a_data_module_groups_by_domain_when_asked(caplog):
 def test_a_data_module_shuffles_when_not_asked(options):
     loader = ListedModule(batch_size=12, **options).train_dataloader()
     assert type(loader.sampler) is EpochSampler
+
+
+@pytest.mark.parametrize(
+    ("world", "options", "batch", "training"),
+    [
+        (1, {}, 59, 59),  # fewer than 64: all of them
+        (2, {}, 29, 59),  # shared by the devices
+        (1, {"groups_per_batch": 2}, 54, 54),  # without what is in no group
+        (2, {"groups_per_batch": 2}, 26, 54),  # a multiple of the groups
+        (2, {"groups_per_batch": 3}, 27, 54),
+    ],
+)
+def test_a_batch_that_nobody_set_fits_a_small_split(world, options, batch, training, caplog):
+    module = ListedModule(batch_size=None, **options)
+    module.trainer = SimpleNamespace(global_rank=0, world_size=world)
+    with caplog.at_level("INFO"):
+        loader = module.train_dataloader()
+        assert len(module.train_dataloader()) == len(loader) == 1  # made again, said once
+    assert loader.batch_size == batch
+    assert [len(rows["label"]) for rows in loader] == [batch]
+    text = f"a batch is {batch} samples on each device: there are {training} to train with"
+    assert caplog.text.count(text) == 1
+
+
+def test_a_batch_that_nobody_set_is_64_where_there_are_as_many(monkeypatch, caplog):
+    whole = ListedModule.open
+    monkeypatch.setattr(ListedModule, "open", lambda self, split: _twice(whole(self, split)))
+    module = ListedModule(batch_size=None)
+    with caplog.at_level("INFO"):
+        assert (module.train_dataloader().batch_size, len(module.train_dataloader())) == (64, 1)
+    assert "a batch is" not in caplog.text
+
+
+def _twice(data):
+    columns = (data.lonlat, data.labels, data.domains, data.blocks, data.rows)
+    return Listed(Columns(*(np.concatenate([column, column]) for column in columns)), split="train")
+
+
+@pytest.mark.parametrize(("world", "advice"), [(1, "; give at most 59"), (60, "; use fewer devices")])
+def test_a_batch_that_somebody_set_is_kept_or_refused(world, advice):
+    module = ListedModule(batch_size=60)
+    module.trainer = SimpleNamespace(global_rank=0, world_size=world)
+    with pytest.raises(ConfigError, match=f"60 x {world} devices, but there are 59 training samples{advice}"):
+        module.train_dataloader()
+    assert ListedModule(batch_size=59).train_dataloader().batch_size == 59
 
 
 def test_a_data_module_refuses_changes_of_colour_where_there_are_none(monkeypatch):

@@ -21,7 +21,8 @@ from geomoe.cli import main
 from geomoe.datasets.folder.reader import FolderDataModule
 from geomoe.datasets.samples.folder import CLASSES, DOMAINS, EACH, write
 from geomoe.errors import ConfigError, DataError, DatasetNotFoundError
-from geomoe.reading.image_table import read_table, tolerance
+from geomoe.reading.image_table import read_table
+from geomoe.reading.skips import tolerance
 
 IMAGES = EACH * len(DOMAINS)
 
@@ -294,7 +295,7 @@ def test_another_column_may_be_the_domain(folder):
     edit(folder / "points.csv", lambda rows: rows[0].__setitem__(4, "country"))
     assert module(folder).index.domains == ("all",)
     assert module(folder, domain_by="country").index.domains == tuple(sorted(DOMAINS))
-    with pytest.raises(DataError, match=r"no column contry .*; rename country\?"):
+    with pytest.raises(DataError, match=r"no column contry .*; did you mean country\?"):
         module(folder, domain_by="contry").dataset("train")
 
 
@@ -331,7 +332,7 @@ def test_a_table_that_cannot_be_written_beside_uses_the_cache_folder(folder, tmp
     ("change", "message"),
     [
         (lambda rows: rows[0].__setitem__(0, "file"), r"no column filename \(columns: file, label"),
-        (lambda rows: rows[0].__setitem__(1, "Label"), r"no column label .*rename Label\?"),
+        (lambda rows: rows[0].__setitem__(1, "Label"), r"no column label .*perhaps --columns label=Label"),
         (lambda rows: rows[0].__setitem__(3, "y"), r"no column lat "),
         (lambda rows: rows[0].__setitem__(4, "LONGITUDE"), "columns lon and LONGITUDE both name the lon"),
         (lambda rows: rows[0].__setitem__(4, "label"), "has several columns label; keep one"),
@@ -383,7 +384,7 @@ def test_missing_folder_and_table(folder):
         FolderDataModule(None, metadata="x.csv").dataset("train")
     with pytest.raises(DatasetNotFoundError, match="no such folder"):
         FolderDataModule(folder / "gone", metadata="x.csv").dataset("train")
-    with pytest.raises(DatasetNotFoundError, match="--metadata"):
+    with pytest.raises(DataError, match=r"found \d+ images and images; give --metadata clean\.csv"):
         FolderDataModule(folder).dataset("train")
     with pytest.raises(DatasetNotFoundError, match=r"no such table: x\.csv"):
         FolderDataModule(folder, metadata="x.csv").dataset("train")
@@ -455,3 +456,20 @@ def test_the_log_says_how_many_places_are_unknown(folder, tmp_path, monkeypatch,
     data = ["--data-root", "data", "--metadata", "clean.csv"]
     assert main(["train", "folder", *data, "--dry-run", *short]) == 0
     assert "36 of 36 train samples have no known place" in caplog.text
+
+
+@pytest.mark.slow
+def test_23_images_train_without_a_batch_size(folder, tmp_path, monkeypatch, caplog):
+    """The shipped configuration fits its batch to the training split."""
+    monkeypatch.chdir(tmp_path)
+    caplog.set_level(logging.INFO, "geomoe")
+    edit(folder / "clean.csv", lambda rows: rows.__delitem__(slice(1, len(rows) - 23)))
+    train = sum(
+        row["split"] == "train" for row in csv.DictReader((folder / "clean.csv").open(encoding="utf-8"))
+    )
+    data = ["--data-root", "data", "--metadata", "clean.csv", "--model.image_size", "16"]
+    short = ["--trainer.loggers", "csv", "--trainer.max_epochs", "2"]
+    assert main(["train", "folder", *data, *short]) == 0
+    assert f"a batch is {train} samples on each device: there are {train} to train with" in caplog.text
+    (table,) = tmp_path.glob("runs/**/metrics.csv")
+    assert pd.read_csv(table)["step"].tolist() == [1, 2]  # an epoch is one step
