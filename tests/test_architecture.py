@@ -322,7 +322,9 @@ def test_a_method_is_named_in_one_line_of_the_catalogue_alone():
     named = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}: {node.value!r}"
         for path in FILES
-        if path.name != "catalogue.py" and PACKAGE / "algorithms" not in path.parents
+        if path.name != "catalogue.py"
+        and PACKAGE / "algorithms" not in path.parents
+        and path.name != "completion.py"  # fish is a shell there
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
         if isinstance(node, ast.Constant) and node.value in METHODS
     ]

@@ -115,9 +115,6 @@ def make_plan(spec: Spec, output: Path) -> Plan:
 
         rows += twin_rows(spec, rows)
     faults += _same_labels(rows)
-    if any(row.config.data.batch_size is None for row in rows):
-        what = "data.batch_size: equal budgets need a number of images in a batch; give one in settings"
-        faults.append(f"{what} ({spec.source})")
     labels = {row.label: row for row in rows}
     known = dict.fromkeys([*labels, *(row.family for row in rows)])
     if spec.baseline is not None and spec.baseline not in known:

@@ -101,9 +101,10 @@ def runs_of(results: Results, row: RowResult) -> Table:
 def note(results: Results) -> str:
     """What the numbers are."""
     seeds = len(results.seeds)
+    images = f", {results.images:,} images" if results.images else ""
     text = (
         f"Percent, mean ± sample standard deviation over {seeds} seed{'s' if seeds > 1 else ''}. "
-        f"{results.steps:,} updates of each run, {results.images:,} images; {results.trials} trial"
+        f"{results.steps:,} updates of each run{images}; {results.trials} trial"
         f"{'s' if results.trials > 1 else ''} each; "
         f"selected by {results.selection} on the source domains' validation."
     )

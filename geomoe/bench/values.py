@@ -178,7 +178,7 @@ class Results:
         held_out: domains left out, one run for each.
         seeds: one run for each.
         steps: updates of each run.
-        images: images of each run.
+        images: images of each run; 0: a batch has as many as fit the training split.
         trials: configurations tried for each row, seed and held-out domain.
         sampler: what drew them.
         selection: rule that picked epoch and trial.
