@@ -81,4 +81,6 @@ def test_progress_knows_the_end(tiny):
 
 
 def test_negative_steps_are_refused(tiny):
-    assert find_faults(tiny("erm", max_steps=-1)) == ["trainer.max_steps: must be at least 0 and at most 1,000,000,000,000; got -1"]
+    assert find_faults(tiny("erm", max_steps=-1)) == [
+        "trainer.max_steps: must be at least 0 and at most 1,000,000,000,000; got -1"
+    ]
