@@ -144,7 +144,8 @@ def make(name: str, arguments: argparse.Namespace) -> Method:
         "domains": [str(number) for number in domains],
         "bands": 3,
     }
-    facts = Facts(arguments.classes, domains, (1000,) * len(domains), len(domains))
+    centres = tuple((360.0 * domain / len(domains) - 180, 0.0) for domain in domains)  # along the equator
+    facts = Facts(arguments.classes, domains, (1000,) * len(domains), len(domains), centres=centres)
 
     def build(kind: Any, *around: Method) -> Method:
         own = config.options.get(name if around else algorithm, {})
@@ -218,7 +219,7 @@ def table(rows: list[Row]) -> str:
     return "\n".join(lines)
 
 
-def parse() -> argparse.Namespace:
+def parse(given: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -234,7 +235,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--json", action="store_true", help="rows as JSON, instead of a table")
-    return parser.parse_args()
+    return parser.parse_args(given)
 
 
 def main() -> None:

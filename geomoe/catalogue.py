@@ -144,7 +144,7 @@ class MethodEntry(NamedTuple):
         wrapper: whether it wraps another method (``around``) and is not a method of its own.
         wraps: whether it can wrap another method, although it is also a method of its own.
         quickstart: whether ``geomoe quickstart`` trains it.
-        beside_moge: whether it stands beside MoGE in every comparison: what location can do in one network.
+        beside_moge: whether comparisons with MoGE include it, to show what location can do in one network.
     """
 
     target: str
@@ -162,7 +162,25 @@ class MethodEntry(NamedTuple):
 
 _HOME = "geomoe.algorithms"
 METHODS: dict[str, MethodEntry] = {
+    # pooled samples
     "erm": MethodEntry(f"{_HOME}.pooled.erm:ERM", "ERM", quickstart=True, beside_moge=True),
+    "mixup": MethodEntry(f"{_HOME}.pooled.mixup:Mixup", "Mixup", domains=2),
+    "mixstyle": MethodEntry(f"{_HOME}.pooled.mixstyle:MixStyle", "MixStyle"),
+    "sagm": MethodEntry(f"{_HOME}.pooled.sagm:SAGM", "SAGM", wraps=True),
+    "lfme": MethodEntry(f"{_HOME}.pooled.lfme:LFME", "LFME", domains=2),
+    # risks or gradients of domains
+    "groupdro": MethodEntry(f"{_HOME}.risks.groupdro:GroupDRO", "GroupDRO", domains=2),
+    "irm": MethodEntry(f"{_HOME}.risks.irm:IRM", "IRM", domains=2),
+    "vrex": MethodEntry(f"{_HOME}.risks.vrex:VREx", "VREx", domains=2),
+    "rdm": MethodEntry(f"{_HOME}.risks.rdm:RDM", "RDM", domains=2),
+    "fish": MethodEntry(f"{_HOME}.risks.fish:Fish", "Fish", domains=2),
+    "fishr": MethodEntry(f"{_HOME}.risks.fishr:Fishr", "Fishr", domains=2),
+    # features of domains matched
+    "dann": MethodEntry(f"{_HOME}.alignment.dann:DANN", "DANN", domains=2),
+    "cdann": MethodEntry(f"{_HOME}.alignment.cdann:CDANN", "CDANN", domains=2),
+    "coral": MethodEntry(f"{_HOME}.alignment.coral:CORAL", "CORAL", domains=2),
+    "mmd": MethodEntry(f"{_HOME}.alignment.mmd:MMD", "MMD", domains=2),
+    # location or domain as an input, or heads and networks for domains
     "erm_le": MethodEntry(
         f"{_HOME}.location.erm_le:ERMLE",
         "ERM + location encoding",
@@ -171,36 +189,19 @@ METHODS: dict[str, MethodEntry] = {
         quickstart=True,
         beside_moge=True,
     ),
-    "moge": MethodEntry(
-        f"{_HOME}.experts.moge:MoGE", "MoGE", "experts", places=True, experts=True, quickstart=True
+    "film_le": MethodEntry(
+        f"{_HOME}.location.film_le:FiLMLE", "FiLM by location", "film", places=True, beside_moge=True
     ),
-    "groupdro": MethodEntry(f"{_HOME}.risks.groupdro:GroupDRO", "GroupDRO", domains=2),
-    "dann": MethodEntry(f"{_HOME}.alignment.dann:DANN", "DANN", domains=2),
-    "fish": MethodEntry(f"{_HOME}.risks.fish:Fish", "Fish", domains=2),
-    "messi_ot": MethodEntry(f"{_HOME}.experts.messi:MESSIOT", "MESSI-OT", "expert_head", domains=2),
-    "messi_mmd": MethodEntry(f"{_HOME}.experts.messi:MESSIMMD", "MESSI-MMD", "expert_head", domains=2),
-    "erm_moe": MethodEntry(f"{_HOME}.experts.erm_moe:ERMMoE", "ERM-MoE", "expert_head"),
-    "global_moe": MethodEntry(
-        f"{_HOME}.experts.messi_controls:GlobalMoE", "Global-MoE", "expert_head", domains=2
+    "le_mlp": MethodEntry(
+        f"{_HOME}.location.le_mlp:LEMLP", "Location + MLP", "location_mlp", places=True, beside_moge=True
     ),
-    "random_subset_moe": MethodEntry(
-        f"{_HOME}.experts.messi_controls:RandomSubsetMoE", "Random-Subset-MoE", "expert_head", domains=2
+    "le_token": MethodEntry(
+        f"{_HOME}.location.le_token:LEToken",
+        "Location token",
+        "location_token",
+        places=True,
+        beside_moge=True,
     ),
-    "domain_only": MethodEntry(
-        f"{_HOME}.experts.messi_controls:DomainOnlyMoE", "Domain-Only-MoE", "expert_head", domains=2
-    ),
-    "irm": MethodEntry(f"{_HOME}.risks.irm:IRM", "IRM", domains=2),
-    "vrex": MethodEntry(f"{_HOME}.risks.vrex:VREx", "VREx", domains=2),
-    "rdm": MethodEntry(f"{_HOME}.risks.rdm:RDM", "RDM", domains=2),
-    "mixup": MethodEntry(f"{_HOME}.pooled.mixup:Mixup", "Mixup", domains=2),
-    "coral": MethodEntry(f"{_HOME}.alignment.coral:CORAL", "CORAL", domains=2),
-    "mmd": MethodEntry(f"{_HOME}.alignment.mmd:MMD", "MMD", domains=2),
-    "cdann": MethodEntry(f"{_HOME}.alignment.cdann:CDANN", "CDANN", domains=2),
-    "fishr": MethodEntry(f"{_HOME}.risks.fishr:Fishr", "Fishr", domains=2),
-    "mixstyle": MethodEntry(f"{_HOME}.pooled.mixstyle:MixStyle", "MixStyle"),
-    "sagm": MethodEntry(f"{_HOME}.pooled.sagm:SAGM", "SAGM", wraps=True),
-    "lfme": MethodEntry(f"{_HOME}.pooled.lfme:LFME", "LFME", domains=2),
-    "pg_dro": MethodEntry(f"{_HOME}.experts.pg_dro:PGDRO", "PG-DRO", "experts", places=True, experts=True),
     "per_region": MethodEntry(f"{_HOME}.location.per_region:PerRegion", "Per-region", "regions", domains=2),
     "d3g": MethodEntry(
         f"{_HOME}.location.d3g:D3G", "D3G", "place_heads", places=True, domains=2, domain_ids=False
@@ -221,27 +222,9 @@ METHODS: dict[str, MethodEntry] = {
         places=True,
         domains=2,
     ),
-    "gmoe": MethodEntry(f"{_HOME}.experts.gmoe:GMoE", "GMoE", "token_experts", experts=True),
-    "gmoe_sagm": MethodEntry(
-        f"{_HOME}.experts.gmoe_sagm:GMoESAGM", "GMoE + SAGM", "token_experts", experts=True
-    ),
-    "omoe": MethodEntry(f"{_HOME}.experts.omoe:OMoE", "OMoE", "orthogonal_experts", experts=True),
-    "dynmoe": MethodEntry(f"{_HOME}.experts.dynmoe:DynMoE", "DynMoE", "top_any_experts", experts=True),
-    "moge_messi": MethodEntry(
-        f"{_HOME}.experts.moge_messi:MoGEMESSI", "MoGE + MESSI", "experts", places=True, experts=True
-    ),
-    "film_le": MethodEntry(
-        f"{_HOME}.location.film_le:FiLMLE", "FiLM by location", "film", places=True, beside_moge=True
-    ),
-    "le_mlp": MethodEntry(
-        f"{_HOME}.location.le_mlp:LEMLP", "Location + MLP", "location_mlp", places=True, beside_moge=True
-    ),
-    "le_token": MethodEntry(
-        f"{_HOME}.location.le_token:LEToken",
-        "Location token",
-        "location_token",
-        places=True,
-        beside_moge=True,
+    # experts that a router chooses by place
+    "moge": MethodEntry(
+        f"{_HOME}.experts.moge:MoGE", "MoGE", "experts", places=True, experts=True, quickstart=True
     ),
     "moge_le": MethodEntry(
         f"{_HOME}.experts.moge_le:MoGELE",
@@ -251,6 +234,31 @@ METHODS: dict[str, MethodEntry] = {
         experts=True,
         beside_moge=True,
     ),
+    "pg_dro": MethodEntry(f"{_HOME}.experts.pg_dro:PGDRO", "PG-DRO", "experts", places=True, experts=True),
+    "moge_messi": MethodEntry(
+        f"{_HOME}.experts.moge_messi:MoGEMESSI", "MoGE + MESSI", "experts", places=True, experts=True
+    ),
+    # a head of experts on pooled features
+    "messi_ot": MethodEntry(f"{_HOME}.experts.messi:MESSIOT", "MESSI-OT", "expert_head", domains=2),
+    "messi_mmd": MethodEntry(f"{_HOME}.experts.messi:MESSIMMD", "MESSI-MMD", "expert_head", domains=2),
+    "erm_moe": MethodEntry(f"{_HOME}.experts.erm_moe:ERMMoE", "ERM-MoE", "expert_head"),
+    "global_moe": MethodEntry(
+        f"{_HOME}.experts.messi_controls:GlobalMoE", "Global-MoE", "expert_head", domains=2
+    ),
+    "random_subset_moe": MethodEntry(
+        f"{_HOME}.experts.messi_controls:RandomSubsetMoE", "Random-Subset-MoE", "expert_head", domains=2
+    ),
+    "domain_only": MethodEntry(
+        f"{_HOME}.experts.messi_controls:DomainOnlyMoE", "Domain-Only-MoE", "expert_head", domains=2
+    ),
+    # experts for tokens
+    "gmoe": MethodEntry(f"{_HOME}.experts.gmoe:GMoE", "GMoE", "token_experts", experts=True),
+    "gmoe_sagm": MethodEntry(
+        f"{_HOME}.experts.gmoe_sagm:GMoESAGM", "GMoE + SAGM", "token_experts", experts=True
+    ),
+    "omoe": MethodEntry(f"{_HOME}.experts.omoe:OMoE", "OMoE", "orthogonal_experts", experts=True),
+    "dynmoe": MethodEntry(f"{_HOME}.experts.dynmoe:DynMoE", "DynMoE", "top_any_experts", experts=True),
+    # around another method
     "swad": MethodEntry(f"{_HOME}.pooled.swad:SWAD", "SWAD", wrapper=True),
 }
 DEFAULT_METHOD = "moge"  # if a configuration names none

@@ -1,4 +1,4 @@
-"""One run of a bench: trained as by ``geomoe train``, judged as by ``geomoe evaluate``, and what it cost."""
+"""Perform one run of a bench: train like ``geomoe train``, judge like ``geomoe evaluate``, measure costs."""
 
 from __future__ import annotations
 

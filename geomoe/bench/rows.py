@@ -39,7 +39,7 @@ class Row:
         point: its values of the keys of ``data`` in grids; rows of one point are trained on the same data.
         variant: its label without these.
         space: what is searched.
-        twin: what a dense twin has as much of; None: it is none.
+        twin: the cost that a dense twin matches; None: the row is not a twin.
         of: labels of the rows that it is a twin of.
     """
 

@@ -64,7 +64,7 @@ class RowResult:
         label: its name.
         algorithm: training method, with what goes around it.
         experts: all, or shared for the shared expert alone (MoGE-SE).
-        twin: what a dense twin has as much of; None: it is none.
+        twin: the cost that a dense twin matches; None: the row is not a twin.
         of: labels of the rows that it is a twin of.
         finished: pairs of seed and held-out domain whose runs have all ended.
         planned: all pairs.

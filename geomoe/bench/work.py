@@ -1,4 +1,4 @@
-"""A worker: takes runs that nobody has, performs them, and writes down what failed, until nothing is left."""
+"""A worker: claims runs that are free, performs them and records failures, until no run is left."""
 
 from __future__ import annotations
 

@@ -64,7 +64,7 @@ def write(text: str, *, as_json: bool = False) -> None:
 
 
 def say(message: str, *, lines: bool = False) -> None:
-    """Write one message to stderr; nobody reads it if that is closed, and the work goes on.
+    """Write one message to stderr; if stderr is closed, the message is lost and the work continues.
 
     Args:
         message: one line; names in it cannot begin another.
@@ -106,7 +106,7 @@ def streams() -> Iterator[None]:
 
 
 class _Messages(io.RawIOBase):
-    """The stderr of this process; what nobody reads is lost."""
+    """The stderr of this process; output to a closed stderr is lost."""
 
     def writable(self) -> bool:
         """Always."""

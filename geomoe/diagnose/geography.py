@@ -1,4 +1,4 @@
-"""Does a network use the place: what it answers when samples get other places."""
+"""Whether a network uses the place: how its answers change when samples get other places."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def _reordered(
 def _other_continent(
     lonlat: NDArray[np.float64], placed: NDArray[np.int64], rng: np.random.Generator
 ) -> NDArray[np.float64] | None:
-    """The place of a random sample on another continent; the sea is none, but its samples move to land."""
+    """The place of a random sample on another continent; samples at sea move to any continent."""
     continent = earth_at(lonlat[placed]).region
     land = np.unique(continent[continent > 0])
     if len(land) < 2:

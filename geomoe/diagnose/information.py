@@ -1,4 +1,4 @@
-"""What the dominant expert shares with properties of the places, and what chance explains of it."""
+"""Mutual information of the dominant expert and properties of the places, beside what chance explains."""
 
 from __future__ import annotations
 

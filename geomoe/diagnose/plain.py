@@ -1,4 +1,4 @@
-"""Arrays to the plain values of a report; what is not finite becomes None."""
+"""Convert arrays to the plain values of a report; values that are not finite become None."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The samples that all checkpoints are asked about."""
+"""The samples on which all checkpoints are compared."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Everything on one checkpoint."""
+"""All measurements of one checkpoint."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 def subject_of(
     side: Side, file: Path, predictor: Predictor, split_samples: int, trained_on: int | None = None
 ) -> Subject:
-    """What a checkpoint is.
+    """Describe a checkpoint.
 
     Args:
         side: its name and what was seen of it.

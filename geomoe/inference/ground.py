@@ -1,4 +1,4 @@
-"""How much ground an image covers, beside what the training images covered: said, or matched."""
+"""Compare the ground that an image covers with that of the training images, and match it where asked."""
 
 from __future__ import annotations
 

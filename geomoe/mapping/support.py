@@ -1,4 +1,4 @@
-"""Where a map speaks of what training saw: the land near training places, and the box that holds them.
+"""Where a map is supported by training data: the land near training places, and their bounding box.
 
 Routers answer everywhere, also in places that training never saw. What is said of a map counts the cells near
 training places; the rest is drawn fainter.

@@ -1,4 +1,4 @@
-"""What of a mutual information permutations explain. No torch here."""
+"""How much of a mutual information is explained by chance, from permutations. No torch here."""
 
 from __future__ import annotations
 

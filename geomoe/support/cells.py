@@ -1,4 +1,4 @@
-"""Cells of a CSV that no spreadsheet takes for a formula."""
+"""Quote cells of a CSV that a spreadsheet would take for formulas."""
 
 from __future__ import annotations
 

@@ -142,7 +142,7 @@ class Claims:
         return Claim(path, self.stale / 6)
 
     def holder(self, name: str) -> Holder | None:
-        """Who holds a piece of work; None: nobody."""
+        """The holder of a piece of work; None: it is free."""
         number = self._newest(name)
         return _read(self._file(name, number)) if number else None
 

@@ -1,4 +1,4 @@
-"""What a killed process left beside an output is removed when the same output is written again.
+"""Remove what a killed process left beside an output, when the same output is written again.
 
 A process holds a lock on its temporary files and folders, which ends with it. So a leftover is told from the
 file of a process that is at work.

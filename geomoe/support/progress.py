@@ -41,7 +41,7 @@ class Count(NamedTuple):
 
     @property
     def left(self) -> float:
-        """Seconds that the rest takes if it goes on like this; NaN where nobody can tell."""
+        """Estimated seconds for the rest at the present speed; NaN where this is unknown."""
         if self.total is None or self.done <= self.first:
             return float("nan")
         return (self.total - self.done) * self.seconds / (self.done - self.first)

@@ -1,4 +1,4 @@
-"""Search a folder with what links lead to; whatever is not followed is named, with the reason."""
+"""Search a folder and follow its links; each entry that is not followed is listed with the reason."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processes that read images for this one: as many as the system has file handles for."""
+"""Check that the system has enough file handles for the processes that read images."""
 
 from __future__ import annotations
 

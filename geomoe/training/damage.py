@@ -1,4 +1,4 @@
-"""A ``last.ckpt`` that a run cannot go on with: Lightning's own parts of it have no checks of their own."""
+"""Refuse a damaged ``last.ckpt`` before a run resumes: Lightning does not check its own parts of the file."""
 
 from __future__ import annotations
 

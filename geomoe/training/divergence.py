@@ -1,4 +1,4 @@
-"""Notices a loss that is no number, without making a GPU wait for the host at each step."""
+"""Notices a loss that is NaN or infinite, without making a GPU wait for the host at each step."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Divergence:
             step, epoch = min((one[0], one[1]) for one in lost)
             rows = [row for one in lost if one[0] == step for row in one[2:] if row >= 0]
             raise DivergedError(
-                f"training diverged: the loss is no number since update {step + 1} (epoch {epoch}), whose "
+                f"training diverged: the loss is not finite since update {step + 1} (epoch {epoch}), whose "
                 f"batch has {_names(rows, data)}; lower --optimizer.lr, or set --trainer.gradient_clip 1.0"
             )
 

@@ -1,4 +1,4 @@
-"""A linear probe first: the backbone stands still for some epochs, then everything is trained."""
+"""A linear probe first: the backbone is frozen for some epochs, then everything is trained."""
 
 from __future__ import annotations
 

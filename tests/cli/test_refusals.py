@@ -134,7 +134,7 @@ def test_a_loss_that_is_no_number(refused, tmp_path):
     flags = ("--algorithm", "erm", "--dry-run", "--optimizer.lr", "1e6", "--optimizer.warmup", "0")
     line = refused(*TRAIN, *flags, "--output", tmp_path / "runs")
     assert line.startswith(
-        "training diverged: the loss is no number since update 2 (epoch 0), whose batch has row "
+        "training diverged: the loss is not finite since update 2 (epoch 0), whose batch has row "
     )
     assert line.endswith("no checkpoint was written yet")
     assert not (tmp_path / "runs").exists()

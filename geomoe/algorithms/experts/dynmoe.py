@@ -1,4 +1,4 @@
-"""DynMoE: each token takes as many experts as it wants, and the number of experts adapts."""
+"""DynMoE: each token takes all experts that it is similar enough to, and the number of experts adapts."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def doubts(classes: Sequence[str], label: NDArray[Any], split: NDArray[Any]) -> 
         yield f"no training image shows {_quoted(untrained)}"
     for name, count in sorted(Counter(split.tolist()).items()):
         if name not in SPLITS and _is_slip(name):
-            yield f"split {name!r} ({count} images) is none of {', '.join(SPLITS)}: a slip of the pen?"
+            yield f"split {name!r} ({count} images) is none of {', '.join(SPLITS)}: is this a typing error?"
 
 
 def ground_doubts(extent: NDArray[np.float64], split: NDArray[Any]) -> Iterator[str]:

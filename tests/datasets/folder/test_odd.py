@@ -205,11 +205,11 @@ def test_a_parquet_that_is_not_whole(damage, folder):
         (lambda rows: rows[72].__setitem__(1, "san"), "no training image shows 'san'"),  # half a line
         (
             lambda rows: rows[72].__setitem__(5, "te"),
-            "split 'te' (1 images) is none of train, val, test: a slip of the pen?",
+            "split 'te' (1 images) is none of train, val, test: is this a typing error?",
         ),
         (
             lambda rows: rows[1].__setitem__(5, "Trian"),
-            "split 'trian' (1 images) is none of train, val, test: a slip of the pen?",
+            "split 'trian' (1 images) is none of train, val, test: is this a typing error?",
         ),
     ],
 )
