@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
 from geomoe.models.backbone_weights import load_weights
+from geomoe.models.mnist_cnn import MNIST_CNN
 from geomoe.models.named_weights import load_timm
 from geomoe.models.vit import check_vit
 
@@ -208,10 +209,10 @@ def _check_patches(name: str, image_size: int, patch_size: int) -> None:
 def _check_name(name: str) -> None:
     if is_plain_vit(name):
         return
-    if timm.is_model(name.split(".", 1)[0]):
+    if name == MNIST_CNN or timm.is_model(name.split(".", 1)[0]):
         raise ConfigError(
             f"backbone: {name} is not a plain timm vision transformer, which this method needs "
-            f"(erm and erm_le take any network); try vit_tiny_patch16_224"
+            f"(erm and erm_le take any network); try {QUICK} or vit_tiny_patch16_224"
         )
     raise ConfigError(no_such_backbone(name, [n for m in _VIT_MODULES for n in timm.list_models(module=m)]))
 

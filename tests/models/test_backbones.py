@@ -60,6 +60,7 @@ def test_same_seed_same_weights():
             "no timm model is called 'vit_tniy_patch16_224'; nearest: vit_tiny_patch16",
         ),
         ("resnet50", {}, "backbone: resnet50 is not a plain timm"),
+        ("mnist_cnn", {}, "backbone: mnist_cnn is not a plain timm .* try vit_quick"),
         ("deit_tiny_distilled_patch16_224", {}, "VisionTransformerDistilled has its own"),
         ("vit_quick", {"image_size": 33}, "image_size: .* 33"),
         ("vit_tiny_patch16_224", {"image_size": 40}, "image_size: .* 40"),
