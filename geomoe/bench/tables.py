@@ -102,8 +102,9 @@ def note(results: Results) -> str:
     """What the numbers are."""
     seeds = len(results.seeds)
     images = f", {results.images:,} images" if results.images else ""
+    over = f"mean ± sample standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
     text = (
-        f"Percent, mean ± sample standard deviation over {seeds} seed{'s' if seeds > 1 else ''}. "
+        f"Percent, {over}. "
         f"{results.steps:,} updates of each run{images}; {results.trials} trial"
         f"{'s' if results.trials > 1 else ''} each; "
         f"selected by {results.selection} on the source domains' validation."
@@ -112,7 +113,8 @@ def note(results: Results) -> str:
         text += f" Intervals: {results.confidence:.0%} of {results.resamples:,} resamples of whole blocks."
     if results.baseline is not None:
         name = {"t": "paired t-test", "wilcoxon": "Wilcoxon's signed-rank test"}[results.test]
-        text += f" p: {name} over seeds against {results.baseline}; Holm over {results.compared}."
+        text += f" p: {name} over seeds against {results.baseline}"
+        text += f"; Holm over {results.compared}." if seeds > 1 else ", which needs two seeds or more."
     for label, width in results.widths.items():
         text += f" {label}: mlp_ratio {width.mlp_ratio:g}, {100 * width.rest:+.2f} %."
     return text

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from geomoe.errors import ConfigError
 from geomoe.models.backbone_weights import load_weights
 from geomoe.models.families import MODULES, NAMES, Transformer, why_not
+from geomoe.models.mnist_cnn import MNIST_CNN
 from geomoe.models.named_weights import load_timm
 from geomoe.models.vit import check_vit
 
@@ -210,6 +211,11 @@ def _check_patches(name: str, image_size: int, patch_size: int) -> None:
 
 
 def _check_name(name: str) -> None:
+    if name == MNIST_CNN:
+        raise ConfigError(
+            f"backbone: {name} is not one of {NAMES}, which this method needs; try {QUICK}; "
+            "erm and erm_le take any network"
+        )
     architecture = name.split(".", 1)[0]
     if not timm.is_model(architecture):
         raise ConfigError(no_such_backbone(name, [n for m in MODULES for n in timm.list_models(module=m)]))

@@ -102,7 +102,7 @@ def _create_mnist_cnn(num_classes: int, bands: int, weights: str | None, drop_pa
 
 def _create_timm(name: str, image_size: int, pretrained: bool, options: dict[str, Any]) -> nn.Module:
     if not timm.is_model(name.split(".", 1)[0]):
-        raise ConfigError(no_such_backbone(name, timm.list_models()))
+        raise ConfigError(no_such_backbone(name, [MNIST_CNN, *timm.list_models()]))
     create = load_timm if pretrained else timm.create_model
     known = timm.get_pretrained_cfg(name)
     sized: dict[str, Any] = {"img_size": image_size} if known is not None and known.fixed_input_size else {}

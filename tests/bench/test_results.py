@@ -17,7 +17,7 @@ from geomoe.bench.output import markdown_page, page
 from geomoe.bench.plan import make_plan
 from geomoe.bench.run_values import Blocks, Cost, Done, Failed, write_value
 from geomoe.bench.spec import spec_of
-from geomoe.bench.tables import csv_text, latex, main_table
+from geomoe.bench.tables import csv_text, latex, main_table, note
 from geomoe.metrics import block_bootstrap, domain_growth, holm, weighted_accuracy
 from geomoe.training.runfolder import RunFolder
 
@@ -172,6 +172,15 @@ def test_what_people_write_stays_text(tmp_path):
     assert "&lt;script&gt;" in html
     assert r"<script>x</script> \| 5 % of a_b" in text
     assert r"$<$b>\&\_50\%|" in latex(main_table(results), results)
+
+
+def test_one_seed_has_no_deviation_and_no_p(tmp_path):
+    many = gather(filled(tmp_path))
+    assert f"deviation over {len(many.seeds)} seeds" in note(many)
+    assert f"Holm over {many.compared}." in note(many)
+    text = note(replace(many, seeds=many.seeds[:1], compared=0))
+    assert text.startswith("Percent, one seed. ")
+    assert "which needs two seeds or more." in text
 
 
 def test_the_figure_is_the_same_every_time(tmp_path):

@@ -68,6 +68,7 @@ def test_same_seed_same_weights():
         ("vit_relpos_small_patch16_224", {}, r"\(its blocks take their positions in a way of their own\)"),
         ("gmlp_s16_224", {}, r"\(it has no attention"),
         ("tnt_s_patch16_224", {}, r"\(it is of none of the families whose blocks can hold experts\)"),
+        ("mnist_cnn", {}, "backbone: mnist_cnn is not one of timm's ViT, .* try vit_quick"),
         ("vit_quick", {"image_size": 33}, "image_size: .* 33"),
         ("vit_tiny_patch16_224", {"image_size": 40}, "image_size: .* 40"),
         ("vit_quick", {"patch_size": 16}, "patch_size: vit_quick has 4 or 8; got 16"),

@@ -96,6 +96,7 @@ def test_stochastic_depth_reaches_the_network():
     ("name", "options", "message"),
     [
         ("resnet5O", {}, "backbone: no vit_quick and no timm model is called 'resnet5O'; nearest: resnet50"),
+        ("mnist_ccn", {}, "'mnist_ccn'; nearest: mnist_cnn"),
         ("resnet18", {"patch_size": 8}, "patch_size: resnet18 has no patches to choose; .* got 8"),
         ("densenet121", {"drop_path": 0.1}, "drop_path: densenet121 has no stochastic depth; .* got 0.1"),
         ("mnist_cnn", {"drop_path": 0.1}, "drop_path: mnist_cnn has no stochastic depth"),
