@@ -37,7 +37,15 @@ VERBS = {
     "doctor": "what is installed, found and writable here",
 }
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-_OUTPUT_ERRNO = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EDQUOT}
+_OUTPUT_ERRNO = {
+    errno.ENOSPC,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EDQUOT,
+    errno.EFBIG,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

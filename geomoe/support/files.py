@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from geomoe.errors import InputError, OutputError
+from geomoe.support.leftovers import hidden_folder
 from geomoe.support.names import file_name
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ class Workplace:
 
     Files are made in a hidden folder inside the output folder (so that the final step is a rename on
     one file system) and moved by :meth:`finish`. If anything fails before, the output folder is as
-    it was: its old files untouched, the folder itself gone if it was not there.
+    it was: its old files untouched, the folder itself gone if it was not there. What a killed process
+    left hidden there is removed by the next one.
 
     Args:
         folder: the output folder; checked immediately, so that a typing error does not waste hours of work.
@@ -124,8 +125,7 @@ class Workplace:
         try:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(made_folders(self.folder))
-                self._hidden = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
-                stack.callback(shutil.rmtree, self._hidden, ignore_errors=True)
+                self._hidden = stack.enter_context(hidden_folder(self.folder))
                 self._leave = stack.pop_all()
         except OSError as error:
             raise self._refusal(error) from error
