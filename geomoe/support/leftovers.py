@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from geomoe.errors import OutputError
@@ -14,9 +15,9 @@ from geomoe.support.locks import lock, release
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 _PREFIX = ".new-"
+_TRIES = 10
 _NAME = re.compile(r"\.new-[a-z0-9_]{8}")
 
 

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -81,3 +82,11 @@ def test_a_folder_that_was_removed_before_it_was_locked_is_made_again(tmp_path, 
         assert path.is_dir()
         assert path != made[0]
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_folder_may_be_relative(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("here").mkdir()
+    with hidden_folder(Path("here")) as path:
+        assert list(Path("here").iterdir()) == [path]
+    assert list(tmp_path.rglob("*")) == [tmp_path / "here"]
