@@ -32,13 +32,14 @@ def hidden_folder(parent: Path) -> Iterator[Path]:
     """
     remove_leftovers(parent)
     with contextlib.ExitStack() as stack:
-        while True:
-            path = parent / tempfile.mkdtemp(prefix=_PREFIX, dir=parent)
-            with contextlib.suppress(
-                FileNotFoundError, OutputError
-            ):  # removed before it was locked: another one
+        for left in reversed(range(_TRIES)):
+            path = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+            try:
                 stack.enter_context(_locked(path))
                 break
+            except (FileNotFoundError, OutputError):  # another process removed it before it was locked
+                if not left:
+                    raise
         stack.callback(shutil.rmtree, path, ignore_errors=True)
         yield path
 
