@@ -40,7 +40,15 @@ VERBS = {
 }
 _ANYWHERE = ("--json", "--quiet", "--debug")  # may stand before the verb too
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-_OUTPUT_ERRNO = {errno.ENOSPC, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EDQUOT}
+_OUTPUT_ERRNO = {
+    errno.ENOSPC,
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.ENOTDIR,
+    errno.EDQUOT,
+    errno.EFBIG,
+}
 
 
 def main(argv: list[str] | None = None) -> int:

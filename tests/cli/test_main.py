@@ -131,6 +131,11 @@ def test_status_of_the_result(doing, capsys):
             2,
             "geomoe: error: /out/a.tif: No space left on device; give a folder with room that can be written",
         ),
+        (
+            OSError(errno.EFBIG, "File too large"),
+            2,
+            "geomoe: error: output: File too large; give a folder with room that can be written",
+        ),
         (KeyError("x"), 1, "geomoe: error: KeyError: 'x' (--debug shows the traceback)"),
         (KeyboardInterrupt(), 130, "geomoe: interrupted"),
     ],
