@@ -43,7 +43,7 @@ def draw_figure(
     figure.get_layout_engine().set(h_pad=0.1, w_pad=0.08, rect=(0, 0.012, 1, 0.988))  # type: ignore[union-attr,call-arg]
     figure.suptitle(table.title, fontsize=15, fontweight="bold")
     axes = figure.subplots(table.num_blocks, 2, squeeze=False)
-    colours = palette.expert_colours(table.num_experts)
+    colours = table.shades
     veil = np.zeros((*table.grid.shape, 4))
     if table.support is not None:
         veil[~table.support.near] = (0.93, 0.95, 0.96, 0.6)
