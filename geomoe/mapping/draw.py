@@ -23,6 +23,7 @@ from geomoe.mapping.support import Support, box_of, find_support, places_of, rea
 from geomoe.mapping.table import BlockSummary, Points, RoutingTable
 from geomoe.mapping.vector import write_vector
 from geomoe.models import MoGEViT
+from geomoe.support.figures import check_format
 from geomoe.support.files import Workplace
 from geomoe.support.legends import attribute_tables, qgis_style, read_colours
 from geomoe.support.options import call_options
@@ -57,6 +58,7 @@ class MapOptions:
         allow_vrt: read VRTs too, whose sources have to lie in the folder of the data.
         colors: file with a colour for each of ``expert 0``, ``expert 1``, ...: see
             :func:`geomoe.support.legends.read_colours`.
+        figure_format: png, pdf or svg.
     """
 
     step: float | None = None
@@ -67,6 +69,7 @@ class MapOptions:
     device: str = "auto"
     allow_vrt: bool = False
     colors: str | PathLike[str] | None = None
+    figure_format: str = "png"
 
     def grid(self, places: NDArray[np.float64] | None = None) -> Grid:
         """The cells.
@@ -149,10 +152,11 @@ def map_experts(
         CheckpointError: no such checkpoint, or one whose routing does not depend on the place.
         CoordinateError: a step or bounds that make no grid, or one that a web map cannot show.
         ConfigError: more cells than memory holds.
-        InputError: a file of colours that does not fit the experts.
+        InputError: a file of colours that does not fit the experts, or an unknown format of figures.
         OutputError: the folder cannot be written.
     """
     asked = call_options(MapOptions, options, changes)
+    check_format(asked.figure_format)
     asked.grid()  # refuses what makes no grid before the checkpoint is read
     if asked.support_km is not None and not 0 < asked.support_km < np.inf:
         raise ConfigError(f"support_km: expected a positive number of km; got {asked.support_km}")
@@ -169,7 +173,7 @@ def map_experts(
     colours = () if asked.colors is None else tuple(read_colours(asked.colors, names))
     with Workplace(Path(output), "the map") as place:
         drawing = _draw(predictor, name, grid, asked, colours)
-        _write(drawing, place)
+        _write(drawing, place, asked.figure_format)
         files = place.finish()
     return MapResult(Path(output), files, drawing.table, drawing.report)
 
@@ -202,7 +206,7 @@ def _draw(
     return _Drawing(table, summaries, points, held_out, report_map(table, summaries, points))
 
 
-def _write(drawing: _Drawing, place: Workplace) -> None:
+def _write(drawing: _Drawing, place: Workplace, figure_format: str) -> None:
     """Every file of a map."""
     table, summaries, points, held_out, report = drawing
     page, text = render_page(table, summaries, points, held_out), report.as_json()
@@ -213,7 +217,10 @@ def _write(drawing: _Drawing, place: Workplace) -> None:
     place.write("experts.tif.aux.xml", lambda path: path.write_text(legend, encoding="utf-8"))
     place.write("experts.qml", lambda path: path.write_text(style, encoding="utf-8"))
     place.write("experts.parquet", lambda path: write_vector(table, path))
-    place.write("experts.png", lambda path: write_figure(table, summaries, path, held_out))
+    place.write(
+        f"experts.{figure_format}",
+        lambda path: write_figure(table, summaries, path, held_out, figure_format),
+    )
     place.write("experts.json", lambda path: path.write_text(text, encoding="utf-8"))
 
 

@@ -14,7 +14,7 @@ from geomoe.earth.land import earth_on
 from geomoe.earth.outlines import left_edge, outlines
 from geomoe.mapping.labels import place_labels
 from geomoe.pages import palette
-from geomoe.support.figures import plain_text
+from geomoe.support.figures import plain_text, save_figure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,6 +72,7 @@ def draw_figure(
             axis.imshow(veil, extent=extent, interpolation="nearest")
             _outline(axis, left_edge(table.grid), held_out)
             axis.set(xlim=(west, east), ylim=(south, north), title=f"{table.blocks[block]}: {what}")
+            axis.set_ylabel("latitude (°)", fontsize=8)
             axis.tick_params(labelsize=8)
             if east > 180:
                 axis.xaxis.set_major_formatter(_degrees)
@@ -79,10 +80,14 @@ def draw_figure(
 
 
 def write_figure(
-    table: RoutingTable, summaries: tuple[BlockSummary, ...], path: Path, held_out: str | None = None
+    table: RoutingTable,
+    summaries: tuple[BlockSummary, ...],
+    path: Path,
+    held_out: str | None = None,
+    figure_format: str = "png",
 ) -> None:
-    """Write :func:`draw_figure` as a PNG; the same input gives the same bytes."""
-    draw_figure(table, summaries, held_out).savefig(path, format="png", dpi=110, metadata={"Software": None})
+    """Write :func:`draw_figure` as png, pdf or svg; the same input gives the same bytes."""
+    save_figure(draw_figure(table, summaries, held_out), path, figure_format, 110)
 
 
 def _number(axis: Axes, table: RoutingTable, block: int, colours: list[str]) -> None:
