@@ -6,6 +6,7 @@ import argparse
 
 from geomoe.cli.console import Result, table_width
 from geomoe.cli.parsing import Parser
+from geomoe.support.figures import FORMATS
 from geomoe.support.files import check_folder
 
 _DESCRIPTION = """\
@@ -44,6 +45,12 @@ def parser() -> Parser:
         help="leave out the splits that stand beside this one (fmow-lao: pooled)",
     )
     made.add_argument("--output", metavar="DIR", help="also write report.json and figures there")
+    made.add_argument(
+        "--figure-format",
+        choices=FORMATS,
+        default="png",
+        help="format of figures (default: png)",
+    )
     made.add_data_of_run()
     made.add_device()
     return made
@@ -65,5 +72,5 @@ def run(args: argparse.Namespace) -> Result:
         allow_vrt=args.allow_vrt,
     )
     if args.output:
-        report.save(args.output)
+        report.save(args.output, args.figure_format)
     return Result(report.as_dict(), report.table(table_width()))

@@ -6,6 +6,7 @@ from argparse import Namespace
 
 from geomoe.cli.console import Result
 from geomoe.cli.parsing import Parser
+from geomoe.support.figures import FORMATS
 from geomoe.support.files import check_folder
 
 _DESCRIPTION = """\
@@ -42,6 +43,17 @@ def parser() -> Parser:
         metavar="KM",
         help="shares and verdicts count the land within KM of a training place (default: from the places)",
     )
+    made.add_argument(
+        "--colors",
+        metavar="FILE",
+        help=".csv (name,color) or .json: a colour #rrggbb for expert 0, expert 1, ...",
+    )
+    made.add_argument(
+        "--figure-format",
+        choices=FORMATS,
+        default="png",
+        help="format of figures (default: png)",
+    )
     made.add_argument("--no-points", action="store_true", help="leave out the training and test points")
     made.add_data_of_run()
     made.add_device()
@@ -64,5 +76,7 @@ def run(args: Namespace) -> Result:
         data_root=args.data_root,
         device=args.device,
         allow_vrt=args.allow_vrt,
+        colors=args.colors,
+        figure_format=args.figure_format,
     )
     return Result({"files": drawn.files, **drawn.report.as_dict()}, drawn.text())

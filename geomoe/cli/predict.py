@@ -26,6 +26,10 @@ _EXAMPLE = (
 )
 
 
+#: What stands beside the output, by the ends of the names.
+_BESIDE = {".csv": "listed", ".tif": "scores", ".tiff": "scores", ".xml": "attribute_table", ".qml": "style"}
+
+
 def parser() -> Parser:
     """The parser of this verb."""
     made = Parser("predict", _DESCRIPTION, _EXAMPLE)
@@ -63,6 +67,11 @@ def parser() -> Parser:
     made.add_argument("--probabilities", action="store_true", help="a column for each class's probability")
     made.add_argument(
         "--safe-csv", action="store_true", help="quote cells of a .csv that a spreadsheet takes for formulas"
+    )
+    made.add_argument(
+        "--colors",
+        metavar="FILE",
+        help="of a .tif: .csv (name,color) or .json, a colour #rrggbb for each class",
     )
     made.add_argument("--resume", action="store_true", help="go on with an interrupted prediction")
     made.add_argument(
@@ -106,6 +115,7 @@ def run(args: Namespace) -> Result:
             match_gsd=args.match_gsd,
             safe_csv=args.safe_csv,
             columns=args.columns,
+            colors=args.colors,
             progress=tell,
         )
     facts: dict[str, Any] = {"output": output, "predicted": summary.predicted}
@@ -114,7 +124,7 @@ def run(args: Namespace) -> Result:
     facts |= {"resumed": summary.resumed} if summary.resumed else {}
     shown = dict(facts)
     for path in summary.files[1:]:
-        shown["listed" if path.name.endswith(".skipped.csv") else "scores"] = path
+        shown[_BESIDE[path.suffix.lower()]] = path
     data = {**facts, "files": summary.files, "skipped_images": [skip._asdict() for skip in summary.skipped]}
     return Result(data, rows(shown))
 

@@ -18,13 +18,14 @@ from geomoe.inference.answers import Layout, write_answers
 from geomoe.inference.ground import Ground, ground_of
 from geomoe.inference.inputs import Images, Loaded, collect
 from geomoe.inference.journal import GO_ON, Journal
-from geomoe.inference.scene import Scene, open_scene, scores_path, write_scene
+from geomoe.inference.scene import Scene, beside, open_scene, write_scene
 from geomoe.inference.tiles import Item, Tiles, Tiling, make_tiling
 from geomoe.reading.location import metres_per_pixel
 from geomoe.reading.raster import MOST_PIXELS
 from geomoe.reading.skips import Skip
 from geomoe.support.cells import safe_cell
 from geomoe.support.files import size_and_time, whole_file
+from geomoe.support.legends import read_colours
 from geomoe.support.workers import open_loader
 from geomoe.types import Place
 
@@ -76,6 +77,7 @@ def predict_files(
     match_gsd: bool = False,
     safe_csv: bool = False,
     columns: Mapping[str, str] | None = None,
+    colors: str | PathLike[str] | None = None,
     progress: Callable[[int, int, int], None] | None = None,
 ) -> Summary:
     """Predict images, folders, tables of images, or one large scene.
@@ -97,11 +99,14 @@ def predict_files(
             resizing whatever they cover; of a larger image the middle is predicted.
         safe_csv: whether cells of a CSV that a spreadsheet would take for formulas are quoted.
         columns: part -> column of tables whose columns have other names: ``{"filename": "image"}``.
+        colors: file with a colour for each class of a classified scene: see
+            :func:`geomoe.support.legends.read_colours`; default: hues that differ.
         progress: called with finished images, total images and skipped images.
 
     Raises:
-        InputError: inputs do not exist, the output has an unsupported format, or ``match_gsd`` with a
-            checkpoint that does not know the ground size of its pixels.
+        InputError: inputs do not exist, the output has an unsupported format, ``match_gsd`` with a
+            checkpoint that does not know the ground size of its pixels, or colours that do not fit the
+            classes.
         DataError: a table cannot be used, or no image can be read.
         OutputError: the output cannot be written.
     """
@@ -113,16 +118,19 @@ def predict_files(
         raise InputError(
             f"tile: {tile} x {tile} pixels are too many at once; give up to {MOST_PIXELS**0.5:.0f}"
         )
+    if colors is not None and not as_scene:
+        raise InputError(f"{colors}: colours are those of a classified raster; give --output a name in .tif")
+    colours = None if colors is None else read_colours(colors, predictor.classes)
     ground = ground_of(predictor.info, match_gsd)
-    beside = given[0].parent if allow_vrt and as_scene else None
-    scene = open_scene(given, beside) if as_scene else None
+    vrt_root = given[0].parent if allow_vrt and as_scene else None
+    scene = open_scene(given, vrt_root) if as_scene else None
     tiling = make_tiling(tile or _source_pixels(predictor), overlap) if tile or as_scene else None
     if scene is not None and tiling is not None and match_gsd:
         tiling = _fit_scene(ground, tiling, scene)
     items: Sequence[Item]
     skipped: list[Skip]
     if scene is not None and tiling is not None:
-        whole = Item(scene.path.as_posix(), scene.path, vrt_root=beside)
+        whole = Item(scene.path.as_posix(), scene.path, vrt_root=vrt_root)
         items, skipped = Tiles(whole, tiling, scene.width, scene.height), []
     else:
         items, skipped = collect(given, root, tiling, allow_vrt=allow_vrt, ground=ground, columns=columns)
@@ -142,7 +150,7 @@ def predict_files(
         layout = Layout(predictor, probabilities=probabilities, tiles=tiling is not None)
         files: tuple[Path, ...] = (output,)
         if scene is not None and tiling is not None:
-            files = write_scene(scene, tiling, journal, layout, output)
+            files = write_scene(scene, tiling, journal, layout, output, colours)
         else:
             write_answers(items, journal, layout, output, safe_csv=safe_csv)
         files += _write_skipped(found, output, safe_csv=safe_csv)
@@ -155,7 +163,7 @@ def _check_output(output: Path, inputs: Sequence[Path], as_scene: bool) -> None:
     if not as_scene and output.suffix.lower() not in TABLES:
         raise InputError(f"{output}: expected a file that ends in {', '.join((*TABLES, '.tif'))}")
     given = {path.resolve() for path in inputs}
-    for path in (output, _list_of_skipped(output), *((scores_path(output),) if as_scene else ())):
+    for path in (output, _list_of_skipped(output), *(beside(output) if as_scene else ())):
         if path.is_dir():
             raise InputError(f"{path}: is a folder; give a file as --output")
         if path.resolve() in given:

@@ -15,6 +15,7 @@ from geomoe.inference.journal import GO_ON
 from geomoe.reading import raster
 from geomoe.reading.location import located, middle_of, places
 from geomoe.support.files import whole_file
+from geomoe.support.legends import Entry, attribute_tables, qgis_style, style_path, table_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -133,13 +134,27 @@ class _Sums:
 
 
 def write_scene(
-    scene: Scene, tiling: Tiling, journal: Journal, layout: Layout, output: Path
+    scene: Scene,
+    tiling: Tiling,
+    journal: Journal,
+    layout: Layout,
+    output: Path,
+    colours: Sequence[str] | None = None,
 ) -> tuple[Path, ...]:
     """Write the classes and, to a second file, the scores.
 
     ``OUTPUT.tif`` has one band: class ids with colours, class names in its tags, and nodata where the scene
     has no data. ``OUTPUT-scores.tif`` has float32 bands: the probability of that class, the distance to the
-    nearest training place in km, and the gate weight of each expert.
+    nearest training place in km, and the gate weight of each expert. ``OUTPUT.tif.aux.xml`` has the classes
+    as a raster attribute table, which GDAL reads, and ``OUTPUT.qml`` as a style of QGIS.
+
+    Args:
+        scene: what was classified.
+        tiling: how it was cut.
+        journal: the answers to the tiles.
+        layout: names of classes and experts, and the training places.
+        output: the classified raster.
+        colours: ``#rrggbb`` of each class; default: hues that differ.
 
     Raises:
         OutputError: the files cannot be written.
@@ -149,14 +164,18 @@ def write_scene(
     height, width = (-(-pixels // tiling.step) for pixels in (scene.height, scene.width))
     frame = _frame(scene, tiling.step, (height, width))
     names = ["probability", "nearest_train_km", *layout.experts]
-    scores = scores_path(output)
+    shades = _colours(len(layout.classes)) if colours is None else colours
+    legend = [Entry(*entry) for entry in zip(range(len(shades)), layout.classes, shades, strict=True)]
+    scores, table, style = beside(output)
     rows = average(scene, tiling, journal, len(layout.classes), len(layout.experts))
     plain = {"count": 1, "dtype": dtype, "nodata": nodata, **frame}
-    behind = {"count": len(names), "dtype": "float32", "nodata": np.nan, **frame}
+    several = {"count": len(names), "dtype": "float32", "nodata": np.nan, **frame}
     with (
-        whole_file(scores, GO_ON) as beside,
-        whole_file(output, GO_ON) as scratch,  # both or neither
-        rasterio.open(beside, "w", **behind) as numbers,
+        whole_file(scores, GO_ON) as behind,
+        whole_file(table, GO_ON) as named,
+        whole_file(style, GO_ON) as styled,
+        whole_file(output, GO_ON) as scratch,  # all or none
+        rasterio.open(behind, "w", **several) as numbers,
         rasterio.open(scratch, "w", **plain) as ids,
     ):
         for row, found in enumerate(rows):
@@ -173,13 +192,16 @@ def write_scene(
         ids.set_band_description(1, "class")
         ids.update_tags(1, **{f"CLASS_{number}": name for number, name in enumerate(layout.classes)})
         if not large:
-            ids.write_colormap(1, _colours(len(layout.classes)))
-    return output, scores
+            ids.write_colormap(1, {one.value: (*bytes.fromhex(one.colour[1:]), 255) for one in legend})
+        named.write_text(attribute_tables({1: legend}), encoding="utf-8")
+        styled.write_text(qgis_style(1, legend), encoding="utf-8")
+    return output, scores, table, style
 
 
-def scores_path(output: Path) -> Path:
-    """Return the path of the scores of a classified scene."""
-    return output.with_name(f"{output.stem}-scores{output.suffix}")
+def beside(output: Path) -> tuple[Path, Path, Path]:
+    """Return the paths of the scores, the attribute table and the style of a classified scene."""
+    scores = output.with_name(f"{output.stem}-scores{output.suffix}")
+    return scores, table_path(output), style_path(output)
 
 
 def _frame(scene: Scene, step: int, shape: tuple[int, ...]) -> dict[str, Any]:
@@ -204,12 +226,10 @@ def cell_places(scene: Scene, step: int, row: int, width: int) -> NDArray[np.flo
     return places(scene.located, middle[:, 0], middle[:, 1])
 
 
-def _colours(count: int) -> dict[int, tuple[int, int, int, int]]:
+def _colours(count: int) -> list[str]:
     """Return clearly different colours for neighbouring ids: hues a golden angle apart."""
-    colours = {}
+    colours = []
     for number in range(count):
-        lightness = (0.45, 0.6, 0.35)[number % 3]
-        rgb = colorsys.hls_to_rgb(number * 0.381966 % 1, lightness, 0.6)
-        red, green, blue = (round(255 * value) for value in rgb)
-        colours[number] = (red, green, blue, 255)
+        rgb = colorsys.hls_to_rgb(number * 0.381966 % 1, (0.45, 0.6, 0.35)[number % 3], 0.6)
+        colours.append("#" + bytes(round(255 * value) for value in rgb).hex())
     return colours

@@ -16,14 +16,16 @@ from geomoe.inference.saving import predictor_of
 from geomoe.mapping.ask import check_routes_by_place, route_grid
 from geomoe.mapping.figure import write_figure
 from geomoe.mapping.page import render_page
-from geomoe.mapping.raster import write_raster
+from geomoe.mapping.raster import dominant_bands, expert_names, write_raster
 from geomoe.mapping.report import MapReport
 from geomoe.mapping.summary import report_map, summarise
 from geomoe.mapping.support import Support, box_of, find_support, places_of, reach_of, step_of
 from geomoe.mapping.table import BlockSummary, Points, RoutingTable
 from geomoe.mapping.vector import write_vector
 from geomoe.models import MoGEViT
+from geomoe.support.figures import check_format
 from geomoe.support.files import Workplace
+from geomoe.support.legends import attribute_tables, qgis_style, read_colours
 from geomoe.support.options import call_options
 
 if TYPE_CHECKING:
@@ -54,6 +56,9 @@ class MapOptions:
         data_root: folder of the data; default: where the checkpoint's configuration says.
         device: auto, cpu, cuda, ...
         allow_vrt: read VRTs too, whose sources have to lie in the folder of the data.
+        colors: file with a colour for each of ``expert 0``, ``expert 1``, ...: see
+            :func:`geomoe.support.legends.read_colours`.
+        figure_format: png, pdf or svg.
     """
 
     step: float | None = None
@@ -63,6 +68,8 @@ class MapOptions:
     data_root: str | None = None
     device: str = "auto"
     allow_vrt: bool = False
+    colors: str | PathLike[str] | None = None
+    figure_format: str = "png"
 
     def grid(self, places: NDArray[np.float64] | None = None) -> Grid:
         """The cells.
@@ -91,7 +98,7 @@ class MapResult(NamedTuple):
 
     Attributes:
         folder: where its files are.
-        files: experts.html, .tif, .parquet, .png and .json.
+        files: experts.html, .tif, its attribute table and style, .parquet, .png and .json.
         table: what the routers answered.
         report: what experts.json holds: shares of land, mutual information, verdicts in words.
     """
@@ -145,9 +152,11 @@ def map_experts(
         CheckpointError: no such checkpoint, or one whose routing does not depend on the place.
         CoordinateError: a step or bounds that make no grid, or one that a web map cannot show.
         ConfigError: more cells than memory holds.
+        InputError: a file of colours that does not fit the experts, or an unknown format of figures.
         OutputError: the folder cannot be written.
     """
     asked = call_options(MapOptions, options, changes)
+    check_format(asked.figure_format)
     asked.grid()  # refuses what makes no grid before the checkpoint is read
     if asked.support_km is not None and not 0 < asked.support_km < np.inf:
         raise ConfigError(f"support_km: expected a positive number of km; got {asked.support_km}")
@@ -160,14 +169,18 @@ def map_experts(
         predictor, name = load(checkpoint, asked.device), Path(checkpoint).name
     check_routes_by_place(predictor, name if isinstance(checkpoint, Predictor | MoGEViT) else str(checkpoint))
     grid = asked.grid(places_of(predictor.info))
+    names = expert_names(predictor.config.model.num_experts)
+    colours = () if asked.colors is None else tuple(read_colours(asked.colors, names))
     with Workplace(Path(output), "the map") as place:
-        drawing = _draw(predictor, name, grid, asked)
-        _write(drawing, place)
+        drawing = _draw(predictor, name, grid, asked, colours)
+        _write(drawing, place, asked.figure_format)
         files = place.finish()
     return MapResult(Path(output), files, drawing.table, drawing.report)
 
 
-def _draw(predictor: Predictor, name: str, grid: Grid, asked: MapOptions) -> _Drawing:
+def _draw(
+    predictor: Predictor, name: str, grid: Grid, asked: MapOptions, colours: tuple[str, ...]
+) -> _Drawing:
     """Ask the routers and, where samples are drawn, the network."""
     support = find_support(grid, places_of(predictor.info), asked.support_km)
     names = ("train", "test") if asked.points else ()
@@ -179,6 +192,7 @@ def _draw(predictor: Predictor, name: str, grid: Grid, asked: MapOptions) -> _Dr
         _facts(predictor, name, grid, support),
         _title(predictor),
         support,
+        colours,
     )
     points = _points(predictor, splits) if splits else None
     whole = None
@@ -192,14 +206,21 @@ def _draw(predictor: Predictor, name: str, grid: Grid, asked: MapOptions) -> _Dr
     return _Drawing(table, summaries, points, held_out, report_map(table, summaries, points))
 
 
-def _write(drawing: _Drawing, place: Workplace) -> None:
+def _write(drawing: _Drawing, place: Workplace, figure_format: str) -> None:
     """Every file of a map."""
     table, summaries, points, held_out, report = drawing
     page, text = render_page(table, summaries, points, held_out), report.as_json()
     place.write("experts.html", lambda path: path.write_text(page, encoding="utf-8"))
     place.write("experts.tif", lambda path: write_raster(table, path))
+    bands = dominant_bands(table)
+    legend, style = attribute_tables(bands), qgis_style(*next(iter(bands.items())))
+    place.write("experts.tif.aux.xml", lambda path: path.write_text(legend, encoding="utf-8"))
+    place.write("experts.qml", lambda path: path.write_text(style, encoding="utf-8"))
     place.write("experts.parquet", lambda path: write_vector(table, path))
-    place.write("experts.png", lambda path: write_figure(table, summaries, path, held_out))
+    place.write(
+        f"experts.{figure_format}",
+        lambda path: write_figure(table, summaries, path, held_out, figure_format),
+    )
     place.write("experts.json", lambda path: path.write_text(text, encoding="utf-8"))
 
 

@@ -14,7 +14,7 @@ from geomoe.earth.land import earth_on
 from geomoe.earth.outlines import left_edge, outlines
 from geomoe.mapping.labels import place_labels
 from geomoe.pages import palette
-from geomoe.support.figures import plain_text
+from geomoe.support.figures import plain_text, save_figure
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,7 +43,7 @@ def draw_figure(
     figure.get_layout_engine().set(h_pad=0.1, w_pad=0.08, rect=(0, 0.012, 1, 0.988))  # type: ignore[union-attr,call-arg]
     figure.suptitle(table.title, fontsize=15, fontweight="bold")
     axes = figure.subplots(table.num_blocks, 2, squeeze=False)
-    colours = palette.expert_colours(table.num_experts)
+    colours = table.shades
     veil = np.zeros((*table.grid.shape, 4))
     if table.support is not None:
         veil[~table.support.near] = (0.93, 0.95, 0.96, 0.6)
@@ -72,6 +72,7 @@ def draw_figure(
             axis.imshow(veil, extent=extent, interpolation="nearest")
             _outline(axis, left_edge(table.grid), held_out)
             axis.set(xlim=(west, east), ylim=(south, north), title=f"{table.blocks[block]}: {what}")
+            axis.set_ylabel("latitude (°)", fontsize=8)
             axis.tick_params(labelsize=8)
             if east > 180:
                 axis.xaxis.set_major_formatter(_degrees)
@@ -79,10 +80,14 @@ def draw_figure(
 
 
 def write_figure(
-    table: RoutingTable, summaries: tuple[BlockSummary, ...], path: Path, held_out: str | None = None
+    table: RoutingTable,
+    summaries: tuple[BlockSummary, ...],
+    path: Path,
+    held_out: str | None = None,
+    figure_format: str = "png",
 ) -> None:
-    """Write :func:`draw_figure` as a PNG; the same input gives the same bytes."""
-    draw_figure(table, summaries, held_out).savefig(path, format="png", dpi=110, metadata={"Software": None})
+    """Write :func:`draw_figure` as png, pdf or svg; the same input gives the same bytes."""
+    save_figure(draw_figure(table, summaries, held_out), path, figure_format, 110)
 
 
 def _number(axis: Axes, table: RoutingTable, block: int, colours: list[str]) -> None:

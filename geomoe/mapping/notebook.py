@@ -59,7 +59,7 @@ def folium_layers(table: RoutingTable) -> list[folium.FeatureGroup]:
     Raises:
         CoordinateError: the grid is entirely beyond the latitudes that a web map shows.
     """
-    view, colours = _view(table), palette.expert_colours(table.num_experts)
+    view, colours = _view(table), table.shades
     layers: list[folium.FeatureGroup] = []
     for block, name in enumerate(table.blocks):
         dominant = palette.png_uri(view.take(table.dominant(block)), palette.flat(colours))

@@ -72,7 +72,7 @@ def _data(
     held_out: str | None,
     view: Frame,
 ) -> dict[str, Any]:
-    colours = palette.expert_colours(table.num_experts)
+    colours = table.shades
     left = left_edge(table.grid)
     shapes = outlines(left)
     return {
@@ -130,7 +130,7 @@ def _block(table: RoutingTable, number: int, summary: BlockSummary, view: Frame)
     top = _top(table.weights[number])
     entropy = table.entropy(number)
     entropy_top = _top(entropy)
-    colours = palette.expert_colours(table.num_experts)
+    colours = table.shades
     report = summary.report
     return {
         "name": table.blocks[number],

@@ -12,6 +12,7 @@ import numpy as np
 
 from geomoe.errors import ConfigError
 from geomoe.metrics.routing import dead_experts, entropies, over_log
+from geomoe.pages.palette import expert_colours
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,9 +38,11 @@ class RoutingTable:
         facts: what was asked, as (name, value) pairs in the order to print them.
         title: one line that names the map.
         support: where training saw images; None: not known.
+        colours: ``#rrggbb`` of each expert; default: those of :func:`geomoe.pages.palette.expert_colours`.
 
     Raises:
-        ConfigError: shapes that do not fit, weights that are not finite, negative or do not sum to 1.
+        ConfigError: shapes that do not fit, not one colour for each expert, weights that are not
+            finite, negative or do not sum to 1.
     """
 
     grid: Grid
@@ -48,6 +51,7 @@ class RoutingTable:
     facts: tuple[tuple[str, str], ...] = ()
     title: str = "Expert map"
     support: Support | None = None
+    colours: tuple[str, ...] = ()
     _dominant: dict[int, NDArray[np.uint8]] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -62,6 +66,8 @@ class RoutingTable:
         if shape[2] > 255:
             msg = f"routing table: at most 255 experts can be drawn; got {shape[2]}"
             raise ConfigError(msg)
+        if len(self.colours) not in (0, shape[2]):
+            raise ConfigError(f"routing table: expected {shape[2]} colours; got {len(self.colours)}")
         for block, cells, part in self._chunks():
             # written so that NaN fails too
             if not (part.min() >= 0 and np.abs(part.sum(axis=1) - 1).max() <= 1e-3):
@@ -84,6 +90,11 @@ class RoutingTable:
     def num_experts(self) -> int:
         """E, the number of specialists in a block."""
         return self.weights.shape[2]
+
+    @property
+    def shades(self) -> list[str]:
+        """The colour of each expert, ``#rrggbb``."""
+        return list(self.colours) or expert_colours(self.num_experts)
 
     def image(self, block: int, expert: int) -> NDArray[np.float32]:
         """One expert's weights as (H, W), row 0 northernmost."""

@@ -38,6 +38,8 @@ def draw_atlas(layers: Sequence[Layer], title: str) -> Figure:
         _discs(axes, [mark for mark in layer.marks if mark.lonlat is not None])
         west, south, east, north = _window(layer)
         axes.set(xlim=(west, east), ylim=(south, north), aspect="equal", facecolor="#dfe8ed")
+        axes.set_xlabel("longitude (°)", fontsize=8)
+        axes.set_ylabel("latitude (°)", fontsize=8)
         axes.set_title(layer.title, fontsize=10)
         _explain(figure, axes, layer)
     figure.suptitle(title)

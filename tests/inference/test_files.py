@@ -8,6 +8,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from xml.etree import ElementTree
 
 import geopandas
 import numpy as np
@@ -322,6 +323,36 @@ def test_a_scene_without_crs_is_classified_at_an_unknown_place(predictor, tmp_pa
     with rasterio.open(tmp_path / "out-scores.tif") as file:
         assert file.crs is None
         assert np.isnan(file.read(2)).all()
+
+
+def test_a_classified_scene_tells_gis_programs_names_and_colours(predictor, tmp_path):
+    write_scene(tmp_path / "scene.tif", "EPSG:32719")
+    names = predictor.classes
+    chosen = {name: f"#0{k}ff80" for k, name in enumerate(names)}
+    (tmp_path / "c.json").write_text(json.dumps(chosen), encoding="utf-8")
+    scene, out = [tmp_path / "scene.tif"], tmp_path / "new" / "out.tif"
+    summary = predict_files(predictor, scene, out, overlap=0.0, colors=tmp_path / "c.json")
+    beside = ["out.tif", "out-scores.tif", "out.tif.aux.xml", "out.qml"]
+    assert [path.name for path in summary.files] == beside
+    assert sorted(path.name for path in out.parent.iterdir()) == sorted(beside)
+    with rasterio.open(out) as file:
+        assert [file.colormap(1)[k][:3] for k in range(3)] == [(k, 255, 128) for k in range(3)]
+    style = ElementTree.parse(out.with_suffix(".qml"))
+    told = {one.get("label"): one.get("color") for one in style.iter("paletteEntry")}
+    assert told == chosen
+    rows = [[cell.text for cell in row] for row in ElementTree.parse(f"{out}.aux.xml").iter("Row")]
+    assert rows == [[str(k), name, str(k), "255", "128", "255"] for k, name in enumerate(names)]
+
+
+def test_colours_that_do_not_fit_are_refused_before_any_work(predictor, tmp_path):
+    write_scene(tmp_path / "scene.tif", "EPSG:32719")
+    (tmp_path / "c.csv").write_text("name,color\nno such class,#000000\n", encoding="utf-8")
+    scene, before = [tmp_path / "scene.tif"], {path.name for path in tmp_path.iterdir()}
+    with pytest.raises(InputError, match="unknown name 'no such class'"):
+        predict_files(predictor, scene, tmp_path / "out.tif", colors=tmp_path / "c.csv")
+    with pytest.raises(InputError, match="those of a classified raster"):
+        predict_files(predictor, scene, tmp_path / "out.csv", colors=tmp_path / "c.csv")
+    assert {path.name for path in tmp_path.iterdir()} | {"c.csv"} == before | {"c.csv"}
 
 
 def test_tiles_as_rows_of_a_table(predictor, tmp_path):

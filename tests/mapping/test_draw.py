@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from xml.etree import ElementTree
 
 import geopandas
 import numpy as np
@@ -16,13 +17,21 @@ from geomoe.checkpoint import save_checkpoint
 from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig
 from geomoe.coords import make_grid
 from geomoe.earth.land import earth_on
-from geomoe.errors import CheckpointError, ConfigError, CoordinateError, OutputError
+from geomoe.errors import CheckpointError, ConfigError, CoordinateError, InputError, OutputError
 from geomoe.inference import load
 from geomoe.mapping import MapReport, map_experts, route_grid
 from geomoe.mapping.draw import summarise
 from geomoe.mapping.table import RoutingTable
 
-NAMES = ["experts.html", "experts.json", "experts.parquet", "experts.png", "experts.tif"]
+NAMES = [
+    "experts.html",
+    "experts.json",
+    "experts.parquet",
+    "experts.png",
+    "experts.qml",
+    "experts.tif",
+    "experts.tif.aux.xml",
+]
 BOX = (60.0, -10.0, 150.0, 56.0)
 INFO = {
     "classes": ["forest", "desert", "sea", "ice"],
@@ -158,6 +167,24 @@ def test_the_same_checkpoint_gives_the_same_bytes(checkpoint, tmp_path):
         )
     for name in NAMES:
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
+
+
+def test_colours_of_experts_are_checked_and_go_everywhere(checkpoint, synthetic, tmp_path):
+    colours = {f"expert {k}": f"#0{k}0000" for k in range(4)}
+    (tmp_path / "wrong.json").write_text(json.dumps({**colours, "expert 4": "#000000"}), encoding="utf-8")
+    asked = {"step": 10.0, "bounds": BOX, "points": False, "device": "cpu"}
+    with pytest.raises(InputError, match="unknown name 'expert 4'"):
+        map_experts(checkpoint, tmp_path / "map", colors=tmp_path / "wrong.json", **asked)
+    assert not (tmp_path / "map").exists()
+    (tmp_path / "c.json").write_text(json.dumps(colours), encoding="utf-8")
+    map_experts(checkpoint, tmp_path / "map", colors=tmp_path / "c.json", **asked)
+    data = synthetic.page_data((tmp_path / "map/experts.html").read_text(encoding="utf-8"))
+    assert data["colours"] == list(colours.values())
+    style = ElementTree.parse(tmp_path / "map/experts.qml")
+    entries = {one.get("label"): one.get("color") for one in style.iter("paletteEntry")}
+    assert entries == colours
+    table = ElementTree.parse(tmp_path / "map/experts.tif.aux.xml")
+    assert [band.get("band") for band in table.iter("PAMRasterBand")] == ["9", "10"]
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from geomoe.coords import make_grid, wrap_lon
 from geomoe.earth.land import earth_on
 from geomoe.errors import OutputError
 from geomoe.mapping.figure import draw_figure, write_figure
-from geomoe.mapping.raster import write_raster
+from geomoe.mapping.raster import dominant_bands, write_raster
 from geomoe.mapping.table import RoutingTable
 from geomoe.mapping.vector import write_vector
 from geomoe.support.files import Workplace
@@ -35,7 +35,8 @@ def test_raster_is_a_cloud_optimised_geotiff_of_the_table(boxed, tmp_path):
         assert file.tags(ns="IMAGE_STRUCTURE")["LAYOUT"] == "COG"
         assert file.crs == "EPSG:4326"
         assert np.isnan(file.nodata)
-        assert file.dtypes == ("float32",) * 8
+        assert file.dtypes == ("float32",) * 10
+        assert file.descriptions[8:] == ("block 8, dominant expert", "block 10, dominant expert")
         assert file.bounds == BOX
         assert file.descriptions[:5] == (*(f"block 8, expert {k}" for k in range(4)), "block 10, expert 0")
         assert file.tags()["Checkpoint"] == "best.ckpt"
@@ -44,7 +45,19 @@ def test_raster_is_a_cloud_optimised_geotiff_of_the_table(boxed, tmp_path):
         lon, lat = 77.2, 28.6
         found = np.array(next(file.sample([(lon, lat)])))
         cell = int((56 - lat) / 0.5) * 180 + int((lon - 60) / 0.5)
-        np.testing.assert_array_equal(found.reshape(2, 4), boxed.weights[:, cell])
+        np.testing.assert_array_equal(found[:8].reshape(2, 4), boxed.weights[:, cell])
+        np.testing.assert_array_equal(found[8:], boxed.weights[:, cell].argmax(axis=1))
+
+
+def test_overviews_of_the_dominant_expert_are_experts(synthetic, tmp_path):
+    table = synthetic.smooth_table(0.5, experts=4, blocks=1)
+    write_raster(table, tmp_path / "map.tif")
+    with rasterio.open(tmp_path / "map.tif", overview_level=0) as file:
+        assert file.width == 360
+        small = file.read()
+    assert set(np.unique(small[4])) <= {0, 1, 2, 3}
+    np.testing.assert_array_equal(small[4], small[:4].argmax(axis=0))
+    assert list(dominant_bands(table)) == [5]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +76,7 @@ def test_a_raster_across_the_antimeridian_goes_on_beyond_180(fiji, tmp_path):
         for lon, column in ((178.3, 16), (181.7, 23)):
             cell = int(17.6 / 0.5) * 40 + column
             found = np.array(next(file.sample([(lon, -17.6)])))
-            np.testing.assert_array_equal(found.reshape(2, 4), fiji.weights[:, cell])
+            np.testing.assert_array_equal(found[:8].reshape(2, 4), fiji.weights[:, cell])
             np.testing.assert_allclose(fiji.grid.lonlat()[cell], [wrap_lon(lon), -17.6], atol=0.25)
         assert file.index(-178.3 + 360, -17.6) == (35, 23)
 

@@ -148,9 +148,9 @@ def test_a_map_fits_its_data_and_tells_the_distance(checkpoint, tmp_path):
     assert south < 48 < 54 < north < 58
     assert result.table.grid.step == 0.05
     with rasterio.open(tmp_path / "experts.tif") as file:
-        assert file.count == 2 * 3 + 1
+        assert file.count == 2 * (3 + 1) + 1
         assert file.descriptions[-1] == "nearest training place, km"
-        np.testing.assert_array_equal(file.read(7), result.table.support.km)
+        np.testing.assert_array_equal(file.read(9), result.table.support.km)
     frame = geopandas.read_parquet(tmp_path / "experts.parquet")
     np.testing.assert_array_equal(frame["nearest_train_km"], result.table.support.km.ravel())
     np.testing.assert_array_equal(frame["support"], result.table.support.counted.ravel())

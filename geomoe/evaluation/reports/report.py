@@ -13,6 +13,7 @@ from geomoe.evaluation.reports.consistent import check_consistent
 from geomoe.evaluation.reports.text import report_text
 from geomoe.evaluation.reports.values import Judged
 from geomoe.support.bounded import read_json
+from geomoe.support.figures import check_format, save_figure
 from geomoe.support.files import Workplace
 from geomoe.support.plain import from_plain, to_plain
 
@@ -38,17 +39,23 @@ class Report(Judged):
         """Return the report as text, at most ``width`` columns wide."""
         return report_text(self, width)
 
-    def save(self, folder: str | os.PathLike[str]) -> Path:
+    def save(self, folder: str | os.PathLike[str], figure_format: str = "png") -> Path:
         """Write ``report.json``, the figures and, if places are known, the map to a folder.
 
         Either all files are written or none.
 
+        Args:
+            folder: made if it is not there.
+            figure_format: png, pdf or svg.
+
         Raises:
+            InputError: an unknown format of figures.
             OutputError: the folder cannot be created or written.
         """
         from geomoe.evaluation.reports.figures import draw  # matplotlib takes a second; only figures need it
         from geomoe.evaluation.reports.score_map import score_figure, score_layers, score_page
 
+        check_format(figure_format)
         text = json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n"
         with Workplace(Path(folder), "the report") as place:
             place.write(FILE, lambda path: path.write_text(text, encoding="utf-8"))
@@ -58,7 +65,8 @@ class Report(Judged):
                 page = score_page(self, layers)
                 place.write("map.html", lambda path: path.write_text(page, encoding="utf-8"))
             for name, figure in figures.items():
-                place.write(f"{name}.png", partial(figure.savefig, dpi=120))
+                writer = partial(save_figure, figure, name=figure_format, dpi=120)
+                place.write(f"{name}.{figure_format}", writer)
             place.finish()
         return Path(folder)
 
