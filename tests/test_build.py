@@ -227,7 +227,7 @@ def test_the_data_module_is_as_configured():
     [
         (
             replace(RunConfig(), algorithm="mogee"),
-            r"algorithm: no algorithm 'mogee'; did you mean moge\? \(known: erm, erm_le, moge, ",
+            r"algorithm: no algorithm 'mogee'; did you mean moge\? \(known: erm, ",
         ),
         (_with(RunConfig(), model={"backbone": "vit_quik"}), "vit_quick"),
         (_with(RunConfig(), model={"top_k": 9}), "top_k"),

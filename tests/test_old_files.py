@@ -58,7 +58,8 @@ def test_configuration_files_mean_what_they_meant(old):
     files = sorted((old / "configs").glob("*.yaml"))
     assert len(files) == 13
     for file in files:
-        assert load(file=file, environment={}) == load(file.stem, environment={}), file.stem
+        given = {"data.batch_size": 64} if file.stem == "folder" else {}  # its default fits small data since
+        assert load(file=file, environment={}) == load(file.stem, environment={}, values=given), file.stem
 
 
 def test_a_report_is_read(old):

@@ -26,9 +26,9 @@ def trained(tmp_path_factory):
         trainer=TrainerConfig(max_epochs=1, loggers=("csv",), accelerator="cpu"),
     )
     result = fit(config, dry_run=True, quiet=True)
-    wanted = folder / "runs/bluemarble/moge/all-seed0"
-    if result.folder != wanted:
-        result.folder.rename(wanted)
+    wanted = folder / "quickstart/runs/bluemarble/moge/8-epochs"  # where `geomoe quickstart` leaves it
+    wanted.parent.mkdir(parents=True)
+    result.folder.rename(wanted)
     return folder
 
 

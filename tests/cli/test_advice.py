@@ -19,7 +19,7 @@ FLAG = re.compile(r"(?<![\w-])--([a-z][\w.-]*[a-z0-9])")
 COMMAND = re.compile(r"geomoe (" + "|".join(VERBS) + r")\b([^`;()\n]*)")
 # Of git, tar and pip; what stands for any key; a drawing; of all verbs.
 FOREIGN = {"always", "dirty", "abbrev", "exclude", "dereference", "force-reinstall"}
-FOREIGN |= {"any.key", "data.key", "x--x", "help", "version"}
+FOREIGN |= {"any.key", "data.key", "x--x", "help", "version", "completion"}
 
 
 def texts(path):

@@ -68,7 +68,7 @@ def points(tmp_path):
         ),
         (
             ["--algorithm", "mogee"],
-            "algorithm: no algorithm 'mogee'; did you mean moge? (known: erm, erm_le, moge, ",
+            "algorithm: no algorithm 'mogee'; did you mean moge? (known: erm, ",
         ),
         (
             ["--held-out", "Atlantis"],

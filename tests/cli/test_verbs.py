@@ -65,6 +65,8 @@ def test_map_experts(capsys, tmp_path, checkpoints):
         ".parquet",
         ".png",
         ".json",
+        ".qml",
+        ".xml",
     }
     assert sorted(tmp_path / name for name in result["files"]) == sorted((tmp_path / "map").iterdir())
     assert len(result["blocks"]) == 2

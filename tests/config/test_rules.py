@@ -61,7 +61,7 @@ def changed(**values):
             {"options": {"moge": {"supcon_temperature": 0.0}}},
             "moge.supcon_temperature: must be above 0; got 0",
         ),
-        ({"algorithm": "mog"}, "algorithm: no algorithm 'mog'; did you mean moge? (known: erm, erm_le, moge"),
+        ({"algorithm": "mog"}, "algorithm: no algorithm 'mog'; did you mean moge? (known: erm, "),
         ({"optimizer__warmup": 2.0}, "optimizer.warmup: must be at least 0 and at most 1; got 2.0"),
         ({"trainer__devices": 0}, "trainer.devices: must be a number of devices, -1 (all) or auto; got 0"),
         ({"trainer__precision": "32"}, "trainer.precision: no precision '32'"),

@@ -294,7 +294,7 @@ def report(shop, draw, folder, kind):
             ["evaluate", "--checkpoint", shop.checkpoint, "--output", "made", "--quiet"], reference
         )
 
-    sound = shop.reference("evaluate", make)[0] / "made/report.json"
+    sound = shop.reference("report", make)[0] / "made/report.json"
     path = folder / "report.json"
     shutil.copy(sound, path)
     if kind == "report fields":

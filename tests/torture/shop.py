@@ -207,8 +207,10 @@ def clean(ending, statuses=(0, 2)):
         assert len(errors[0]) > len("geomoe: error: ") + 5, errors
 
 
-#: Files that tell when and where something was made, and what is kept to go on.
+#: Files that tell when and where something was made, and what is kept to go on;
 TIMES = ("run.json", "done")
+#: Files of a bench that hold how long its runs took.
+TIMES += ("bench.json", "cost.json", "results.json", "table.csv", "table.md", "table.tex", "bench.html")
 
 
 def state_of(path):
