@@ -17,6 +17,7 @@ from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from geomoe.build import build_datamodule, build_method
+from geomoe.catalogue import METHODS
 from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights
 from geomoe.config.load import load
 from geomoe.config.rules import check
@@ -294,7 +295,7 @@ def _data_facts(task: TrainingTask, data: ResumableData) -> dict[str, Any]:
     info, parts = task.info, {"train": data.inner.train_dataset, "val": data.inner.val_dataset}
     unknown = {name: int(np.isnan(part.lonlat[:, 0]).sum()) for name, part in parts.items()}
     for name, count in unknown.items():
-        if count:
+        if count and METHODS[task.config.algorithm].places:  # other methods miss nothing
             log.warning("%d of %d %s samples have no known place", count, len(parts[name]), name)
     return {
         "name": info["name"],

@@ -204,10 +204,11 @@ class TrainingTask(LightningModule):
             new = [expert for expert in dead_experts(means, block) if (block, expert) not in self._warned]
             self._warned |= {(block, expert) for expert in new}
             if new:
+                who = f"expert {new[0]} gets" if len(new) == 1 else f"experts {', '.join(map(str, new))} get"
                 log.warning(
-                    "block %d: expert %s gets less than 5%% of a fair share of the samples (epoch %d); "
+                    "block %d: %s less than 5%% of a fair share of the samples (epoch %d); "
                     "raise the weight of the load-balancing term if it stays so",
-                    block, ", ".join(map(str, new)), self.current_epoch,
+                    block, who, self.current_epoch,
                 )  # fmt: skip
 
     # --- optimiser ------------------------------------------------------------------------------
