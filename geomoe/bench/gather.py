@@ -11,13 +11,15 @@ from geomoe import __version__, metrics
 from geomoe.bench.growth import growth_rows
 from geomoe.bench.intervals import CONFIDENCE, difference_interval, mean_interval
 from geomoe.bench.plan import base_row, baseline_of
-from geomoe.bench.run_values import Done, read_done, read_failed
+from geomoe.bench.run_values import FILE, REPORT, Done, read_done, read_failed, scores_of
 from geomoe.bench.values import Difference, Number, Results, RowCost, RowResult, RunEntry, Width
 from geomoe.bench.work import state_of
-from geomoe.errors import DataError
+from geomoe.errors import DataError, one_line
+from geomoe.evaluation.reports.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from pathlib import Path
 
     from geomoe.bench.plan import Plan, Run
     from geomoe.bench.rows import Row
@@ -90,11 +92,25 @@ def _widths(plan: Plan) -> dict[str, Width]:
 
 def _look(plan: Plan, run: Run) -> Known:
     folder, state = plan.folder(run), state_of(plan, run)
-    return Known(
-        state,
-        read_done(folder) if state == "done" else None,
-        read_failed(folder) if state == "failed" else None,
-    )
+    done = read_done(folder) if state == "done" else None
+    if done is not None and (folder / REPORT).exists():
+        _check_report(folder, done)
+    return Known(state, done, read_failed(folder) if state == "failed" else None)
+
+
+def _check_report(folder: Path, done: Done) -> None:
+    """Hold the numbers of a run to its report, which the tables link to.
+
+    Raises:
+        DataError: the report is damaged, or says something else.
+    """
+    hint = f"remove {folder / FILE}, and the bench judges the run again"
+    try:
+        report = Report.load(folder)
+    except DataError as error:
+        raise DataError(f"{one_line(error)}; {hint}") from error
+    if {choice: scores_of(scores) for choice, scores in report.scores.items()} != done.scores:
+        raise DataError(f"{folder / REPORT}: holds other scores than {FILE} beside it; {hint}")
 
 
 def _data_hash(plan: Plan, known: Mapping[Run, Known]) -> str | None:

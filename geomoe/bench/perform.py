@@ -11,7 +11,17 @@ import numpy as np
 from lightning.pytorch import Callback
 
 from geomoe.bench.cost import CostMeter, answer_flops, parameters
-from geomoe.bench.run_values import FAILED, FILE, Blocks, Cost, Done, read_done, write_value
+from geomoe.bench.run_values import (
+    FAILED,
+    FILE,
+    REPORT,
+    Blocks,
+    Cost,
+    Done,
+    read_done,
+    scores_of,
+    write_value,
+)
 from geomoe.bench.spec import SELECTED_BY
 from geomoe.checkpoint import read
 from geomoe.errors import DataError
@@ -27,7 +37,6 @@ if TYPE_CHECKING:
     from geomoe.bench.spec import Spec
     from geomoe.config import RunConfig
     from geomoe.config.keys import Setting
-    from geomoe.evaluation.reports.values import Part, Scores
     from geomoe.evaluation.run import Evaluation
     from geomoe.inference import Predictions
     from geomoe.support.claims import Claim
@@ -35,7 +44,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 COST = "cost.json"
-REPORT = "report.json"
 
 
 class TakenOver(Exception):
@@ -137,22 +145,6 @@ def _saving(callbacks: dict[str, Any]) -> dict[str, Any]:
         if isinstance(state, dict) and {"rows", "best"} <= state.keys():
             return state
     raise DataError("a checkpoint of the run does not say by which epoch it was selected; train again")
-
-
-def scores_of(scores: Scores) -> dict[str, float]:
-    """The scores that tables have: of the source domains, and of the held-out one where there is one."""
-    main = scores.overall if scores.source is None else scores.source
-    worst = scores.worst if scores.source is None else scores.source_worst
-    found = {**_part(main), **({} if worst is None else {"worst": scores.regions[worst].accuracy})}
-    if scores.held_out is None:
-        return found
-    sources = {f"source_{name}": value for name, value in found.items()}
-    return {**_part(scores.held_out), **sources}
-
-
-def _part(part: Part) -> dict[str, float]:
-    names = ("accuracy", "macro_f1", "calibration_error")
-    return {name: getattr(part, name) for name in names}
 
 
 def _blocks(judged: dict[str, Predictions], domains: Sequence[str], held_out: str | None) -> Blocks:

@@ -14,9 +14,12 @@ from geomoe.support.plain import from_plain, to_plain
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from geomoe.evaluation.reports.values import Part, Scores
+
 Drawn = str | int | float | bool | tuple[int, ...] | tuple[str, ...] | None
 FILE = "bench.json"
 FAILED = "failed.json"
+REPORT = "report.json"
 FORMAT = 1
 
 
@@ -33,6 +36,19 @@ class Blocks:
     block: tuple[int, ...]
     count: tuple[int, ...]
     correct: dict[str, tuple[int, ...]]
+
+    def __post_init__(self) -> None:
+        """Check the columns against each other.
+
+        Raises:
+            InputError: they have different lengths, or counts that cannot be.
+        """
+        if len(self.count) != len(self.block) or min(self.count, default=0) < 1:
+            raise InputError("blocks.count: expected a number of samples, 1 or more, for each block")
+        for choice, column in self.correct.items():
+            fits = len(column) == len(self.count)
+            if not fits or not all(0 <= k <= n for k, n in zip(column, self.count, strict=True)):
+                raise InputError(f"blocks.correct.{choice}: expected 0 to the count of each block")
 
 
 @dataclass(frozen=True)
@@ -90,6 +106,26 @@ class Done:
     blocks: Blocks
     cost: Cost
 
+    def __post_init__(self) -> None:
+        """Check the scores: shares, and the accuracy that the blocks give.
+
+        Raises:
+            InputError: they are not.
+        """
+        if self.scores.keys() != self.blocks.correct.keys():
+            raise InputError(f"scores: expected those of {', '.join(self.blocks.correct)}")
+        samples = sum(self.blocks.count)
+        for choice, scores in self.scores.items():
+            for name, value in scores.items():
+                if not 0 <= value <= 1:
+                    raise InputError(f"scores.{choice}.{name}: expected a share from 0 to 1; got {value}")
+            accuracy = sum(self.blocks.correct[choice]) / samples
+            if abs(scores.get("accuracy", -1.0) - accuracy) > 1e-9:
+                found = scores.get("accuracy")
+                raise InputError(
+                    f"scores.{choice}.accuracy: expected {accuracy}, as in the blocks; got {found}"
+                )
+
 
 @dataclass(frozen=True)
 class Failed:
@@ -108,6 +144,22 @@ class Failed:
     attempts: int
     time: float
     machine: str
+
+
+def scores_of(scores: Scores) -> dict[str, float]:
+    """The scores that tables have: of the source domains, and of the held-out one where there is one."""
+    main = scores.overall if scores.source is None else scores.source
+    worst = scores.worst if scores.source is None else scores.source_worst
+    found = {**_part(main), **({} if worst is None else {"worst": scores.regions[worst].accuracy})}
+    if scores.held_out is None:
+        return found
+    sources = {f"source_{name}": value for name, value in found.items()}
+    return {**_part(scores.held_out), **sources}
+
+
+def _part(part: Part) -> dict[str, float]:
+    names = ("accuracy", "macro_f1", "calibration_error")
+    return {name: getattr(part, name) for name in names}
 
 
 def write_value(path: Path, value: Done | Failed) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from geomoe.cli.console import Result, table_width
-from geomoe.cli.parsing import Parser
+from geomoe.cli.parsing import Parser, UsageError
 from geomoe.support.figures import FORMATS
 from geomoe.support.files import check_folder
 
@@ -48,8 +48,7 @@ def parser() -> Parser:
     made.add_argument(
         "--figure-format",
         choices=FORMATS,
-        default="png",
-        help="format of figures (default: png)",
+        help="format of the figures in --output (default: png)",
     )
     made.add_data_of_run()
     made.add_device()
@@ -60,6 +59,8 @@ def run(args: argparse.Namespace) -> Result:
     """Evaluate the checkpoint and write the report."""
     if args.output:
         check_folder(args.output)
+    elif args.figure_format is not None:
+        raise UsageError("--figure-format: figures are written to --output DIR; give it too")
     from geomoe.evaluation import evaluate
 
     report = evaluate(
@@ -72,5 +73,5 @@ def run(args: argparse.Namespace) -> Result:
         allow_vrt=args.allow_vrt,
     )
     if args.output:
-        report.save(args.output, args.figure_format)
+        report.save(args.output, args.figure_format or "png")
     return Result(report.as_dict(), report.table(table_width()))

@@ -11,8 +11,8 @@ from geomoe.support.files import check_folder
 
 _DESCRIPTION = """\
 Ask a checkpoint's routers on a grid over the Earth, and write from one routing table: an
-interactive page that needs no network (.html), a GeoTIFF (.tif), a GeoParquet (.parquet) and a
-picture (.png)."""
+interactive page that needs no network (.html), a GeoTIFF (.tif) with names and colours beside it, a
+GeoParquet (.parquet) and a figure (.png, .pdf or .svg)."""
 
 _EXAMPLE = "geomoe map-experts --checkpoint runs/bluemarble/moge/all-seed0/checkpoints/best.ckpt --output map"
 

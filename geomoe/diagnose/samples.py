@@ -65,7 +65,8 @@ def draw_samples(
     if len(present) < 2:
         named = ", ".join(dataset.regions[one] for one in present) or "none that is known"
         msg = f"split: the samples of {split} are of one {dataset.domain_unit} only ({named}); "
-        raise InputError(msg + "the diagnostics compare several: choose another --split")
+        drawn = f"draw more than {most} --samples, or " if 0 < most == len(rows) else ""
+        raise InputError(f"{msg}the diagnostics compare several: {drawn}choose another --split")
     position = np.full(len(dataset.regions) + 1, -1)  # the last entry is for -1, unknown
     position[present] = np.arange(len(present))
     return Samples(

@@ -25,7 +25,7 @@ from geomoe.reading.raster import MOST_PIXELS
 from geomoe.reading.skips import Skip
 from geomoe.support.cells import safe_cell
 from geomoe.support.files import size_and_time, whole_file
-from geomoe.support.legends import read_colours
+from geomoe.support.legends import read_colours, refuse_foreign_style
 from geomoe.support.workers import open_loader
 from geomoe.types import Place
 
@@ -168,6 +168,8 @@ def _check_output(output: Path, inputs: Sequence[Path], as_scene: bool) -> None:
             raise InputError(f"{path}: is a folder; give a file as --output")
         if path.resolve() in given:
             raise InputError(f"{path}: would overwrite an input; give another --output")
+    if as_scene:
+        refuse_foreign_style(output)
 
 
 def _source_pixels(predictor: Predictor) -> int:

@@ -97,6 +97,8 @@ def _items(
     vrt_root: Path | None,
     columns: Mapping[str, str] | None,
 ) -> Iterator[Item]:
+    if columns and given.suffix.lower() not in folder_table.SUFFIXES:
+        raise InputError(f"columns: {given} is not a table and has none; leave it out")
     if given.is_dir():
         yield from _below(given, skipped)
     elif not given.exists():

@@ -23,7 +23,7 @@ from geomoe.mapping.support import Support, box_of, find_support, places_of, rea
 from geomoe.mapping.table import BlockSummary, Points, RoutingTable
 from geomoe.mapping.vector import write_vector
 from geomoe.models import MoGEViT
-from geomoe.support.figures import check_format
+from geomoe.support.figures import FORMATS, check_format
 from geomoe.support.files import Workplace
 from geomoe.support.legends import attribute_tables, qgis_style, read_colours
 from geomoe.support.options import call_options
@@ -221,6 +221,8 @@ def _write(drawing: _Drawing, place: Workplace, figure_format: str) -> None:
         f"experts.{figure_format}",
         lambda path: write_figure(table, summaries, path, held_out, figure_format),
     )
+    for other in FORMATS:
+        place.outdates(f"experts.{other}")
     place.write("experts.json", lambda path: path.write_text(text, encoding="utf-8"))
 
 

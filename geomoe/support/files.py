@@ -122,6 +122,7 @@ class Workplace:
         self._leave = contextlib.ExitStack()
         self._hidden: Path | None = None
         self._names: list[str] = []
+        self._outdated: list[str] = []
 
     def __enter__(self) -> Self:
         try:
@@ -153,6 +154,10 @@ class Workplace:
             raise self._refusal(error) from error
         self._names.append(name)
 
+    def outdates(self, name: str) -> None:
+        """Let :meth:`finish` remove an older file of this name, such as the figure in another format."""
+        self._outdated.append(name)
+
     def finish(self) -> tuple[Path, ...]:
         """Move every file into the output folder, over older ones of the same name.
 
@@ -162,6 +167,8 @@ class Workplace:
         try:
             for name in self._names:
                 os.replace(self._hidden / name, self.folder / name)  # type: ignore[operator]
+            for name in set(self._outdated) - set(self._names):
+                (self.folder / name).unlink(missing_ok=True)
         except OSError as error:
             raise self._refusal(error) from error
         return tuple(self.folder / name for name in self._names)

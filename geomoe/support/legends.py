@@ -14,7 +14,7 @@ import xml.etree.ElementTree as ET
 from collections import Counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from geomoe.errors import InputError
+from geomoe.errors import InputError, OutputError
 from geomoe.support.files import read_text
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")  # XML 1.0, section 2.2
 _MOST = 2**22  # bytes of a file of colours
 #: Names of the columns of an attribute table, with GDAL's numbers of their type and usage (gdal.h).
+MARK = b"<!-- written by geomoe -->"  # in the styles that a later run may replace
 _FIELDS = (("Value", 0, 5), ("Class", 2, 2), ("Red", 0, 6), ("Green", 0, 7), ("Blue", 0, 8), ("Alpha", 0, 9))
 
 
@@ -112,6 +113,20 @@ def style_path(raster: Path) -> Path:
     return raster.with_suffix(".qml")
 
 
+def refuse_foreign_style(raster: Path) -> None:
+    """Refuse to write a raster whose style would replace one that geomoe did not write.
+
+    Raises:
+        OutputError: there is such a style.
+    """
+    path = style_path(raster)
+    if path.is_file():
+        with path.open("rb") as file:
+            ours = MARK in file.read(4096)
+        if not ours:
+            raise OutputError(f"{path}: geomoe did not write this style; move it, or choose another --output")
+
+
 def attribute_tables(bands: Mapping[int, Sequence[Entry]]) -> str:
     """Return a raster attribute table for each band, as the text of GDAL's ``.aux.xml``.
 
@@ -149,7 +164,7 @@ def qgis_style(band: int, entries: Sequence[Entry]) -> str:
         ET.SubElement(
             palette, "paletteEntry", value=str(entry.value), color=entry.colour, alpha="255", label=label
         )
-    return _written(root, "<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n")
+    return _written(root, f"<!DOCTYPE qgis PUBLIC 'http://mrcc.com/qgis.dtd' 'SYSTEM'>\n{MARK.decode()}\n")
 
 
 def _written(root: ET.Element, head: str = "") -> str:

@@ -18,6 +18,7 @@ from geomoe.bench.plan import make_plan
 from geomoe.bench.run_values import Blocks, Cost, Done, Failed, write_value
 from geomoe.bench.spec import spec_of
 from geomoe.bench.tables import csv_text, latex, main_table, note
+from geomoe.errors import DataError
 from geomoe.metrics import block_bootstrap, domain_growth, holm, weighted_accuracy
 from geomoe.training.runfolder import RunFolder
 
@@ -189,3 +190,35 @@ def test_the_figure_is_the_same_every_time(tmp_path):
     assert first == second
     assert first.count("<svg") == 1
     assert json.loads(json.dumps(results.as_dict())) == results.as_dict()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            '"macro_f1": 0.5',
+            '"macro_f1": 7.5',
+            r"scores\.all\.macro_f1: expected a share",
+        ),
+        (
+            '"accuracy": 0.',
+            '"accuracy": 0.00',
+            r"scores\.all\.accuracy: expected 0\.\d+, as",
+        ),
+        ('"count": [\n   40', '"count": [\n   0', r"blocks\.count: expected a number of samples"),
+        ('"all": [\n', '"all": [\n    99,\n', r"blocks\.correct\.all: expected 0 to the count of each block"),
+    ],
+)
+def test_numbers_that_cannot_be_are_refused(tmp_path, old, new, message):
+    plan = filled(tmp_path)
+    path = plan.folder(plan.runs[0]) / "bench.json"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new, 1), encoding="utf-8")
+    with pytest.raises(DataError, match=message):
+        gather(plan)
+    path.write_text(text, encoding="utf-8")
+    gather(plan)
+    (path.parent / "report.json").write_text("{", encoding="utf-8")
+    with pytest.raises(DataError, match=r"report\.json: .*remove .*bench\.json, and the bench judges"):
+        gather(plan)

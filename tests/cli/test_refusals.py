@@ -140,6 +140,27 @@ def test_a_loss_that_is_no_number(refused, tmp_path):
     assert not (tmp_path / "runs").exists()
 
 
+def test_figures_without_a_folder(refused, checkpoints):
+    line = refused("evaluate", "--checkpoint", checkpoints["moge"], "--figure-format", "pdf")
+    assert "--figure-format: figures are written to --output DIR; give it too" in line
+
+
+def test_columns_of_what_is_no_table(refused, checkpoints, tmp_path):
+    (tmp_path / "images").mkdir()
+    line = refused(
+        *(
+            "predict",
+            "--checkpoint",
+            checkpoints["moge"],
+            tmp_path / "images",
+            "--output",
+            tmp_path / "o.csv",
+        ),
+        *("--columns", "filename=image"),
+    )
+    assert "images is not a table and has none; leave it out" in line
+
+
 def test_unknown_verb(refused):
     assert refused("tarin", "bluemarble").startswith("unknown verb 'tarin'; did you mean train?")
 

@@ -136,3 +136,16 @@ def test_folders_that_stay_empty_are_gone_and_those_of_others_stay(tmp_path):
     with made_folders(tmp_path / "old" / "a" / "b"):
         (tmp_path / "old" / "a" / "kept").touch()
     assert names(tmp_path / "old" / "a") == ["kept"]
+
+
+def test_what_a_new_file_outdates_goes_with_the_old_one(tmp_path):
+    """The figure in another format is removed when the new one has come, not before."""
+    (tmp_path / "map.svg").write_text("old")
+    (tmp_path / "own.txt").write_text("the user's")
+    with Workplace(tmp_path, "the map") as place:
+        for name in ("map.svg", "map.png", "map.pdf"):
+            place.outdates(name)
+        place.write("map.png", lambda path: path.write_text("new"))
+        assert (tmp_path / "map.svg").exists()
+        place.finish()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["map.png", "own.txt"]

@@ -10,8 +10,16 @@ import numpy as np
 import pytest
 import rasterio
 
-from geomoe.errors import InputError
-from geomoe.support.legends import Entry, attribute_tables, qgis_style, read_colours, style_path, table_path
+from geomoe.errors import InputError, OutputError
+from geomoe.support.legends import (
+    Entry,
+    attribute_tables,
+    qgis_style,
+    read_colours,
+    refuse_foreign_style,
+    style_path,
+    table_path,
+)
 
 NAMES = ["forest", "bare, dry"]
 HOSTILE = ['</Category><x y="', "a & <b>", "new\nline", "nul\x00 esc\x1b \ud800 \ufffe", "$\\alpha$ \u202e"]
@@ -110,3 +118,13 @@ def test_gdal_reads_the_attribute_table(tmp_path):
     assert usage[:2] == [("Value", "5"), ("Class", "2")]
     assert [row[1].text for row in tree.iter("Row")] == names
     assert [[cell.text for cell in row[2:5]] for row in tree.iter("Row")][1] == ["217", "95", "2"]
+
+
+def test_a_style_that_somebody_else_made_is_not_replaced(tmp_path):
+    raster, style = tmp_path / "x.tif", tmp_path / "x.qml"
+    refuse_foreign_style(raster)
+    style.write_text(qgis_style(1, [Entry(0, "field", "#112233")]), encoding="utf-8")
+    refuse_foreign_style(raster)
+    style.write_text("<qgis>mine</qgis>", encoding="utf-8")
+    with pytest.raises(OutputError, match=r"x\.qml: geomoe did not write this style; move it"):
+        refuse_foreign_style(raster)

@@ -108,7 +108,7 @@ def _kept(
     else:
         made = split_units(table.filename, places, kind, (table.group, table.scene), rule.seed, earlier)
         split, unit = made.split, made.unit
-        how = f"units that do not touch (blocks of {made.side:g} degrees)"
+        how = f"units that do not touch{f' (blocks of {made.side:g} degrees)' if made.side else ''}"
         how = f"blocks of {made.side:g} degrees, because everything touches" if made.cut else how
     rows = zip(table.filename.tolist(), zip(split.tolist(), unit.tolist(), strict=True), strict=True)
     merged = {**earlier, **dict(rows)}

@@ -104,7 +104,10 @@ def assign(
         have[best] += counts[number]
     parts = np.array(list(SHARES), dtype=object)[chosen]
     if len(set(parts)) < len(SHARES):
-        msg = f"the images lie in {len(names)} blocks of space, too few for train, val and test"
+        few = len(names) < len(SHARES)
+        why = f"there are {len(names)} units that have to stay together, too few for"
+        why = why if few else f"{len(classes)} classes have too few images each ({len(label)} in all) for"
+        msg = f"no split can be made: {why} train, val and test"
         raise DataError(f"{msg}; give a column split")
     return parts[where]
 

@@ -13,7 +13,7 @@ from geomoe.evaluation.reports.consistent import check_consistent
 from geomoe.evaluation.reports.text import report_text
 from geomoe.evaluation.reports.values import Judged
 from geomoe.support.bounded import read_json
-from geomoe.support.figures import check_format, save_figure
+from geomoe.support.figures import FORMATS, check_format, save_figure
 from geomoe.support.files import Workplace
 from geomoe.support.plain import from_plain, to_plain
 
@@ -67,6 +67,8 @@ class Report(Judged):
             for name, figure in figures.items():
                 writer = partial(save_figure, figure, name=figure_format, dpi=120)
                 place.write(f"{name}.{figure_format}", writer)
+                for other in FORMATS:
+                    place.outdates(f"{name}.{other}")
             place.finish()
         return Path(folder)
 
