@@ -46,12 +46,10 @@ def flags_of(verb: str) -> Iterator[Flag]:
     for action in importlib.import_module(_module(verb)).parser()._actions:
         for name in action.option_strings:
             if name.startswith("--"):
-                values = tuple(map(str, action.choices or ()))
+                values = tuple(map(str, action.choices or _of_a_bench(verb, name)))
                 yield Flag(name, values, action.nargs != 0, _phrase(action.help))
-    if verb == "train":
+    if verb in {"train", "data"}:
         yield from map(_flag_of_key, _all_keys())
-    if verb == "data":
-        yield from (_flag_of_key(key) for key in _all_keys() if key.section == "data")
 
 
 def words_of(verb: str) -> list[str]:
@@ -60,7 +58,19 @@ def words_of(verb: str) -> list[str]:
 
     actions: list[Action] = importlib.import_module(_module(verb)).parser()._actions
     found = [str(word) for action in actions if not action.option_strings for word in action.choices or ()]
+    if verb == "bench":
+        from geomoe.bench.shipped import shipped_specs
+
+        return [*found, *shipped_specs()]
     return [*found, *shipped()] if verb in {"train", "data"} else found
+
+
+def _of_a_bench(verb: str, flag: str) -> tuple[str, ...]:
+    from geomoe.catalogue import ALGORITHMS
+    from geomoe.config.shipped import shipped
+
+    known = {"--data": tuple(shipped()), "--algorithms": (*ALGORITHMS, "all")}
+    return known.get(flag, ()) if verb == "bench" else ()
 
 
 def _module(verb: str) -> str:
@@ -75,13 +85,27 @@ def _all_keys() -> list[Key]:
 
 
 def _flag_of_key(key: Key) -> Flag:
-    if key.name == "algorithm":
-        from geomoe.catalogue import ALGORITHMS
-
-        return Flag("--algorithm", ALGORITHMS, True, _phrase(key.doc))
+    named = _named().get(key.name)
+    if named is not None:
+        return Flag(f"--{key.name}", named, True, _phrase(key.doc))
     literal = get_args(key.hint) if get_origin(key.hint) is Literal else ()
     values = ("true", "false") if key.hint is bool else tuple(map(str, literal))
     return Flag(f"--{key.name}", values, True, _phrase(key.doc))
+
+
+def _named() -> dict[str, tuple[str, ...]]:
+    """The keys whose values are names of a table."""
+    from geomoe.catalogue import ALGORITHMS, CATALOGUE, WRAPPERS
+    from geomoe.config.rules import ENCODER_NAMES, LOGGERS, PRECISIONS
+
+    return {
+        "algorithm": ALGORITHMS,
+        "around": WRAPPERS,
+        "data.name": tuple(CATALOGUE),
+        "encoder.name": ENCODER_NAMES,
+        "trainer.loggers": LOGGERS,
+        "trainer.precision": PRECISIONS,
+    }
 
 
 def _phrase(text: str | None) -> str:

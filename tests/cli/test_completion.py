@@ -107,3 +107,24 @@ def test_unknown_shells(argv, got, capsys):
     assert capsys.readouterr().err == (
         f"geomoe: error: --completion: expected one of bash, zsh, fish; got {got}\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("verb", "flag", "value"),
+    [
+        ("train", "--around", "swad"),
+        ("train", "--encoder.name", "sh-siren"),
+        ("train", "--trainer.precision", "bf16-mixed"),
+        ("data", "--model.image_size", None),
+        ("bench", "--data", "bluemarble"),
+        ("bench", "--algorithms", "all"),
+    ],
+)
+def test_values_that_are_names_of_a_table(verb, flag, value):
+    (found,) = [one for one in completion.flags_of(verb) if one.name == flag]
+    assert found.takes
+    assert value is None or value in found.values
+
+
+def test_shipped_specs_are_words_of_bench():
+    assert "all-methods" in completion.words_of("bench")
