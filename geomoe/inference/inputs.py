@@ -15,11 +15,11 @@ from torch.utils.data import Dataset
 from geomoe.errors import DataError, InputError
 from geomoe.inference.ground import Ground
 from geomoe.inference.tiles import Item, cut
-from geomoe.reading import image_table as folder_table
 from geomoe.reading import raster
 from geomoe.reading.image_table import read_table
 from geomoe.reading.location import NOT_REFERENCED, located, metres_per_pixel, middle_of, place_of
 from geomoe.reading.opening import KeptOpen
+from geomoe.reading.sheets import SUFFIXES
 from geomoe.reading.skips import Skip
 from geomoe.reading.swapped import refuse_swapped
 from geomoe.support.text import is_utf8, visible
@@ -86,7 +86,7 @@ def _within(given: Path, root: Path | None) -> Path:
     """Return the folder that must contain the files that an input names."""
     if given.is_dir():
         return given
-    is_table = given.suffix.lower() in folder_table.SUFFIXES
+    is_table = given.suffix.lower() in SUFFIXES
     return root if is_table and root is not None else given.parent
 
 
@@ -97,7 +97,7 @@ def _items(
     vrt_root: Path | None,
     columns: Mapping[str, str] | None,
 ) -> Iterator[Item]:
-    if columns and given.suffix.lower() not in folder_table.SUFFIXES:
+    if columns and given.suffix.lower() not in SUFFIXES:
         raise InputError(f"columns: {given} is not a table and has none; leave it out")
     if given.is_dir():
         yield from _below(given, skipped)
@@ -105,7 +105,7 @@ def _items(
         remote = re.match(r"[A-Za-z][\w+.-]+:/|/vsi", str(given))
         hint = "; only files of this machine are read: fetch it first" if remote else ""
         raise InputError(f"{given}: no such file or folder{hint}")
-    elif given.suffix.lower() in folder_table.SUFFIXES:
+    elif given.suffix.lower() in SUFFIXES:
         yield from _rows(given, root or given.parent, skipped, vrt_root, columns)
     elif given.suffix.lower() in raster.SUFFIXES:
         if is_utf8(given):
@@ -113,7 +113,7 @@ def _items(
         else:
             skipped.append(_unnamable(given))
     else:
-        kinds = ", ".join((*raster.SUFFIXES, *folder_table.SUFFIXES))
+        kinds = ", ".join((*raster.SUFFIXES, *SUFFIXES))
         raise InputError(f"{given}: expected an image, a folder or a table ({kinds})")
 
 

@@ -14,6 +14,8 @@ from geomoe.coords import Places, check_lonlat
 from geomoe.encoders import create_encoder
 from geomoe.errors import DataError, InputError
 from geomoe.inference.predictor import load
+from geomoe.reading.delimited import with_points
+from geomoe.reading.sheets import SUFFIXES as INPUTS
 from geomoe.reading.sheets import lonlat_of_geometry, named, numbers_of, read_whole
 from geomoe.support.cells import safe_cell
 from geomoe.support.columns import proposed
@@ -71,7 +73,7 @@ def encode_points(points: Path, output: Path, options: EncodeOptions) -> Encoded
     """Add the location embedding of every point of a file as new columns; rows keep their order.
 
     Args:
-        points: .csv or .parquet; see :func:`read_points`.
+        points: .csv, .tsv, .parquet, .gpkg, .shp or .geojson; see :func:`read_points`.
         output: .csv or .parquet; the latter with points as geometry.
         options: which encoder, which columns.
 
@@ -81,9 +83,9 @@ def encode_points(points: Path, output: Path, options: EncodeOptions) -> Encoded
         CoordinateError: exactly one coordinate, infinite, or off the Earth.
         OutputError: the file cannot be written.
     """
-    for path in (points, output):
-        if path.suffix not in SUFFIXES:
-            raise InputError(f"{path}: expected a file that ends in {' or '.join(SUFFIXES)}")
+    for path, ends in ((points, INPUTS), (output, SUFFIXES)):
+        if path.suffix not in ends:
+            raise InputError(f"{path}: expected a file that ends in {' or '.join(ends)}")
     if output.resolve() == points.resolve():
         raise InputError(f"{output}: would overwrite the points; give another --output")
     check_folder(output.parent)
@@ -190,7 +192,7 @@ def _has_points(frame: pd.DataFrame) -> bool:
 
 
 def _degrees(column: pd.Series, path: Path) -> NDArray[np.float64]:
-    numbers, wrong = numbers_of(column)
+    numbers, wrong = numbers_of(with_points(column, path))
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         text = str(column.iloc[row]).strip()

@@ -13,9 +13,11 @@ import pandas as pd
 from geomoe.coords import wrap_lon
 from geomoe.errors import DataError, one_line
 from geomoe.reading.columns import mapped
+from geomoe.reading.delimited import with_points
 from geomoe.reading.labels import MULTI_LABEL, check_cells, check_labels
 from geomoe.reading.sheets import (
     ALIASES,
+    SUFFIXES,
     lonlat_of_geometry,
     named,
     numbers_of,
@@ -37,7 +39,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SUFFIXES = (".csv", ".parquet")
 COUNTRY = ("country_code", "iso_a3", "iso_a2", "country")  # columns that may hold country codes, best first
 GROUPS = ("group", "scene")  # columns whose equal values stay in one split
 _OWN = frozenset(("filename", "label", "domain", "split", "timestamp", *COUNTRY, *GROUPS))
@@ -92,7 +93,7 @@ def read_table(
     """Read a table of images.
 
     Args:
-        path: .csv or .parquet, with or without geometry (points in any CRS also give places).
+        path: a table (SUFFIXES), with or without geometry (points in any CRS also give places).
         labels: whether a column ``label`` with at least two classes is required.
         domain_by: column that names the domain; default: ``domain``.
         columns: part -> name of its column, where it has another name; see :mod:`geomoe.support.columns`.
@@ -102,7 +103,7 @@ def read_table(
             splits, or too many unusable rows.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise DataError(f"{path}: expected a table that ends in {' or '.join(SUFFIXES)}")
+        raise DataError(f"{path}: expected a table that ends in {', '.join(SUFFIXES)}")
     columns = columns or {}
     wanted = {*_OWN, domain_by, *columns.values()}
     sheet = read_sheet(path, lambda name: name in wanted or name.lower() in _PLACES)
@@ -230,7 +231,7 @@ class _Reader:
         else:
             self.need("lon" if names[0] is None else names[0])
             self.need("lat" if names[1] is None else names[1])
-            columns = [numbers_of(self.frame[name]) for name in names]
+            columns = [numbers_of(with_points(self.frame[name], self.path)) for name in names]
             for name, (_, wrong) in zip(names, columns, strict=True):
                 self.fault(wrong, f"{name} is not a number of degrees", self.frame[name].to_numpy())
             lonlat = np.stack([numbers for numbers, _ in columns], axis=1)

@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 
 from geomoe.errors import DataError, one_line
+from geomoe.reading.delimited import separator_of
+from geomoe.reading.vectors import read_points
 from geomoe.support.files import refuse_special
 
 if TYPE_CHECKING:
@@ -26,7 +28,9 @@ log = logging.getLogger(__name__)
 #: Cell values that mean "missing", in lower case.
 MISSING = frozenset(("", "na", "nan", "none", "null"))
 _NOTHING = frozenset(("", "nan", "None", "<NA>"))  # the same for names, where NA may be a name
-_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_SEPARATORS = {"|": "bars"}
+TEXT, VECTORS = (".csv", ".tsv"), (".gpkg", ".shp", ".geojson")
+SUFFIXES = (*TEXT, ".parquet", *VECTORS)
 
 
 class Sheet(NamedTuple):
@@ -48,7 +52,7 @@ class Sheet(NamedTuple):
 
 
 def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) -> Sheet:
-    """Read a .csv or .parquet, with or without geometry.
+    """Read a table that ends in one of SUFFIXES, with or without geometry.
 
     Args:
         path: the file.
@@ -61,10 +65,12 @@ def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) ->
     kind = path.suffix.lower()
     path = path.absolute() if ":" in str(path) else path  # so that it is not taken for a URL
     try:
-        if kind == ".csv":
+        if kind in TEXT:
             return _read_csv(path, wanted)
         try:
-            frame = geopandas.read_parquet(path)
+            frame = read_points(path) if kind in VECTORS else geopandas.read_parquet(path)
+        except DataError:
+            raise
         except ValueError:  # parquet without geometry
             frame = pd.read_parquet(path)
     except DataError:
@@ -165,7 +171,7 @@ def _lines(path: Path) -> Iterator[list[str]]:
     """
     _refuse_zeros(path)
     with path.open(encoding="utf-8-sig", newline="") as file, _long_cells():
-        reader = csv.reader(file, strict=True)
+        reader = csv.reader(file, strict=True, delimiter=separator_of(path))
         begin = 1  # first line of the current row
         try:
             for cells in reader:

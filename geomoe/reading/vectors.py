@@ -21,7 +21,7 @@ _BESIDE = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".idm", ".ind")
 _KINDS = "GeoJSON, a shapefile (.shp, unpacked), GeoPackage or GeoParquet"
 
 
-def read_shapes(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - a GeoDataFrame
+def read_shapes(path: str | os.PathLike[str], what: str = "outlines of countries") -> Any:  # noqa: ANN401 - a GeoDataFrame
     """Read a vector file; only this file, or the files of a shapefile, are opened.
 
     Raises:
@@ -43,13 +43,30 @@ def read_shapes(path: str | os.PathLike[str]) -> Any:  # noqa: ANN401 - a GeoDat
         elif head.startswith(_SQLITE):
             _refuse_virtual(name)
         else:
-            raise DataError(f"{path}: cannot be read as outlines of countries: expected {_KINDS}")
+            raise DataError(f"{path}: cannot be read as {what}: expected {_KINDS}")
         with _closed():
             return geopandas.read_file(name, engine="pyogrio")
     except DataError:
         raise
     except Exception as error:  # the readers raise many types of errors
-        raise DataError(f"{path}: cannot be read as outlines of countries ({one_line(error)})") from error
+        raise DataError(f"{path}: cannot be read as {what} ({one_line(error)})") from error
+
+
+def read_points(path: Path) -> Any:  # noqa: ANN401 - a GeoDataFrame
+    """Read a table of points through the same door; a GeoPackage has to have one layer.
+
+    Raises:
+        DataError: as :func:`read_shapes`, or several layers.
+    """
+    import pyogrio
+
+    frame = read_shapes(path, "a table of points")
+    if path.suffix.lower() == ".gpkg":
+        with _closed():
+            layers = pyogrio.list_layers(path)[:, 0].tolist()
+        if len(layers) > 1:
+            raise DataError(f"{path}: has several layers ({', '.join(map(str, layers))}); keep one")
+    return frame
 
 
 def _geojson(path: Path) -> Any:  # noqa: ANN401 - a GeoDataFrame
@@ -74,7 +91,7 @@ def _refuse_virtual(name: str) -> None:
         ]
     virtual = [sql for sql in made if " virtual " in " ".join(sql.split())[:40]]
     if any("using rtree" not in " ".join(sql.split()) for sql in virtual):
-        raise DataError(f"{name}: cannot be read as outlines of countries: it has virtual tables")
+        raise DataError(f"{name}: it has virtual tables, which run code")
 
 
 @contextlib.contextmanager

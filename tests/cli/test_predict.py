@@ -112,7 +112,7 @@ def test_an_image_that_cannot_be_predicted(refused, words, tmp_path, name, messa
             "file,lon,lat\na.tif,1,2\n",
             "filename (columns: file, lon, lat); perhaps --columns filename=file",
         ),
-        ("filename;lon\na.tif;1\n", "separated by semicolons: save the table with commas"),
+        ("filename;lon,lat\na.tif;1,2;3\n", "t.csv: no column filename (columns: filename;lon, lat)"),
         ("filename,lon,lat\na.tif,1,95\n", "t.csv: 1 of 1 rows cannot be used"),
         ("filename,lon\na.tif,1\n", "t.csv: no column lat"),
         ('filename\na.tif\n"b.tif\nc.tif\n', "t.csv: line 3: a quote is not where it should be"),

@@ -290,7 +290,7 @@ def test_places(refused, points, text, line):
     ("argv", "line"),
     [
         (["missing.csv", "--output", "out.csv"], "missing.csv: cannot be read: No such file or directory"),
-        (["points.xls", "--output", "out.csv"], "points.xls: expected a file that ends in .csv or .parquet"),
+        (["points.xls", "--output", "out.csv"], "points.xls: expected a file that ends in .csv or .tsv or"),
         (["points.csv", "--output", "out.shp"], "out.shp: expected a file that ends in .csv or .parquet"),
         (["points.csv", "--output", "points.csv"], "points.csv: would overwrite the points"),
         (["points.csv", "--output", "out.csv", "--weights", "w.ckpt"], "weights"),

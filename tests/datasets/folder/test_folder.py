@@ -390,7 +390,7 @@ def test_missing_folder_and_table(folder):
         FolderDataModule(folder, metadata="x.csv").dataset("train")
     assert FolderDataModule(folder, metadata="clean.csv").metadata == folder / "clean.csv"
     (folder / "a.txt").write_text("x")
-    with pytest.raises(DataError, match=r"ends in \.csv or \.parquet"):
+    with pytest.raises(DataError, match=r"ends in \.csv"):
         FolderDataModule(folder, metadata="a.txt").dataset("train")
 
 

@@ -1,0 +1,68 @@
+"""Tell how a table of text separates its cells, and whether its numbers have decimal commas."""
+
+from __future__ import annotations
+
+import csv
+import logging
+import re
+from typing import TYPE_CHECKING, Any
+
+from geomoe.errors import DataError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+log = logging.getLogger(__name__)
+
+_NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
+_LINES = 50  # lines that are looked at where the header has several of the signs
+_COMMA = re.compile(r"[+-]?\d+,\d+")
+
+
+def separator_of(path: Path) -> str:
+    """Return the sign between the cells of a ``.csv`` or ``.tsv``; another than a comma is logged.
+
+    Raises:
+        DataError: the header has several signs, and not exactly one of them gives lines of equal length.
+    """
+    if path.suffix.lower() == ".tsv":
+        return "\t"
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        lines = [line for line in (file.readline(65_536) for _ in range(_LINES)) if line.strip()]
+    if not lines:
+        return ","
+    bare = re.sub(r'"[^"]*"', "", lines[0])
+    found = [sign for sign in _NAMES if sign in bare]
+    if len(found) > 1:
+        found = [sign for sign in found if len({len(row) for row in csv.reader(lines, delimiter=sign)}) == 1]
+        if len(found) != 1:
+            signs = " and ".join(_NAMES[sign] for sign in _NAMES if sign in bare)
+            raise DataError(f"{path}: its first line has {signs}; separate all cells by one of them")
+    sign = found[0] if found else ","
+    if sign != ",":
+        log.info("%s: its cells are separated by %s", path, _NAMES[sign])
+    return sign
+
+
+def with_points(column: Any, path: Path) -> Any:  # noqa: ANN401 - a pandas column
+    """Return a column of degrees with points in its numbers where they had decimal commas; it is logged.
+
+    Degrees have no thousands, so 12,345 can only be 12.345. Where fewer than half of the cells have a comma
+    the column is left as it is, and these cells are what is wrong with their rows.
+
+    Raises:
+        DataError: most numbers have commas, and others points.
+    """
+    text = [value.strip() if isinstance(value, str) else "" for value in column]
+    commas = [bool(_COMMA.fullmatch(value)) for value in text]
+    if 2 * sum(commas) < sum(map(bool, text)) or not any(commas):
+        return column
+    if any("." in value for value in text):
+        msg = f"{path}: column {column.name} has numbers with decimal commas and with points"
+        raise DataError(f"{msg} ({text[commas.index(True)]}); write all of them one way")
+    log.info("%s: numbers of column %s have decimal commas", path, column.name)
+    values = zip(column, commas, strict=True)
+    return column.__class__(
+        [value.replace(",", ".") if comma else value for value, comma in values],
+        index=column.index, name=column.name, dtype=object,
+    )  # fmt: skip
