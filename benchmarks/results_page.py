@@ -6,19 +6,22 @@ import json
 import statistics
 from pathlib import Path
 
+from geomoe.catalogue import METHODS
+
 BEGIN, END = "<!-- results: begin (written by benchmarks.results) -->", "<!-- results: end -->"
-NAMES = {
-    "erm": "ERM",
-    "erm_le": "ERM + location encoding",
-    "moge": "MoGE",
-    "moge-SE": "MoGE-SE (shared expert alone)",
-}
 INTRODUCTION = """# Results
 
 What came out, as it came out. How the numbers are made: [bluemarble](bluemarble.md) says what a score on this
 data set means and does not mean.
 
 """
+
+
+def title(name: str) -> str:
+    """A method's title; ``-SE`` is its shared expert alone."""
+    method, alone, _ = name.partition("-SE")
+    known = METHODS[method].title if method in METHODS else method
+    return f"{known}: shared expert alone (SE)" if alone else known
 
 
 def write_page(records: list[dict], docs: Path) -> None:
@@ -59,7 +62,7 @@ def summary(records: list[dict], config: str = "bluemarble", held_out: str = "As
             p: [row for _, row in _rows(name, [r for r in chosen if r["protocol"] == p])]
             for p in ("all", held_out)
         }
-        rows.append([NAMES.get(name, name), *(spread([row[key] for row in of[p]]) for p, key in columns)])
+        rows.append([title(name), *(spread([row[key] for row in of[p]]) for p, key in columns)])
     heads = [
         "",
         "all regions",
@@ -143,7 +146,7 @@ def main_table(names: list[str], records: list[dict], held_out: str | None) -> s
         cost = [r["cpu_seconds"] for r, _ in found if r["cpu_seconds"] is not None and "-SE" not in name]
         seconds = f"{statistics.fmean(cost):.0f}" if cost else ""
         cells = [spread([row[key] for _, row in found]) for key in keys]
-        rows.append([NAMES.get(name, name), str(len(found)), *cells, seconds])
+        rows.append([title(name), str(len(found)), *cells, seconds])
     return markdown(heads, rows)
 
 
@@ -152,7 +155,7 @@ def region_table(names: list[str], records: list[dict]) -> str:
     regions = list(dict.fromkeys(region for _, row in _rows(names[0], records) for region in row["regions"]))
     rows = [
         [
-            NAMES.get(name, name),
+            title(name),
             *(spread([row["regions"][region] for _, row in _rows(name, records)]) for region in regions),
         ]
         for name in names

@@ -60,7 +60,7 @@ def test_tables_have_mean_and_sample_deviation(page, records):
     for method, name in (("erm", "ERM"), ("moge", "MoGE")):
         mean, spread = (100 * f(VALUES[method]) for f in (statistics.mean, statistics.stdev))
         assert f"| {name} | 3 | {mean:.1f} ± {spread:.1f} | {mean - 10:.1f} ± {spread:.1f} |" in text
-    assert f"| MoGE-SE (shared expert alone) | 3 | {100 * statistics.mean(VALUES['moge']) - 7:.1f} ±" in text
+    assert f"| MoGE: shared expert alone (SE) | 3 | {100 * statistics.mean(VALUES['moge']) - 7:.1f} ±" in text
     assert "| 61 |\n" in text  # CPU seconds of ERM
     for one in records:
         assert one["train"] in text
