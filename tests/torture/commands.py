@@ -20,11 +20,17 @@ class Command(NamedTuple):
         words: what begins it.
         again: what goes on after a kill.
         output: what it leaves, a folder below the trial's.
+        begun: a pattern of files below ``output``; while there is none, nothing was begun that could go on.
     """
 
     words: list
     again: list
     output: str
+    begun: str = ""
+
+    def after_a_kill(self, folder):
+        """The words that go on, or begin if the command was killed before it had begun."""
+        return self.again if not self.begun or any((folder / self.output).glob(self.begun)) else self.words
 
 
 def write_scene(path, size, bands=4, seed=0):
@@ -99,7 +105,7 @@ def _cache(workers):
 
 def _train(method):
     def make(shop, folder):
-        return Command(train(method=method), train("--resume", method=method), "runs")
+        return Command(train(method=method), train("--resume", method=method), "runs", "**/config.yaml")
 
     return make
 

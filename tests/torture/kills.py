@@ -26,9 +26,9 @@ def trial(shop, kind, draw, folder):
             finished(folder, reference, command.output, moments)
         if ending.status == 0:
             break
-        words = command.again
+        words = command.after_a_kill(folder)
     else:
-        ending = shop.run(command.again, folder, environment=environment(kind))
+        ending = shop.run(words, folder, environment=environment(kind))
         clean(ending, (0,))
     same(folder / command.output, reference / command.output, f"{kind}, killed at {moments}")
     return "killed at " + ", ".join(moments)
