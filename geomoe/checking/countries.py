@@ -9,7 +9,7 @@ import shapely
 
 from geomoe.checking.places import Finding
 from geomoe.earth.nearest import nearest_km
-from geomoe.errors import DataError
+from geomoe.errors import DataError, one_line
 
 if TYPE_CHECKING:
     import os
@@ -61,7 +61,7 @@ def read_outlines(path: str | os.PathLike[str]) -> dict[str, shapely.Geometry]:
     """Read country outlines by ISO 3166-1 alpha-3 code, in degrees, from a supported vector file.
 
     Raises:
-        DataError: the file cannot be read, has no CRS, or has no column of such codes.
+        DataError: the file cannot be read, has no CRS or no column of such codes, or is damaged.
     """
     from geomoe.reading.vectors import read_shapes
 
@@ -71,7 +71,15 @@ def read_outlines(path: str | os.PathLike[str]) -> dict[str, shapely.Geometry]:
     if code is None or frame.crs is None:
         what = "no CRS" if code is not None else f"no column of alpha-3 codes ({', '.join(CODES)})"
         raise DataError(f"{path}: has {what}; Natural Earth's ne_10m_admin_0_countries has what is needed")
-    merged = frame[[code, frame.geometry.name]].to_crs(4326).dissolve(by=code)
+    wrong = [value for value in frame[code].dropna() if not isinstance(value, str)]
+    if wrong:
+        raise DataError(
+            f"{path}: {code} holds {str(wrong[0])[:80]!r}, which is no alpha-3 code such as 'FRA'"
+        )
+    try:
+        merged = frame[[code, frame.geometry.name]].to_crs(4326).dissolve(by=code)
+    except (shapely.errors.GEOSException, ValueError) as error:
+        raise DataError(f"{path}: outlines of one country cannot be joined: {one_line(error)}") from error
     return dict(zip(map(str, merged.index), merged.geometry, strict=True))
 
 

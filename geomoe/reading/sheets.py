@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import geopandas
 import numpy as np
 import pandas as pd
+from pyproj.exceptions import CRSError
 
 from geomoe.errors import DataError, one_line
 from geomoe.reading.delimited import separator_of
@@ -80,6 +81,9 @@ def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) ->
         raise DataError(msg) from error
     except ValueError as error:  # pandas' and pyarrow's own errors are ValueErrors too
         msg = f"{path}: not a {kind.removeprefix('.')} file with columns: {one_line(error)}"
+        raise DataError(msg) from error
+    except CRSError as error:  # of a GeoParquet
+        msg = f"{path}: the CRS of its points cannot be understood: {one_line(error)}"
         raise DataError(msg) from error
     frame = _with_index(frame, path)
     given = list(map(str, frame.columns))

@@ -266,6 +266,11 @@ def test_outlines_that_are_none(tmp_path, outlines):
     other.write_text(outlines.read_text().replace("ISO_A3_EH", "name").replace("ISO_A3", "code"))
     with pytest.raises(DataError, match="has no column of alpha-3 codes"):
         read_outlines(other)
+    content = json.loads(outlines.read_text())
+    content["features"][0]["properties"]["ISO_A3_EH"] = {"a": 1}
+    other.write_text(json.dumps(content))
+    with pytest.raises(DataError, match=r"ISO_A3_EH holds .*, which is no alpha-3 code such as 'FRA'"):
+        read_outlines(other)
     # told even where no data set has codes
     with pytest.raises(DataError, match="cannot be read as outlines"):
         looked(pictures.Pictures("none", [1]), countries=tmp_path / "missing.shp")

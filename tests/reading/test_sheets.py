@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+import geopandas
 import numpy as np
 import pandas as pd
 import pytest
@@ -176,3 +177,18 @@ def test_every_fault_has_the_number_of_its_row(table):
         5: "exactly one of lon, lat is there; give both or neither",
     }
     assert (found.total, found.row[0], found.row[-1]) == (505, 6, 505)
+
+
+def test_a_geoparquet_whose_crs_is_damaged(tmp_path):
+    import pyarrow.parquet
+
+    frame = geopandas.GeoDataFrame({"a": [1]}, geometry=geopandas.points_from_xy([1], [2]), crs="EPSG:4326")
+    frame.to_parquet(tmp_path / "t.parquet")
+    table = pyarrow.parquet.read_table(tmp_path / "t.parquet")
+    meta = {b"geo": table.schema.metadata[b"geo"].replace(b'"axis"', b'"axk#"')}
+    pyarrow.parquet.write_table(table.replace_schema_metadata(meta), tmp_path / "t.parquet")
+    with pytest.raises(
+        DataError, match=r"t\.parquet: the CRS of its points cannot be understood: Invalid projection"
+    ) as told:
+        read_sheet(tmp_path / "t.parquet")
+    assert len(str(told.value)) < 600
