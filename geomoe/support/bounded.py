@@ -7,6 +7,7 @@ memory (aliases of YAML, references in a pickle); a device never ends. All are r
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -48,14 +49,22 @@ def refuse_bomb(value: Any, most: int = 20_000_000) -> None:  # noqa: ANN401 - a
         todo += [(item, depth + 1) for item in inner]
 
 
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        key, _ = Counter(key for key, _ in pairs).most_common(1)[0]
+        raise ValueError(f"has the key {key!r} twice")
+    return made
+
+
 def parse_json(text: str | bytes, most: int = 20_000_000) -> Any:  # noqa: ANN401 - whatever is in the text
-    """The plain values of JSON.
+    """The plain values of JSON, each key once.
 
     Raises:
-        ValueError: no JSON, or a bomb; one line on what is wrong.
+        ValueError: no JSON, a key that occurs twice in one object, or a bomb; one line on what is wrong.
     """
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_once)
     except RecursionError as error:
         raise ValueError(f"is nested more than {DEEPEST} deep") from error
     refuse_bomb(value, most)

@@ -105,3 +105,9 @@ def test_what_never_ends_is_refused_at_once(tmp_path, kind, read, error):
         path.symlink_to(kind)
     with pytest.raises(error, match=r"is a pipe|is a device|Is a directory|is a folder"):
         read(path)
+
+
+def test_a_key_that_occurs_twice_is_refused():
+    with pytest.raises(ValueError, match="has the key 'b' twice"):
+        parse_json('{"a": 1, "c": {"b": 1, "b": 1}}')
+    assert parse_json('{"a": {"b": 1}, "b": {"a": 2}}') == {"a": {"b": 1}, "b": {"a": 2}}

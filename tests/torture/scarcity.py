@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import resource
 import signal
@@ -65,7 +66,7 @@ def judge(shop, kind, verb, command, folder, reference, ending, note):
     if verb.startswith(("predict", "map", "evaluate", "diagnose")):
         for name, digest in (tree(made) if made.exists() else {}).items():
             assert name not in whole or digest == whole[name], f"{said}: {name} is half-written"
-    words = command.again if made.exists() and any(made.iterdir()) else command.words
+    words = command.after_a_kill(folder) if made.exists() and any(made.iterdir()) else command.words
     ending = shop.run(words, folder, environment=environment(verb))
     assert ending.status == 0, f"{said}; afterwards status {ending.status}: {ending.err[-600:]}"
     same(made, reference / command.output, f"{said}; afterwards")
@@ -99,7 +100,7 @@ def mounted(shop, kind, verb, command, draw, folder, reference):
             for name, digest in tree(made).items():
                 assert name not in whole or digest == whole[name], f"{said}: {name} is half-written"
         subprocess.run(["mount", "-o", "remount,rw,size=400m,nr_inodes=9999", str(made)], check=True)
-        words = command.again if any(made.iterdir()) else command.words
+        words = command.after_a_kill(folder) if any(made.iterdir()) else command.words
         ending = shop.run(words, folder, environment=environment(verb))
         assert ending.status == 0, f"{said}; with room, status {ending.status}: {ending.err[-600:]}"
         same(made, reference / command.output, f"{said}; with room")
@@ -126,6 +127,7 @@ def _rights(draw, folder):
         parent.chmod(parent.stat().st_mode | 0o055)
 
     def before():
+        codecs.lookup("utf-8-sig")  # Python itself may lie where this user cannot read
         os.setgid(NOBODY)
         os.setuid(NOBODY)
 

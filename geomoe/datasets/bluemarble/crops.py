@@ -18,6 +18,7 @@ import numpy as np
 
 from geomoe.datasets.bluemarble.index import CROP, IMAGE_SHAPE, Index, load_index
 from geomoe.errors import DataError, DependencyNotFoundError
+from geomoe.support.arrays import map_array
 from geomoe.support.files import cache_folder, whole_file
 
 if TYPE_CHECKING:
@@ -147,9 +148,9 @@ def _map(path: Path) -> NDArray[np.uint8]:
     # Header and size are cheap to check, so every open checks them.
     shape = (len(load_index().label), 3, CROP, CROP)
     try:
-        pixels = np.lib.format.open_memmap(path, mode="r")
+        pixels = map_array(path)
         size, expected = path.stat().st_size, pixels.offset + pixels.nbytes + DIGEST
-    except (OSError, ValueError, EOFError, AttributeError) as error:
+    except (OSError, ValueError) as error:
         raise _damaged(path, f"not a readable array: {str(error).splitlines()[0]}") from error
     if pixels.shape != shape or pixels.dtype != np.uint8:
         raise _damaged(path, f"holds {pixels.dtype} {pixels.shape}, expected uint8 {shape}")

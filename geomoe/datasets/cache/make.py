@@ -26,6 +26,7 @@ from geomoe.datasets.cache.pixels import (
     digest,
 )
 from geomoe.errors import DataError, InputError, OutputError
+from geomoe.support.arrays import map_array
 from geomoe.support.bounded import parse_json, read_json
 from geomoe.support.files import read_text, reason
 from geomoe.support.locks import lock, release
@@ -263,9 +264,9 @@ def _begun(partial: Path, plan: dict[str, Any]) -> dict[int, dict[str, Any]] | N
     try:
         if read_json(partial / PLAN) != plan:
             return None
-        pixels = np.load(partial / PIXELS, mmap_mode="r", allow_pickle=False)
+        pixels = map_array(partial / PIXELS)
         lines = read_text(partial / DONE).splitlines() if (partial / DONE).exists() else []
-    except (OSError, ValueError, EOFError):
+    except (OSError, ValueError):
         return None
     done = {}
     for line in lines:

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from geomoe.errors import DataError, InputError, one_line
+from geomoe.support.arrays import map_array
 from geomoe.support.bounded import read_json
 from geomoe.support.plain import from_plain
 
@@ -78,8 +79,8 @@ class ImageCache:
 
     def _open(self, name: str) -> NDArray[Any]:
         try:
-            return np.load(self.path / name, mmap_mode="r", allow_pickle=False)
-        except (OSError, ValueError, EOFError) as error:
+            return map_array(self.path / name)
+        except (OSError, ValueError) as error:
             raise damaged(self.path, f"{name}: {one_line(error)}") from error
 
     def positions(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:

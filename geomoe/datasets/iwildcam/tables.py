@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -14,6 +13,7 @@ import pandas as pd
 from geomoe.coords import check_lonlat
 from geomoe.errors import DataError, one_line
 from geomoe.reading.sheets import read_sheet, separator_hint
+from geomoe.support.bounded import parse_json
 from geomoe.support.files import read_bytes
 
 if TYPE_CHECKING:
@@ -106,9 +106,9 @@ def read_places(path: Path, locations: NDArray[np.int64]) -> NDArray[np.float64]
     """
     text = read_bytes(path, DataError).decode("utf-8", "replace")
     try:
-        content = json.loads(text, object_pairs_hook=_once)
+        content = parse_json(text)
         known = {int(key): (float(at["longitude"]), float(at["latitude"])) for key, at in content.items()}
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         form = '{"110": {"latitude": -2.5, "longitude": 29.4}, ...}'
         what = f"{type(error).__name__}: {one_line(error, 80)}"
         msg = f"{path}: not a file of camera places ({what}); expected {form}"
@@ -125,16 +125,6 @@ def read_places(path: Path, locations: NDArray[np.int64]) -> NDArray[np.float64]
     if 2 * own < len(known):
         text = "%s: only %d of its %d ids are cameras of metadata.csv: are they those of another release?"
         log.warning(text, path, own, len(known))
-    return found
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Build a JSON object and refuse repeated keys, of which Python would keep the last."""
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        msg = f"{next(name for name in names if names.count(name) > 1)} comes twice"
-        raise ValueError(msg)
     return found
 
 
