@@ -12,6 +12,8 @@ import pytest
 import torch
 
 from geomoe.algorithms import Facts, Now, method_class
+from geomoe.models.mnist_cnn import MnistCnn
+from geomoe.models.per_region import RegionNetworks
 from geomoe.types import Batch, ModelOutput, Place, Routing
 from tests.algorithms.conftest import BareStepper
 
@@ -224,3 +226,17 @@ def test_erm_moe():
     for variant, want in {"paper": (GOOD + BAD) / 2, "code": (GOOD + 2 * BAD) / 3}.items():
         method = make("erm_moe", lambda: Routed(GATES), variant=variant)
         close(method.losses(batch, NOW).total, want)
+
+
+def test_per_region():
+    """Networks that say (3/4, 1/4) and (1/2, 1/2), whatever they see: 5/8 for class 0 without a domain."""
+    networks = [MnistCnn(2, 1), MnistCnn(2, 1)]
+    with torch.no_grad():
+        for network, bias in zip(networks, (U, 0.0), strict=True):
+            network.head.weight.zero_()
+            network.head.bias.copy_(torch.tensor([bias, 0.0]))
+        regions = RegionNetworks(networks, (0, 1)).double()
+        regions.sources.know((0, 1), (None, None))
+        place = Place.unknown(3)._replace(domain=torch.tensor([0, 1, -1]))
+        found = regions(torch.zeros(3, 1, 4, 4, dtype=torch.float64), place).logits.softmax(dim=1)
+    torch.testing.assert_close(found[:, 0], torch.tensor([3 / 4, 1 / 2, 5 / 8], dtype=torch.float64))
