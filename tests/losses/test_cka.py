@@ -74,6 +74,18 @@ def _product(x):
     return _OuterProduct.apply(x)
 
 
+def test_golden_vectors():
+    """Biased: <x, y> = 1 and |x|^2 = |y|^2 = 2, so 1 / 4.
+
+    Unbiased, with K = x x^T and M = y y^T off the diagonal: sums -4, row sums -1, tr K M = -4,
+    tr K K = tr M M = 12: (-4 + 16/6 - 4) / (12 + 16/6 - 4) = -1/2.
+    """
+    tables = torch.tensor([[1.0, -1, 0], [1, 0, -1]], dtype=torch.float64)[:, :, None]
+    assert linear_cka(*tables, "biased").item() == pytest.approx(1 / 4)
+    tables = torch.tensor([[1.0, 1, -1, -1], [1, -1, 1, -1]], dtype=torch.float64)[:, :, None]
+    assert linear_cka(*tables, "unbiased").item() == pytest.approx(-1 / 2)
+
+
 @pytest.mark.parametrize("estimator", ESTIMATORS)
 def test_tables_of_different_width(estimator):
     x, y = torch.randn(8, 3, dtype=torch.float64), torch.randn(8, 5, dtype=torch.float64)

@@ -56,6 +56,14 @@ def test_codebook_spread(alive):
     torch.testing.assert_close(ours, literal)
 
 
+def test_golden_vectors():
+    """(1, 3): mean 2, variance 2. Codes (3, 0), (3, 4): cosine 0.6 twice, lengths 3 and 5."""
+    assert squared_variation(torch.tensor([1.0, 3.0])).item() == pytest.approx(2 / 4)
+    codes = torch.tensor([[3.0, 0.0], [3.0, 4.0]], dtype=torch.float64)
+    found = codebook_spread(codes, torch.ones(2, dtype=torch.bool))
+    assert found.item() == pytest.approx(0.6 * math.sqrt(2) + 4)
+
+
 def test_refusals():
     with pytest.raises(InputError, match=r"squared_variation: expected loads \(E,\); got \(2, 2\)"):
         squared_variation(torch.zeros(2, 2))

@@ -42,6 +42,14 @@ def test_values_and_gradient():
         torch.testing.assert_close(found, slope)
 
 
+def test_golden_vector():
+    """(0, 2) has mean 1 and variance 2, (10, 18) has 14 and 32; halves: mean 7.5, deviation 2.5 sqrt 2."""
+    maps = torch.tensor([[[0.0, 2.0]], [[10.0, 18.0]]], dtype=torch.float64)
+    out = mix_styles(maps, torch.tensor([0.5, 1.0]), torch.tensor([1, 0]), (2,))
+    want = torch.tensor([[[5.0, 10.0]], [[10.0, 18.0]]], dtype=torch.float64)
+    torch.testing.assert_close(out, want, rtol=1e-6, atol=0)  # 1e-6 is added to variances
+
+
 def test_the_style_is_the_partners_where_the_own_share_is_zero():
     maps = torch.randn(2, 3, 6, 6, dtype=torch.float64)
     out = mix_styles(maps, torch.zeros(2), torch.tensor([1, 0]), (2, 3))

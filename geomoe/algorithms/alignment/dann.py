@@ -101,8 +101,10 @@ class DANN(Method):
     def _domain_loss(self, features: Tensor, batch: Batch) -> Tensor:
         """(B,) cross-entropy of the discriminator, scaled so that its mean is that over known domains."""
         slot, known = Slots(self.domains).of(batch.domain)
-        each = functional.cross_entropy(self._scores(features, batch).float(), slot, reduction="none")
-        return torch.where(known, each, 0) * (len(known) / known.sum().clamp(min=1))
+        scores = self._scores(features, batch)
+        scores = scores if scores.dtype.itemsize > 4 else scores.float()
+        each = functional.cross_entropy(scores, slot, reduction="none")
+        return torch.where(known, each, 0) * len(known) / known.sum().clamp(min=1)
 
     def _scores(self, features: Tensor, batch: Batch) -> Tensor:
         """(B, G) logits of the discriminator."""

@@ -31,20 +31,32 @@ class MESSIControl(MESSI):
         ask = self.mmd if self.options.discrepancy == "mmd" else self.transport
         return ask(features, pairs, weights)
 
+    def counted(self, pairs: ClassPairs) -> Tensor:
+        """Numbers of the pairs over which the code's variant takes a mean.
+
+        The unbiased MMD compares only pairs with two or more samples on both sides, so only these count.
+        """
+        every = torch.arange(len(pairs.first), device=pairs.first.device)
+        return pairs.free if self.options.discrepancy == "mmd" else every
+
 
 class GlobalMoE(MESSIControl):
     """Every expert is aligned over every pair of domains (MESSI, arXiv 2606.25665, E.4 and F.5).
 
     The weight of every pair is 1, two to three times MESSI's mean weight; ``ssi`` can compensate for this.
-    The authors' code takes the mean over experts and pairs, the paper's form the sum.
+    The authors' code takes the mean over experts and the pairs that it compares, the paper's form the sum.
     """
 
     name = "global_moe"
 
     def pair_weights(self, probs: Tensor, pairs: ClassPairs) -> Tensor:
         """The same weight for all pairs."""
-        weights = probs.new_ones(probs.shape[1], len(pairs.first))
-        return weights / max(weights.numel(), 1) if self.options.variant == "code" else weights
+        shape = (probs.shape[1], len(pairs.first))
+        if self.options.variant == "paper":
+            return probs.new_ones(shape)
+        counted = self.counted(pairs)
+        share = 1 / max(probs.shape[1] * len(counted), 1)
+        return probs.new_zeros(shape).index_fill(1, counted, share)
 
 
 class RandomSubsetMoE(MESSIControl):
@@ -52,7 +64,7 @@ class RandomSubsetMoE(MESSIControl):
 
     The paper requires the sparsity of MESSI, but MESSI's weights are never 0. So the paper's variant permutes
     MESSI's own weights over the experts and pairs at each step, which keeps their sum and distribution. The
-    authors' code takes the mean over a share of the experts and pairs, drawn at each step.
+    authors' code takes the mean over a share of the experts' pairs that it compares, drawn at each step.
     """
 
     name = "random_subset_moe"
@@ -68,11 +80,14 @@ class RandomSubsetMoE(MESSIControl):
     def pair_weights(self, probs: Tensor, pairs: ClassPairs) -> Tensor:
         """Random weights, from torch's generator, which a run seeds."""
         weights = super().pair_weights(probs, pairs)
-        order = torch.randperm(weights.numel(), device=weights.device)
-        if self.options.variant == "code":
-            count = min(max(round(self.options.share * len(order)), 1), len(order))
-            return ((order < count).to(weights.dtype) / max(count, 1)).view_as(weights)
-        return weights.flatten()[order].view_as(weights)
+        if self.options.variant == "paper":
+            order = torch.randperm(weights.numel(), device=weights.device)
+            return weights.flatten()[order].view_as(weights)
+        counted = self.counted(pairs)
+        order = torch.randperm(len(weights) * len(counted), device=weights.device)
+        count = min(max(round(self.options.share * len(order)), 1), len(order))
+        drawn = (order < count).to(weights.dtype) / max(count, 1)
+        return torch.zeros_like(weights).index_copy(1, counted, drawn.view(len(weights), -1))
 
 
 class DomainOnlyMoE(MESSIControl):

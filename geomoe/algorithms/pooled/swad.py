@@ -173,7 +173,7 @@ class SWAD(Method):
         """Add the oldest segment of the window to the average, weighted by its updates."""
         row = len(self.window) - int(self.seen)
         self.averaged += self.window_steps[row]
-        self.average.lerp_(self.window[row], (self.window_steps[row] / self.averaged).item())
+        self.average.lerp_(self.window[row], self.window_steps[row].item() / self.averaged.item())
         self.seen -= 1
 
     @torch.no_grad()

@@ -260,6 +260,32 @@ def test_a_random_share_of_the_codes_variant(share, make):
     assert drawn(method, double_batch(DOMAINS["one domain"]))[1].numel() == 0
 
 
+@pytest.mark.parametrize(("name", "share"), [("global_moe", None), ("random_subset_moe", 0.3)])
+def test_the_codes_mean_is_over_the_pairs_that_mmd_compares(name, share, make):
+    """The unbiased MMD needs two samples on both sides: pairs with a cell of one sample do not count."""
+    from geomoe.losses import ClassPairs
+
+    options = {} if share is None else {"share": share}
+    method = make(name, variant="code", discrepancy="mmd", **ON, **options).double()
+    batch = double_batch(DOMAINS["unequal; 2 is missing"])
+    labels, domains = batch.label.tolist(), batch.domain.tolist()
+    sizes = [
+        [sum(k == kind and d == own for k, d in zip(labels, domains, strict=True)) for own in pair]
+        for kind, *pair in slots(labels, domains)
+    ]
+    counted = torch.tensor([min(both) > 1 for both in sizes])
+    assert 0 < counted.sum() < len(counted)
+    probs = method.ask(batch, cka_tokens=0).routings[0].probs
+    found = method.pair_weights(probs, ClassPairs.of(batch.label, method.slots(batch.domain)))
+    total = 6 * int(counted.sum())
+    chosen = total if share is None else round(share * total)
+    assert found.sum().item() == pytest.approx(1)
+    assert found[:, ~counted].abs().max() == 0
+    assert sorted(found[:, counted].flatten().tolist(), reverse=True) == pytest.approx(
+        [1 / chosen] * chosen + [0] * (total - chosen)
+    )
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["paper", "code"])
 def test_erm_moe_is_cross_entropy_alone(variant, make):
