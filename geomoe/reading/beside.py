@@ -27,6 +27,8 @@ CLOSED = {
     "GDAL_VRT_ENABLE_PYTHON": "NO",
     "GDAL_ERROR_ON_LIBJPEG_WARNING": True,  # otherwise libjpeg fills the missing part of a file with grey
 }
+#: Bytes of decoded blocks that GDAL keeps. Its own bound is 5 % of the memory, and a scene fills it.
+CACHE = 256_000_000
 _MASKS = (".msk", ".MSK", ".ovr", ".OVR")
 _AUX = (".aux", ".AUX")
 _ENTRY = struct.Struct("<6i64s32s")  # next, previous, parent, child, data, size, name, type
@@ -36,8 +38,12 @@ _MOST_XML = 16 << 20  # bytes
 
 
 def options(beside: bool) -> dict[str, object]:
-    """Return GDAL's configuration for an image, given the result of :func:`look_beside`."""
-    return {**CLOSED, "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE" if beside else "EMPTY_DIR"}
+    """Return GDAL's configuration for an image, given the result of :func:`look_beside`.
+
+    The user's own ``GDAL_CACHEMAX`` stays. GDAL reads it once in a process, at the first block.
+    """
+    cache = {} if "GDAL_CACHEMAX" in os.environ else {"GDAL_CACHEMAX": CACHE}
+    return {**CLOSED, **cache, "GDAL_DISABLE_READDIR_ON_OPEN": "TRUE" if beside else "EMPTY_DIR"}
 
 
 def look_beside(path: str, driver: str) -> bool:

@@ -317,3 +317,16 @@ def test_refusals(tmp_path):
     complex_values = write(tmp_path / "c.tif", ramp().astype(np.complex64))
     with pytest.raises(DataError, match="complex values"):
         raster.read_header(complex_values)
+
+
+def test_gdal_keeps_a_bounded_number_of_blocks(tmp_path, monkeypatch):
+    from rasterio.env import getenv
+
+    from geomoe.reading.beside import CACHE
+
+    write(tmp_path / "a.tif", ramp())
+    with raster.open_raster(tmp_path / "a.tif"):
+        assert int(getenv()["GDAL_CACHEMAX"]) == CACHE
+    monkeypatch.setenv("GDAL_CACHEMAX", "64")
+    with raster.open_raster(tmp_path / "a.tif"):
+        assert "GDAL_CACHEMAX" not in getenv()
