@@ -11,6 +11,7 @@ from torch import Tensor
 from geomoe.algorithms.experts.messi import MESSI
 from geomoe.losses import ClassPairs
 from geomoe.support.options import option
+from geomoe.support.ranks import shared
 
 
 class MESSIControl(MESSI):
@@ -66,9 +67,9 @@ class RandomSubsetMoE(MESSIControl):
         )
 
     def pair_weights(self, probs: Tensor, pairs: ClassPairs) -> Tensor:
-        """Random weights, from torch's generator, which a run seeds."""
+        """Random weights, from torch's generator, which a run seeds; the same in all processes."""
         weights = super().pair_weights(probs, pairs)
-        order = torch.randperm(weights.numel(), device=weights.device)
+        order = shared(torch.randperm(weights.numel(), device=weights.device))
         if self.options.variant == "code":
             count = min(max(round(self.options.share * len(order)), 1), len(order))
             return ((order < count).to(weights.dtype) / max(count, 1)).view_as(weights)
