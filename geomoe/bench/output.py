@@ -83,6 +83,7 @@ def _facts(results: Results) -> list[tuple[str, str]]:
         ("budget", f"{results.steps:,} updates, {results.images:,} images a run"),
         ("seeds", ", ".join(map(str, results.seeds))),
         ("trials", f"{results.trials} ({results.sampler})" if results.trials > 1 else "1: as configured"),
+        ("ranked by", results.score),
         ("selection", f"{results.selection} on the validation part of the source domains"),
         ("geomoe", results.geomoe),
     ]
