@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from geomoe.bench.figure import cost_figure, svg_of
+from geomoe.bench.figure import cost_drawing, cost_figure
 from geomoe.bench.gather import gather
 from geomoe.bench.intervals import difference_interval, mean_interval
 from geomoe.bench.output import markdown_page, page
@@ -222,9 +222,11 @@ def test_one_seed_has_no_deviation_and_no_p(tmp_path):
 
 def test_the_figure_is_the_same_every_time(tmp_path):
     results = gather(filled(tmp_path))
-    first, second = (svg_of(cost_figure(results)) for _ in range(2))
+    first, second = (cost_drawing(cost_figure(results)).markup for _ in range(2))
     assert first == second
     assert first.count("<svg") == 1
+    for row in results.rows:
+        assert first.count(f">{row.label} (") == 3  # a mark in each panel says what it is
     assert json.loads(json.dumps(results.as_dict())) == results.as_dict()
 
 
