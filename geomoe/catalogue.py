@@ -8,7 +8,7 @@ a folder of ``geomoe/algorithms`` (docs/architecture.md has the recipes).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 #: Keys of ``data`` that only some data sets support; every data set supports the others.
 OPTIONAL_KEYS = (
@@ -39,6 +39,8 @@ class Entry(NamedTuple):
         splits: names of its splits; ``held_out`` is an additional one whenever a domain is held out.
         source: name of the data set whose samples it uses with another protocol; empty: it has its own.
         places: whether it knows where images were taken.
+        headline: the score that its papers rank methods by: accuracy, worst (domain) or macro_f1. An epoch is
+            selected by ``trainer.select`` of its shipped configuration.
     """
 
     module: str
@@ -47,6 +49,7 @@ class Entry(NamedTuple):
     splits: tuple[str, ...] = ("train", "val", "test")
     source: str = ""
     places: bool = True
+    headline: Literal["accuracy", "worst", "macro_f1"] = "accuracy"
 
 
 _REGIONS = ("Asia", "Europe", "Africa", "Americas", "Oceania")
@@ -65,6 +68,7 @@ CATALOGUE: dict[str, Entry] = {
         (*_REGIONS, "Other", *map(str, range(2002, 2018))),
         ("protocol", "domain_by", *_GROUPED, *_SUBSETS),
         _WILDS,
+        headline="worst",
     ),
     "fmow-lao": Entry(
         "geomoe.datasets.fmow.module:FMoWLAODataModule",
@@ -94,11 +98,13 @@ CATALOGUE: dict[str, Entry] = {
         "geomoe.datasets.iwildcam.reader:IWildCamDataModule",
         keys=("metadata", *_GROUPED),
         splits=_WILDS,
+        headline="macro_f1",
     ),
     "mapinwild": Entry(
         "geomoe.datasets.mapinwild.reader:MapInWildDataModule",
         (*_REGIONS, "Other"),
         ("protocol", "bands", *_GROUPED, *_SUBSETS),
+        headline="worst",
     ),
 }
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from geomoe.algorithms.contract import Answer, Facts, Method, Now, Stepper, need_domains
-from geomoe.algorithms.ranks import gathered
 from geomoe.losses import domain_means, mean_where
+from geomoe.support.ranks import gathered
 from geomoe.types import Batch, ModelOutput
 
 if TYPE_CHECKING:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from geomoe.bench.rows import Row
     from geomoe.bench.run_values import Blocks, Failed
 
-MAIN = "accuracy"
+WITH_INTERVALS = "accuracy"  # the score of which runs keep what resampling needs
 SHARED = "shared"
 
 
@@ -69,10 +69,11 @@ def gather(plan: Plan) -> Results:
         trials=spec.trials,
         sampler=spec.sampler,
         selection=spec.selection,
+        score=spec.score,
         baseline=baseline_of(plan),
         test=spec.test,
         compared=sum(1 for one in rows if one.difference is not None and one.difference.p is not None),
-        resamples=spec.bootstrap,
+        resamples=_resamples(plan),
         confidence=CONFIDENCE,
         rows=tuple(rows),
         runs=tuple(_entry(plan, run, known[run], cells) for run in plan.runs),
@@ -157,7 +158,7 @@ def _row(plan: Plan, one: Cells, choice: str, planned: int) -> RowResult:
     if len(plan.spec.held_out) > 1:
         for target in plan.spec.held_out:
             own = [done for (held, _), (_, done) in one.chosen.items() if held == target]
-            some = [done.scores[choice][MAIN] for done in own]
+            some = [score for done in own if (score := done.scores[choice].get(plan.spec.score)) is not None]
             if some:
                 targets[str(target)] = number_of(some)
     return RowResult(
@@ -171,12 +172,17 @@ def _row(plan: Plan, one: Cells, choice: str, planned: int) -> RowResult:
         failed=one.failed,
         scores=scores,
         targets=targets,
-        interval=mean_interval(_blocks(one), choice, plan.spec.bootstrap),
+        interval=mean_interval(_blocks(one), choice, _resamples(plan)),
         difference=None,
         rank=None,
         cost=_cost(one, choice),
         runs=tuple(run.name for run, _ in one.chosen.values()),
     )
+
+
+def _resamples(plan: Plan) -> int:
+    """Resamples of each interval; 0 for a score that blocks of correct answers do not give."""
+    return plan.spec.bootstrap if plan.spec.score == WITH_INTERVALS else 0
 
 
 def _suffix(choice: str) -> str:
@@ -188,7 +194,7 @@ def _number(plan: Plan, one: Cells, choice: str, name: str) -> Number | None:
     return number_of(list(values.values())) if values else None
 
 
-def _by_seed(plan: Plan, one: Cells, choice: str, name: str = MAIN) -> dict[int, float]:
+def _by_seed(plan: Plan, one: Cells, choice: str, name: str) -> dict[int, float]:
     """Seed -> mean over the held-out domains, of the seeds for which all of them are finished."""
     found = {}
     for seed in plan.spec.seeds:
@@ -250,8 +256,10 @@ def _ranks(plan: Plan, finished: list[RowResult], of: Mapping[str, Cells]) -> di
     points: dict[object, dict[str, list[float]]] = {}
     for row in finished:
         one = of[row.label]
-        scores = [one.chosen[where][1].scores[row.experts][MAIN] for where in order]
-        points.setdefault(one.row.point, {})[row.label] = scores
+        scores = [one.chosen[where][1].scores[row.experts].get(plan.spec.score) for where in order]
+        known = [score for score in scores if score is not None]
+        if len(known) == len(scores):
+            points.setdefault(one.row.point, {})[row.label] = known
     return {
         label: rank
         for scores in points.values()
@@ -260,12 +268,15 @@ def _ranks(plan: Plan, finished: list[RowResult], of: Mapping[str, Cells]) -> di
     }
 
 
-def _difference(plan: Plan, one: Cells, choice: str, base: Cells) -> Difference:
-    own, other = _by_seed(plan, one, choice), _by_seed(plan, base, "all")
-    pairs = [own[seed] - other[seed] for seed in own]
+def _difference(plan: Plan, one: Cells, choice: str, base: Cells) -> Difference | None:
+    score = plan.spec.score
+    own, other = _by_seed(plan, one, choice, score), _by_seed(plan, base, "all", score)
+    pairs = [own[seed] - other[seed] for seed in own if seed in other]
+    if not pairs:
+        return None  # data without domains has no worst one
     keys = list(one.chosen)
     blocks = [(one.chosen[key][1].blocks, base.chosen[key][1].blocks) for key in keys]
-    interval = difference_interval(blocks, (choice, "all"), plan.spec.bootstrap)
+    interval = difference_interval(blocks, (choice, "all"), _resamples(plan))
     return Difference(float(np.mean(pairs)), interval, metrics.paired_test(pairs, plan.spec.test), None)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from geomoe.bench.tables import csv_text, growth_table, latex, main_table, markdown, run_table, runs_of
 from geomoe.bench.values import FILE
-from geomoe.pages.document import Picture, Section, render_document
+from geomoe.pages.document import Section, render_document
 from geomoe.support.files import Workplace
 
 if TYPE_CHECKING:
@@ -52,14 +52,14 @@ def markdown_page(results: Results) -> str:
 
 def page(results: Results) -> str:
     """The offline page: table, figure, chosen runs by row, all runs."""
-    from geomoe.bench.figure import cost_figure, svg_of  # matplotlib takes a second
+    from geomoe.bench.figure import cost_drawing, cost_figure  # matplotlib takes a second
 
     figure = cost_figure(results)
     sections = [Section("Comparison", parts=(main_table(results),))]
     if results.growth:
         sections.append(Section("Growth of the number of source domains", parts=(growth_table(results),)))
     if figure is not None:
-        sections.append(Section("Accuracy against cost", (_MARKS,), (Picture(svg_of(figure), _SHOWN),)))
+        sections.append(Section("Score against cost", (_MARKS,), (cost_drawing(figure),)))
     tables = tuple(runs_of(results, row) for row in results.rows if row.runs)
     if tables:
         sections.append(Section("The runs behind the numbers", parts=tables))
@@ -67,8 +67,10 @@ def page(results: Results) -> str:
     return render_document(_title(results), _facts(results), sections)
 
 
-_MARKS = "Circles: methods; triangles: the shared expert alone; squares: dense twins. Bars: one deviation."
-_SHOWN = "Accuracy of each row against operations of an update, parameters, and operations of an image"
+_MARKS = (
+    "Named: the rows that no other beats in both cost and score, and the best. Rest the pointer on a mark "
+    "for its name and numbers. Bars: one deviation."
+)
 
 
 def _title(results: Results) -> str:
@@ -83,6 +85,7 @@ def _facts(results: Results) -> list[tuple[str, str]]:
         ("budget", f"{results.steps:,} updates, {results.images:,} images a run"),
         ("seeds", ", ".join(map(str, results.seeds))),
         ("trials", f"{results.trials} ({results.sampler})" if results.trials > 1 else "1: as configured"),
+        ("ranked by", results.score),
         ("selection", f"{results.selection} on the validation part of the source domains"),
         ("geomoe", results.geomoe),
     ]

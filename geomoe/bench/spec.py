@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from geomoe.bench.spec_values import Reader
@@ -19,14 +19,16 @@ if TYPE_CHECKING:
 
     from geomoe.bench.search import Sampler, Space
 
-Selection = Literal["accuracy", "mean", "worst", "last"]
+Selection = Literal["accuracy", "mean", "worst", "macro_f1", "last"]
+Score = Literal["accuracy", "worst", "macro_f1"]
 Twin = Literal["parameters", "flops"]
 Test = Literal["t", "wilcoxon"]
 #: Selection rule -> validation metric of the source domains that picks epoch and trial.
-SELECTED_BY = {
+SELECTED_BY: dict[Selection, str] = {
     "accuracy": "val_acc",
     "mean": "val_mean_region_acc",
     "worst": "val_worst_region_acc",
+    "macro_f1": "val_macro_f1",
     "last": "val_acc",
 }
 ALL = "all"  # as algorithms: every one that the data allows
@@ -65,6 +67,7 @@ class Spec:
         split: fixed, or seed: ``data.split_seed`` is the seed of the run.
         settings: of every run.
         grid: key -> values, for every algorithm.
+        score: what rows are ranked by and compared in, on the test split: of the held-out domain, if any.
         selection: rule on the source domains' validation that picks the epoch and the trial.
         trials: configurations tried for each row, seed and held-out domain; the first is as it stands.
         search: key -> what it may be; None: the default space.
@@ -86,6 +89,7 @@ class Spec:
     split: Literal["fixed", "seed"] = "fixed"
     settings: tuple[Setting, ...] = ()
     grid: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    score: Score = "accuracy"
     selection: Selection = "accuracy"
     trials: int = 1
     search: Space | None = None
@@ -145,7 +149,7 @@ def spec_of(values: Mapping[str, Any], source: str = "geomoe bench") -> Spec:
             *read.flags(values.get("flags", [])),
         ),
         grid=read.grid(values.get("grid"), "grid"),
-        selection=read.choice(values, "selection", get_args(Selection)),
+        selection=read.choice(values, "selection", get_args(Selection), _selection(name)),
         trials=read.whole(values, "trials", 1, 1),
         search=read.space(values.get("search"), "search", [one.name for one in algorithms]),
         sampler=read.choice(values, "sampler", ("random", "optuna")),
@@ -157,6 +161,7 @@ def spec_of(values: Mapping[str, Any], source: str = "geomoe bench") -> Spec:
         source=source,
         plain=dict(values),
     )
+    spec = replace(spec, score=_score(values, spec, read))
     if spec.trials == 1 and values.get("search") is not None:
         read.fault("search", "with 1 trial nothing is searched; give trials, or leave search out")
     refuse(read.faults)
@@ -186,6 +191,28 @@ def data_set_of(name: str) -> str:
     from geomoe.config import load
 
     return load.data_set_of(name) if name else ""
+
+
+def _selection(data: str) -> Selection:
+    """The rule that the shipped configuration of the data selects by."""
+    from geomoe.config import load
+    from geomoe.config.shipped import shipped
+
+    if data not in shipped():
+        return "accuracy"
+    metric = load.load(data, environment={}).trainer.select
+    return next((rule for rule, own in SELECTED_BY.items() if own == metric), "accuracy")
+
+
+def _score(values: Mapping[str, Any], spec: Spec, read: Reader) -> Score:
+    """What is asked for, else the headline of the data set; a held-out domain has no worst one."""
+    data_set, apart = data_set_of(spec.data), spec.held_out != (None,)
+    headline = CATALOGUE[data_set].headline if data_set in CATALOGUE else "accuracy"
+    default = "accuracy" if apart and headline == "worst" else headline
+    score = read.choice(values, "score", get_args(Score), default)
+    if score == "worst" and apart:
+        read.fault("score", "a held-out domain is one domain and has no worst one; give accuracy or macro_f1")
+    return score
 
 
 def _algorithms(value: Any, data: str, read: Reader) -> tuple[Algorithm, ...]:  # noqa: ANN401

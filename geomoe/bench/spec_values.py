@@ -70,9 +70,11 @@ class Reader:
         self.fault(key, f"expected a whole number from {least}; got {value!r}")
         return default
 
-    def choice(self, values: Mapping[str, Any], key: str, choices: Sequence[C]) -> C:
-        """One of some texts; the first where the key is not given."""
-        value = values.get(key, choices[0])
+    def choice(
+        self, values: Mapping[str, Any], key: str, choices: Sequence[C], default: C | None = None
+    ) -> C:
+        """One of some texts; the default, or the first, where the key is not given."""
+        value = values.get(key, default or choices[0])
         if value in choices:
             return value
         near = nearest(value, choices) if isinstance(value, str) else ""

@@ -29,7 +29,7 @@ _NONE = "-"
 
 def main_table(results: Results) -> Table:
     """Rows by scores, difference to the baseline, rank and cost; numbers link to the runs of the row."""
-    names = [name for name in NAMES if any(name in row.scores for row in results.rows)]
+    names = [name for name in _in_order(results) if any(name in row.scores for row in results.rows)]
     base = results.baseline
     versus = [f"vs {base}", "95 % interval", "p", "p (Holm)"] if base is not None else []
     targets = list(dict.fromkeys(target for row in results.rows for target in row.targets))
@@ -63,6 +63,11 @@ def main_table(results: Results) -> Table:
             )
         )
     return Table(tuple(heads), tuple(rows), note(results))
+
+
+def _in_order(results: Results) -> list[str]:
+    """Names of scores, that by which rows are ranked first."""
+    return sorted(NAMES, key=lambda name: name != results.score)
 
 
 def run_table(results: Results) -> Table:
@@ -109,6 +114,8 @@ def note(results: Results) -> str:
         f"{'s' if results.trials > 1 else ''} each; "
         f"selected by {results.selection} on the source domains' validation."
     )
+    if results.score != "accuracy":
+        text += f" Ranks and differences: {NAMES[results.score]}, which has no intervals."
     if results.resamples:
         text += f" Intervals: {results.confidence:.0%} of {results.resamples:,} resamples of whole blocks."
     if results.baseline is not None:
@@ -209,9 +216,11 @@ def interval(ends: Interval | None) -> str:
 def main_name(results: Results) -> str:
     """What the main score is called."""
     targets = [target for target in results.held_out if target is not None]
+    name = NAMES[results.score]
     if not targets:
-        return "accuracy"
-    return f"{targets[0]} (held out)" if len(targets) == 1 else "held-out accuracy"
+        return name
+    of = "" if results.score == "accuracy" else f", {name}"
+    return f"{targets[0]} (held out{of})" if len(targets) == 1 else f"held-out {name}"
 
 
 def _versus(found: Difference | None) -> list[str]:

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def results_text(results: Results, width: int = 100) -> str:
     """The main columns, what failed, and what the numbers are."""
     worst = "source_worst" if results.held_out != (None,) else "worst"
-    heads = ["method", "runs", main_name(results), "worst"]
+    other = "accuracy" if worst == results.score else worst
+    heads = ["method", "runs", main_name(results), "accuracy" if other == "accuracy" else "worst"]
     table = new_table(f"bench on {results.data} (percent)", *heads, f"vs {results.baseline}", "p", "rank")
     made = main_table(results)
     for row, cells in zip(results.rows, made.rows, strict=True):
@@ -23,8 +24,8 @@ def results_text(results: Results, width: int = 100) -> str:
         table.add_row(
             row.label,
             cells[1].text,
-            spread(row.scores.get("accuracy")),
-            spread(row.scores.get(worst)),
+            spread(row.scores.get(results.score)),
+            spread(row.scores.get(other)),
             "-" if found is None else f"{'+' if found.mean >= 0 else ''}{percent(found.mean)}",
             "-" if p is None else f"{p:.3f}",
             "-" if row.rank is None else f"{row.rank:.2f}",

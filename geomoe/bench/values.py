@@ -30,11 +30,11 @@ class Number:
 
 @dataclass(frozen=True)
 class Difference:
-    """The main score of a row minus that of the baseline, paired by seed.
+    """The score of a row that the bench ranks by minus that of the baseline, paired by seed.
 
     Attributes:
         mean: over the seeds.
-        interval: block-bootstrap interval; None: no resamples, or one block.
+        interval: block-bootstrap interval; None: no resamples, one block, or another score than accuracy.
         p: of the paired test; None: too few seeds, or no deviation.
         p_holm: the same after Holm's correction for all rows that are compared.
     """
@@ -70,8 +70,8 @@ class RowResult:
         planned: all pairs.
         failed: runs that failed.
         scores: name -> mean over seeds; within a seed the mean over held-out domains is taken first.
-        targets: held-out domain -> its accuracy; empty with fewer than two.
-        interval: block-bootstrap interval of the accuracy.
+        targets: held-out domain -> its score; empty with fewer than two.
+        interval: block-bootstrap interval of the accuracy; None where rows are ranked by another score.
         difference: to the baseline; None: it is the baseline, or either is not finished.
         rank: mean rank over seeds and held-out domains; None: not finished.
         cost: of its chosen runs.
@@ -182,6 +182,7 @@ class Results:
         trials: configurations tried for each row, seed and held-out domain.
         sampler: what drew them.
         selection: rule that picked epoch and trial.
+        score: what rows are ranked by and compared in.
         baseline: row that the others are compared with.
         test: paired test.
         compared: rows that Holm's correction counts.
@@ -213,6 +214,7 @@ class Results:
     growth: tuple[GrowthRow, ...]
     widths: dict[str, Width]
     geomoe: str
+    score: str = "accuracy"
 
     def as_dict(self) -> dict[str, Any]:
         """All results as plain JSON values."""

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geomoe.errors import ConfigError
+from geomoe.support.ranks import gathered, own, world
 from geomoe.types import TokenRouting
 
 _LEAST_TEMPERATURE = 0.01
@@ -64,8 +65,8 @@ class CosineTokenRouter(TokenRouter):
 
     In training an expert processes at most k * int(capacity * ceil(T / E)) tokens: tokens of a larger largest
     share first, and of the first choices before the second ones. A token over the capacity is not processed
-    by that expert. In evaluation there is no such limit, because the answer to an image would depend on the
-    other images of its batch.
+    by that expert. With several processes this counts the T tokens of all of them. In evaluation there is no
+    such limit, because the answer to an image would depend on the other images of its batch.
 
     Args:
         dim: D, width of the tokens.
@@ -125,10 +126,30 @@ class CosineTokenRouter(TokenRouter):
             gates = gates / gates.sum(dim=1, keepdim=True).clamp(min=torch.finfo(gates.dtype).eps)
         kept = torch.ones_like(ids, dtype=torch.bool)
         if self.training and self.capacity:
-            kept = within_capacity(ids, shares.detach().amax(dim=1), self.num_experts, self.limit(len(ids)))
+            kept = self.served(ids, shares.detach().amax(dim=1))
         weights = torch.zeros_like(shares).scatter(1, ids, torch.where(kept, gates, 0))
         chosen = torch.zeros_like(shares, dtype=torch.bool).scatter(1, ids, kept)
         return TokenRouting(scores, noisy, weights, chosen, _unserved(tokens, chosen))
+
+    def served(self, ids: Tensor, importance: Tensor) -> Tensor:
+        """Which choices the experts have room for among the tokens of all processes.
+
+        Args:
+            ids: (T, k) experts of each token of this process, the first choice first.
+            importance: (T,) a token of larger importance is served first.
+
+        Returns:
+            (T, k) bool.
+        """
+        if world() > 1:
+            return self._served_jointly(ids, importance)
+        return within_capacity(ids, importance, self.num_experts, self.limit(len(ids)))
+
+    # Processes wait for each other here, which cannot be compiled.
+    @torch.compiler.disable
+    def _served_jointly(self, ids: Tensor, importance: Tensor) -> Tensor:
+        every = gathered(ids)
+        return own(within_capacity(every, gathered(importance), self.num_experts, self.limit(len(every))))
 
     def limit(self, tokens: int) -> int:
         """Most tokens of an expert, of so many tokens in the batch."""

@@ -7,6 +7,7 @@ import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
+from geomoe.pages.drawing import Drawing
 from geomoe.pages.shell import render_asset
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ class Warned:
     kind: ClassVar[str] = "warning"
 
 
-Part = Table | Picture | Bitmap | Text | Heading | Warned
+Part = Table | Picture | Drawing | Bitmap | Text | Heading | Warned
 
 
 @dataclass(frozen=True)

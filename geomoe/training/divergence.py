@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from geomoe.algorithms.ranks import gathered
 from geomoe.errors import DivergedError
+from geomoe.support.ranks import gathered
 
 if TYPE_CHECKING:
     from torch import Tensor

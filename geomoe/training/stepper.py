@@ -14,7 +14,7 @@ import torch.distributed as dist
 from torch.nn.utils import clip_grad_norm_
 
 from geomoe.algorithms.contract import MAIN, Now
-from geomoe.algorithms.ranks import world
+from geomoe.support.ranks import world
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -13,9 +13,9 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from geomoe import checkpoint
 from geomoe.algorithms.contract import Now
-from geomoe.algorithms.ranks import world
 from geomoe.datasets.module import BATCH
 from geomoe.errors import ConfigError
+from geomoe.support.ranks import world
 from geomoe.training.divergence import Divergence
 from geomoe.training.optimizers import LearningRate, parameter_groups
 from geomoe.training.probe import Probe

@@ -13,7 +13,11 @@ from tests.algorithms.ranks_worker import gradients
 
 WORKER = Path(__file__).with_name("ranks_worker.py")
 ROOT = Path(__file__).parents[2]
-PLAIN = {"cka": 0.0, "aux": 0.0, "supcon": 0.0}  # these terms are each process's own
+EXPERTS = {"cka": 0.5, "cka_tokens": 0, "aux": 0.5, "supcon": 0.5}  # 0: no random choice of tokens
+TOKENS = {"dropout": 0.0, "aux": 0.5}
+ALIGNED = {"ssi": 1.0, "sp": 0.3, "bal": 0.5, "div": 0.4}
+#: Methods in which some of the work is of float32.
+SINGLE = {"pg_dro", "moge", "moge_le", "moge_messi", "dann", "cdann"}
 METHODS = {
     "groupdro": {"eta": 0.5},
     "irm": {"weight": 3.0, "anneal": 0},
@@ -21,7 +25,8 @@ METHODS = {
     "rdm": {"weight": 3.0, "variance": 0.2, "anneal": 0},
     "coral": {"weight": 2.0},
     "mmd": {"weight": 2.0},
-    "cdann": {"weight": 2.0},
+    "dann": {"weight": 2.0, "penalty": 0.5},
+    "cdann": {"weight": 2.0, "penalty": 0.5},
     "fishr": {"weight": 30.0, "anneal": 0},
     "lfme": {},
     "per_region": {},
@@ -30,7 +35,19 @@ METHODS = {
     "dcp": {"weight": 0.3},
     "dcp_le": {"weight": 0.3},
     "dynmoe": {"dropout": 0.0},
-    "pg_dro": {"eta": 0.5, **PLAIN},
+    "pg_dro": {"eta": 0.5, **EXPERTS},
+    "moge": EXPERTS,
+    "moge_le": EXPERTS,
+    "moge_messi": {"ssi": 1.0, **EXPERTS},
+    "messi_ot": {"load_memory": 0.9, **ALIGNED},
+    "messi_mmd": ALIGNED,
+    "erm_moe": {},
+    "global_moe": {"variant": "code", "discrepancy": "mmd", **ALIGNED},
+    "random_subset_moe": ALIGNED,
+    "domain_only": ALIGNED,
+    "gmoe": {"capacity": 0.75, "top_k": 2, **TOKENS},
+    "gmoe_sagm": TOKENS,
+    "omoe": TOKENS,
 }
 
 
@@ -56,7 +73,7 @@ def halves(tmp_path_factory):
 @pytest.mark.parametrize("name", METHODS)
 def test_the_joint_batch_counts(name, halves):
     whole = gradients(name, METHODS[name], None)
-    exact = name not in {"pg_dro", "cdann"}  # in which some of the work is of float32
+    exact = name not in SINGLE
     for half in halves:
         assert half[name].keys() == whole.keys()
         for key, value in whole.items():

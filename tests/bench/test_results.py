@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from geomoe.bench.figure import cost_figure, svg_of
+from geomoe.bench.figure import cost_drawing, cost_figure
 from geomoe.bench.gather import gather
 from geomoe.bench.intervals import difference_interval, mean_interval
 from geomoe.bench.output import markdown_page, page
@@ -90,6 +91,41 @@ def test_the_mean_over_targets_is_taken_within_a_seed(tmp_path):
     assert results.compared == 2
     heads = main_table(results).heads
     assert (*heads[4:6], heads[2]) == ("Asia", "Europe", "held-out accuracy")
+
+
+@pytest.mark.parametrize("score", ["worst", "macro_f1"])
+def test_rows_are_ranked_and_compared_by_the_score(score, tmp_path):
+    plan = plan_of(tmp_path, score=score)
+    value = {  # the best by accuracy is the worst by the score
+        (label, seed): 0.3 + 0.1 * place + 0.01 * seed * (place + 1)
+        for place, label in enumerate(("vrex", "irm", "erm"))
+        for seed in range(3)
+    }
+    for run in plan.runs:
+        write(plan, run, {"erm": 0.5, "irm": 0.6, "vrex": 0.7}[run.label])
+        file = plan.folder(run) / "bench.json"
+        found = json.loads(file.read_text())
+        found["scores"]["all"] |= {"worst": 0.5, "macro_f1": 0.5, score: value[run.label, run.seed]}
+        file.write_text(json.dumps(found))
+    results = gather(plan)
+    rows = {row.label: row for row in results.rows}
+    assert {label: row.rank for label, row in rows.items()} == {"erm": 1, "irm": 2, "vrex": 3}
+    gaps = [value["vrex", seed] - value["erm", seed] for seed in range(3)]
+    found = rows["vrex"].difference
+    assert found.mean == pytest.approx(np.mean(gaps))
+    assert found.p == pytest.approx(stats.ttest_1samp(gaps, 0).pvalue)
+    assert found.interval is None
+    assert rows["vrex"].interval is None
+    table = main_table(results)
+    assert table.heads[2] == {"worst": "worst domain", "macro_f1": "macro F1"}[score]
+    assert [row[0].text for row in table.rows if row[2].best] == ["erm"]
+    assert "Ranks and differences" in table.note
+    assert "resamples" not in table.note
+
+
+def test_data_without_domains_has_no_worst_one(tmp_path):
+    results = gather(filled(tmp_path, score="worst"))
+    assert [(row.rank, row.difference) for row in results.rows] == [(None, None)] * 3
 
 
 def test_intervals_are_those_of_the_samples():
@@ -186,9 +222,11 @@ def test_one_seed_has_no_deviation_and_no_p(tmp_path):
 
 def test_the_figure_is_the_same_every_time(tmp_path):
     results = gather(filled(tmp_path))
-    first, second = (svg_of(cost_figure(results)) for _ in range(2))
+    first, second = (cost_drawing(cost_figure(results)).markup for _ in range(2))
     assert first == second
     assert first.count("<svg") == 1
+    for row in results.rows:
+        assert first.count(f">{row.label} (") == 3  # a mark in each panel says what it is
     assert json.loads(json.dumps(results.as_dict())) == results.as_dict()
 
 

@@ -17,6 +17,7 @@ RUNS = {
     "poster-ablation-2": (1 + 2 * 2) * 3,
     "messi-invariance-sweep": 6 * 3,
     "messi-objectives": 6 * 4 * 3,
+    "bluemarble-methods": len(ALGORITHMS),
     "messi-selectors": 7 * 4 * 3,
     "domain-growth": 8 * (1 + 5 + 1) * 3,
     "region-growth": 3 * 5 * 3,

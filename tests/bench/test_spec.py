@@ -50,6 +50,31 @@ def test_a_file_and_what_overrides_it(tmp_path):
     assert second.grid == {"model.num_experts": (4, 6)}
 
 
+@pytest.mark.parametrize(
+    ("values", "rules"),
+    [
+        ({}, ("accuracy", "accuracy")),
+        ({"data": "fmow"}, ("worst", "worst")),
+        ({"data": "fmow", "held_out": "Asia"}, ("accuracy", "worst")),
+        ({"data": "fmow-lao", "held_out": "Asia"}, ("accuracy", "accuracy")),
+        ({"data": "iwildcam-cameras"}, ("macro_f1", "macro_f1")),
+        ({"data": "mapinwild"}, ("worst", "worst")),
+        ({"data": "pacs", "held_out": "sketch"}, ("accuracy", "mean")),
+        ({"data": "fmow", "score": "macro_f1", "selection": "last"}, ("macro_f1", "last")),
+    ],
+)
+def test_the_data_says_what_ranks_and_what_selects(values, rules):
+    spec = spec_of({**LEAST, **values})
+    assert (spec.score, spec.selection) == rules
+
+
+def test_a_held_out_domain_has_no_worst_one():
+    (line,) = faults({"held_out": "Asia", "score": "worst"})
+    assert line.startswith(
+        "score: a held-out domain is one domain and has no worst one; give accuracy or mac"
+    )
+
+
 def test_all_methods_that_the_data_allows():
     assert [one.name for one in spec_of({**LEAST, "algorithms": "all"}).algorithms] == list(ALGORITHMS)
     found = {one.name for one in spec_of({**LEAST, "data": "pacs", "algorithms": "all"}).algorithms}
@@ -99,7 +124,10 @@ def test_a_search_space():
         ({"held_out": "Aisa"}, "held_out: no domain 'Aisa'; did you mean Asia?"),
         ({"held_out": ["Asia", "Asia"]}, "held_out: each domain once"),
         ({"held_out": 3}, "held_out: expected the name of a domain"),
-        ({"selection": "wrst"}, "selection: expected one of accuracy, mean, worst, last; got 'wrst'"),
+        (
+            {"selection": "wrst"},
+            "selection: expected one of accuracy, mean, worst, macro_f1, last; got",
+        ),
         ({"sampler": "optun"}, "sampler: expected one of random, optuna; got 'optun'; did you mean optuna?"),
         ({"twins": ["flop"]}, "twins: no such choice 'flop'; did you mean flops?"),
         ({"test": "z"}, "test: expected one of t, wilcoxon; got 'z'"),

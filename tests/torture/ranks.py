@@ -28,13 +28,13 @@ def configured(kind, seed, batch, folder, devices):
         TrainerConfig,
     )
 
-    # experts get their capacity from what a process sees; the convolutional network has none
     model = {"num_experts": 2, "top_k": 1} if kind == "moge" else {"backbone": "mnist_cnn", "image_size": 28}
     base = RunConfig(algorithm=kind, seed=seed, output=str(folder / "runs"))
     return replace(
         base,
         data=DataConfig(augment="none", batch_size=batch // devices),
         model=ModelConfig(**model, drop_path=0.0),
+        options={"moge": {"cka_tokens": 0}} if kind == "moge" else {},
         encoder=replace(base.encoder, **STILL["encoder"]) if kind else EncoderConfig(),
         optimizer=OptimizerConfig(**STILL["optimizer"]),
         trainer=TrainerConfig(

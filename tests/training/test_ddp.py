@@ -122,7 +122,7 @@ def test_two_processes_train_one_network(tiny, tmp_path):
 
 
 #: One method of each kind of update; tests/algorithms/test_ranks.py has the losses that couple samples.
-JOINT = ("erm", "groupdro", "dann", "fish", "sagm", "per_region", "d3g", "swad")
+JOINT = ("erm", "groupdro", "dann", "fish", "sagm", "per_region", "d3g", "messi_mmd", "swad")
 
 
 def joint(name, tiny, folder, **trainer):

@@ -12,7 +12,7 @@ from torch.nn import functional
 from geomoe.algorithms.alignment.dann import DANN
 from geomoe.algorithms.contract import Facts
 from geomoe.algorithms.domains import Slots
-from geomoe.algorithms.ranks import total, world
+from geomoe.support.ranks import total
 from geomoe.types import Batch
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class CDANN(DANN):
         hot = functional.one_hot(batch.label, self.facts.classes)
         count = total((hot * known[:, None]).sum(dim=0).to(each.dtype))
         classes = (count > 0).sum().clamp(min=1)
-        balance = known.sum() * world() / (count[batch.label].clamp(min=1) * classes)
+        balance = count.sum() / (count[batch.label].clamp(min=1) * classes)
         return (each * balance).mean()
 
 

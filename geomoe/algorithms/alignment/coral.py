@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from geomoe.algorithms.across import AcrossDomains
 from geomoe.algorithms.contract import Answer, Method, Now
-from geomoe.algorithms.ranks import gathered
 from geomoe.losses import coral_distance
 from geomoe.support.options import option
+from geomoe.support.ranks import gathered
 from geomoe.types import Batch
 
 

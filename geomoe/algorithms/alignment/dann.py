@@ -14,6 +14,7 @@ from torch.nn import functional
 from geomoe.algorithms.contract import Answer, Facts, Method, Now, Stepper, need_domains
 from geomoe.algorithms.domains import Slots
 from geomoe.support.options import option
+from geomoe.support.ranks import total, world
 from geomoe.types import Batch
 
 if TYPE_CHECKING:
@@ -30,6 +31,8 @@ class DANN(Method):
     left out of the domain terms.
 
     Only every ``steps + 1``-th update trains the classifier: use ``steps + 1`` times as many updates.
+
+    With several processes the means are those of the joint batch.
 
     Raises:
         ConfigError: fewer than two training domains, or an option out of its range.
@@ -99,12 +102,15 @@ class DANN(Method):
         return Answer(output, terms, {"discriminator": found}), whole
 
     def _domain_loss(self, features: Tensor, batch: Batch) -> Tensor:
-        """(B,) cross-entropy of the discriminator, scaled so that its mean is that over known domains."""
+        """(B,) cross-entropy of the discriminator, scaled so that its mean is that over known domains.
+
+        With several processes it is the mean of their means.
+        """
         slot, known = Slots(self.domains).of(batch.domain)
         scores = self._scores(features, batch)
         scores = scores if scores.dtype.itemsize > 4 else scores.float()
         each = functional.cross_entropy(scores, slot, reduction="none")
-        return torch.where(known, each, 0) * len(known) / known.sum().clamp(min=1)
+        return torch.where(known, each, 0) * (world() * len(known) / total(known.sum()).clamp(min=1))
 
     def _scores(self, features: Tensor, batch: Batch) -> Tensor:
         """(B, G) logits of the discriminator."""

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 
 from geomoe.algorithms.contract import Answer, Facts, Method, Now
-from geomoe.algorithms.ranks import total
 from geomoe.errors import ConfigError
 from geomoe.losses import codebook_spread
 from geomoe.moe import TopAnyRouter
 from geomoe.support.options import option
+from geomoe.support.ranks import total
 from geomoe.types import Batch, ModelOutput
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ from torch import Tensor
 from geomoe.algorithms.contract import Answer, Facts, Method, Now
 from geomoe.algorithms.domains import Slots
 from geomoe.support.options import option
+from geomoe.support.ranks import gathered
 from geomoe.types import Batch
 
 if TYPE_CHECKING:
@@ -25,6 +26,8 @@ class ERMMoE(Method):
     The paper's cross-entropy is the mean over the source domains of each domain's mean (eq. 1); the authors'
     code takes the mean over the batch. Both are equal if all domains have the same number of samples. Samples
     of no known domain count as one additional domain, so that none is lost.
+
+    With several processes all of it is of the joint batch.
 
     Raises:
         ConfigError: an option out of its range.
@@ -54,15 +57,15 @@ class ERMMoE(Method):
     def losses(self, batch: Batch, now: Now) -> Answer:
         """Cross-entropy."""
         output = self.ask(batch, cka_tokens=0)
-        notes = {"top_load": output.routings[0].probs.mean(dim=0).amax()}
+        notes = {"top_load": gathered(output.routings[0].probs).mean(dim=0).amax()}
         return Answer(output, {"task": self.task(output.logits, batch)}, notes)
 
     def task(self, logits: Tensor, batch: Batch) -> Tensor:
         """() the cross-entropy of the variant."""
-        each = self.cross_entropy(logits, batch.label, "none")
+        each = gathered(self.cross_entropy(logits, batch.label, "none"))
         if self.options.variant == "code":
             return each.mean()
-        slot = self.slots(batch.domain)
+        slot = self.slots(gathered(batch.domain))
         slot = torch.where(slot < 0, len(self.domains), slot)
         zeros = each.new_zeros(len(self.domains) + 1)
         added, count = zeros.index_add(0, slot, each), zeros.index_add(0, slot, torch.ones_like(each))

@@ -11,6 +11,7 @@ from torch import Tensor
 from geomoe.algorithms.contract import Answer, Method, Now
 from geomoe.losses import smooth_load, squared_variation
 from geomoe.support.options import option
+from geomoe.support.ranks import summed
 from geomoe.types import Batch, TokenRouting
 
 
@@ -25,7 +26,7 @@ class GMoE(Method):
     The authors' code compares the softmax shares, not the scores, with the noisy score of the k-th choice.
     ``load: code`` does the same.
 
-    With several processes each routes and balances its own tokens.
+    With several processes importance, load and capacity are those of the tokens of all of them.
 
     Raises:
         ConfigError: an option out of its range.
@@ -64,4 +65,4 @@ class GMoE(Method):
         last = routing.noisy.topk(options.top_k, dim=1).values[:, -1]
         compared = shares if options.load == "code" else routing.scores
         load = smooth_load(compared, last, options.noise / experts)
-        return (squared_variation(shares.sum(dim=0)) + squared_variation(load)) / 2
+        return (squared_variation(summed(shares.sum(dim=0))) + squared_variation(summed(load))) / 2

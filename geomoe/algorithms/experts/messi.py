@@ -10,6 +10,7 @@ from torch import Tensor
 
 from geomoe.algorithms.contract import Answer, Facts, Now, need_domains
 from geomoe.algorithms.experts.erm_moe import ERMMoE
+from geomoe.algorithms.experts.joint import joint_routing
 from geomoe.losses import (
     ClassPairs,
     expert_likeness,
@@ -20,7 +21,8 @@ from geomoe.losses import (
 )
 from geomoe.losses.decomposition import Form
 from geomoe.support.options import option
-from geomoe.types import Batch, ModelOutput
+from geomoe.support.ranks import gathered
+from geomoe.types import Batch, Routing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,7 +45,7 @@ class MESSI(ERMMoE):
     weight 0 is not computed.
 
     Samples of no known training domain are in no pair; they count in every other term. With several
-    processes each compares only its own samples.
+    processes the joint batch is compared, so each of them has the features and the pairs of all.
 
     Raises:
         ConfigError: fewer than two training domains, or an option out of its range.
@@ -82,16 +84,21 @@ class MESSI(ERMMoE):
     def losses(self, batch: Batch, now: Now) -> Answer:
         """The weighted terms; updates the moving average of the loads."""
         # before the network runs, so that waiting for the device takes little time
-        pairs = ClassPairs.of(batch.label, self.slots(batch.domain)) if self.options.ssi else None
+        pairs = self.pairs(batch) if self.options.ssi else None
         output = self.ask(batch, cka_tokens=0)
+        routing, features = joint_routing(output.routings[0]), gathered(output.expert_outputs[0], dim=1)
         terms = {"task": self.task(output.logits, batch)}
-        notes = {"top_load": output.routings[0].probs.mean(dim=0).amax()}
+        notes = {"top_load": routing.probs.mean(dim=0).amax()}
         if pairs is not None:
-            weights = self.pair_weights(output.routings[0].probs.detach(), pairs)
-            value, moved = self.discrepancy(output.expert_outputs[0], pairs, weights)
+            weights = self.pair_weights(routing.probs.detach(), pairs)
+            value, moved = self.discrepancy(features, pairs, weights)
             terms["ssi"] = self.options.ssi * value
             notes |= {"moved": moved, "ssi_of_a_pair": value / max(weights.numel(), 1)}
-        return Answer(output, terms | dict(self._regularisers(output)), notes)
+        return Answer(output, terms | dict(self._regularisers(routing, features)), notes)
+
+    def pairs(self, batch: Batch) -> ClassPairs:
+        """The pairs of the joint batch."""
+        return ClassPairs.of(gathered(batch.label), self.slots(gathered(batch.domain)))
 
     def pair_weights(self, probs: Tensor, pairs: ClassPairs) -> Tensor:
         """(E, G) weight of each pair for each expert, from the routing (B, E) (eq. 48)."""
@@ -122,15 +129,15 @@ class MESSI(ERMMoE):
             value = grouped_mmd(features, pairs, weights)
         return value, value.detach()
 
-    def _regularisers(self, output: ModelOutput) -> Iterator[tuple[str, Tensor]]:
-        options, (routing,) = self.options, output.routings
+    def _regularisers(self, routing: Routing, features: Tensor) -> Iterator[tuple[str, Tensor]]:
+        options = self.options
         if options.sp:
             yield "sp", options.sp * routing_entropy(routing.logits)
         if options.bal:
             yield "bal", options.bal * load_gap(self._loads(routing.probs))
         if options.div:
             form: Form = "raw" if options.variant == "code" else options.likeness
-            yield "div", options.div * expert_likeness(output.expert_outputs[0], form)
+            yield "div", options.div * expert_likeness(features, form)
 
     def _loads(self, probs: Tensor) -> Tensor:
         """(E,) mean loads, including the moving average."""

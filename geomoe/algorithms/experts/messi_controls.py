@@ -11,6 +11,7 @@ from torch import Tensor
 from geomoe.algorithms.experts.messi import MESSI
 from geomoe.losses import ClassPairs
 from geomoe.support.options import option
+from geomoe.support.ranks import shared
 
 
 class MESSIControl(MESSI):
@@ -78,13 +79,13 @@ class RandomSubsetMoE(MESSIControl):
         )
 
     def pair_weights(self, probs: Tensor, pairs: ClassPairs) -> Tensor:
-        """Random weights, from torch's generator, which a run seeds."""
+        """Random weights, from torch's generator, which a run seeds; the same in all processes."""
         weights = super().pair_weights(probs, pairs)
         if self.options.variant == "paper":
-            order = torch.randperm(weights.numel(), device=weights.device)
+            order = shared(torch.randperm(weights.numel(), device=weights.device))
             return weights.flatten()[order].view_as(weights)
         counted = self.counted(pairs)
-        order = torch.randperm(len(weights) * len(counted), device=weights.device)
+        order = shared(torch.randperm(len(weights) * len(counted), device=weights.device))
         count = min(max(round(self.options.share * len(order)), 1), len(order))
         drawn = (order < count).to(weights.dtype) / max(count, 1)
         return torch.zeros_like(weights).index_copy(1, counted, drawn.view(len(weights), -1))

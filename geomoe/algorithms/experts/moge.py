@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from geomoe.algorithms.contract import Answer, Facts, Method, Now
+from geomoe.algorithms.experts.joint import joint_routing
 from geomoe.errors import ConfigError
 from geomoe.losses import cka_diversity, load_balance, supcon
 from geomoe.support.options import option
+from geomoe.support.ranks import gathered
 from geomoe.types import Batch, ModelOutput
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ class MoGE(Method):
 
     A second cross-entropy on the shared expert (``shared_task``) costs a second pass through the whole
     network without specialists, about as much as an additional ERM step.
+
+    With several processes the terms are those of the joint batch.
 
     Raises:
         ConfigError: an option out of its range, or a network without MoGE blocks.
@@ -79,14 +83,16 @@ class MoGE(Method):
 
     def _regularisers(self, batch: Batch, output: ModelOutput) -> Iterable[tuple[str, Tensor]]:
         weights = self.options
+        routings = [joint_routing(routing) for routing in output.routings]
         if weights.aux:
-            yield "aux", weights.aux * _mean(load_balance(routing) for routing in output.routings)
+            yield "aux", weights.aux * _mean(load_balance(routing) for routing in routings)
         if weights.cka:
-            found = (cka_diversity(out, weights.cka_estimator) for out in output.expert_outputs)
-            yield "cka", weights.cka * _mean(found)
+            seen = (gathered(out, dim=1) for out in output.expert_outputs)
+            yield "cka", weights.cka * _mean(cka_diversity(out, weights.cka_estimator) for out in seen)
         if weights.supcon:
-            blocks = zip(output.shared_features, output.routings, strict=True)
-            found = (supcon(f, batch.label, r.top1, weights.supcon_temperature) for f, r in blocks)
+            label, features = gathered(batch.label), map(gathered, output.shared_features)
+            blocks = zip(features, routings, strict=True)
+            found = (supcon(f, label, r.top1, weights.supcon_temperature) for f, r in blocks)
             yield "supcon", weights.supcon * _mean(found)
 
     def _shared_task(self, batch: Batch) -> Tensor:

@@ -10,6 +10,7 @@ from geomoe.algorithms.contract import Answer, Now
 from geomoe.algorithms.experts.moge import MoGE
 from geomoe.losses import soft_mmd
 from geomoe.support.options import option
+from geomoe.support.ranks import gathered
 from geomoe.types import Batch
 
 
@@ -24,7 +25,7 @@ class MoGEMESSI(MoGE):
     soft domains would need a plan over the whole class for every pair. L_ssi is the mean over blocks, as are
     MoGE's terms, which stay. No labels of domains are read.
 
-    With several processes each compares its own samples.
+    With several processes the samples of the joint batch are compared.
 
     Raises:
         ConfigError: an option out of its range, or a network without MoGE blocks.
@@ -47,9 +48,9 @@ class MoGEMESSI(MoGE):
         answer = super().losses(batch, now)
         if not self.options.ssi:
             return answer
-        found = []
+        found, label = [], gathered(batch.label)
         for outputs, routing in zip(answer.output.expert_outputs, answer.output.routings, strict=True):
-            features = outputs.unflatten(1, (len(batch.label), -1)).mean(dim=2)
-            gates = routing.weights.detach()
-            found.append(soft_mmd(features, batch.label, gates, gates, self.options.alpha))
+            features = gathered(outputs.unflatten(1, (len(batch.label), -1)).mean(dim=2), dim=1)
+            gates = gathered(routing.weights.detach())
+            found.append(soft_mmd(features, label, gates, gates, self.options.alpha))
         return answer._replace(terms=answer.terms | {"ssi": self.options.ssi * torch.stack(found).mean()})

@@ -10,6 +10,7 @@ import torch
 from geomoe.algorithms.contract import Answer, Method, Now
 from geomoe.losses import squared_variation
 from geomoe.support.options import option
+from geomoe.support.ranks import summed
 from geomoe.types import Batch
 
 
@@ -21,7 +22,7 @@ class OMoE(Method):
     Gram-Schmidt, as MOORE does (Hendawy et al., ICLR 2024); see :class:`geomoe.moe.OrthogonalMoELayer`. The
     authors' code is not public; MESSI (arXiv 2606.25665, C.4) describes such a port as its baseline.
 
-    With several processes each routes and balances its own tokens.
+    With several processes the importance is that of the tokens of all of them.
 
     Raises:
         ConfigError: an option out of its range.
@@ -45,6 +46,6 @@ class OMoE(Method):
         output = self.ask(batch)
         terms = {"task": self.cross_entropy(output.logits, batch.label)}
         if self.options.aux:
-            each = [squared_variation(routing.weights.sum(dim=0)) for routing in output.token_routings]
-            terms["aux"] = self.options.aux * torch.stack(each).sum()
+            loads = [summed(routing.weights.sum(dim=0)) for routing in output.token_routings]
+            terms["aux"] = self.options.aux * torch.stack([squared_variation(load) for load in loads]).sum()
         return Answer(output, terms)

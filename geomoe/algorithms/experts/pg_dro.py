@@ -11,8 +11,8 @@ from torch import Tensor
 
 from geomoe.algorithms.contract import Answer, Facts, Now
 from geomoe.algorithms.experts.moge import MoGE
-from geomoe.algorithms.ranks import total, world
 from geomoe.support.options import option
+from geomoe.support.ranks import total, world
 from geomoe.types import Batch
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class PGDRO(MoGE):
     gradient either: else a router would lower L by sending what is hard to groups of little weight. n_g is
     the gate weight's share in the batch of all training samples. A group without gate weight has R_g = 0.
 
-    With several processes R_g is that of the joint batch.
+    With several processes R_g is that of the joint batch, as MoGE's terms are.
 
     Raises:
         ConfigError: an option out of its range, or a network without MoGE blocks.

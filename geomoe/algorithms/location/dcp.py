@@ -10,9 +10,9 @@ from torch.nn import functional
 
 from geomoe.algorithms.across import AcrossDomains
 from geomoe.algorithms.contract import Answer, Facts, Method, Now, need_places
-from geomoe.algorithms.ranks import gathered
 from geomoe.losses import mean_where
 from geomoe.support.options import option
+from geomoe.support.ranks import gathered
 from geomoe.types import Batch
 
 if TYPE_CHECKING:

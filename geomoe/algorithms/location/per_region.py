@@ -10,8 +10,8 @@ import torch
 
 from geomoe.algorithms.across import AcrossDomains
 from geomoe.algorithms.contract import Answer, Facts, Method, Now, Stepper
-from geomoe.algorithms.ranks import total, world
 from geomoe.support.options import option
+from geomoe.support.ranks import total, world
 from geomoe.types import Batch, ModelOutput
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from geomoe.algorithms.across import AcrossDomains
 from geomoe.algorithms.contract import MAIN, Answer, Facts, Method, Now, Stepper
 from geomoe.algorithms.domains import Slots
-from geomoe.algorithms.ranks import total, world
 from geomoe.support.options import option
+from geomoe.support.ranks import total, world
 from geomoe.types import Batch
 
 if TYPE_CHECKING:

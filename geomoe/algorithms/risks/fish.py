@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from geomoe.algorithms.contract import Answer, Facts, Method, Now, Stepper, need_domains
 from geomoe.algorithms.domains import Slots
-from geomoe.algorithms.ranks import shared, total
 from geomoe.support.options import option
+from geomoe.support.ranks import shared, total
 from geomoe.types import Batch, ModelOutput
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from geomoe.algorithms.across import Annealed
 from geomoe.algorithms.contract import Answer, Facts, Method, Now
-from geomoe.algorithms.ranks import gathered
 from geomoe.errors import ConfigError
 from geomoe.losses import fishr_penalty, gradient_variances
 from geomoe.support.options import option
+from geomoe.support.ranks import gathered
 from geomoe.types import Batch
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from geomoe.algorithms.contract import Answer, Facts, Method, Now, need_domains
 from geomoe.algorithms.domains import Slots
-from geomoe.algorithms.ranks import total, world
 from geomoe.support.options import option
+from geomoe.support.ranks import total, world
 from geomoe.types import Batch
 
 if TYPE_CHECKING:

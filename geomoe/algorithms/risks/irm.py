@@ -7,9 +7,9 @@ from typing import Literal
 
 from geomoe.algorithms.across import Annealed
 from geomoe.algorithms.contract import Answer, Method, Now
-from geomoe.algorithms.ranks import gathered
 from geomoe.losses import irm_penalty, irm_slopes
 from geomoe.support.options import option
+from geomoe.support.ranks import gathered
 from geomoe.types import Batch
 
 

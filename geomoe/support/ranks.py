@@ -1,4 +1,4 @@
-"""Communication between the processes of a run, for methods whose loss couples samples."""
+"""Communication between the processes of a run, for what couples samples of the joint batch."""
 
 from __future__ import annotations
 
@@ -22,6 +22,15 @@ def total(values: Tensor) -> Tensor:
     return values
 
 
+def summed(values: Tensor) -> Tensor:
+    """The sum over all processes; every process has to call this.
+
+    Gradients flow to this process's own summand, multiplied by the number of processes, as in
+    :func:`gathered`.
+    """
+    return _Summed.apply(values) if world() > 1 else values
+
+
 def shared(values: Tensor) -> Tensor:
     """The first process's values in every process, for random draws; every process has to call this."""
     if world() > 1:
@@ -29,25 +38,44 @@ def shared(values: Tensor) -> Tensor:
     return values
 
 
-def gathered(values: Tensor) -> Tensor:
+def gathered(values: Tensor, dim: int = 0) -> Tensor:
     """The rows of all processes, in the order of the joint batch; every process has to call this.
 
     Gradients flow to this process's own rows, multiplied by the number of processes: each process computes
     the same joint loss, and the mean of their gradients is then the gradient of that loss.
 
     Args:
-        values: (B, ...) rows of this process; B is the same in all processes.
+        values: rows of this process along ``dim``; their number is the same in all processes.
+        dim: the dimension of the rows.
     """
-    return _Gathered.apply(values) if world() > 1 else values
+    if world() == 1:
+        return values
+    return _Gathered.apply(values.movedim(dim, 0)).movedim(0, dim)
+
+
+def own(values: Tensor) -> Tensor:
+    """The rows of this process, from those of all of them in the order of the joint batch."""
+    return values.chunk(world())[dist.get_rank()] if world() > 1 else values
 
 
 class _Gathered(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401 - torch's
+        values = values.contiguous()
         found = [torch.empty_like(values) for _ in range(world())]
-        dist.all_gather(found, values.contiguous())
+        dist.all_gather(found, values)
         return torch.cat(found)
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> Tensor:  # noqa: ANN401 - torch's
-        return slopes[0].chunk(world())[dist.get_rank()] * world()
+        return own(slopes[0]) * world()
+
+
+class _Summed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor) -> Tensor:  # noqa: ANN401 - torch's
+        return total(values)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> Tensor:  # noqa: ANN401 - torch's
+        return slopes[0] * world()
