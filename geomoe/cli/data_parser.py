@@ -65,7 +65,11 @@ def parser() -> DataParser:
     made.add_argument("folder", metavar="DIR", nargs="?", help="sample: folder that is written")
     made.add_argument("--data-root", metavar="DIR", help="folder of the data, the same as --data.root")
     made.add_argument("--held-out", metavar="DOMAIN", help="the same as --data.held_out")
-    made.add_argument("--metadata", metavar="FILE", help="the same as --data.metadata (folder)")
+    made.add_argument(
+        "--metadata",
+        metavar="FILE",
+        help="table (.csv, .tsv, .parquet, .gpkg, .shp, .geojson), the same as --data.metadata (folder)",
+    )
     made.add_argument("--columns", metavar="PART=COLUMN,...", help="names of its columns: --data.columns")
     made.add_argument(SWITCH, action="store_true", help="read .vrt files too: --data.allow_vrt true (folder)")
     made.add_argument(

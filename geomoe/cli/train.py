@@ -87,7 +87,11 @@ def parser() -> TrainParser:
     )
     made.add_argument("--held-out", metavar="REGION", help="the same as --data.held_out")
     made.add_argument("--data-root", metavar="DIR", help="folder of the data, the same as --data.root")
-    made.add_argument("--metadata", metavar="FILE", help="table of your own images: --data.metadata")
+    made.add_argument(
+        "--metadata",
+        metavar="FILE",
+        help="table of your own images (.csv, .tsv, .parquet, .gpkg, .shp, .geojson): --data.metadata",
+    )
     made.add_argument("--columns", metavar="PART=COLUMN,...", help="names of its columns: --data.columns")
     made.add_argument(SWITCH, action="store_true", help="read .vrt files too: --data.allow_vrt true (folder)")
     return made

@@ -161,8 +161,9 @@ class FolderDataModule(ImageDataModule):
         """
         return find_source(self.folder, self.options.get("metadata"))
 
+    @cached_property
     def table(self) -> Table:
-        """Read the table, or the names of the class folders."""
+        """The table, or the names of the class folders."""
         names = self.options.get("domain_by"), self.options.get("columns") or ()
         return read_source(self.metadata, *names, allow_vrt=self.allow_vrt)
 
@@ -184,7 +185,7 @@ class FolderDataModule(ImageDataModule):
             self.options.get("split_version") or Rule().version,
             self.options.get("split_buffer_km") or 0.0,
         )
-        table = self.table()
+        table = self.table
         if self.metadata.is_dir():
             log.info("%s", says(table, self.metadata))
         own = (self.files, self.bands, rule, self.allow_vrt)
@@ -197,7 +198,7 @@ class FolderDataModule(ImageDataModule):
     def verify(self) -> list[str]:
         """Compare every byte of all images with what earlier runs saw; see :func:`changed_unseen`."""
         vrt_root = self.folder if self.allow_vrt else None
-        names = self.table().filename.tolist()
+        names = self.table.filename.tolist()
         wrong = changed_unseen(names, self.folder, self.files, vrt_root)
         if not wrong:
             return []
