@@ -47,7 +47,7 @@ def layers_of(
     return tuple(
         Layer(
             name=name,
-            routing=routing_of(seen.weights[at], samples),
+            routing=routing_of(seen.weights[at], samples, None if seen.alive is None else seen.alive[at]),
             outputs=outputs_of(seen.outputs[at], seen.tokens[at]),
             forced=forced_of(seen, at, samples),
             alignment=alignment_of(seen.weights[at], seen.outputs[at], samples, settings),
@@ -57,8 +57,10 @@ def layers_of(
     )
 
 
-def routing_of(weights: NDArray[np.float32], samples: Samples) -> Routing:
-    """Numbers on the gate weights (N, E)."""
+def routing_of(
+    weights: NDArray[np.float32], samples: Samples, alive: tuple[bool, ...] | None = None
+) -> Routing:
+    """Numbers on the gate weights (N, E); ``alive`` are the slots that hold an expert, None: all."""
     load = routing_load(weights)
     domains, classes = len(samples.domains), len(samples.classes)
     by_domain = domain_routing(weights, samples.domain, domains)
@@ -73,7 +75,7 @@ def routing_of(weights: NDArray[np.float32], samples: Samples) -> Routing:
         most_deviation=most_deviation(weights.shape[1]),
         most_load=float(load.mean_weight.max()),
         spread=float(np.ptp(weights, axis=0).max()),
-        dead=tuple(dead_experts(load.mean_weight)),
+        dead=tuple(dead_experts(load.mean_weight, alive)),
         class_divergence=number(routing_divergence(cells)),
         domain_divergence=number(off_diagonal_mean(between)),
         domain_divergences=matrix(between),
