@@ -36,7 +36,7 @@ def lonlat_of_geometry(frame: geopandas.GeoDataFrame, path: Path) -> NDArray[np.
     logged. A point that its CRS cannot bring to degrees is infinite.
 
     Raises:
-        DataError: a geometry is not a point; there is no CRS, and a number cannot be degrees; the CRS
+        DataError: a geometry is not a point; there is no CRS, and most numbers cannot be degrees; the CRS
             cannot be brought to degrees.
     """
     points, known = _single(frame)
@@ -81,7 +81,7 @@ def _in_degrees(points: NDArray[Any], crs: Any, path: Path) -> NDArray[Any]:  # 
 def _say_no_crs(lonlat: NDArray[np.float64], path: Path) -> None:
     where = " that can be read (in its .prj)" if path.suffix.lower() == ".shp" else ""
     beyond = (np.abs(lonlat) > (360, 90)).any(axis=1)
-    if beyond.any():
+    if 2 * beyond.sum() > (~np.isnan(lonlat[:, 0])).sum():  # fewer are faults of their rows
         row = int(np.flatnonzero(beyond)[0])
         x, y = lonlat[row]
         msg = f"{path}: has no CRS{where}, and row {row + 1} ({x:g}, {y:g}) is not in degrees; save its CRS"

@@ -63,10 +63,10 @@ def test_points_without_a_crs(tmp_path, name, caplog):
     assert read_table(tmp_path / name).lonlat.tolist() == LONLAT.tolist()
     assert "has no CRS" in caplog.text
     assert "taken as degrees" in caplog.text
-    points_of(geopandas.points_from_xy([10, 5e5], [10, 5e6]), crs=None).to_file(
+    points_of(geopandas.points_from_xy([5e5, 5e5], [5e6, 5e6]), crs=None).to_file(
         tmp_path / name, engine="pyogrio"
     )
-    with pytest.raises(DataError, match=r"has no CRS.*, and row 2 \(500000, 5e\+06\) is not in degrees"):
+    with pytest.raises(DataError, match=r"has no CRS.*, and row 1 \(500000, 5e\+06\) is not in degrees"):
         read_table(tmp_path / name)
 
 

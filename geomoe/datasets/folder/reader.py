@@ -86,6 +86,7 @@ class FolderImages(LabelledImages):
             data_hash=index.data_hash,
         )
         self.earlier_hashes = index.earlier_hashes
+        self.contents, self.types = index.content[chosen], index.dtype[chosen]
         self.footprints, self.groups = index.footprints.take(chosen), index.groups[chosen]
         self.ground = np.stack([index.metres[chosen], index.side[chosen]], axis=1)
         self.overlapping = ({"test", "held_out"}, *({LEFT_OUT, name} for name in set(index.split)))
@@ -93,6 +94,10 @@ class FolderImages(LabelledImages):
     def name_of(self, index: int) -> str:
         """The file of an image."""
         return str(self.filenames[index])
+
+    def type_of(self, index: int) -> str:
+        """The type that holds the values of every band of an image's file."""
+        return str(self.types[index])
 
     def load_image(self, index: int) -> Tensor:
         """Read (bands, H, W) float32 raw values; missing pixels get the mean of the training images.
