@@ -22,6 +22,7 @@ OPTIONAL_KEYS = (
     "num_domains",
     "budget",
     "allow_vrt",
+    "safe_csv",
     "split_version",
     "split_buffer_km",
     "train_domains",
@@ -76,7 +77,7 @@ CATALOGUE: dict[str, Entry] = {
     "folder": Entry(
         "geomoe.datasets.folder.reader:FolderDataModule",
         keys=(
-            *("metadata", "bands", "domain_by", "allow_vrt", "split_version", "split_buffer_km"),
+            *("metadata", "bands", "domain_by", "allow_vrt", "safe_csv", "split_version", "split_buffer_km"),
             "columns",
             *_GROUPED,
             *_SUBSETS,

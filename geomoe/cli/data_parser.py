@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from geomoe.cli.parsing import ALIASES, SWITCH, Parser, UsageError, number, whole
+from geomoe.cli.parsing import ALIASES, SWITCHES, Parser, UsageError, add_switches, number, whole
 from geomoe.config.keys import Setting, keys, nearest_key
 from geomoe.config.limits import MOST_SEED, MOST_WORKERS
 
@@ -71,7 +71,7 @@ def parser() -> DataParser:
         help="table (.csv, .tsv, .parquet, .gpkg, .shp, .geojson), the same as --data.metadata (folder)",
     )
     made.add_argument("--columns", metavar="PART=COLUMN,...", help="names of its columns: --data.columns")
-    made.add_argument(SWITCH, action="store_true", help="read .vrt files too: --data.allow_vrt true (folder)")
+    add_switches(made)
     made.add_argument(
         "--url",
         metavar="URL",
@@ -127,7 +127,7 @@ def split(argv: list[str]) -> tuple[list[Setting], list[str]]:
         if not flag.startswith("--") or key not in keys() or key in {"seed", "output"}:
             rest.append(word)
             continue
-        if flag == SWITCH:
+        if flag in SWITCHES:
             settings.append(Setting(key, value or "true", flag))
             continue
         if not equals and not words:

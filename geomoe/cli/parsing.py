@@ -21,9 +21,10 @@ ALIASES = {
     "data_root": "data.root",
     "metadata": "data.metadata",
     "allow_vrt": "data.allow_vrt",
+    "safe_csv": "data.safe_csv",
     "columns": "data.columns",
 }
-SWITCH = "--allow-vrt"  # the only one of these without a value
+SWITCHES = ("--allow-vrt", "--safe-csv")  # those of them without a value
 
 
 class UsageError(GeomoeError):
@@ -136,3 +137,15 @@ class Parser(argparse.ArgumentParser):
         if choice:
             message += nearest(choice[1], [word.strip(" '") for word in choice[2].split(",")])
         raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def add_switches(made: Parser) -> None:
+    """Add the short flags of configuration keys that have no value."""
+    made.add_argument(
+        "--allow-vrt", action="store_true", help="read .vrt files too: --data.allow_vrt true (folder)"
+    )
+    made.add_argument(
+        "--safe-csv",
+        action="store_true",
+        help="quote cells that a spreadsheet takes for formulas: --data.safe_csv true (folder)",
+    )

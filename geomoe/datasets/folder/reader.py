@@ -25,6 +25,7 @@ from geomoe.datasets.of_domains import domain_id
 from geomoe.errors import ConfigError, DataError, DatasetNotFoundError
 from geomoe.reading.class_folders import says
 from geomoe.reading.raster import load_image
+from geomoe.support.cells import safe_cell
 from geomoe.support.files import whole_file
 from geomoe.support.words import unknown
 
@@ -175,7 +176,7 @@ class FolderDataModule(ImageDataModule):
     @cached_property
     def files(self) -> SideFiles:
         """The side files that are made once and stored next to the table."""
-        return SideFiles(self.metadata)
+        return SideFiles(self.metadata, safe_csv=bool(self.options.get("safe_csv")))
 
     @cached_property
     def index(self) -> Index:
@@ -218,6 +219,7 @@ class FolderDataModule(ImageDataModule):
         columns = {"filename": index.filename, "split": index.split, "block": index.columns.block}
         places = {"lon": index.columns.lonlat[:, 0], "lat": index.columns.lonlat[:, 1]}
         frame = pd.DataFrame({**columns, **places})
+        frame = frame.map(safe_cell) if self.files.safe_csv else frame
         with whole_file(folder / "samples.csv") as scratch:
             frame.to_csv(scratch, index=False)
 
