@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe import __version__
 from geomoe.cli import console
+from geomoe.cli.parsing import refuse_unnamable
 from geomoe.errors import ConfigError, GeomoeError
 from geomoe.support.words import nearest
 
@@ -139,6 +140,7 @@ def _run_verb(verb: str, argv: list[str]) -> int:
     try:
         module = importlib.import_module(f"geomoe.cli.{verb.replace('-', '_')}")
         args = module.parser().parse(argv)
+        refuse_unnamable(args)
         result = _quietly(module, args)
         console.show(result, as_json=getattr(args, "json", False))
     except SystemExit as stop:  # after --help, which argparse has printed
@@ -173,6 +175,8 @@ def _explain(error: Exception, *, debug: bool) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in _OUTPUT_ERRNO:
         where = f"{error.filename}: " if error.filename else "output: "
         return f"{where}{os.strerror(error.errno or 0)}; give a folder with room that can be written", USAGE
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in text:
+        return f"a name is not in UTF-8 ({str(error.object)[:200]}); rename it", USAGE
     text = " ".join(text.split())
     more = "" if debug else " (--debug shows the traceback)"
     return f"{type(error).__name__}: {text}{more}", FAILED

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from geomoe.cli import console
 from geomoe.errors import GeomoeError
 from geomoe.support.columns import read_columns
+from geomoe.support.text import is_utf8
 from geomoe.support.words import nearest
 
 if TYPE_CHECKING:
@@ -137,6 +138,20 @@ class Parser(argparse.ArgumentParser):
         if choice:
             message += nearest(choice[1], [word.strip(" '") for word in choice[2].split(",")])
         raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def refuse_unnamable(args: argparse.Namespace) -> None:
+    """Refuse outputs and checkpoints whose names are not UTF-8: reports and rasters can hold no other.
+
+    Raises:
+        UsageError: names the option.
+    """
+    for name in ("output", "checkpoint", "folder"):
+        given = getattr(args, name, None)
+        for one in given if isinstance(given, list) else [given]:
+            if isinstance(one, str) and not is_utf8(one):
+                option = "DIR" if name == "folder" else f"--{name}"
+                raise UsageError(f"{option}: {one}: the name is not in UTF-8; choose another")
 
 
 def add_switches(made: Parser) -> None:

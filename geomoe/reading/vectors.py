@@ -16,6 +16,7 @@ from geomoe.reading.geopackage import choose_layer
 from geomoe.reading.shapefile import look_at_shapefile, refuse_no_columns
 from geomoe.support.bounded import MOST_BYTES, parse_json
 from geomoe.support.files import open_regular, read_text
+from geomoe.support.text import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +67,8 @@ def _read(name: str) -> Any:  # noqa: ANN401 - a DataFrame, with or without geom
         head = file.read(64)
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return _geojson(Path(name))
+    if not is_utf8(name):
+        raise DataError(f"{name}: the name is not in UTF-8; rename it")
     if head.startswith(_PARQUET):
         return geopandas.read_parquet(name)
     if head.startswith(_SHAPEFILE):
