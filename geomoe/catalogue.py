@@ -22,6 +22,7 @@ OPTIONAL_KEYS = (
     "num_domains",
     "budget",
     "allow_vrt",
+    "safe_csv",
     "split_version",
     "split_buffer_km",
     "train_domains",
@@ -80,7 +81,7 @@ CATALOGUE: dict[str, Entry] = {
     "folder": Entry(
         "geomoe.datasets.folder.reader:FolderDataModule",
         keys=(
-            *("metadata", "bands", "domain_by", "allow_vrt", "split_version", "split_buffer_km"),
+            *("metadata", "bands", "domain_by", "allow_vrt", "safe_csv", "split_version", "split_buffer_km"),
             "columns",
             *_GROUPED,
             *_SUBSETS,
@@ -267,6 +268,19 @@ METHODS: dict[str, MethodEntry] = {
     # around another method
     "swad": MethodEntry(f"{_HOME}.pooled.swad:SWAD", "SWAD", wrapper=True),
 }
+#: Networks that go into the blocks of a vision transformer.
+_IN_BLOCKS = ("location_token",)
+
+
+def methods_of_any_backbone() -> tuple[str, ...]:
+    """Methods that read any backbone through timm's interface, and need no vision transformer."""
+    return tuple(
+        name
+        for name, entry in METHODS.items()
+        if not (entry.wrapper or entry.experts or entry.network in _IN_BLOCKS)
+    )
+
+
 DEFAULT_METHOD = "moge"  # if a configuration names none
 BASELINE_METHOD = "erm"  # what a bench compares with, and what trains a dense twin
 ALGORITHMS = tuple(name for name, entry in METHODS.items() if not entry.wrapper)

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 PAGE = "bench.html"
 
 
-def write_results(results: Results, folder: Path) -> tuple[Path, ...]:
-    """Write all files, or none.
+def write_results(results: Results, folder: Path, *, safe_csv: bool = False) -> tuple[Path, ...]:
+    """Write all files, or none; ``safe_csv`` quotes text in table.csv that a spreadsheet would run.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -27,7 +27,7 @@ def write_results(results: Results, folder: Path) -> tuple[Path, ...]:
     texts = {
         FILE: results.text(),
         "table.md": markdown_page(results),
-        "table.csv": csv_text(results),
+        "table.csv": csv_text(results, safe_csv=safe_csv),
         "table.tex": latex(table, results),
         PAGE: page(results),
     }

@@ -48,6 +48,7 @@ class BenchOptions:
         stale: seconds without a sign of life after which the run of another process is taken over.
         command: kept in each run's ``run.json``.
         quiet: no messages of worker processes but warnings.
+        safe_csv: quote text in table.csv that a spreadsheet would take for formulas.
 
     Raises:
         InputError: no worker, or no time.
@@ -59,6 +60,7 @@ class BenchOptions:
     stale: float = STALE
     command: tuple[str, ...] = ()
     quiet: bool = False
+    safe_csv: bool = False
 
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
@@ -113,7 +115,7 @@ def bench(
 
         plan = known_widths(plan)
     results = gather(plan)
-    files = write_results(results, plan.output)
+    files = write_results(results, plan.output, safe_csv=asked.safe_csv)
     return BenchResult(results, files, all(run.state == "done" for run in results.runs))
 
 

@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 from geomoe.pages.document import Cell, Table
+from geomoe.support.cells import safe_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -162,10 +163,14 @@ def latex(table: Table, results: Results) -> str:
     return "\n".join(lines) + "\n"
 
 
-def csv_text(results: Results) -> str:
-    """One line for each row with plain numbers (shares, not percent), and the folders of its runs."""
+def csv_text(results: Results, *, safe_csv: bool = False) -> str:
+    """One line for each row with plain numbers (shares, not percent), and the folders of its runs.
+
+    ``safe_csv`` quotes labels and names of domains that a spreadsheet would run.
+    """
     stream = io.StringIO()
-    lines = [dict(_plain(results, row)) for row in results.rows]
+    cell = safe_cell if safe_csv else lambda value: value
+    lines = [{cell(name): cell(value) for name, value in _plain(results, row)} for row in results.rows]
     names = list(dict.fromkeys(name for line in lines for name in line))
     writer = csv.DictWriter(stream, names, restval="", lineterminator="\n")
     writer.writeheader()

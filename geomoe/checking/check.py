@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from geomoe.checking.copies import look_at_copies
 from geomoe.checking.countries import (
     BORDER_KM,
     Countries,
@@ -137,6 +138,7 @@ def check(
     findings += [one for name, found in codes.items() for one in look_at_countries(name, found)]
     findings += [
         *look_at_neighbours(parts),
+        *look_at_copies(parts),
         *_overlaps(pairs),
         *_counts(parts, expected or {}),
         *_remarks(parts),

@@ -36,10 +36,10 @@ class _Looks(Dataset[Any]):
             data = self.sources.parts[self.sources.part[k]]
             try:
                 image = data.load_image(int(self.sources.place[k]))
+                kind = data.type_of(int(self.sources.place[k])) or str(image.dtype).removeprefix("torch.")
             except DataError as error:
                 bad.append(Unreadable(int(self.sources.rows[k]), str(error)))
                 continue
-            kind = str(image.dtype).removeprefix("torch.")
             shapes[" x ".join(map(str, image.shape)) + f" {kind}"] += 1
         return shapes, bad
 

@@ -87,8 +87,9 @@ def check_data(
         DataError: tables or outlines cannot be read.
     """
     every_image = options is None or options.images is None
-    unnoticed = build_datamodule(config).verify() if every_image else []
-    parts = open_splits(config)
+    module = build_datamodule(config)
+    unnoticed = module.verify() if every_image else []
+    parts = {name: module.dataset(name) for name in module.split_names()}
     expected = expected_counts(config, read_facts(config.data.name))
     found = check(parts, options, expected=expected, unnoticed=unnoticed, tell=tell)
     return CheckedData(config.data.name, config.data.root, parts, found)

@@ -11,6 +11,7 @@ import errno
 import importlib
 import itertools
 import os
+import shlex
 import sys
 import traceback
 import warnings
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe import __version__
 from geomoe.cli import console
+from geomoe.cli.parsing import refuse_unnamable
 from geomoe.errors import ConfigError, GeomoeError
 from geomoe.support.words import nearest
 
@@ -38,7 +40,8 @@ VERBS = {
     "data": "what a data set is, fetched, checked, made fast to read, in small to try",
     "doctor": "what is installed, found and writable here",
 }
-_ANYWHERE = ("--json", "--quiet", "--debug")  # may stand before the verb too
+_ANYWHERE = ("--json", "--quiet", "--debug")  # of every verb
+_HELP = ("-h", "--help")
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _OUTPUT_ERRNO = {
     errno.ENOSPC,
@@ -65,22 +68,36 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def _main(argv: list[str]) -> int:
-    before = list(itertools.takewhile(lambda word: word in _ANYWHERE, argv))
-    argv = argv[len(before) :]
-    if argv[:1] in (["--version"], ["-V"]):
-        return _print(f"geomoe {__version__}")
-    if argv[:1] in (["-h"], ["--help"], ["help"]):
-        return _print(_help())
-    if argv[:1] and argv[0].partition("=")[0] == "--completion":
-        return _complete(argv)
-    if not argv:
+    if not [word for word in argv if word not in _ANYWHERE]:
         console.say(_help(), lines=True)
         return USAGE
-    if argv[0].startswith("--") and any(word in VERBS for word in argv):
-        return _refuse(f"{argv[0]} goes behind the verb; before it go {', '.join(_ANYWHERE)}")
-    if argv[0] not in VERBS:
-        return _refuse(f"unknown verb {argv[0]!r}{nearest(argv[0], VERBS)} (verbs: {', '.join(VERBS)})")
-    return _run_verb(argv[0], [*before, *argv[1:]])
+    first = next(word for word in argv if word not in _ANYWHERE)
+    if first in ("--version", "-V"):
+        return _print(f"geomoe {__version__}")
+    if first.partition("=")[0] == "--completion":
+        return _complete(argv[argv.index(first) :])
+    verb = next((word for word in argv if word in VERBS), None)
+    asked = argv[: argv.index(verb)] if verb else argv
+    if first in (*_HELP, "help"):
+        words = [word for word in argv if word not in (*_HELP, *_ANYWHERE, "help")]
+        if not words:
+            return _print(_help())
+        return _run_verb(words[0], ["--help"]) if words[0] in VERBS else _unknown(words[0])
+    if not first.startswith("-") and first not in VERBS:
+        return _unknown(first)
+    if verb is None:
+        return _refuse(f"no verb: geomoe VERB {shlex.join(asked)} (verbs: {', '.join(VERBS)})")
+    return _run_verb(verb, _behind(asked, argv[len(asked) + 1 :]))
+
+
+def _behind(before: list[str], rest: list[str]) -> list[str]:
+    """Put options before the verb behind the words after it, so that none takes these for its values."""
+    words = list(itertools.takewhile(lambda word: not word.startswith("-"), rest)) if before else []
+    return [*words, *before, *rest[len(words) :]]
+
+
+def _unknown(word: str) -> int:
+    return _refuse(f"unknown verb {word!r}{nearest(word, VERBS)} (verbs: {', '.join(VERBS)})")
 
 
 def _complete(argv: list[str]) -> int:
@@ -109,7 +126,7 @@ def _help() -> str:
         "usage: geomoe VERB [options]\n\n"
         "Earth-observation models that know where they are.\n\n"
         f"verbs:\n{verbs}\n\n"
-        "  geomoe VERB --help  what a verb takes\n"
+        "  geomoe VERB --help  what a verb takes; also geomoe help VERB\n"
         "  geomoe --version    the version\n"
         "  geomoe --completion bash|zsh|fish  a script that completes the command line\n\n"
         "example:\n  geomoe train bluemarble --held-out Asia --trainer.max_epochs 3"
@@ -123,6 +140,7 @@ def _run_verb(verb: str, argv: list[str]) -> int:
     try:
         module = importlib.import_module(f"geomoe.cli.{verb.replace('-', '_')}")
         args = module.parser().parse(argv)
+        refuse_unnamable(args)
         result = _quietly(module, args)
         console.show(result, as_json=getattr(args, "json", False))
     except SystemExit as stop:  # after --help, which argparse has printed
@@ -157,6 +175,8 @@ def _explain(error: Exception, *, debug: bool) -> tuple[str, int]:
     if isinstance(error, OSError) and error.errno in _OUTPUT_ERRNO:
         where = f"{error.filename}: " if error.filename else "output: "
         return f"{where}{os.strerror(error.errno or 0)}; give a folder with room that can be written", USAGE
+    if isinstance(error, UnicodeEncodeError) and "surrogates" in text:
+        return f"a name is not in UTF-8 ({str(error.object)[:200]}); rename it", USAGE
     text = " ".join(text.split())
     more = "" if debug else " (--debug shows the traceback)"
     return f"{type(error).__name__}: {text}{more}", FAILED

@@ -78,6 +78,7 @@ def parser() -> Parser:
     switches = {
         "--retry-failed": "try failed runs again",
         "--table-only": "train nothing; write the results of what is there",
+        "--safe-csv": "quote cells of table.csv that a spreadsheet takes for formulas",
         "--dry-run": "list the runs and check their configurations",
         "--as-worker": "for geomoe itself: read the work from standard input",
     }
@@ -112,6 +113,7 @@ def run(args: Namespace) -> Result:
         stale=args.stale,
         command=tuple(args.command),
         quiet=args.quiet,
+        safe_csv=args.safe_csv,
     )
     status = 0 if result.complete or args.table_only else 1
     return Result(result.results.as_dict(), _text(result.results, result.files), status)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from geomoe.cli.parsing import ALIASES, SWITCH, Parser, UsageError, number, whole
+from geomoe.cli.parsing import ALIASES, SWITCHES, Parser, UsageError, add_switches, number, whole
 from geomoe.config.keys import Setting, keys, nearest_key
 from geomoe.config.limits import MOST_SEED, MOST_WORKERS
 
@@ -65,9 +65,13 @@ def parser() -> DataParser:
     made.add_argument("folder", metavar="DIR", nargs="?", help="sample: folder that is written")
     made.add_argument("--data-root", metavar="DIR", help="folder of the data, the same as --data.root")
     made.add_argument("--held-out", metavar="DOMAIN", help="the same as --data.held_out")
-    made.add_argument("--metadata", metavar="FILE", help="the same as --data.metadata (folder)")
+    made.add_argument(
+        "--metadata",
+        metavar="FILE",
+        help="table (.csv, .tsv, .parquet, .gpkg, .shp, .geojson), the same as --data.metadata (folder)",
+    )
     made.add_argument("--columns", metavar="PART=COLUMN,...", help="names of its columns: --data.columns")
-    made.add_argument(SWITCH, action="store_true", help="read .vrt files too: --data.allow_vrt true (folder)")
+    add_switches(made)
     made.add_argument(
         "--url",
         metavar="URL",
@@ -123,7 +127,7 @@ def split(argv: list[str]) -> tuple[list[Setting], list[str]]:
         if not flag.startswith("--") or key not in keys() or key in {"seed", "output"}:
             rest.append(word)
             continue
-        if flag == SWITCH:
+        if flag in SWITCHES:
             settings.append(Setting(key, value or "true", flag))
             continue
         if not equals and not words:

@@ -11,10 +11,10 @@ from geomoe.config.limits import MOST_DEGREE
 from geomoe.config.rules import ENCODER_NAMES
 
 _DESCRIPTION = """\
-Write the location embedding of every point of a CSV or (Geo)Parquet file: the columns that were
-there, has_location, and embedding_0, embedding_1, ... Rows stay in their order. A row without lon
-and lat is an unknown place: it is kept, with has_location False. A row with only one of them is an
-error. A .parquet output is GeoParquet with points."""
+Write the location embedding of every point of a table (.csv, .tsv, .parquet, .gpkg, .shp, .geojson):
+the columns that were there, has_location, and embedding_0, embedding_1, ... Rows stay in their order.
+A row without lon and lat is an unknown place: it is kept, with has_location False. A row with only one
+of them is an error. A .parquet output is GeoParquet with points."""
 
 _EXAMPLE = "geomoe encode sites.csv --encoder sh --legendre-polys 10 --output sites.parquet"
 
@@ -22,7 +22,9 @@ _EXAMPLE = "geomoe encode sites.csv --encoder sh --legendre-polys 10 --output si
 def parser() -> Parser:
     """The parser of this verb."""
     made = Parser("encode", _DESCRIPTION, _EXAMPLE)
-    made.add_argument("points", metavar="POINTS", help=".csv, or .parquet with point geometry or columns")
+    made.add_argument(
+        "points", metavar="POINTS", help="table with columns lon and lat, or with points in any CRS"
+    )
     source = made.add_mutually_exclusive_group(required=True)
     source.add_argument("--encoder", metavar="NAME", choices=names(), help=f"one of {', '.join(names())}")
     source.add_argument("--checkpoint", metavar="FILE", help="the trained location encoder of a run instead")

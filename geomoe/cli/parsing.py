@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NoReturn
 from geomoe.cli import console
 from geomoe.errors import GeomoeError
 from geomoe.support.columns import read_columns
+from geomoe.support.text import is_utf8
 from geomoe.support.words import nearest
 
 if TYPE_CHECKING:
@@ -21,9 +22,10 @@ ALIASES = {
     "data_root": "data.root",
     "metadata": "data.metadata",
     "allow_vrt": "data.allow_vrt",
+    "safe_csv": "data.safe_csv",
     "columns": "data.columns",
 }
-SWITCH = "--allow-vrt"  # the only one of these without a value
+SWITCHES = ("--allow-vrt", "--safe-csv")  # those of them without a value
 
 
 class UsageError(GeomoeError):
@@ -136,3 +138,29 @@ class Parser(argparse.ArgumentParser):
         if choice:
             message += nearest(choice[1], [word.strip(" '") for word in choice[2].split(",")])
         raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def refuse_unnamable(args: argparse.Namespace) -> None:
+    """Refuse outputs and checkpoints whose names are not UTF-8: reports and rasters can hold no other.
+
+    Raises:
+        UsageError: names the option.
+    """
+    for name in ("output", "checkpoint", "folder"):
+        given = getattr(args, name, None)
+        for one in given if isinstance(given, list) else [given]:
+            if isinstance(one, str) and not is_utf8(one):
+                option = "DIR" if name == "folder" else f"--{name}"
+                raise UsageError(f"{option}: {one}: the name is not in UTF-8; choose another")
+
+
+def add_switches(made: Parser) -> None:
+    """Add the short flags of configuration keys that have no value."""
+    made.add_argument(
+        "--allow-vrt", action="store_true", help="read .vrt files too: --data.allow_vrt true (folder)"
+    )
+    made.add_argument(
+        "--safe-csv",
+        action="store_true",
+        help="quote cells that a spreadsheet takes for formulas: --data.safe_csv true (folder)",
+    )

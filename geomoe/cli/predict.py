@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from geomoe.support.progress import Count
 
 _DESCRIPTION = """\
-Classify images with a checkpoint. INPUT is an image, a folder, a table (.csv or .parquet with filename,
-optional lon, lat and domain), or several of these. Images take their place from the table's columns, else
-from their own georeference, in any CRS; one without a place is an unknown place. With a .tif output the
-one INPUT is a scene of any size: it is cut into tiles and a classified raster is written."""
+Classify images with a checkpoint. INPUT is an image, a folder, a table (.csv, .tsv, .parquet, .gpkg, .shp or
+.geojson with filename, optional lon, lat and domain), or several of these. Images take their place from the
+table's columns or points, else from their own georeference, in any CRS; one without a place is an unknown
+place. With a .tif output the one INPUT is a scene of any size: it is cut into tiles and a classified raster
+is written."""
 
 _EXAMPLE = (
     "geomoe predict --checkpoint runs/folder/moge/all-seed0/checkpoints/best.ckpt new/ --output new.geojson"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from geomoe.cli.console import Result, rows, write
-from geomoe.cli.parsing import ALIASES, SWITCH, Parser
+from geomoe.cli.parsing import ALIASES, SWITCHES, Parser, add_switches
 from geomoe.config.keys import Setting, find_key, nearest_key, takes
 from geomoe.config.load import load
 from geomoe.config.shipped import shipped
@@ -87,9 +87,13 @@ def parser() -> TrainParser:
     )
     made.add_argument("--held-out", metavar="REGION", help="the same as --data.held_out")
     made.add_argument("--data-root", metavar="DIR", help="folder of the data, the same as --data.root")
-    made.add_argument("--metadata", metavar="FILE", help="table of your own images: --data.metadata")
+    made.add_argument(
+        "--metadata",
+        metavar="FILE",
+        help="table of your own images (.csv, .tsv, .parquet, .gpkg, .shp, .geojson): --data.metadata",
+    )
     made.add_argument("--columns", metavar="PART=COLUMN,...", help="names of its columns: --data.columns")
-    made.add_argument(SWITCH, action="store_true", help="read .vrt files too: --data.allow_vrt true (folder)")
+    add_switches(made)
     return made
 
 
@@ -110,7 +114,7 @@ def split(argv: list[str]) -> tuple[list[Setting], list[str], list[str]]:
             rest.append(own + equals + value)
         elif own == "--config":
             rest += [own + equals + value, *([] if equals else _take(words))]
-        elif own == SWITCH:
+        elif own in SWITCHES:
             settings.append(Setting(key, value or "true", flag))
         elif takes(key):
             given = [value] if equals else _take(words)
@@ -134,7 +138,7 @@ def _take(words: list[str]) -> list[str]:
 
 
 def _nearest_flag(flag: str, key: str) -> str:
-    own = ["--held-out", "--data-root", "--metadata", SWITCH, "--config", *_SWITCHES]
+    own = ["--held-out", "--data-root", "--metadata", *SWITCHES, "--config", *_SWITCHES]
     found = nearest(flag, own) or nearest_key(key)
     return found.replace("mean ", "mean --", 1) if "mean --" not in found else found
 

@@ -40,6 +40,7 @@ class DataConfig:
         allow_vrt: read .vrt files too, which name other files; these have to lie in data.root.
         split_version: rule of a split that is made: 2 keeps neighbours together, 1 is that of geomoe 0.1.
         split_buffer_km: training images within so many km of a test image are left out; 0: none.
+        safe_csv: quote text in the CSVs beside the table and of the run that a spreadsheet would run.
         columns: columns of the table that have other names, such as filename=image, label=class.
     """
 
@@ -65,6 +66,7 @@ class DataConfig:
     allow_vrt: bool = False
     split_version: int = 2
     split_buffer_km: float = 0.0
+    safe_csv: bool = False
     columns: tuple[str, ...] = ()
 
 

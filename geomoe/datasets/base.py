@@ -95,6 +95,7 @@ class LabelledImages(NonGeoDataset):
         earlier_image_keys: the same for :attr:`image_key`.
         cached: decoded images, read instead of the files if ``geomoe data cache`` made them.
         cacheable: False if the images are in memory anyway.
+        contents: (N,) hash of every byte of each image's file; None: not known.
         pixel_type: type in which a cache stores pixels if :meth:`load_image` converts the files' values to
             floats; None: the type that :meth:`load_image` returns.
     """
@@ -104,6 +105,7 @@ class LabelledImages(NonGeoDataset):
     earlier_hashes: tuple[str, ...] = ()
     earlier_image_keys: tuple[str, ...] = ()
     pixel_type: str | None = None
+    contents: NDArray[Any] | None = None
     classes: tuple[str, ...]
     regions: tuple[str, ...]
     uncounted: tuple[str, ...] = ()
@@ -150,6 +152,10 @@ class LabelledImages(NonGeoDataset):
         self.split, self.image_size, self.transforms = split, image_size, transforms
         self.extra = dict(extra or {})
         self.data_hash = data_hash
+
+    def type_of(self, index: int) -> str | None:
+        """Return the type of an image's values in its file; None: that of :meth:`load_image`."""
+        return self.pixel_type
 
     def load_image(self, index: int) -> Tensor:
         """Open one image: (bands, H, W), raw values, any real dtype.

@@ -28,6 +28,7 @@ class Routing:
         domain_divergences: (K, K) between domains, in the order of ``by_domain``.
         by_domain: P(e|d): domain -> (E,) mean gate weight.
         by_domain_class: P(e|d, y): domain -> class -> (E,).
+        spare: slots without an expert, which methods with a changing number of experts have.
     """
 
     entropy: float
@@ -44,6 +45,7 @@ class Routing:
     domain_divergences: Matrix
     by_domain: dict[str, Row]
     by_domain_class: dict[str, dict[str, Row]]
+    spare: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -52,10 +54,10 @@ class Outputs:
 
     Attributes:
         cosine: (E, E) mean cosine of the experts' outputs.
-        cosine_mean: its mean off the diagonal.
+        cosine_mean: its mean off the diagonal, without spare slots.
         effective_rank: mean over samples, 1 to E.
         cka: (E, E) unbiased linear CKA.
-        cka_mean: its mean off the diagonal.
+        cka_mean: its mean off the diagonal, without spare slots.
         cka_rows: rows on which it was computed.
     """
 

@@ -47,8 +47,10 @@ def layers_of(
     return tuple(
         Layer(
             name=name,
-            routing=routing_of(seen.weights[at], samples),
-            outputs=outputs_of(seen.outputs[at], seen.tokens[at]),
+            routing=routing_of(seen.weights[at], samples, None if seen.alive is None else seen.alive[at]),
+            outputs=outputs_of(
+                seen.outputs[at], seen.tokens[at], None if seen.alive is None else seen.alive[at]
+            ),
             forced=forced_of(seen, at, samples),
             alignment=alignment_of(seen.weights[at], seen.outputs[at], samples, settings),
             information=information_of(seen.top1[at], samples, properties, settings),
@@ -57,8 +59,10 @@ def layers_of(
     )
 
 
-def routing_of(weights: NDArray[np.float32], samples: Samples) -> Routing:
-    """Numbers on the gate weights (N, E)."""
+def routing_of(
+    weights: NDArray[np.float32], samples: Samples, alive: tuple[bool, ...] | None = None
+) -> Routing:
+    """Numbers on the gate weights (N, E); ``alive`` are the slots that hold an expert, None: all."""
     load = routing_load(weights)
     domains, classes = len(samples.domains), len(samples.classes)
     by_domain = domain_routing(weights, samples.domain, domains)
@@ -73,7 +77,7 @@ def routing_of(weights: NDArray[np.float32], samples: Samples) -> Routing:
         most_deviation=most_deviation(weights.shape[1]),
         most_load=float(load.mean_weight.max()),
         spread=float(np.ptp(weights, axis=0).max()),
-        dead=tuple(dead_experts(load.mean_weight)),
+        dead=tuple(dead_experts(load.mean_weight, alive)),
         class_divergence=number(routing_divergence(cells)),
         domain_divergence=number(off_diagonal_mean(between)),
         domain_divergences=matrix(between),
@@ -86,21 +90,26 @@ def routing_of(weights: NDArray[np.float32], samples: Samples) -> Routing:
             }
             for at, name in enumerate(samples.domains)
         },
+        spare=() if alive is None else tuple(k for k, there in enumerate(alive) if not there),
     )
 
 
-def outputs_of(outputs: NDArray[np.float32], tokens: NDArray[np.float32]) -> Outputs:
-    """Numbers on the experts' outputs (E, N, D) and on their tokens (E, R, D)."""
+def outputs_of(
+    outputs: NDArray[np.float32], tokens: NDArray[np.float32], alive: tuple[bool, ...] | None = None
+) -> Outputs:
+    """Numbers on the experts' outputs (E, N, D) and on their tokens (E, R, D); ``alive`` as above."""
+    there = np.flatnonzero(np.ones(len(outputs), dtype=bool) if alive is None else alive)
+    pairs = np.ix_(there, there)
     cosine = expert_cosines(outputs)
     experts, count = tokens.shape[:2]
     cka = expert_cka(tokens) if count >= _LEAST_ROWS else np.full((experts, experts), np.nan)
     ranks = effective_ranks(outputs)
     return Outputs(
         cosine=matrix(cosine),
-        cosine_mean=number(off_diagonal_mean(cosine)),
+        cosine_mean=number(off_diagonal_mean(cosine[pairs])),
         effective_rank=None if np.isnan(ranks).all() else number(float(np.nanmean(ranks))),
         cka=matrix(cka),
-        cka_mean=number(off_diagonal_mean(cka)),
+        cka_mean=number(off_diagonal_mean(cka[pairs])),
         cka_rows=count,
     )
 

@@ -48,6 +48,7 @@ class Seen:
         forced: (M, E, N) class ids when one expert of one layer is used for all samples.
         shared: (N,) class ids of the shared expert alone; None where there is none, as in a head.
         moved: name -> answers at other places.
+        alive: M x E flags, which slots hold an expert; None: all do.
         answers: how many answers were asked for each image: normal, with forced experts, at other places.
     """
 
@@ -61,6 +62,7 @@ class Seen:
     shared: NDArray[np.int64] | None
     moved: dict[str, Answers]
     answers: int
+    alive: tuple[tuple[bool, ...], ...] | None = None
 
     @property
     def top1(self) -> NDArray[np.int64]:
@@ -195,6 +197,7 @@ class _Watch:
             forced=forced,
             shared=whole.get("shared"),
             moved={name: Answers(whole[f"predicted {name}"], whole[f"top1 {name}"]) for name in self.moves},
+            alive=self.predictor.model.alive or None,
             answers=1 + len(self.moves) + forced.shape[0] * forced.shape[1] + ("shared" in whole),
         )
 

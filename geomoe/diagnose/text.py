@@ -104,7 +104,7 @@ def layer_rows(layer: Layer) -> list[tuple[str, str]]:
         ("routing entropy over ln E", f"{routing.entropy_share:.3f}"),
         ("load deviation", f"{routing.load_deviation:.3f} (at most {routing.most_deviation:.3f})"),
         ("largest load", f"{routing.most_load:.3f}"),
-        ("dead experts", f"{len(routing.dead)} of {len(routing.load)}"),
+        ("dead experts", f"{len(routing.dead)} of {len(routing.load) - len(routing.spare)}"),
         ("routing JS, cells from class templates", short(routing.class_divergence)),
         ("routing JS, between domains", short(routing.domain_divergence)),
         ("mean off-diagonal cosine", decimal(outputs.cosine_mean)),

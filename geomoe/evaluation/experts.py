@@ -12,6 +12,8 @@ from geomoe.evaluation.reports.values import BlockCKA, BlockRouting, Forced
 from geomoe.inference.sweep import batches, forced_choices
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from geomoe.datasets.base import LabelledImages
@@ -61,9 +63,20 @@ def _mean(values: NDArray[Any]) -> float | None:
 
 
 def routing_stats(
-    blocks: tuple[int, ...], predictions: Predictions, regions: list[str]
+    blocks: tuple[int, ...],
+    predictions: Predictions,
+    regions: list[str],
+    alive: Sequence[Sequence[bool] | None] = (),
 ) -> tuple[BlockRouting, ...]:
-    """Compute how each MoGE block distributes the samples among its experts."""
+    """Compute how each MoGE block distributes the samples among its experts.
+
+    Args:
+        blocks: numbers of the blocks.
+        predictions: of all samples.
+        regions: names of the domains.
+        alive: for each block, which slots hold an expert; empty: all do.
+    """
+    alive = alive or (None,) * len(blocks)
     out = []
     for number, block in enumerate(blocks):
         weights, top1 = predictions.weights[number], predictions.top1[number]
@@ -82,7 +95,7 @@ def routing_stats(
                 for name, rows in present.items()
                 if rows.any()
             },
-            dead=tuple(metrics.dead_experts(load.mean_weight)),
+            dead=tuple(metrics.dead_experts(load.mean_weight, alive[number])),
             entropy=nats,
             effective_experts=float(np.exp(nats)),
             region_information=None if information is None else information.normalized,

@@ -198,7 +198,7 @@ def _experts_report(judging: _Judging, found: dict[BlockExperts, Predictions]) -
         top_k=predictor.model.top_k,
         blocks=tuple(predictor.blocks),
         forced=forced_matrices(predictor.blocks, found, predictor.num_experts),
-        routing=routing_stats(predictor.blocks, found["all"], predictor.domains),
+        routing=routing_stats(predictor.blocks, found["all"], predictor.domains, predictor.model.alive),
         cka=cka_matrices(predictor, judging.dataset),
     )
 

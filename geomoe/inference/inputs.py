@@ -143,6 +143,8 @@ def _rows(
 ) -> Iterator[Item]:
     if not root.is_dir():
         raise InputError(f"{root}: no such folder of images; --data-root is what the table's names lie in")
+    if not is_utf8(root):
+        raise InputError(f"{root}: the name of the folder of images is not in UTF-8; rename it")
     table = read_table(path, labels=False, columns=columns)
     skipped.extend(table.skipped)
     _look_for_swapped(table, root, path, vrt_root)

@@ -15,8 +15,9 @@ from geomoe.encoders import create_encoder
 from geomoe.errors import DataError, InputError
 from geomoe.inference.predictor import load
 from geomoe.reading.delimited import with_points
+from geomoe.reading.points import has_points, lonlat_of_geometry
 from geomoe.reading.sheets import SUFFIXES as INPUTS
-from geomoe.reading.sheets import lonlat_of_geometry, named, numbers_of, read_whole
+from geomoe.reading.sheets import named, numbers_of, read_whole
 from geomoe.support.cells import safe_cell
 from geomoe.support.columns import proposed
 from geomoe.support.files import check_folder, no_empty_folders, whole_file
@@ -137,7 +138,7 @@ def read_points(path: Path, lon: str | None = None, lat: str | None = None) -> P
     """Read points in their order.
 
     Args:
-        path: .csv with two columns of degrees, or .parquet with point geometry or such columns.
+        path: a table (see :data:`INPUTS`) with two columns of degrees, or with points in any CRS.
         lon: name of the column of longitudes; None: ``lon`` or a synonym, where there are no points.
         lat: name of the column of latitudes; likewise.
 
@@ -164,7 +165,7 @@ def _columns(sheet: Sheet, path: Path, lon: str | None, lat: str | None) -> tupl
             (named(sheet, what, path) if given is None else given) or what
             for what, given in (("lon", lon), ("lat", lat))
         ]
-        if asked or not _has_points(sheet.frame)
+        if asked or not has_points(sheet.frame)
         else []
     )
     if not found:
@@ -182,13 +183,6 @@ def _columns(sheet: Sheet, path: Path, lon: str | None, lat: str | None) -> tupl
     if twice:
         raise DataError(f"{path}: has several columns {twice[0]}; keep one")
     return found[0], found[1]
-
-
-def _has_points(frame: pd.DataFrame) -> bool:
-    if not isinstance(frame, geopandas.GeoDataFrame):
-        return False
-    kinds = frame.geometry.geom_type[~(frame.geometry.isna() | frame.geometry.is_empty)]
-    return bool((kinds == "Point").all())
 
 
 def _degrees(column: pd.Series, path: Path) -> NDArray[np.float64]:

@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from geomoe.catalogue import CATALOGUE
 from geomoe.errors import CheckpointError, ConfigError
 from geomoe.inference import Predictor
+from geomoe.models.backbones import QUICK, can_hold_experts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from geomoe.config import RunConfig
     from geomoe.coords import Grid
     from geomoe.models import Network
 
@@ -28,23 +31,35 @@ def check_routes_by_place(predictor: Predictor, where: str) -> None:
     """
     config = predictor.config
     if not predictor.num_experts:
-        msg = (
-            f"{where}: {config.algorithm} has no experts of places, so there is no expert map; "
-            "give a checkpoint of geomoe train --algorithm moge"
-        )
-        raise CheckpointError(msg)
+        msg = f"{where}: {config.algorithm} has no experts of places, so there is no expert map"
+        raise CheckpointError(f"{msg}; {_advice(config)}")
     if not predictor.model.routes_places:
         msg = (
             f"{where}: the routers of {config.algorithm} read images, not places, so there is no expert map; "
-            "give a checkpoint of geomoe train --algorithm moge"
+            f"{_advice(config)}"
         )
         raise CheckpointError(msg)
     if config.encoder.name == "domain":
         msg = (
             f"{where}: its routers see domain ids, not places (encoder.name=domain), so there is no map; "
-            "give a checkpoint whose encoder reads lon, lat"
+            f"{_advice(config)}"
         )
         raise CheckpointError(msg)
+
+
+def _advice(config: RunConfig) -> str:
+    """Say how to train what has a map on the same data, or that the data has no places."""
+    data, entry = config.data.name, CATALOGUE.get(config.data.name)
+    if entry is not None and not entry.places:
+        return f"{data} has no places, so no method has a map of it"
+    words = ["geomoe train", data, "--algorithm moge"]
+    if config.encoder.name == "domain":
+        words.append("--encoder.name sh")
+    if config.model.backbone != QUICK and not can_hold_experts(config.model.backbone):
+        words.append("--model.backbone vit_tiny_patch16_224")
+        if config.model.image_size % 16:
+            words.append("--model.image_size 224")
+    return f"give a checkpoint of {' '.join(words)}"
 
 
 @torch.inference_mode()

@@ -42,14 +42,17 @@ def routing_load(weights: Values, sample_weight: Values | None = None) -> Load:
     return Load(share @ gates, top1.astype(np.float64))
 
 
-def dead_experts(mean_weight: Values) -> list[int]:
+def dead_experts(mean_weight: Values, alive: Values | None = None) -> list[int]:
     """Return the rarely used experts: those with less than 5 % of their fair share of the gate weight.
 
     The fair share of each of E experts is 1 / E, so that with 4 experts one is dead below a mean weight of
-    0.0125. This is the definition of the training log, of reports and of maps.
+    0.0125. Spare slots, in which a method with a changing number of experts may put one, are no experts:
+    they are not dead, and have no fair share. This is the definition of the training log, of reports and of
+    maps.
 
     Args:
         mean_weight: (E,) mean gate weights, which sum to 1: over an epoch, a split, or the area of a map.
+        alive: (E,) bool, whether a slot holds an expert; None: all do.
 
     Raises:
         InputError: wrong shape, no experts, or weights that are negative, not finite or do not sum to 1.
@@ -58,7 +61,10 @@ def dead_experts(mean_weight: Values) -> list[int]:
     check_some(load, "mean_weight")
     if not ((load >= 0).all() and abs(load.sum() - 1) < 1e-2):  # written so that NaN fails too
         raise InputError(f"mean_weight: expected weights of 0 or more that sum to 1; got {load.tolist()}")
-    return np.flatnonzero(load * len(load) < DEAD_SHARE).tolist()
+    there = np.ones(len(load), dtype=bool) if alive is None else as_array(alive, "alive").astype(bool)
+    if there.shape != load.shape:
+        raise InputError(f"alive: expected {len(load)} flags; got {len(there)}")
+    return np.flatnonzero(there & (load * there.sum() < DEAD_SHARE)).tolist()
 
 
 def routing_entropy(weights: Values, sample_weight: Values | None = None) -> float:

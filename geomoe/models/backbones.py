@@ -11,6 +11,7 @@ import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
+from geomoe.catalogue import methods_of_any_backbone
 from geomoe.errors import ConfigError
 from geomoe.models.backbone_weights import load_weights
 from geomoe.models.families import MODULES, NAMES, Transformer, why_not
@@ -214,7 +215,7 @@ def _check_name(name: str) -> None:
     if name == MNIST_CNN:
         raise ConfigError(
             f"backbone: {name} is not one of {NAMES}, which this method needs; try {QUICK}; "
-            "erm and erm_le take any network"
+            f"any network is taken by {', '.join(methods_of_any_backbone())}"
         )
     architecture = name.split(".", 1)[0]
     if not timm.is_model(architecture):
@@ -223,7 +224,7 @@ def _check_name(name: str) -> None:
         module = timm.models.model_entrypoint(architecture).__module__.rpartition(".")[2]
         raise ConfigError(
             f"backbone: {name} is not one of {NAMES}, which this method needs ({why_not(module)}); "
-            f"try vit_tiny_patch16_224; erm and erm_le take any network"
+            f"try vit_tiny_patch16_224; any network is taken by {', '.join(methods_of_any_backbone())}"
         )
 
 

@@ -63,6 +63,11 @@ class Network(nn.Module):
         return 0
 
     @property
+    def alive(self) -> tuple[tuple[bool, ...], ...]:
+        """For each block, which of its E slots hold an expert: all, but where experts come and go."""
+        return ((True,) * self.num_experts,) * len(self.blocks)
+
+    @property
     def top_k(self) -> int:
         """K, specialists chosen for a sample; 0 without experts."""
         return 0

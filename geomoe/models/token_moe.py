@@ -61,6 +61,11 @@ class TokenMoEViT(Network):
         return self.banks()[0].num_experts
 
     @property
+    def alive(self) -> tuple[tuple[bool, ...], ...]:
+        """For each block, which slots hold an expert."""
+        return tuple(tuple(bank.router.slots().tolist()) for bank in self.banks())
+
+    @property
     def top_k(self) -> int:
         """K, most experts of a token."""
         return self.banks()[0].router.top_k

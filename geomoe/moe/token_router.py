@@ -41,6 +41,10 @@ class TokenRouter(nn.Module):
                 raise ConfigError(f"{name}: expected at least 1; got {value}")
         self.dim, self.num_experts = dim, num_experts
 
+    def slots(self) -> Tensor:
+        """(E,) bool, which slots hold an expert."""
+        return torch.ones(self.num_experts, dtype=torch.bool)
+
     def forward(self, tokens: Tensor) -> TokenRouting:
         """Route tokens (T, D)."""
         with torch.autocast(tokens.device.type, enabled=False):
@@ -211,6 +215,10 @@ class TopAnyRouter(TokenRouter):
         self.codebook = nn.Parameter(nn.init.orthogonal_(torch.empty(num_experts, dim)))
         self.threshold = nn.Parameter(torch.zeros(num_experts))
         self.register_buffer("alive", torch.arange(num_experts) < alive)
+
+    def slots(self) -> Tensor:
+        """(E,) bool, which slots hold an expert; the others are spare."""
+        return self.alive
 
     def route(self, tokens: Tensor) -> TokenRouting:
         """Route tokens (T, D) in float32 or wider."""

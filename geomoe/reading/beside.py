@@ -118,6 +118,7 @@ def refuse_overviews(source: object, path: str | os.PathLike[str]) -> None:
 
 _GRIDS = re.compile(r"grids|PARAMETERFILE|pipeline", re.IGNORECASE)
 _PATHS = re.compile(r'(?:EXTENSION\["PROJ4(?:_GRIDS)?",|PARAMETERFILE\[[^,\]]*,)\s*"([^"]*)"', re.IGNORECASE)
+_STRINGS = re.compile(r"grids=[^\s\"\]]+", re.IGNORECASE)  # of PROJ, in a remark
 
 
 def refuse_grids(text: str, path: str | os.PathLike[str]) -> None:
@@ -130,12 +131,20 @@ def refuse_grids(text: str, path: str | os.PathLike[str]) -> None:
     Raises:
         DataError: the CRS names a file by its path.
     """
+    grid = grid_of(text)
+    if grid is not None:
+        raise DataError(f"{path}: unreadable image: its CRS names a file ({grid[:80]})")
+
+
+def grid_of(text: str) -> str | None:
+    """Return the path of a file that a CRS in WKT names, or None."""
     if not _GRIDS.search(text):
-        return
-    for value in _PATHS.findall(text):
+        return None
+    for value in [*_PATHS.findall(text), *_STRINGS.findall(text)]:
         named = value if "=" not in value else " ".join(re.findall(r"grids=(\S+)", value))
         if re.search(r"[/\\:]", named):
-            raise DataError(f"{path}: unreadable image: its CRS names a file ({named[:80]})")
+            return str(named)
+    return None
 
 
 def _is_hfa(path: str) -> bool:

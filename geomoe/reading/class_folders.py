@@ -11,6 +11,7 @@ import numpy as np
 from geomoe.errors import DataError
 from geomoe.reading.image_table import Table
 from geomoe.reading.raster import SUFFIXES
+from geomoe.reading.sheets import SUFFIXES as TABLES
 from geomoe.reading.skips import Skip, refuse_many
 from geomoe.support.text import is_utf8, visible
 from geomoe.support.walking import walk
@@ -97,8 +98,9 @@ def _refuse_few(classes: set[str], folder: Path, names: list[str]) -> None:
     if len(classes) > 1:
         return
     held = "no image" if not names else f"{len(names)} images"
-    found = f"found {held} and {', '.join(sorted(classes)) or 'no class folder'}"
-    tables = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in (".csv", ".parquet"))
+    one = f"one folder of images alone, {next(iter(classes))}" if classes else "no class folder"
+    found = f"found {held} and {one}"
+    tables = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in TABLES)
     advice = f"give --metadata {tables[0]}" if tables else "give --metadata FILE, a table of the images"
     msg = f"{folder}: without a table, expected a folder of images for each of at least 2 classes"
     raise DataError(f"{msg}; {found}; {advice}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import logging
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from geomoe.errors import DataError
 
@@ -16,6 +16,7 @@ log = logging.getLogger(__name__)
 
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
 _LINES = 50  # lines that are looked at where the header has several of the signs
+_DECLARED = re.compile(r'"?sep=[,;\t]"?\s*', re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
@@ -25,10 +26,12 @@ def separator_of(path: Path) -> str:
     Raises:
         DataError: the header has several signs, and not exactly one of them gives lines of equal length.
     """
-    if path.suffix.lower() == ".tsv":
-        return "\t"
     with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
+        skip_declaration(file)
         lines = [line for line in (file.readline(65_536) for _ in range(_LINES)) if line.strip()]
+    if path.suffix.lower() == ".tsv":
+        _refuse_other(lines, path)
+        return "\t"
     if not lines:
         return ","
     bare = re.sub(r'"[^"]*"', "", lines[0])
@@ -42,6 +45,28 @@ def separator_of(path: Path) -> str:
     if sign != ",":
         log.info("%s: its cells are separated by %s", path, _NAMES[sign])
     return sign
+
+
+def _refuse_other(lines: list[str], path: Path) -> None:
+    found = [word for sign, word in _NAMES.items() if lines and "\t" not in lines[0] and sign in lines[0]]
+    if found:
+        msg = f"{path}: its first line has {' and '.join(found)}, and cells of a .tsv are separated by tabs"
+        raise DataError(f"{msg}; name it .csv")
+
+
+def skip_declaration(file: TextIO) -> int:
+    """Pass by a first line ``sep=;`` that Excel writes and reads; return how many lines it is, 0 or 1."""
+    if _DECLARED.fullmatch(file.readline(10)):
+        return 1
+    file.seek(0)
+    return 0
+
+
+def other_separator(cells: list[str], count: int) -> str | None:
+    """Return the name of another sign that parts a line of one cell into ``count`` cells; or None."""
+    if len(cells) != 1 or count < 2:
+        return None
+    return next((word for sign, word in _NAMES.items() if cells[0].count(sign) == count - 1), None)
 
 
 def with_points(column: Any, path: Path) -> Any:  # noqa: ANN401 - a pandas column

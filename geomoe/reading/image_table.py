@@ -15,10 +15,10 @@ from geomoe.errors import DataError, one_line
 from geomoe.reading.columns import mapped
 from geomoe.reading.delimited import with_points
 from geomoe.reading.labels import MULTI_LABEL, check_cells, check_labels
+from geomoe.reading.points import lonlat_of_geometry
 from geomoe.reading.sheets import (
     ALIASES,
     SUFFIXES,
-    lonlat_of_geometry,
     named,
     numbers_of,
     read_sheet,
@@ -228,6 +228,8 @@ class _Reader:
             if not isinstance(self.frame, geopandas.GeoDataFrame):
                 return None
             lonlat = lonlat_of_geometry(self.frame, self.path)
+            nowhere = np.asarray(np.isinf(lonlat).any(axis=1))
+            self.fault(nowhere, "its point is nowhere on the Earth in the CRS of the table")
         else:
             self.need("lon" if names[0] is None else names[0])
             self.need("lat" if names[1] is None else names[1])

@@ -182,6 +182,19 @@ def refuse_costly(source: Any, needed: int) -> None:  # noqa: ANN401 - an open r
         raise DataError(f"{name}: {what}, too many for the memory; make tiles (gdal_translate -co TILED=YES)")
 
 
+def over_budget(pixels: int, bands: int) -> str:
+    """Return why an image of so many pixels and bands is beyond the budget of one image; empty: it is not.
+
+    This is what :func:`read_pixels` refuses of a whole image, told from its header.
+    """
+    if pixels > MOST_PIXELS:
+        return f"{pixels / 1e6:,.0f} million pixels are too many for one image (67 million)"
+    needed = pixels * bands * 4
+    if needed > MOST_BYTES:
+        return f"{needed / 2**30:,.1f} GiB of values in {bands} bands are too many for one image (1 GiB)"
+    return ""
+
+
 def _itemsize(kind: str) -> int:
     return 4 if kind == "complex_int16" else np.dtype(kind).itemsize  # numpy has no such type
 

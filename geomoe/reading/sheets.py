@@ -13,9 +13,10 @@ import pandas as pd
 from pyproj.exceptions import CRSError
 
 from geomoe.errors import DataError, one_line
-from geomoe.reading.delimited import separator_of
-from geomoe.reading.vectors import read_points
+from geomoe.reading.delimited import other_separator, separator_of, skip_declaration
+from geomoe.reading.vectors import read_shapes
 from geomoe.support.files import refuse_special
+from geomoe.support.text import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -64,12 +65,16 @@ def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) ->
     """
     refuse_special(path, DataError)
     kind = path.suffix.lower()
+    if kind == ".parquet" and not is_utf8(path):
+        raise DataError(f"{path}: the name is not in UTF-8; rename it")
     path = path.absolute() if ":" in str(path) else path  # so that it is not taken for a URL
     try:
         if kind in TEXT:
             return _read_csv(path, wanted)
         try:
-            frame = read_points(path) if kind in VECTORS else geopandas.read_parquet(path)
+            frame = (
+                read_shapes(path, "a table of points") if kind in VECTORS else geopandas.read_parquet(path)
+            )
         except DataError:
             raise
         except ValueError:  # parquet without geometry
@@ -150,6 +155,10 @@ def _read_csv(path: Path, wanted: Callable[[str], bool]) -> Sheet:
         if have > len(names):
             broken.append((number, f"a line has too many cells: {one_line(ValueError(','.join(cells)), 80)}"))
             continue
+        other = other_separator(cells, len(names))
+        if other is not None:
+            broken.append((number, f"its cells are separated by {other}, those of the header are not"))
+            continue
         row.append(number)
         cells += [""] * (len(names) - have)  # spreadsheets omit empty cells at the end of a line
         for k, append in fill:
@@ -174,19 +183,22 @@ def _lines(path: Path) -> Iterator[list[str]]:
     Uses Python's strict CSV reader: an unclosed quote would otherwise swallow all rows after it.
     """
     _refuse_zeros(path)
+    sign = separator_of(path)
     with path.open(encoding="utf-8-sig", newline="") as file, _long_cells():
-        reader = csv.reader(file, strict=True, delimiter=separator_of(path))
         begin = 1  # first line of the current row
         try:
+            above = skip_declaration(file)
+            reader = csv.reader(file, strict=True, delimiter=sign)
+            begin += above
             for cells in reader:
-                begin = reader.line_num + 1
+                begin = above + reader.line_num + 1
                 if cells:
                     yield cells
         except csv.Error as error:
             msg = f"{path}: line {begin}: a quote is not where it should be ({error}); mend the line"
             raise DataError(msg) from error
         except UnicodeDecodeError as error:
-            raise DataError(f"{path}: {_where_not_utf8(path)}; save it as CSV in UTF-8") from error
+            raise DataError(f"{path}: {_where_not_utf8(path)}; save it in UTF-8") from error
 
 
 @contextlib.contextmanager
@@ -202,6 +214,8 @@ def _long_cells() -> Iterator[None]:
 def _refuse_zeros(path: Path) -> None:
     """Refuse a file with zero bytes: an interrupted copy may be padded to its full length with zeros."""
     with path.open("rb") as file:
+        if file.read(2) in (b"\xff\xfe", b"\xfe\xff"):
+            raise DataError(f"{path}: is in UTF-16 or UTF-32; save it in UTF-8 (Excel: CSV UTF-8)")
         while block := file.read(1 << 20):
             if b"\0" in block:
                 msg = f"{path}: has zero bytes in it: a copy that stopped, or not in UTF-8; copy it again"
@@ -280,24 +294,3 @@ def numbers_of(column: pd.Series) -> tuple[NDArray[np.float64], NDArray[np.bool_
     text[missing] = "nan"
     numbers = np.asarray(pd.to_numeric(pd.Series(text, dtype=object), errors="coerce"), dtype=np.float64)
     return numbers, np.isnan(numbers) & ~missing
-
-
-def lonlat_of_geometry(frame: geopandas.GeoDataFrame, path: Path) -> NDArray[np.float64]:
-    """Return (N, 2) degrees of the points of a table in any CRS; (NaN, NaN) where there is no point.
-
-    Raises:
-        DataError: a geometry is not a point.
-    """
-    geometry = frame.geometry
-    known = ~(geometry.isna() | geometry.is_empty)
-    other = known & (geometry.geom_type != "Point")
-    if other.any():
-        row = int(np.flatnonzero(other)[0])
-        msg = f"{path}: expected points; row {row} is a {geometry.iloc[row].geom_type}"
-        raise DataError(msg)
-    if geometry.crs is not None and not geometry.crs.equals("EPSG:4326", ignore_axis_order=True):
-        geometry = geometry.to_crs("EPSG:4326")
-    lonlat = np.full((len(frame), 2), np.nan)
-    lonlat[known.to_numpy(), 0] = geometry[known].x
-    lonlat[known.to_numpy(), 1] = geometry[known].y
-    return lonlat

@@ -1,108 +1,141 @@
-"""Read outlines from a few vector formats, detected by first bytes: other drivers may reach the network."""
+"""Read outlines and points from a few vector formats, told by their first bytes, and no others."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
-import sqlite3
+import re
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geomoe.errors import DataError, one_line
-from geomoe.reading.beside import CLOSED
-from geomoe.support.bounded import parse_json
-from geomoe.support.files import open_regular, refuse_special
+from geomoe.reading.beside import CLOSED, grid_of
+from geomoe.reading.geopackage import choose_layer
+from geomoe.reading.shapefile import look_at_shapefile, refuse_no_columns
+from geomoe.support.bounded import MOST_BYTES, parse_json
+from geomoe.support.files import open_regular, read_text
+from geomoe.support.text import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+log = logging.getLogger(__name__)
+
 _SHAPEFILE, _SQLITE, _PARQUET = b"\0\0\x27\x0a", b"SQLite format 3\0", b"PAR1"
-_BESIDE = (".shx", ".dbf", ".prj", ".cpg", ".qix", ".sbn", ".idm", ".ind")
-_KINDS = "GeoJSON, a shapefile (.shp, unpacked), GeoPackage or GeoParquet"
+_KINDS = "GeoJSON (UTF-8), a shapefile (.shp, unpacked), GeoPackage or GeoParquet"
+_CODE = re.compile(r"(?:EPSG:|OGC:|urn:ogc:def:crs:)[A-Za-z0-9.:_-]+", re.IGNORECASE)
+_LAYER = {"IMMUTABLE": "YES", "LIST_ALL_TABLES": "NO"}  # neither journals nor tables that are not registered
 
 
 def read_shapes(path: str | os.PathLike[str], what: str = "outlines of countries") -> Any:  # noqa: ANN401 - a GeoDataFrame
     """Read a vector file; only this file, or the files of a shapefile, are opened.
 
-    Raises:
-        DataError: the file cannot be read, or has an unsupported format.
-    """
-    import geopandas
+    Args:
+        path: the file.
+        what: what is read, for the error.
 
+    Returns:
+        A GeoDataFrame; a DataFrame where a GeoPackage has no layer with geometry.
+
+    Raises:
+        DataError: the file cannot be read, has an unsupported format or several layers, or would run code or
+            lead to other files.
+    """
     name = os.path.abspath(path)
     try:
-        with open_regular(name, DataError) as file:
-            head = file.read(64)
-        if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
-            return _geojson(Path(name))
-        if head.startswith(_PARQUET):
-            return geopandas.read_parquet(name)
-        if head.startswith(_SHAPEFILE):
-            for end in _BESIDE:
-                refuse_special(os.path.splitext(name)[0] + end, DataError)
-        elif head.startswith(_SQLITE):
-            _refuse_virtual(name)
-        else:
-            raise DataError(f"{path}: cannot be read as {what}: expected {_KINDS}")
-        with _closed():
-            return geopandas.read_file(name, engine="pyogrio")
-    except DataError:
-        raise
+        frame = _read(name)
+        crs = getattr(frame, "crs", None)
+        grid = grid_of(crs.to_wkt()) if crs is not None else None
+        if grid is not None:
+            raise DataError(f"{path}: its CRS names a file ({grid[:80]})")
+    except DataError as error:
+        text = str(error)
+        raise DataError(text if text.startswith(f"{path}: ") else text.replace(name, str(path), 1)) from error
     except Exception as error:  # the readers raise many types of errors
         raise DataError(f"{path}: cannot be read as {what} ({one_line(error)})") from error
-
-
-def read_points(path: Path) -> Any:  # noqa: ANN401 - a GeoDataFrame
-    """Read a table of points through the same door; a GeoPackage has to have one layer.
-
-    Raises:
-        DataError: as :func:`read_shapes`, or several layers.
-    """
-    import pyogrio
-
-    frame = read_shapes(path, "a table of points")
-    if path.suffix.lower() == ".gpkg":
-        with _closed():
-            layers = pyogrio.list_layers(path)[:, 0].tolist()
-        if len(layers) > 1:
-            raise DataError(f"{path}: has several layers ({', '.join(map(str, layers))}); keep one")
+    if frame is None:
+        raise DataError(f"{path}: cannot be read as {what}: expected {_KINDS}")
     return frame
+
+
+def _read(name: str) -> Any:  # noqa: ANN401 - a DataFrame, with or without geometry; None: of no kind
+    import geopandas
+
+    with open_regular(name, DataError) as file:
+        head = file.read(64)
+    if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
+        return _geojson(Path(name))
+    if not is_utf8(name):
+        raise DataError(f"{name}: the name is not in UTF-8; rename it")
+    if head.startswith(_PARQUET):
+        return geopandas.read_parquet(name)
+    if head.startswith(_SHAPEFILE):
+        look_at_shapefile(name)
+        with _closed(name):
+            frame = geopandas.read_file(name, engine="pyogrio")
+        refuse_no_columns(frame, name)
+        return frame
+    if head.startswith(_SQLITE):
+        layer = choose_layer(name)
+        with _closed(name):
+            return geopandas.read_file(name, engine="pyogrio", layer=layer, **_LAYER)
+    return None
 
 
 def _geojson(path: Path) -> Any:  # noqa: ANN401 - a GeoDataFrame
     """Read GeoJSON without OGR, which tries several drivers on a file that begins with a brace."""
     import geopandas
+    import pandas as pd
 
-    with open_regular(path, DataError) as file:
-        content = parse_json(file.read().decode("utf-8-sig"), 500_000_000)
-    declared = content.get("crs") or {}
-    crs = declared.get("properties", {}).get("name", "OGC:CRS84")
-    if not str(crs).upper().startswith(("EPSG:", "URN:OGC:DEF:CRS:", "OGC:")):
-        raise DataError(f"{path}: its CRS is no code ({str(crs)[:60]})")
-    return geopandas.GeoDataFrame.from_features(content["features"], crs=crs)
+    content = parse_json(read_text(path, DataError, MOST_BYTES), 100_000_000)
+    features = content.get("features")
+    if not isinstance(features, list) or not features:
+        raise DataError(f"{path}: is not GeoJSON with a list of features")
+    geometry, rows = [], []
+    for number, feature in enumerate(features, start=1):
+        try:
+            geometry.append(_shape(feature["geometry"]))
+            rows.append(dict(feature["properties"] or {}))
+        except Exception as error:  # shapely and numpy raise many types for odd coordinates
+            raise DataError(f"{path}: feature {number} is not readable ({one_line(error)})") from error
+    frame = pd.DataFrame(rows, index=range(len(rows))).drop(columns="geometry", errors="ignore")
+    return geopandas.GeoDataFrame(frame, geometry=geometry, crs=_crs_of(content.get("crs"), path))
 
 
-def _refuse_virtual(name: str) -> None:
-    """Refuse a database with virtual tables, which run code when read; R-tree indices are allowed."""
-    address = f"{Path(name).as_uri()}?mode=ro&immutable=1"
-    with contextlib.closing(sqlite3.connect(address, uri=True)) as base:
-        made = [
-            str(row[0]).lower() for row in base.execute("SELECT sql FROM sqlite_master WHERE sql NOT NULL")
-        ]
-    virtual = [sql for sql in made if " virtual " in " ".join(sql.split())[:40]]
-    if any("using rtree" not in " ".join(sql.split()) for sql in virtual):
-        raise DataError(f"{name}: it has virtual tables, which run code")
+def _shape(given: Any) -> Any:  # noqa: ANN401 - plain values to a geometry
+    from shapely.geometry import shape
+
+    return shape(given) if given else None
+
+
+def _crs_of(declared: Any, path: Path) -> str:  # noqa: ANN401 - plain values
+    """Return the CRS that GeoJSON declares by its code; degrees where it declares none."""
+    if declared is None:
+        return "OGC:CRS84"
+    properties = declared.get("properties") if isinstance(declared, dict) else {"name": declared}
+    named = properties.get("name") if isinstance(properties, dict) else None
+    if isinstance(named, str) and _CODE.fullmatch(named):
+        return named
+    shown = named or properties
+    raise DataError(f"{path}: its CRS is no code such as EPSG:4326 ({one_line(ValueError(str(shown)), 60)})")
 
 
 @contextlib.contextmanager
-def _closed() -> Iterator[None]:
-    """Keep pyogrio's GDAL, a separate copy from rasterio's, off the network."""
+def _closed(name: str) -> Iterator[None]:
+    """Keep pyogrio's GDAL, a separate copy from rasterio's, off the network; log its warnings."""
     import pyogrio
 
     closed = {key: value for key, value in CLOSED.items() if "HTTP" in key or "CURL" in key}
+    closed["OGR_SQLITE_PRAGMA"] = "trusted_schema=0"  # what a schema computes uses harmless functions only
     before = {key: pyogrio.get_gdal_config_option(key) for key in closed}
     pyogrio.set_gdal_config_options(closed)
     try:
-        yield
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield
     finally:
         pyogrio.set_gdal_config_options(before)
+    for text in dict.fromkeys(one_line(warning.message) for warning in caught):  # type: ignore[arg-type]
+        log.warning("%s: %s", name, text)

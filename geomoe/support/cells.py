@@ -1,4 +1,4 @@
-"""Quote cells of a CSV that a spreadsheet would take for formulas."""
+"""Quote cells of a CSV that a spreadsheet would take for formulas, and read them again."""
 
 from __future__ import annotations
 
@@ -17,3 +17,8 @@ def safe_cell(value: Any) -> Any:  # noqa: ANN401 - any cell
     if not isinstance(value, str) or not value.startswith(_FORMULA):
         return value
     return value if _NUMBER.fullmatch(value) else f"'{value}"
+
+
+def plain_cell(text: str) -> str:
+    """The text that :func:`safe_cell` put an apostrophe in front of; other text as it is."""
+    return text[1:] if text.startswith("'") and safe_cell(text[1:]) == text else text

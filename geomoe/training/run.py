@@ -294,8 +294,10 @@ def _refuse_absent(options: TrainerConfig) -> None:
 def _data_facts(task: TrainingTask, data: ResumableData) -> dict[str, Any]:
     info, parts = task.info, {"train": data.inner.train_dataset, "val": data.inner.val_dataset}
     unknown = {name: int(np.isnan(part.lonlat[:, 0]).sum()) for name, part in parts.items()}
+    config = task.config
+    reads = METHODS[config.algorithm].places and config.encoder.name != "domain"  # other methods miss nothing
     for name, count in unknown.items():
-        if count and METHODS[task.config.algorithm].places:  # other methods miss nothing
+        if count and reads:
             log.warning("%d of %d %s samples have no known place", count, len(parts[name]), name)
     return {
         "name": info["name"],

@@ -87,7 +87,7 @@ def _add(total: Tensor | None, values: Tensor, samples: int) -> Tensor:
     return values if total is None else total.add_(values)
 
 
-def dead_experts(means: Mapping[str, float], block: int) -> list[int]:
+def dead_experts(means: Mapping[str, float], block: int, alive: Sequence[bool] | None = None) -> list[int]:
     """Return the dead experts of a block: see :func:`geomoe.metrics.dead_experts`."""
     loads = [value for name, value in means.items() if name.startswith(f"block{block}_expert")]
-    return metrics.dead_experts(loads) if loads and math.isfinite(sum(loads)) else []
+    return metrics.dead_experts(loads, alive) if loads and math.isfinite(sum(loads)) else []

@@ -200,8 +200,10 @@ class TrainingTask(LightningModule):
         return [self.trainer.strategy.reduce(value.clone(), reduce_op="sum") for value in self.sums.tensors()]
 
     def _warn(self, means: Mapping[str, float]) -> None:
-        for block in self.blocks:
-            new = [expert for expert in dead_experts(means, block) if (block, expert) not in self._warned]
+        alive = self.algorithm.answering().alive
+        for block, there in zip(self.blocks, alive, strict=True):
+            dead = dead_experts(means, block, there)
+            new = [expert for expert in dead if (block, expert) not in self._warned]
             self._warned |= {(block, expert) for expert in new}
             if new:
                 who = f"expert {new[0]} gets" if len(new) == 1 else f"experts {', '.join(map(str, new))} get"

@@ -14,7 +14,7 @@ from scipy import stats
 from geomoe.bench.figure import cost_drawing, cost_figure
 from geomoe.bench.gather import gather
 from geomoe.bench.intervals import difference_interval, mean_interval
-from geomoe.bench.output import markdown_page, page
+from geomoe.bench.output import markdown_page, page, write_results
 from geomoe.bench.plan import make_plan
 from geomoe.bench.run_values import Blocks, Cost, Done, Failed, write_value
 from geomoe.bench.spec import spec_of
@@ -260,3 +260,16 @@ def test_numbers_that_cannot_be_are_refused(tmp_path, old, new, message):
     (path.parent / "report.json").write_text("{", encoding="utf-8")
     with pytest.raises(DataError, match=r"report\.json: .*remove .*bench\.json, and the bench judges"):
         gather(plan)
+
+
+def test_a_label_that_a_spreadsheet_would_run(tmp_path):
+    results = gather(filled(tmp_path))
+    first = replace(results.rows[0], label="=cmd|x", scores={"@A1": results.rows[0].scores["accuracy"]})
+    results = replace(results, rows=(first, *results.rows[1:]))
+    plain, safe = csv_text(results), csv_text(results, safe_csv=True)
+    assert plain.splitlines()[1].startswith("=cmd|x,")
+    assert safe.splitlines()[1].startswith("'=cmd|x,")
+    assert safe.replace("'=cmd", "=cmd").replace("'@A1", "@A1") == plain
+    (tmp_path / "out").mkdir()
+    write_results(results, tmp_path / "out", safe_csv=True)
+    assert (tmp_path / "out" / "table.csv").read_text() == safe

@@ -79,6 +79,28 @@ def test_options_before_train_and_help(capsys):
     assert main(["--quiet", "--version"]) == 0
 
 
+@pytest.mark.parametrize(
+    ("front", "behind"),
+    [
+        ("--model.top_k 2 --seed=3 train bluemarble", "train bluemarble --model.top_k 2 --seed=3"),
+        ("--quiet --model.learn_gamma train bluemarble", "train bluemarble --quiet --model.learn_gamma"),
+        ("--held-out Asia --json train bluemarble", "train bluemarble --held-out Asia --json"),
+    ],
+)
+def test_any_option_may_stand_before_the_verb(front, behind, capsys):
+    shown = []
+    for line in (front, behind):
+        assert main([*line.split(), "--print-config"]) == 0
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+
+
+@pytest.mark.parametrize("words", ["help train", "-h train", "--help train", "--json help train", "train -h"])
+def test_help_of_a_verb_in_any_order(words, capsys):
+    assert main(words.split()) == 0
+    assert capsys.readouterr().out.startswith("usage: geomoe train NAME")
+
+
 def test_the_help_of_train_is_brief_and_help_all_is_not(capsys):
     assert main(["train", "--help"]) == 0
     brief = capsys.readouterr().out
@@ -187,10 +209,17 @@ def test_the_log_of_geomoe_goes_to_stderr(doing, capsys):
     ("argv", "message"),
     [
         (["trian"], "unknown verb 'trian'; did you mean train? (verbs: quickstart, train, "),
-        (["--verson"], "unknown verb '--verson'"),
+        (["--verson"], "no verb: geomoe VERB --verson (verbs: quickstart, train, "),
+        (["--device", "cpu"], "no verb: geomoe VERB --device cpu (verbs: "),
+        (["help", "trian"], "unknown verb 'trian'; did you mean train?"),
+        (["-h", "trian"], "unknown verb 'trian'; did you mean train?"),
         (
-            ["--held-out", "Asia", "train"],
-            "--held-out goes behind the verb; before it go --json, ",
+            ["--splt", "val", "evaluate", "--checkpoint", "x"],
+            "unknown argument --splt; did you mean --split?",
+        ),
+        (
+            ["data", "--json", "doctor"],
+            "argument action: invalid choice: 'doctor' (choose from 'info'",
         ),
         (["evaluate"], "the following arguments are required: --checkpoint; see geomoe evaluate --help"),
         (

@@ -170,3 +170,20 @@ def test_each_layer_has_its_own_numbers(samples, seen, settings):
         assert one.forced == forced_of(seen, at, samples)
         assert one.outputs == outputs_of(seen.outputs[at], seen.tokens[at])
         assert one.information == {}
+
+
+def test_spare_slots_are_no_experts(samples, seen):
+    """The second of three slots is spare: it is not dead, and no mean over experts has it."""
+    weights = seen.weights[0].copy()
+    weights[:, 0] += weights[:, 1]
+    weights[:, 1] = 0
+    assert routing_of(weights, samples).dead == (1,)
+    found = routing_of(weights, samples, (True, False, True))
+    assert (found.dead, found.spare) == ((), (1,))
+    whole, some = (
+        outputs_of(seen.outputs[0], seen.tokens[0], alive) for alive in (None, (True, False, True))
+    )
+    assert some.cosine == whole.cosine
+    assert some.cosine_mean == whole.cosine[0][2]
+    assert some.cka_mean == whole.cka[0][2]
+    assert some.cosine_mean != whole.cosine_mean

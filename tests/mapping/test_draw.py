@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from types import SimpleNamespace
 from xml.etree import ElementTree
 
 import geopandas
@@ -14,12 +15,16 @@ import torch
 
 from geomoe.build import build_network
 from geomoe.checkpoint import save_checkpoint
+from geomoe.cli.train import split as split_words
 from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig
+from geomoe.config.load import load as load_config
+from geomoe.config.load import read_config
 from geomoe.coords import make_grid
 from geomoe.earth.land import earth_on
 from geomoe.errors import CheckpointError, ConfigError, CoordinateError, InputError, OutputError
 from geomoe.inference import load
 from geomoe.mapping import MapReport, map_experts, route_grid
+from geomoe.mapping.ask import check_routes_by_place
 from geomoe.mapping.draw import summarise
 from geomoe.mapping.table import RoutingTable
 
@@ -335,3 +340,39 @@ def test_hostile_names_in_a_checkpoint_stay_text(write_checkpoint, splits, synth
     data = synthetic.page_data(page)
     assert data["points"]["classes"][0] == bad
     assert data["facts"][0] == ["Checkpoint", path.name]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "changes", "advice"),
+    [
+        ("erm", {}, "geomoe train bluemarble --algorithm moge"),
+        (
+            "erm",
+            {"data.name": "fmow", "model.backbone": "resnet50", "model.image_size": 96},
+            "geomoe train fmow --algorithm moge --model.backbone vit_tiny_patch16_224",
+        ),
+        (
+            "erm",
+            {"model.backbone": "resnet50", "model.image_size": 100},
+            "geomoe train bluemarble --algorithm moge --model.backbone vit_tiny_patch16_224 "
+            "--model.image_size 224",
+        ),
+        ("moge", {"encoder.name": "domain"}, "geomoe train bluemarble --algorithm moge --encoder.name sh"),
+        ("erm", {"data.name": "rcmnist"}, "rcmnist has no places, so no method has a map of it"),
+    ],
+)
+def test_the_advice_is_a_command_that_trains(algorithm, changes, advice):
+    sections = {"algorithm": algorithm}
+    for key, value in changes.items():
+        section, _, name = key.partition(".")
+        sections.setdefault(section, {})[name] = value
+    experts = 4 if algorithm == "moge" else 0
+    network = SimpleNamespace(routes_places=bool(experts))
+    asked = SimpleNamespace(config=read_config(sections), num_experts=experts, model=network)
+    with pytest.raises(CheckpointError) as caught:
+        check_routes_by_place(asked, "x.ckpt")
+    assert str(caught.value).rpartition("; ")[2].removeprefix("give a checkpoint of ") == advice
+    if advice.startswith("geomoe train"):
+        settings, rest, faults = split_words(advice.split()[2:])
+        assert (faults, len(rest)) == ([], 1)
+        assert load_config(rest[0], None, settings).algorithm == "moge"

@@ -54,6 +54,12 @@ def test_dead_experts():
     assert dead_experts([0.5, 0.475, 0.0126, 0.0124]) == [3]
     assert dead_experts(torch.tensor([0.0, 0.5, 0.5, 0.0])) == [0, 3]
     assert dead_experts([1.0]) == []
+    # two of four slots are spare: the fair share of the others is 1/2, and a tenth of it is no longer dead
+    assert dead_experts([0.97, 0.03, 0, 0]) == [2, 3]
+    assert dead_experts([0.97, 0.03, 0, 0], [True, True, False, False]) == []
+    assert dead_experts([0.98, 0.02, 0, 0], [True, True, False, False]) == [1]
+    with pytest.raises(InputError, match="alive: expected 4 flags; got 2"):
+        dead_experts([0.98, 0.02, 0, 0], [True, True])
     rng = np.random.default_rng(0)
     for experts in range(1, 12):
         load = rng.dirichlet(np.full(experts, 0.2))

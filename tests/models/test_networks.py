@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch.nn import functional
 
+from geomoe.catalogue import METHODS
 from geomoe.errors import CheckpointError, ConfigError, InputError
 from geomoe.models import (
     LocationNetwork,
@@ -18,6 +19,7 @@ from geomoe.models import (
     load_network,
 )
 from geomoe.models.networks import check_network, classify, pooled_features, width
+from geomoe.models.table import NETWORKS
 
 #: Families that differ in how they pool and where their classifier is; the smallest of each.
 NAMES = ("test_resnet", "test_efficientnet", "test_convnext", "mobilenetv3_small_050", "regnetx_002")
@@ -116,8 +118,16 @@ def test_refusals(name, options, message):
 
 
 def test_moge_needs_a_vision_transformer(encoder):
-    with pytest.raises(ConfigError, match=r"resnet50 is not one of timm's ViT, .*erm and erm_le take any"):
+    with pytest.raises(
+        ConfigError, match=r"resnet50 is not one of timm's ViT, .* any network is taken by"
+    ) as one:
         create_backbone("resnet50", num_classes=2, image_size=64)
+    named = str(one.value).rpartition("taken by ")[2].split(", ")
+    methods = {name: entry for name, entry in METHODS.items() if not entry.wrapper}
+    assert named == [name for name, entry in methods.items() if not NETWORKS[entry.network].vit]
+    assert {"erm", "erm_le", "swad", "messi_ot", "gmoe", "le_token"} & set(named) == {
+        "erm", "erm_le", "messi_ot",
+    }  # fmt: skip
     with pytest.raises(ConfigError, match=r"expected a timm VisionTransformer, .*; got ResNet"):
         add_moge(small("resnet18"), encoder)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 from xml.sax.saxutils import escape
 
 import numpy as np
@@ -182,3 +183,101 @@ def grids(path):
     parameters |= {"false_easting": 0, "false_northing": 0}
     text = "".join(f'PARAMETER["{name}",{value}],' for name, value in parameters.items())
     return f'PROJCS["x",{geographic},PROJECTION["Transverse_Mercator"],{text}UNIT["metre",1]]'
+
+
+# --- GeoPackages ----------------------------------------------------------------------------------
+
+_VIEW = "is a view, which runs code when it is read"
+_ENDLESS = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT"
+_ADD = (
+    "INSERT INTO sqlite_master(type, name, tbl_name, rootpage, sql) VALUES('table', '{0}', '{0}', 0, '{1}')"
+)
+_LAYER = "INSERT INTO gpkg_contents(table_name, data_type, identifier) VALUES('{0}', 'attributes', '{0}')"
+
+
+def write_hostile_gpkg(path, case, url):
+    """Change a GeoPackage with the layer ``t``; return what it is refused with, or None: it is harmless."""
+    statements, message = write_hostile_gpkg.cases[case]
+    with sqlite3.connect(path) as base:
+        if case.startswith("view"):
+            base.execute("DELETE FROM gpkg_extensions")
+            base.execute("DROP TABLE gpkg_ogr_contents")
+            for (name,) in base.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+                base.execute(f'DROP TRIGGER "{name}"')
+            base.execute("ALTER TABLE t RENAME TO u")
+        if case.startswith("virtual"):
+            base.execute("PRAGMA writable_schema = 1")
+        for statement in statements:
+            base.execute(statement.replace("URL", url))
+    base.close()
+    return message
+
+
+write_hostile_gpkg.cases = {
+    "view": (["CREATE VIEW t AS SELECT fid, geom, filename, label FROM u"], f"layer t {_VIEW}"),
+    "view that geocodes": (
+        ["CREATE VIEW t AS SELECT fid, geom, filename, CAST(ogr_geocode('x') AS TEXT) AS label FROM u"],
+        f"layer t {_VIEW}",
+    ),
+    "view of pixels": (
+        [
+            "CREATE VIEW t AS SELECT fid, geom, filename, "
+            "gdal_get_pixel_value('/vsicurl/URL/a.tif', 1, 'georef', 0, 0) AS label FROM u"
+        ],
+        f"layer t {_VIEW}",
+    ),
+    "view that loads": (
+        ["CREATE VIEW t AS SELECT fid, geom, filename, load_extension('/tmp/x.so') AS label FROM u"],
+        f"layer t {_VIEW}",
+    ),
+    "view without end": (
+        [
+            "ALTER TABLE u RENAME TO t",
+            "ALTER TABLE gpkg_contents RENAME TO old",
+            f"CREATE VIEW gpkg_contents AS {_ENDLESS} 't' AS table_name, 'features' AS data_type FROM c",
+        ],
+        f"gpkg_contents {_VIEW}",
+    ),
+    "computed": (
+        ["ALTER TABLE t ADD COLUMN z TEXT GENERATED ALWAYS AS (hex(zeroblob(400000000)))"],
+        "column z of t is computed",
+    ),
+    "virtual": (
+        [_ADD.format("x", 'CREATE VIRTUAL TABLE x USING VirtualOGR("/vsicurl/URL/a.csv", 0)')],
+        "virtual tables",
+    ),
+    "virtual called rtree": (
+        [
+            _ADD.format(
+                "x using rtree", 'CREATE VIRTUAL TABLE "x using rtree" USING VirtualOGR("/vsicurl/URL/a")'
+            ),
+            _LAYER.format("x using rtree"),
+        ],
+        "virtual tables",
+    ),
+    "virtual behind a comment": (
+        [
+            _ADD.format(
+                "x", "CREATE /* " + "x" * 60 + ' */ VIRTUAL TABLE x USING VirtualShape("/etc/passwd")'
+            ),
+            _LAYER.format("x"),
+        ],
+        "virtual tables",
+    ),
+    "trigger and extension": (
+        [
+            "CREATE TRIGGER a BEFORE UPDATE ON t BEGIN SELECT load_extension('/tmp/x.so'); END",
+            "INSERT INTO gpkg_extensions VALUES('t', 'label', 'gdal_evil', 'URL', 'read-write')",
+        ],
+        None,
+    ),
+    "crs with an address": (
+        [
+            "UPDATE gpkg_spatial_ref_sys SET definition = 'URL/x.wkt', organization = 'x', "
+            "organization_coordsys_id = 77 WHERE srs_id = 4326"
+        ],
+        None,
+    ),
+    "no geopackage": (["DROP TABLE gpkg_contents"], "is a database and no GeoPackage"),
+    "tiles": (["UPDATE gpkg_contents SET data_type = 'tiles'"], "has no layer of features and no table"),
+}

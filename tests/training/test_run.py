@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 import yaml
@@ -35,6 +36,7 @@ from geomoe.errors import (
 from geomoe.inference import load, predict_dataset
 from geomoe.training import RunFolder, fit, is_first_process, run_folder
 from geomoe.training.progress import TrainingProgress
+from geomoe.training.run import _data_facts
 from geomoe.training.saving import Saving, StopRequest
 
 
@@ -349,6 +351,22 @@ def test_unknown_places_are_counted(tiny, monkeypatch, caplog):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("algorithm", "encoder", "told"),
+    [("moge", "sh", True), ("erm_le", "sh", True), ("erm", "sh", False), ("dynmoe", "sh", False),
+     ("moge", "domain", False)],
+)  # fmt: skip
+def test_unknown_places_are_said_to_methods_that_read_places(algorithm, encoder, told, caplog):
+    lonlat = np.array([[1.0, 2.0], [np.nan, np.nan]])
+    part = type("Part", (), {"lonlat": lonlat, "__len__": lambda self: len(self.lonlat)})()
+    info = dict.fromkeys(("name", "data_hash", "held_out", "split_seed"))
+    config = read_config({"algorithm": algorithm, "encoder": {"name": encoder}})
+    data = SimpleNamespace(inner=SimpleNamespace(train_dataset=part, val_dataset=part))
+    facts = _data_facts(SimpleNamespace(info=info, config=config), data)
+    assert facts["unknown_places"] == {"train": 1, "val": 1}
+    assert ("1 of 2 train samples have no known place" in caplog.text) is told
+
+
 def test_location_features_are_computed_once(tiny, monkeypatch):
     calls, original = [], LocationEncoder.features
 

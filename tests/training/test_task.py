@@ -83,6 +83,22 @@ def test_dead_experts_are_said_once(caplog):
     assert "block 2: expert 2 gets less than 5%" in caplog.messages[0]
 
 
+def test_spare_slots_are_no_dead_experts(caplog):
+    config = read_config({"algorithm": "dynmoe", "model": {"num_experts": 2}, "dynmoe": {"max_experts": 4}})
+    task = TrainingTask(build_method(config, INFO, FACTS), config, INFO)
+    assert task.algorithm.answering().alive == ((True, True, False, False),) * len(task.blocks)
+    loads = (0.5, 0.5, 0.0, 0.0)
+    means = {f"block{b}_expert{k}_load": load for b in task.blocks for k, load in enumerate(loads)}
+    with caplog.at_level(logging.WARNING, logger="geomoe"):
+        task._warn({**means, "train_loss": 1.0})
+        assert caplog.messages == []
+        for router in task.algorithm.routers():  # one of the experts is without tokens
+            router.alive[3] = True
+        task._warn({**means, "train_loss": 1.0})
+    assert len(caplog.messages) == len(task.blocks)
+    assert "expert 3 gets less than 5%" in caplog.messages[0]
+
+
 class Named:
     """Training data, as far as a message needs it."""
 

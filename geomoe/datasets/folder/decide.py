@@ -101,7 +101,7 @@ def _kept(
     """Return split and unit of each image from the file that keeps them; new images are added to it."""
     name = f"split-{rule.seed}.csv" if rule.version == 1 else f"split-v{rule.version}-{rule.seed}.csv"
     path = files.find(name)
-    earlier = {} if path is None else read_split(path)
+    earlier = {} if path is None else read_split(path, set(table.filename.tolist()))
     if rule.version == 1:
         split, blocks = made_split(table.filename, places.lonlat, kind, rule.seed, earlier)
         unit, how = blocks.name, f"blocks of space of {blocks.side:g} degrees"
@@ -113,7 +113,7 @@ def _kept(
     rows = zip(table.filename.tolist(), zip(split.tolist(), unit.tolist(), strict=True), strict=True)
     merged = {**earlier, **dict(rows)}
     if merged != earlier:
-        path = files.write(name, lambda scratch: write_split(scratch, merged))
+        path = files.write(name, lambda scratch: write_split(scratch, merged, safe_csv=files.safe_csv))
         names = [part for part in (*SHARES, LEFT_OUT) if part != LEFT_OUT or (split == LEFT_OUT).any()]
         counts = ", ".join(f"{part} {int((split == part).sum())}" for part in names)
         log.info("no column split: made one in %d %s (%s), kept in %s", len(set(unit)), how, counts, path)

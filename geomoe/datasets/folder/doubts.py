@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from geomoe.reading.labels import listed, split_words
+from geomoe.reading.labels import TASK, listed, split_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ SPLITS = ("train", "val", "test")
 #: What may stand between labels, if the words around it are classes themselves.
 _BETWEEN = (r",", r"/", r"\+", r"&", r"\s+and\s+", r":", r"\\", r"\s+-\s+", r"_", r"-", r"\s+")
 _WIDE = 1.5  # ratio of the ground that two images cover from which on it is said
+_MANY = 30  # whole numbers that are more likely measurements than names of classes
 _NEAR = 0.7  # similarity above which one word may be a misspelling of the other
 
 
@@ -38,6 +40,12 @@ def doubts(classes: Sequence[str], label: NDArray[Any], split: NDArray[Any]) -> 
     for names in alike.values():
         if len(names) > 1:
             yield f"{_quoted(names)} are different classes"
+    measured = _measured(classes)
+    if measured is not None:
+        yield (
+            f"{len(classes)} whole numbers from {measured[0]} to {measured[1]} are one class each; if they "
+            f"are measurements such as years or counts, give each range a name: {TASK}, no regression"
+        )
     joint = {name: parts for name in classes if (parts := _joint(name, classes))}
     if joint:
         images = sum(int((label == classes.index(name)).sum()) for name in joint)
@@ -53,6 +61,15 @@ def doubts(classes: Sequence[str], label: NDArray[Any], split: NDArray[Any]) -> 
     for name, count in sorted(Counter(split.tolist()).items()):
         if name not in SPLITS and _is_slip(name):
             yield f"split {name!r} ({count} images) is none of {', '.join(SPLITS)}: is this a typing error?"
+
+
+def _measured(classes: Sequence[str]) -> tuple[int, int] | None:
+    """Return the least and largest of classes that look like measurements; ids are counted from 0 or 1."""
+    if len(classes) < _MANY or not all(re.fullmatch(r"-?\d{1,9}", name) for name in classes):
+        return None
+    numbers = {int(name) for name in classes}
+    low, high = min(numbers), max(numbers)
+    return None if low in (0, 1) and high - low + 1 == len(numbers) else (low, high)
 
 
 def ground_doubts(extent: NDArray[np.float64], split: NDArray[Any]) -> Iterator[str]:

@@ -25,6 +25,7 @@ from geomoe.datasets.of_domains import domain_id
 from geomoe.errors import ConfigError, DataError, DatasetNotFoundError
 from geomoe.reading.class_folders import says
 from geomoe.reading.raster import load_image
+from geomoe.support.cells import safe_cell
 from geomoe.support.files import whole_file
 from geomoe.support.words import unknown
 
@@ -86,6 +87,7 @@ class FolderImages(LabelledImages):
             data_hash=index.data_hash,
         )
         self.earlier_hashes = index.earlier_hashes
+        self.contents, self.types = index.content[chosen], index.dtype[chosen]
         self.footprints, self.groups = index.footprints.take(chosen), index.groups[chosen]
         self.ground = np.stack([index.metres[chosen], index.side[chosen]], axis=1)
         self.overlapping = ({"test", "held_out"}, *({LEFT_OUT, name} for name in set(index.split)))
@@ -93,6 +95,10 @@ class FolderImages(LabelledImages):
     def name_of(self, index: int) -> str:
         """The file of an image."""
         return str(self.filenames[index])
+
+    def type_of(self, index: int) -> str:
+        """The type that holds the values of every band of an image's file."""
+        return str(self.types[index])
 
     def load_image(self, index: int) -> Tensor:
         """Read (bands, H, W) float32 raw values; missing pixels get the mean of the training images.
@@ -161,15 +167,16 @@ class FolderDataModule(ImageDataModule):
         """
         return find_source(self.folder, self.options.get("metadata"))
 
+    @cached_property
     def table(self) -> Table:
-        """Read the table, or the names of the class folders."""
+        """The table, or the names of the class folders."""
         names = self.options.get("domain_by"), self.options.get("columns") or ()
         return read_source(self.metadata, *names, allow_vrt=self.allow_vrt)
 
     @cached_property
     def files(self) -> SideFiles:
         """The side files that are made once and stored next to the table."""
-        return SideFiles(self.metadata)
+        return SideFiles(self.metadata, safe_csv=bool(self.options.get("safe_csv")))
 
     @cached_property
     def index(self) -> Index:
@@ -184,7 +191,7 @@ class FolderDataModule(ImageDataModule):
             self.options.get("split_version") or Rule().version,
             self.options.get("split_buffer_km") or 0.0,
         )
-        table = self.table()
+        table = self.table
         if self.metadata.is_dir():
             log.info("%s", says(table, self.metadata))
         own = (self.files, self.bands, rule, self.allow_vrt)
@@ -197,7 +204,7 @@ class FolderDataModule(ImageDataModule):
     def verify(self) -> list[str]:
         """Compare every byte of all images with what earlier runs saw; see :func:`changed_unseen`."""
         vrt_root = self.folder if self.allow_vrt else None
-        names = self.table().filename.tolist()
+        names = self.table.filename.tolist()
         wrong = changed_unseen(names, self.folder, self.files, vrt_root)
         if not wrong:
             return []
@@ -212,6 +219,7 @@ class FolderDataModule(ImageDataModule):
         columns = {"filename": index.filename, "split": index.split, "block": index.columns.block}
         places = {"lon": index.columns.lonlat[:, 0], "lat": index.columns.lonlat[:, 1]}
         frame = pd.DataFrame({**columns, **places})
+        frame = frame.map(safe_cell) if self.files.safe_csv else frame
         with whole_file(folder / "samples.csv") as scratch:
             frame.to_csv(scratch, index=False)
 

@@ -13,7 +13,7 @@ import pandas as pd
 from geomoe.errors import DataError, OutputError
 from geomoe.reading.image_table import Table
 from geomoe.reading.location import NOT_REFERENCED
-from geomoe.reading.raster import Header, read_header
+from geomoe.reading.raster import Header, over_budget, read_header
 from geomoe.reading.skips import Skip, refuse_many
 from geomoe.reading.swapped import FAR_KM, refuse_swapped
 from geomoe.support.content import content_of, sample_of
@@ -101,7 +101,31 @@ def scan(
     skipped = [Skip(int(table.row[i]), rows[i][0], rows[i][-1]) for i in np.flatnonzero(bad).tolist()]
     kept = table.keep(~bad, skipped)
     refuse_many(kept.skipped, kept.total, where)
-    return _same_bands(_scan(kept, frame[~bad]), frame[~bad], bands, where)
+    frame = frame[~bad]
+    found, over = _scan(kept, frame), _over_budget(kept, frame, bands, where)
+    if over:
+        within = ~np.isin(kept.filename, [skip.filename for skip in over])
+        found, frame = _kept(found, within), frame[within]
+    found = _same_bands(found, frame, bands, where)
+    return found._replace(table=found.table.keep(np.ones(len(found.size), dtype=bool), over))
+
+
+def _over_budget(table: Table, frame: pd.DataFrame, bands: tuple[int, ...], where: Path) -> list[Skip]:
+    """List the images that are too large to be read whole.
+
+    They do not count as unusable rows, of which a table may have few: the table is read as it was meant.
+
+    Raises:
+        DataError: all images are.
+    """
+    asked = [len(bands)] * len(frame) if bands else frame["bands"].tolist()
+    reasons = [over_budget(*one) for one in zip(frame["pixels"].tolist(), asked, strict=True)]
+    over = [
+        Skip(int(table.row[k]), str(table.filename[k]), reason) for k, reason in enumerate(reasons) if reason
+    ]
+    if over and len(over) == len(frame):
+        raise DataError(f"{where}: no image can be read whole; first: {over[0].filename}: {over[0].reason}")
+    return over
 
 
 def _look_at_all(
@@ -174,8 +198,8 @@ def _keep(
 
 _CORNERS = tuple(f"{axis}_{number}" for number in range(4) for axis in ("lon", "lat"))
 _COLUMNS = (
-    "filename", "size", "changed", "sample", "content", "bands", "side", "dtype", "picture", "alpha", "gaps",
-    "lon", "lat", "unknown", "metres", *_CORNERS, "error",
+    "filename", "size", "changed", "sample", "content", "bands", "side", "pixels", "dtype", "picture",
+    "alpha", "gaps", "lon", "lat", "unknown", "metres", *_CORNERS, "error",
 )  # fmt: skip
 
 
@@ -194,7 +218,7 @@ def _look(path: Path, vrt_root: Path | None) -> tuple[Any, ...]:
     try:
         head = read_header(path) if vrt_root is None else read_header(path, vrt_root)
     except DataError as error:
-        nothing = (0, 0, "", False, False, False, np.nan, np.nan, "", np.nan, *[np.nan] * 8)
+        nothing = (0, 0, 0, "", False, False, False, np.nan, np.nan, "", np.nan, *[np.nan] * 8)
         return (*nothing, _reason(str(error), path))
     return (*_facts(head), "")
 
@@ -202,7 +226,7 @@ def _look(path: Path, vrt_root: Path | None) -> tuple[Any, ...]:
 def _facts(head: Header) -> tuple[Any, ...]:
     side = max(head.height, head.width)
     place = (head.lon, head.lat, head.unknown, head.metres, *head.corners)
-    return head.bands, side, head.dtype, head.picture, head.alpha, head.gaps, *place
+    return head.bands, side, head.height * head.width, head.dtype, head.picture, head.alpha, head.gaps, *place
 
 
 def _reason(message: str, path: Path) -> str:
@@ -224,6 +248,10 @@ def _scan(table: Table, frame: pd.DataFrame) -> Scan:
         frame["metres"].to_numpy(np.float64),
         frame[list(_CORNERS)].to_numpy(np.float64).reshape(-1, 4, 2),
     )
+
+
+def _kept(found: Scan, chosen: Any) -> Scan:  # noqa: ANN401 - (N,) bool
+    return Scan(found.table.keep(chosen), *(column[chosen] for column in found[1:]))
 
 
 def _same_bands(found: Scan, frame: pd.DataFrame, bands: tuple[int, ...], where: Path) -> Scan:

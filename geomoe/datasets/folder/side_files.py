@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe.errors import DataError, OutputError
 from geomoe.support.bounded import read_json
+from geomoe.support.cells import safe_cell
 from geomoe.support.files import cache_folder, whole_file
 
 if TYPE_CHECKING:
@@ -25,9 +26,11 @@ class SideFiles:
 
     Args:
         table: the table of images.
+        safe_csv: whether text that a spreadsheet would run is quoted.
     """
 
-    def __init__(self, table: Path) -> None:
+    def __init__(self, table: Path, *, safe_csv: bool = False) -> None:
+        self.safe_csv = safe_csv
         table = table.absolute()
         key = hashlib.sha256(str(table).encode()).hexdigest()[:12]
         self.folders = (
@@ -90,6 +93,7 @@ class SideFiles:
             with path.open("w", newline="", encoding="utf-8") as file:
                 rows = csv.writer(file)
                 rows.writerow(("row", "filename", "reason"))
-                rows.writerows(skipped)
+                cell = safe_cell if self.safe_csv else lambda value: value
+                rows.writerows((row, cell(name), cell(reason)) for row, name, reason in skipped)
 
         return self.write("skipped.csv", writer)

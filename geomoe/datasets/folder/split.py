@@ -9,8 +9,10 @@ import pandas as pd
 
 from geomoe.errors import DataError
 from geomoe.reading.sheets import read_frame
+from geomoe.support.cells import plain_cell, safe_cell
 
 if TYPE_CHECKING:
+    from collections.abc import Container
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -112,8 +114,12 @@ def assign(
     return parts[where]
 
 
-def read_split(path: Path) -> dict[str, tuple[str, str]]:
+def read_split(path: Path, known: Container[str] = ()) -> dict[str, tuple[str, str]]:
     """Read an existing split: filename -> split and block.
+
+    Args:
+        path: the file; text may be quoted as :func:`write_split` does.
+        known: names of images, which are not taken for quoted ones.
 
     Raises:
         DataError: the file is not a split, or has splits other than train, val, test and left_out.
@@ -126,12 +132,16 @@ def read_split(path: Path) -> dict[str, tuple[str, str]]:
     if len(wrong):
         names, found = ", ".join([*SHARES, LEFT_OUT]), wrong["split"].iloc[0]
         raise DataError(f"{path}: row {wrong.index[0] + 1}: expected {names}; got {found!r}")
-    return dict(zip(frame["filename"], zip(frame["split"], frame["block"], strict=True), strict=True))
+    filenames = [name if name in known else plain_cell(name) for name in frame["filename"]]
+    return dict(
+        zip(filenames, zip(frame["split"], map(plain_cell, frame["block"]), strict=True), strict=True)
+    )
 
 
-def write_split(path: Path, rows: dict[str, tuple[str, str]]) -> None:
-    """Write a split in the format of :func:`read_split`."""
+def write_split(path: Path, rows: dict[str, tuple[str, str]], *, safe_csv: bool = False) -> None:
+    """Write a split in the format of :func:`read_split`; ``safe_csv`` quotes what a spreadsheet would run."""
     frame = pd.DataFrame([(name, *rest) for name, rest in rows.items()], columns=list(COLUMNS))
+    frame = frame.map(safe_cell) if safe_csv else frame
     frame.to_csv(path, index=False)
 
 

@@ -130,7 +130,10 @@ def _empty(folder):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (_one_class, "at least 2 classes; found 12 images and crops, irrigated; give --metadata points.csv"),
+        (
+            _one_class,
+            "found 12 images and one folder of images alone, crops, irrigated; give --metadata points.csv",
+        ),
         (_flat, "found 36 images and no class folder; give --metadata FILE"),
         (_empty, "found no image and no class folder; give --metadata FILE"),
         (

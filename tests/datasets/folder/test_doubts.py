@@ -64,3 +64,26 @@ def test_training_logs_it_and_a_check_warns(tmp_path, capsys):
     warned = [line for line in out.splitlines() if expected in line]
     assert len(warned) == 1
     assert "warning" in warned[0]
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (
+            range(1990, 2020),
+            "30 whole numbers from 1990 to 2019 are one class each; if they are measurements",
+        ),
+        (range(-20, 15), "35 whole numbers from -20 to 14 "),
+        (range(0, 310, 10), "31 whole numbers from 0 to 300 "),
+        (range(1990, 2019), ""),  # few
+        (range(62), ""),  # ids, counted from 0
+        (range(1, 63), ""),
+        ([*range(1990, 2030), "no"], ""),
+    ],
+)
+def test_measurements_in_whole_numbers_are_said(classes, message):
+    label = np.arange(len(classes))
+    split = np.full(len(classes), "train", dtype=object)
+    found = [one for one in doubts(list(map(str, classes)), label, split) if "regression" in one]
+    assert len(found) == bool(message)
+    assert not message or found[0].startswith(message)

@@ -384,7 +384,10 @@ def test_missing_folder_and_table(folder):
         FolderDataModule(None, metadata="x.csv").dataset("train")
     with pytest.raises(DatasetNotFoundError, match="no such folder"):
         FolderDataModule(folder / "gone", metadata="x.csv").dataset("train")
-    with pytest.raises(DataError, match=r"found \d+ images and images; give --metadata clean\.csv"):
+    with pytest.raises(
+        DataError,
+        match=r"found \d+ images and one folder of images alone, images; give --metadata clean\.csv",
+    ):
         FolderDataModule(folder).dataset("train")
     with pytest.raises(DatasetNotFoundError, match=r"no such table: x\.csv"):
         FolderDataModule(folder, metadata="x.csv").dataset("train")
@@ -425,7 +428,7 @@ def test_whole_numbers_stay_classes_in_any_table(tmp_path):
         assert read_table(tmp_path / name).label.tolist() == ["10", "9", "10"]
     points = geopandas.points_from_xy([0, 1, 2], [0, 1, 2]).buffer(1)
     geopandas.GeoDataFrame(frame, geometry=points).to_parquet(tmp_path / "g.parquet")
-    with pytest.raises(DataError, match="expected points; row 0 is a Polygon"):
+    with pytest.raises(DataError, match="expected points; row 1 is a Polygon"):
         read_table(tmp_path / "g.parquet")
 
 
