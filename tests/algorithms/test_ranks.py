@@ -1,18 +1,12 @@
 """Two processes, each with half of a batch, get the gradients that one gets of the whole batch."""
 
-import json
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
 
+from tests import forked
+from tests.algorithms import ranks_worker
 from tests.algorithms.ranks_worker import gradients
 
-WORKER = Path(__file__).with_name("ranks_worker.py")
-ROOT = Path(__file__).parents[2]
 PLAIN = {"cka": 0.0, "aux": 0.0, "supcon": 0.0}  # these terms are each process's own
 METHODS = {
     "groupdro": {"eta": 0.5},
@@ -38,17 +32,8 @@ METHODS = {
 def halves(tmp_path_factory):
     """What each of two processes ends with, by method."""
     folder = tmp_path_factory.mktemp("ranks")
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    orders = [json.dumps({"rank": k, "folder": str(folder), "methods": METHODS}) for k in (0, 1)]
-    running = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), order], env=environment, stderr=subprocess.PIPE, text=True
-        )
-        for order in orders
-    ]
-    for process in running:
-        _, said = process.communicate(timeout=200)
-        assert process.returncode == 0, said
+    orders = [{"rank": k, "folder": str(folder), "methods": METHODS} for k in (0, 1)]
+    forked.both(ranks_worker.main, orders, folder)
     return [torch.load(folder / f"{k}.pt", weights_only=True) for k in (0, 1)]
 
 

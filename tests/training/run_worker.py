@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import sys
 
 from lightning.pytorch.callbacks import Callback
 
@@ -28,7 +26,3 @@ def main(order):
     kill = [Kill(**order["kill"])] if order.get("kill") else []
     config = read_config(order["config"])
     fit(config, resume=order.get("resume", False), quiet=True, callbacks=kill, limit_batches=order["limit"])
-
-
-if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))
