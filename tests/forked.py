@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -53,6 +55,22 @@ def both(target, orders, folder, **environment):
     assert [process.exitcode for process in running] == [0] * len(orders), "\n".join(
         file.read_text() for file in said
     )
+
+
+def until(condition, process, seconds=120):
+    """Wait until something is so, as long as a process is alive."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.is_alive(), f"it ended with {process.exitcode}"
+        assert time.monotonic() < end
+        time.sleep(0.01)
+
+
+def killed(process):
+    """Kill it in the middle of what it does."""
+    process.kill()
+    process.join()
+    assert process.exitcode == -signal.SIGKILL
 
 
 def _run(target, args, said, environment):

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from geomoe.datasets.base import Columns, LabelledImages
+from geomoe.datasets.cache import make
 from geomoe.reading.pictures import read_rgb
 
 
@@ -43,6 +44,12 @@ def opened(folder):
     rows = [int(line) for line in path.read_text().split()] if path.exists() else []
     path.unlink(missing_ok=True)
     return rows
+
+
+def cache_slowly(folder, cache, rows):
+    """Cache them in chunks of four, in a process that may be killed."""
+    make.CHUNK = 4
+    make.make_cache(cache, [Pictures(folder, rows)])
 
 
 def draw(folder, rows, size=12):

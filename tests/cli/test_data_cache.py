@@ -6,10 +6,6 @@ import csv
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +21,8 @@ from geomoe.datasets.cache import make as make_cache
 from geomoe.datasets.samples.write import write_sample
 from geomoe.errors import DataError
 from geomoe.fetching.facts import read_facts
+from tests import forked
+from tests.cli import slow_verbs
 
 SMALL = (
     *("--algorithm", "erm", "--model.backbone", "vit_quick", "--model.image_size", "32"),
@@ -108,19 +106,6 @@ def spoil(folder, but):
 # --- somebody's own images ----------------------------------------------------------------------
 
 FOLDER = ("folder", "--data-root", "small", "--metadata", "clean.csv")
-KILLED = """
-import sys, time
-from geomoe.cli import main
-from geomoe.datasets.cache import make as make_cache
-from geomoe.datasets.folder import reader as folder
-make_cache.CHUNK = 16
-read = folder.load_image
-def slowly(*arguments):
-    time.sleep(0.05)
-    return read(*arguments)
-folder.load_image = slowly
-main(sys.argv[1:])
-"""
 
 
 @pytest.fixture
@@ -157,18 +142,17 @@ def cut_inside(path):
 @pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.long), "2"])
 def test_a_cache_of_a_folder_is_killed_and_finished(workers, small, tmp_path, capsys):
     argv = ("data", "cache", *FOLDER, "--workers", workers)
-    process = subprocess.Popen([sys.executable, "-c", KILLED, *argv, "--quiet"])
-    limit = time.monotonic() + 120
+    process = forked.start(slow_verbs.cache, [*argv, "--quiet"])
     journal = []
-    while not (journal and journal[0].read_text().endswith("\n")):
-        assert process.poll() is None
-        assert time.monotonic() < limit
-        time.sleep(0.02)
-        journal = list((tmp_path / "caches/images").glob("*.partial/done.jsonl"))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    begun = [json.loads(line)["chunk"] for line in journal[0].read_text().splitlines()]
-    assert 0 < len(begun) < 5
+
+    def begun():
+        journal[:] = (tmp_path / "caches/images").glob("*.partial/done.jsonl")
+        return journal and journal[0].read_text().endswith("\n")
+
+    forked.until(begun, process)
+    forked.killed(process)
+    chunks = [json.loads(line)["chunk"] for line in journal[0].read_text().splitlines()]
+    assert 0 < len(chunks) < 5
     made = ask(capsys, *argv)
     assert (made["images"], made["type"], made["shape"]) == (72, "uint16", [4, 64, 64])
     whole = {path.name: path.read_bytes() for path in Path(made["cache"]).iterdir()}
