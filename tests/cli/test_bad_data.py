@@ -12,8 +12,7 @@ import shutil
 import pytest
 
 from geomoe.cli import main
-from geomoe.datasets.samples.write import write_sample
-from geomoe.fetching.facts import read_facts
+from tests.samples import write_sample
 
 SMALL = (
     *("--trainer.precision", "32-true", "--trainer.loggers", "csv", "--trainer.accelerator", "cpu"),
@@ -40,27 +39,13 @@ DATA = {"folder": OWN["folder"][:2], "rcmnist": OWN["rcmnist"][:2]}
 INSIDE = {"fmow": "fmow_v1.1", "fmow-lao": "fmow_v1.1", "iwildcam": "iwildcam_v2.0", "rcmnist": "MNIST/raw"}
 
 
-@pytest.fixture(scope="module")
-def samples(tmp_path_factory):
-    """Name -> a small data set in its layout, written once."""
-    made = {}
-
-    def get(name):
-        if name not in made:
-            made[name] = tmp_path_factory.mktemp(name)
-            write_sample(read_facts(name), made[name], 0)
-        return made[name]
-
-    return get
-
-
 @pytest.fixture
-def data(samples, tmp_path_factory):
+def data(tmp_path_factory):
     """A copy that may be spoilt, outside of the folder that commands run in."""
 
     def get(name):
         root = tmp_path_factory.mktemp("own") / "data"
-        shutil.copytree(samples(name), root, symlinks=True)
+        write_sample(name, root)
         return root
 
     return get

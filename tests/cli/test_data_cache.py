@@ -18,11 +18,10 @@ from geomoe.cli import main
 from geomoe.config.keys import Setting
 from geomoe.config.load import load
 from geomoe.datasets.cache import make as make_cache
-from geomoe.datasets.samples.write import write_sample
 from geomoe.errors import DataError
-from geomoe.fetching.facts import read_facts
 from tests import forked
 from tests.cli import slow_verbs
+from tests.samples import write_sample
 
 SMALL = (
     *("--algorithm", "erm", "--model.backbone", "vit_quick", "--model.image_size", "32"),
@@ -66,7 +65,7 @@ def everything(data):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures_are_checked_cached_and_read_from_the_cache(name, capsys, tmp_path):
-    write_sample(read_facts(name), tmp_path / "small")
+    write_sample(name, tmp_path / "small")
     split, file_of, batch = PICTURES[name]
     expected, part = everything(module(name)), module(name).dataset(split)
     (broken,) = (tmp_path / "small").glob(f"*/{file_of(part)}")
@@ -110,7 +109,7 @@ FOLDER = ("folder", "--data-root", "small", "--metadata", "clean.csv")
 
 @pytest.fixture
 def small(tmp_path):
-    write_sample(read_facts("folder"), tmp_path / "small")
+    write_sample("folder", tmp_path / "small")
     return tmp_path / "small"
 
 
@@ -222,7 +221,7 @@ def test_a_held_out_domain_shares_the_cache_where_every_pixel_has_data(small, ca
     paths = [ask(capsys, "data", "cache", *FOLDER, *more) for more in ((), ("--held-out", "utm"))]
     assert paths[0] == paths[1]
     assert paths[0]["images"] == 72
-    write_sample(read_facts("folder"), small)  # with pixels without data again
+    write_sample("folder", small)  # with pixels without data again
     with_gaps = ask(capsys, "data", "cache", *FOLDER, "--held-out", "utm")
     assert with_gaps["cache"] != paths[0]["cache"]
     assert with_gaps["images"] < 72  # this run does not see the held-out domain's training images

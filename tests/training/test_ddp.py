@@ -13,11 +13,10 @@ import torch
 from geomoe.checkpoint import read
 from geomoe.config import EncoderConfig, OptimizerConfig
 from geomoe.datasets import PACS
-from geomoe.datasets.samples.write import write_sample
-from geomoe.fetching.facts import read_facts
 from geomoe.inference import load
 from geomoe.training import fit
 from tests import forked
+from tests.samples import write_sample
 from tests.training import ddp_worker
 
 
@@ -109,7 +108,7 @@ def joint(name, tiny, folder, **trainer):
 
 def of_domains(tiny, folder):
     """A run whose batches have as many images of each source domain."""
-    write_sample(read_facts("pacs"), folder / "pacs")
+    write_sample("pacs", folder / "pacs")
     data = {"name": "pacs", "root": str(folder / "pacs"), "held_out": "sketch", "batch_size": 6}
     data |= {"groups_per_batch": 3, "batches_per_epoch": 4, "augment": "domainbed"}
     return tiny("erm", output=folder / "runs", devices=2, strategy="ddp", max_epochs=1, data=data)
