@@ -13,6 +13,7 @@ from geomoe.catalogue import ALGORITHMS, METHODS
 from geomoe.config.methods import options_of
 from geomoe.errors import ConfigError, GeomoeError
 from geomoe.types import ModelOutput
+from tests.kinds import first_of_each, folder_of
 
 STEPS = 8
 
@@ -20,6 +21,10 @@ STEPS = 8
 @pytest.fixture(params=METHODS)
 def name(request):
     return request.param
+
+
+#: Tests that train take one method of each kind without --long.
+one_of_each_kind = pytest.mark.parametrize("name", list(first_of_each(METHODS, folder_of)))
 
 
 def run(method, stepper, batches, first=0):
@@ -78,6 +83,7 @@ HALF = ("one sample", "every place is known", "no domain is known")  # tried in 
 
 
 @pytest.mark.slow
+@one_of_each_kind
 @pytest.mark.parametrize(
     ("case", "autocast"), [(case, half) for case in BATCHES for half in (False, True)[: 1 + (case in HALF)]]
 )
@@ -108,6 +114,7 @@ def test_the_cross_entropy_is_smoothed_as_asked(smoothing, name, make, make_batc
 
 
 @pytest.mark.slow
+@one_of_each_kind
 def test_it_learns_a_toy_problem(name, make, make_batch, stepper):
     """Classes that a mean of pixels tells: within 60 updates it does far better than chance."""
     method, batch = make(name), make_batch(48, unknown=6)
@@ -142,6 +149,7 @@ def test_its_state_is_in_parameters_and_buffers_alone(name, make, make_batch, st
 
 
 @pytest.mark.slow
+@one_of_each_kind
 def test_it_goes_on_to_the_same_bits(name, make, make_batch, stepper):
     """After five of eight updates, all that is saved goes into a new one; both take the rest."""
     batches = [make_batch(16) for _ in range(STEPS)]

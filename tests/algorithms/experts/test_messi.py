@@ -192,8 +192,14 @@ CASES = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("variant", ["paper", "code"])
-@pytest.mark.parametrize("domains", DOMAINS)
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(
+    ("name", "domains"),
+    [
+        pytest.param(name, domains, marks=() if "messi" in name or "unequal" in domains else pytest.mark.long)
+        for name in CASES
+        for domains in DOMAINS
+    ],
+)
 def test_terms_and_gradients(name, domains, variant, make):
     kind, weights = CASES[name]
     options = {"iterations": 200} if kind == "ot" else {}  # to convergence
