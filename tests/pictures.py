@@ -1,7 +1,8 @@
-"""A data set of PNG files for the tests of caches and checks; importable by other processes."""
+"""Data sets of PNG files; importable by other processes."""
 
 from __future__ import annotations
 
+import csv
 import os
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from geomoe.datasets.base import Columns, LabelledImages
+from geomoe.datasets.cache import make
 from geomoe.reading.pictures import read_rgb
 
 
@@ -44,6 +46,12 @@ def opened(folder):
     return rows
 
 
+def cache_slowly(folder, cache, rows):
+    """Cache them in chunks of four, in a process that may be killed."""
+    make.CHUNK = 4
+    make.make_cache(cache, [Pictures(folder, rows)])
+
+
 def draw(folder, rows, size=12):
     """Write random PNGs; the pixels, (n, size, size, 3) uint8."""
     folder = Path(folder)
@@ -52,3 +60,22 @@ def draw(folder, rows, size=12):
     for row, image in zip(rows, pixels, strict=True):
         Image.fromarray(image).save(folder / f"{row}.png")
     return pixels
+
+
+DOMAINS = {"east": (100, 30), "west": (-100, 40), "north": (10, 60)}
+
+
+def make_pictures(folder):
+    """Write 162 pictures of two classes in three domains, and points.csv; a run takes under a second."""
+    generator, rows = np.random.default_rng(0), []
+    for number in range(162):
+        domain, label = list(DOMAINS)[number % 3], ("dark", "bright")[number // 3 % 2]
+        level = 90 if label == "dark" else 150
+        pixels = generator.normal(level, 60, (32, 32, 3)).clip(0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+        lon, lat = DOMAINS[domain] + generator.uniform(-8, 8, 2)
+        split = ("train", "train", "val", "test")[number // 6 % 4]
+        rows.append([f"{number}.png", label, f"{lon:.4f}", f"{lat:.4f}", domain, split])
+    with (folder / "points.csv").open("w", newline="") as file:
+        csv.writer(file).writerows([["filename", "label", "lon", "lat", "domain", "split"], *rows])
+    return folder

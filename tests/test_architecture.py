@@ -230,7 +230,10 @@ def test_only_the_command_line_prints_and_exits_and_nobody_asserts(path):
 
 @pytest.mark.slow
 def test_inner_rooms_need_torch_and_timm_alone():
-    """On a machine without the geospatial and training stacks, the networks and losses still import."""
+    """On a machine without the geospatial and training stacks, the networks and losses still import.
+
+    Encoders, imported first, need torch alone.
+    """
     modules = [f"geomoe.{module_of(path)}" for path in FILES if room_of(module_of(path)) in INNER]
     python(
         f"""
@@ -241,6 +244,9 @@ class NotInstalled:  # these packages look as if they were not there
     def find_spec(self, name, path=None, target=None):
         return None if name.split(".")[0] in {HEAVY!r} else self.finder.find_spec(name, path, target)
 sys.meta_path[:] = [NotInstalled(finder) for finder in sys.meta_path]
+import geomoe.encoders
+light = "timm torchgeo torchvision geoclip huggingface_hub lightning rasterio geopandas safetensors"
+assert not [name for name in light.split() if name in sys.modules]
 for module in {modules!r}:
     importlib.import_module(module)
 """

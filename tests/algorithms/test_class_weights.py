@@ -6,6 +6,7 @@ import torch
 from geomoe.algorithms import Now
 from geomoe.catalogue import METHODS
 from tests.algorithms.reference import DOMAINS, by_domain, double, losses_of, mean, same_with_gradient
+from tests.kinds import first_of_each, folder_of
 
 WEIGHTS = (0.5, 2.0, 1.0, 0.25, 3.0)
 NOW = Now(1, 10, 0)  # an update of the network, where a method alternates
@@ -22,7 +23,7 @@ def after_an_update(name, make, make_batch, stepper, weights):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", list(first_of_each(METHODS, folder_of)))
 def test_they_change_what_every_method_learns(name, make, make_batch, stepper):
     none, ones, own = (
         after_an_update(name, make, make_batch, stepper, weights) for weights in ((), (1.0,) * 5, WEIGHTS)

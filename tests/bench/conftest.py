@@ -2,29 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-
-import numpy as np
 import pytest
-from PIL import Image
 
-DOMAINS = {"east": (100, 30), "west": (-100, 40), "north": (10, 60)}
-
-
-def make_pictures(folder):
-    """Write 162 pictures of two classes in three domains, and their table."""
-    generator, rows = np.random.default_rng(0), []
-    for number in range(162):
-        domain, label = list(DOMAINS)[number % 3], ("dark", "bright")[number // 3 % 2]
-        level = 90 if label == "dark" else 150
-        pixels = generator.normal(level, 60, (32, 32, 3)).clip(0, 255).astype(np.uint8)
-        Image.fromarray(pixels).save(folder / f"{number}.png")
-        lon, lat = DOMAINS[domain] + generator.uniform(-8, 8, 2)
-        split = ("train", "train", "val", "test")[number // 6 % 4]
-        rows.append([f"{number}.png", label, f"{lon:.4f}", f"{lat:.4f}", domain, split])
-    with (folder / "points.csv").open("w", newline="") as file:
-        csv.writer(file).writerows([["filename", "label", "lon", "lat", "domain", "split"], *rows])
-    return folder
+from tests.pictures import make_pictures
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,8 @@ from geomoe.errors import ConfigError, DataError
 from geomoe.evaluation import Report, evaluate
 from geomoe.training import RunFolder, fit
 
+pytestmark = pytest.mark.slow  # a fixture for all of them takes seconds
+
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory, small):

@@ -68,6 +68,7 @@ def test_a_dry_run_names_every_run(capsys, tmp_path, monkeypatch):
     assert len(capsys.readouterr().out.splitlines()) == 11
 
 
+@pytest.mark.slow
 def test_a_whole_bench_and_its_table(small_bench, capsys):
     words, folder = small_bench
     assert main(words) == 0

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import signal
 import subprocess
@@ -18,23 +17,19 @@ from geomoe.bench import bench, spec_of
 from geomoe.bench.plan import make_plan
 from geomoe.bench.work import state_of
 from geomoe.checkpoint import load_checkpoint
-from tests.bench import worker
+from tests import forked
 
 pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
 def start():
-    """Start a bench in a process of its own; a server that has imported torch forks it."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["tests.bench.worker"])
+    """Start a bench in a process of its own."""
     started = []
 
     def run(spec, folder):
-        one = context.Process(target=worker.main, args=(spec, folder))
-        one.start()
-        started.append(one)
-        return one
+        started.append(forked.start(bench, spec, folder))
+        return started[-1]
 
     yield run
     for one in started:

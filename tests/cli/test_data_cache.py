@@ -6,10 +6,6 @@ import csv
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,9 +18,10 @@ from geomoe.cli import main
 from geomoe.config.keys import Setting
 from geomoe.config.load import load
 from geomoe.datasets.cache import make as make_cache
-from geomoe.datasets.samples.write import write_sample
 from geomoe.errors import DataError
-from geomoe.fetching.facts import read_facts
+from tests import forked
+from tests.cli import slow_verbs
+from tests.samples import write_sample
 
 SMALL = (
     *("--algorithm", "erm", "--model.backbone", "vit_quick", "--model.image_size", "32"),
@@ -68,7 +65,7 @@ def everything(data):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures_are_checked_cached_and_read_from_the_cache(name, capsys, tmp_path):
-    write_sample(read_facts(name), tmp_path / "small")
+    write_sample(name, tmp_path / "small")
     split, file_of, batch = PICTURES[name]
     expected, part = everything(module(name)), module(name).dataset(split)
     (broken,) = (tmp_path / "small").glob(f"*/{file_of(part)}")
@@ -108,24 +105,11 @@ def spoil(folder, but):
 # --- somebody's own images ----------------------------------------------------------------------
 
 FOLDER = ("folder", "--data-root", "small", "--metadata", "clean.csv")
-KILLED = """
-import sys, time
-from geomoe.cli import main
-from geomoe.datasets.cache import make as make_cache
-from geomoe.datasets.folder import reader as folder
-make_cache.CHUNK = 16
-read = folder.load_image
-def slowly(*arguments):
-    time.sleep(0.05)
-    return read(*arguments)
-folder.load_image = slowly
-main(sys.argv[1:])
-"""
 
 
 @pytest.fixture
 def small(tmp_path):
-    write_sample(read_facts("folder"), tmp_path / "small")
+    write_sample("folder", tmp_path / "small")
     return tmp_path / "small"
 
 
@@ -157,18 +141,17 @@ def cut_inside(path):
 @pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.long), "2"])
 def test_a_cache_of_a_folder_is_killed_and_finished(workers, small, tmp_path, capsys):
     argv = ("data", "cache", *FOLDER, "--workers", workers)
-    process = subprocess.Popen([sys.executable, "-c", KILLED, *argv, "--quiet"])
-    limit = time.monotonic() + 120
+    process = forked.start(slow_verbs.cache, [*argv, "--quiet"])
     journal = []
-    while not (journal and journal[0].read_text().endswith("\n")):
-        assert process.poll() is None
-        assert time.monotonic() < limit
-        time.sleep(0.02)
-        journal = list((tmp_path / "caches/images").glob("*.partial/done.jsonl"))
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    begun = [json.loads(line)["chunk"] for line in journal[0].read_text().splitlines()]
-    assert 0 < len(begun) < 5
+
+    def begun():
+        journal[:] = (tmp_path / "caches/images").glob("*.partial/done.jsonl")
+        return journal and journal[0].read_text().endswith("\n")
+
+    forked.until(begun, process)
+    forked.killed(process)
+    chunks = [json.loads(line)["chunk"] for line in journal[0].read_text().splitlines()]
+    assert 0 < len(chunks) < 5
     made = ask(capsys, *argv)
     assert (made["images"], made["type"], made["shape"]) == (72, "uint16", [4, 64, 64])
     whole = {path.name: path.read_bytes() for path in Path(made["cache"]).iterdir()}
@@ -238,7 +221,7 @@ def test_a_held_out_domain_shares_the_cache_where_every_pixel_has_data(small, ca
     paths = [ask(capsys, "data", "cache", *FOLDER, *more) for more in ((), ("--held-out", "utm"))]
     assert paths[0] == paths[1]
     assert paths[0]["images"] == 72
-    write_sample(read_facts("folder"), small)  # with pixels without data again
+    write_sample("folder", small)  # with pixels without data again
     with_gaps = ask(capsys, "data", "cache", *FOLDER, "--held-out", "utm")
     assert with_gaps["cache"] != paths[0]["cache"]
     assert with_gaps["images"] < 72  # this run does not see the held-out domain's training images

@@ -10,34 +10,31 @@ import pytest
 import torch
 
 import geomoe
-from geomoe.algorithms import Method, method_class
 from geomoe.catalogue import ALGORITHMS, METHODS
 from geomoe.checkpoint import load_checkpoint
 from geomoe.cli import main
+from tests.kinds import first_of_each, update_of
+from tests.pictures import make_pictures
 
 SMALL = (
-    *("--encoder.legendre_polys", "4", "--trainer.loggers", "csv", "--data.batch_size", "64"),
+    *("--encoder.legendre_polys", "4", "--trainer.loggers", "csv", "--data.batch_size", "16"),
     *("--trainer.accelerator", "cpu", "--trainer.devices", "1", "--quiet"),
 )
 
 
-def by_kind():
-    """Every method; those whose network and kind of update another one has before them are long tests."""
-    seen = set()
-    for name, entry in METHODS.items():
-        own_update = method_class(name).update is not Method.update
-        kind = (entry.network, own_update, entry.wrapper)
-        yield pytest.param(name, marks=[pytest.mark.long] if kind in seen else [])
-        seen.add(kind)
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory):
+    return make_pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(by_kind()))
-def test_a_dry_run_its_report_and_its_answers_without_its_file(name, capsys, tmp_path, monkeypatch):
+@pytest.mark.parametrize("name", list(first_of_each(METHODS, update_of)))
+def test_a_dry_run_its_report_and_its_answers_without_its_file(name, pictures, capsys, tmp_path, monkeypatch):
     entry = METHODS[name]
     method = ["--algorithm", ALGORITHMS[0], "--around", name] if entry.wrapper else ["--algorithm", name]
     method += ["--model.num_experts", "2", "--model.top_k", "1"] if entry.experts else []
-    words = ["train", "bluemarble", *method, *SMALL, "--dry-run", "--output", str(tmp_path), "--json"]
+    data = ["folder", "--data-root", str(pictures), "--metadata", "points.csv", "--model.image_size", "32"]
+    words = ["train", *data, *method, *SMALL, "--dry-run", "--output", str(tmp_path), "--json"]
     assert main(words) == 0
     result = json.loads(capsys.readouterr().out)
     assert 0 <= result["metrics"]["test_acc"] <= 1

@@ -6,10 +6,6 @@ import csv
 import errno
 import os
 import shutil
-import signal
-import subprocess
-import sys
-import time
 from dataclasses import replace
 
 import numpy as np
@@ -26,6 +22,8 @@ from geomoe.checkpoint import save_checkpoint
 from geomoe.cli import main
 from geomoe.config import DataConfig, EncoderConfig, ModelConfig, RunConfig
 from geomoe.datasets.samples.folder import write
+from tests import forked
+from tests.cli import slow_verbs
 
 
 @pytest.fixture(scope="module")
@@ -293,21 +291,10 @@ def test_killed_and_resumed_it_gives_the_same_bytes(words, predict, data, tmp_pa
     given = ["scene.tif"] if output.endswith(".tif") else [str(data / "points.csv"), str(data / "images")]
     argv = [*given, "--batch-size", "4"]
     predict(*argv, "--output", f"whole/{output}")
-    code = (
-        "import sys, time\n"
-        "from geomoe.inference import files\n"
-        "from geomoe.cli import main\n"
-        "ask = files._ask\n"
-        "files._ask = lambda *given: (time.sleep(0.1), ask(*given))[1]\n"
-        "main(sys.argv[1:])\n"
-    )
-    command = [sys.executable, "-c", code, *words, *argv, "--output", output]
-    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    process = forked.start(slow_verbs.predict, [*words, *argv, "--output", output])
     partial = tmp_path / f"{output}.partial"
-    while process.poll() is None and not (partial.exists() and partial.stat().st_size > 5000):
-        time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    assert process.wait() == -signal.SIGKILL
+    forked.until(lambda: partial.exists() and partial.stat().st_size > 5000, process)
+    forked.killed(process)
     assert sorted(path.name for path in tmp_path.glob("out*")) == [partial.name]
     told = predict(*argv, "--output", output, "--resume")
     assert 0 < int(told["resumed"]) < int(told["predicted"])

@@ -20,8 +20,7 @@ from PIL import Image
 from geomoe.catalogue import METHODS
 from geomoe.cli import main
 from geomoe.datasets.bluemarble.crops import cache_path
-from geomoe.datasets.samples.write import write_sample
-from geomoe.fetching.facts import read_facts
+from tests.samples import write_sample
 
 TRAIN = ("train", "bluemarble", "--quiet")
 
@@ -118,7 +117,7 @@ def test_a_method_of_places_on_data_without_them(refused, name):
 
 @pytest.mark.slow
 def test_a_method_that_compares_domains_on_data_with_one(refused, tmp_path):
-    write_sample(read_facts("rcmnist"), tmp_path / "data")
+    write_sample("rcmnist", tmp_path / "data")
     line = refused(
         *("train", "rcmnist", "--quiet", "--algorithm", "vrex", "--data-root", tmp_path / "data"),
         *("--data.num_domains", "1", "--data.budget", "10", "--output", tmp_path / "runs"),

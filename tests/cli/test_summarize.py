@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from geomoe.cli import main
-from geomoe.datasets.samples.write import write_sample
-from geomoe.fetching.facts import read_facts
+from tests.samples import write_sample
+
+pytestmark = pytest.mark.slow  # a fixture for all of them takes seconds
 
 
 def judge(output, name, root, *options):
@@ -27,7 +28,7 @@ def judge(output, name, root, *options):
 def judged(tmp_path_factory):
     output = tmp_path_factory.mktemp("summaries")
     for name in ("pacs", "rcmnist"):
-        write_sample(read_facts(name), output / name)
+        write_sample(name, output / name)
     small = ("--model.backbone", "vit_quick", "--model.image_size", "32", "--model.weights", "null")
     pacs = [
         judge(output, "pacs", output / "pacs", *small, "--held-out", style, "--data.batch_size", "6")

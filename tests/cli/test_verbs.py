@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -40,6 +42,7 @@ def test_evaluate(capsys, tmp_path, checkpoints):
     assert all(region in text for region in report["regions"])
 
 
+@pytest.mark.slow
 def test_diagnose(capsys, tmp_path, checkpoints):
     argv = ["diagnose", "--checkpoint", checkpoints["moge"], "--samples", "80", "--permutations", "3"]
     report = answer(capsys, *argv, "--split", "test", "--km", "5", "--seed", "4", "--output", "out")
@@ -91,10 +94,16 @@ def test_map_experts_across_the_antimeridian(capsys, tmp_path, checkpoints):
 
 
 @pytest.mark.slow
-def test_map_experts_looks_for_the_data_where_told(capsys, tmp_path, checkpoints):
+def test_map_experts_looks_for_the_data_where_told(capsys, tmp_path, checkpoints, info, monkeypatch):
+    """The image that was cut there is read, and none is cut in the cache."""
+    (tmp_path / "data").mkdir()
+    for path in Path(os.environ["GEOMOE_CACHE"]).glob("*.npy"):
+        shutil.copy(path, tmp_path / "data")
+    monkeypatch.setenv("GEOMOE_CACHE", str(tmp_path / "cache"))
     argv = ["map-experts", "--checkpoint", checkpoints["moge"], "--output", "map", "--step", "10"]
     result = answer(capsys, *argv, "--data-root", "data", "--device", "cpu")
     assert [path.suffix for path in (tmp_path / "data").iterdir()] == [".npy"]
+    assert not list(tmp_path.glob("cache/**/*.npy"))
     assert set(result["points"]) == {"train", "test"}
 
 

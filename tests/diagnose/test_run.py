@@ -14,6 +14,8 @@ from geomoe.diagnose.page import render_diagnosis
 from geomoe.errors import DataError, DependencyNotFoundError, InputError
 from geomoe.evaluation import evaluate
 
+pytestmark = pytest.mark.slow  # a fixture for all of them takes seconds
+
 QUICK = {"samples": 250, "permutations": 9, "km": (10.0,), "device": "cpu"}
 
 
@@ -50,7 +52,6 @@ def test_pair(pair, checkpoints):
     assert all(layer.map is not None for layer in pair.pairs[0].layers)
 
 
-@pytest.mark.slow
 @pytest.mark.long
 def test_numbers_are_those_of_evaluate(checkpoints):
     """On all samples, routing, accuracy and forced experts are what ``geomoe evaluate`` reports."""

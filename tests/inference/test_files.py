@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
@@ -34,6 +32,8 @@ from geomoe.inference.files import predict_files
 from geomoe.inference.inputs import collect
 from geomoe.inference.journal import Journal, partial_path
 from geomoe.inference.tiles import Item, Tiles, make_tiling
+from tests import forked
+from tests.inference import journal_worker
 
 
 @pytest.fixture(scope="module")
@@ -447,19 +447,15 @@ def test_interrupted_it_says_how_to_go_on(checkpoint, data, tmp_path, monkeypatc
 @pytest.mark.slow
 def test_a_second_process_at_one_output_is_kept_out(predictor, data, tmp_path):
     """Both would write answers to the same tiles, and the mean of a scene would count them twice."""
-    code = (
-        "import sys, time; from pathlib import Path; from geomoe.inference.journal import Journal\n"
-        "with Journal(Path(sys.argv[1]), 'key', resume=False):\n"
-        "    print('open', flush=True); time.sleep(60)\n"
-    )
     output = tmp_path / "out.csv"
-    with subprocess.Popen(
-        [sys.executable, "-c", code, str(output)], stdout=subprocess.PIPE, text=True
-    ) as other:
-        assert other.stdout.readline() == "open\n"
+    other = forked.start(journal_worker.hold, output, tmp_path / "ready")
+    try:
+        forked.until((tmp_path / "ready").exists, other)
         with pytest.raises(OutputError, match=r"out\.csv\.partial: another process is predicting into this"):
             predict_files(predictor, [data / "clean.csv"], output)
+    finally:
         other.kill()
+    other.join()
     assert predict_files(predictor, [data / "clean.csv"], output).predicted == 72
 
 

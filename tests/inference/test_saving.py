@@ -63,12 +63,16 @@ def test_it_comes_back_with_its_answers(encoder, options, more, tmp_path):
         torch.testing.assert_close(one.weights, other.weights)
 
 
+#: Of the classes of those two, or with weights of 300 MB.
+LARGER = ("vit_small_patch16_dinov3", "vit_small_patch16_rope_mixed_224", "beit_base_patch16_224")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "name",
     [
-        *("eva02_tiny_patch14_224", "vit_small_patch16_dinov3", "vit_small_patch16_rope_mixed_224"),
-        *("beit_base_patch16_224", "deit_tiny_distilled_patch16_224"),
+        *("eva02_tiny_patch14_224", "deit_tiny_distilled_patch16_224"),
+        *(pytest.param(name, marks=pytest.mark.long) for name in LARGER),
     ],
 )
 def test_every_family_comes_back_with_its_answers(name, tmp_path):

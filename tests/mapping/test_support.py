@@ -141,6 +141,7 @@ def checkpoint(tmp_path_factory):
     return save_checkpoint(tmp_path_factory.mktemp("c") / "a.ckpt", build_network(config, INFO), config, INFO)
 
 
+@pytest.mark.slow
 def test_a_map_fits_its_data_and_tells_the_distance(checkpoint, tmp_path):
     result = map_experts(checkpoint, tmp_path, points=False, device="cpu")
     west, south, east, north = result.table.grid.bounds
@@ -169,6 +170,7 @@ def test_a_map_fits_its_data_and_tells_the_distance(checkpoint, tmp_path):
     assert "beside it, share of all land: " in text
 
 
+@pytest.mark.slow
 def test_an_explicit_reach_and_refusals(checkpoint, tmp_path):
     options = {"points": False, "device": "cpu", "bounds": (0, 40, 20, 60), "step": 1.0}
     near = map_experts(checkpoint, tmp_path / "a", support_km=10.0, **options).table.support

@@ -1,11 +1,6 @@
-"""One of two processes that train a MoGE network together; run by test_ddp.py.
-
-Arguments: rank, rendezvous file, output file.
-"""
+"""One of two processes that train a MoGE network together; run by test_ddp.py."""
 
 from __future__ import annotations
-
-import sys
 
 import torch
 import torch.distributed as dist
@@ -48,8 +43,9 @@ def data(rank):
     return image, torch.tensor([[170.0, 5.0], [-20.0, -85.0]], dtype=torch.float64)[rank].expand(4, 2)
 
 
-def main():
-    rank, rendezvous, output = int(sys.argv[1]), sys.argv[2], sys.argv[3]
+def main(order):
+    """Train, with a rank, the file where the processes meet, and the one for what they end with."""
+    rank, rendezvous, output = order
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"file://{rendezvous}", rank=rank, world_size=2)
     model = build()
@@ -68,7 +64,3 @@ def main():
     top1 = result.routings[0].top1.tolist()
     torch.save({"top1": top1, "state": model.state_dict()}, f"{output}.{rank}")
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    main()

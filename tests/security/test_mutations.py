@@ -226,6 +226,7 @@ def trained(tmp_path_factory):
     return read(path)
 
 
+@pytest.mark.slow
 def test_facts_and_configuration_in_checkpoints(trained, tmp_path):
     path = tmp_path / "x.ckpt"
     plain = {**trained[KEY], "info": {**trained[KEY]["info"], "places": {"lon": [1.0], "lat": [2.0]}}}

@@ -86,10 +86,18 @@ VERBS = {
 }
 
 
+#: Verbs that open images as evaluate or another way of predict does.
+LONG = ("predict a table", "predict tiles", "data cache", "diagnose", "map-experts")
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("verb", "allowed"),
-    [*((verb, False) for verb in VERBS), *((verb, True) for verb in VERBS if verb != "data info")],
+    [
+        *((verb, False) for verb in VERBS),
+        *((verb, True) for verb in VERBS if verb not in {*LONG, "data info"}),
+        *(pytest.param(verb, True, marks=pytest.mark.long) for verb in LONG),
+    ],
 )
 def test_a_verb_goes_on_without_hostile_files(verb, allowed, quiet, checkpoint, capsys):
     words = [*VERBS[verb], *(["--allow-vrt"] if allowed else []), "--quiet"]

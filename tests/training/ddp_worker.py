@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+from pathlib import Path
 
 import torch
 from lightning.pytorch.callbacks import Callback
@@ -26,7 +28,30 @@ class Keep(Callback):
         torch.save({"state": state, "rows": torch.cat(self.rows)}, f"{self.folder}/{trainer.global_rank}.pt")
 
 
-if __name__ == "__main__":
-    for order in json.loads(sys.argv[1]):
+def main(orders):
+    """Train each of (configuration, folder, batches of an epoch), as plain values."""
+    for order in orders:
         config = read_config(order["config"])
         fit(config, quiet=True, callbacks=[Keep(order["folder"])], limit_batches=order["limit"])
+
+
+def as_a_program(orders):
+    """The same for this file as a program, which Lightning starts again for the second process."""
+    os.environ["PYTHONPATH"] = str(Path(__file__).parents[2])
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
+        os.environ.pop(name, None)
+    sys.argv = [__file__, json.dumps(orders)]
+    main(orders)
+
+
+def as_torchrun_does(order):
+    """The same, in the environment that torchrun gives each of its two processes."""
+    rank, port, orders = order
+    os.environ |= {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
+    os.environ |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "GROUP_RANK": "0"}
+    os.environ["TORCHELASTIC_RUN_ID"] = "test"
+    main(orders)
+
+
+if __name__ == "__main__":
+    main(json.loads(sys.argv[1]))

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import sys
+import time
 
 from lightning.pytorch.callbacks import Callback
 
 from geomoe.config.load import read_config
-from geomoe.training import fit
+from geomoe.training import RunFolder, fit
 
 
 class Kill(Callback):
@@ -24,11 +23,14 @@ class Kill(Callback):
             os.kill(os.getpid(), self.number)
 
 
+def hold(folder, ready):
+    """Train, as it looks to others, in a folder of runs until it is killed."""
+    with RunFolder(folder).alone():
+        ready.touch()
+        time.sleep(300)
+
+
 def main(order):
     kill = [Kill(**order["kill"])] if order.get("kill") else []
     config = read_config(order["config"])
     fit(config, resume=order.get("resume", False), quiet=True, callbacks=kill, limit_batches=order["limit"])
-
-
-if __name__ == "__main__":
-    main(json.loads(sys.argv[1]))

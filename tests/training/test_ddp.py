@@ -4,12 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import socket
-import subprocess
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
@@ -17,67 +13,37 @@ import torch
 from geomoe.checkpoint import read
 from geomoe.config import EncoderConfig, OptimizerConfig
 from geomoe.datasets import PACS
-from geomoe.datasets.samples.write import write_sample
-from geomoe.fetching.facts import read_facts
 from geomoe.inference import load
 from geomoe.training import fit
-
-WORKER = Path(__file__).with_name("ddp_worker.py")
-ROOT = Path(__file__).parents[2]
-
-
-def train(*orders):
-    """Run (configuration, folder, batches of an epoch) as two processes; Lightning starts the second one."""
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE"):
-        environment.pop(name, None)
-    ended = subprocess.run(
-        [sys.executable, str(WORKER), *_words(orders)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr
-    assert "arning" not in ended.stderr, ended.stderr
-    return left(orders[0][1])
+from tests import forked
+from tests.samples import write_sample
+from tests.training import ddp_worker
 
 
-def train_as_torchrun_does(orders):
-    """The same, with both processes started here: they share the start of Python among all runs."""
+def train(config, folder, limit):
+    """Run a configuration as two processes, of which Lightning starts the second one."""
+    said = folder / "stderr.txt"
+    process = forked.start(ddp_worker.as_a_program, _plain([(config, folder, limit)]), said=said)
+    try:
+        process.join(300)
+    finally:
+        process.kill()
+    assert process.exitcode == 0, said.read_text()
+    assert "arning" not in said.read_text(), said.read_text()
+    return left(folder)
+
+
+def train_as_torchrun_does(orders, folder):
+    """The same, with both processes started here, for all runs at once."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    shared = {
-        "PYTHONPATH": str(ROOT),
-        "OMP_NUM_THREADS": "1",
-        "WORLD_SIZE": "2",
-        "TORCHELASTIC_RUN_ID": "test",
-    }
-    shared |= {
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-        "LOCAL_WORLD_SIZE": "2",
-        "GROUP_RANK": "0",
-    }
-    processes = [
-        subprocess.Popen(
-            [sys.executable, str(WORKER), *_words(orders)],
-            env={**os.environ, **shared, "RANK": rank, "LOCAL_RANK": rank},
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in ("0", "1")
-    ]
-    for process in processes:
-        _, said = process.communicate(timeout=300)
-        assert process.returncode == 0, said
+    ranks = [(rank, str(port), _plain(orders)) for rank in ("0", "1")]
+    forked.both(ddp_worker.as_torchrun_does, ranks, folder)
 
 
-def _words(orders):
-    plain = [{"config": c.as_dict(), "folder": str(folder), "limit": limit} for c, folder, limit in orders]
-    return [json.dumps(plain)]
+def _plain(orders):
+    return [{"config": c.as_dict(), "folder": str(folder), "limit": limit} for c, folder, limit in orders]
 
 
 def left(folder):
@@ -100,7 +66,7 @@ def test_two_processes_share_batches_of_domains(pairs):
 @pytest.mark.slow
 def test_two_processes_train_one_network(tiny, tmp_path):
     config = tiny("moge", devices=2, strategy="ddp", max_epochs=2, data={"batch_size": 8})
-    first, second = train((config, tmp_path, 3))
+    first, second = train(config, tmp_path, 3)
     trained = {name for name in first["state"] if "running" not in name and "num_batches" not in name}
     for name in trained:
         assert torch.equal(first["state"][name], second["state"][name]), name
@@ -131,7 +97,7 @@ def joint(name, tiny, folder, **trainer):
         "erm" if name == "swad" else name,
         around=["swad"] if name == "swad" else [],
         output=folder / "runs",
-        model={"backbone": "mnist_cnn", "image_size": 28, "drop_path": 0.0},
+        model={"backbone": "test_vit", "image_size": 32, "drop_path": 0.0},
         data={"augment": "none", "batch_size": 12 // trainer.get("devices", 1)},
         **trainer,
     )
@@ -142,7 +108,7 @@ def joint(name, tiny, folder, **trainer):
 
 def of_domains(tiny, folder):
     """A run whose batches have as many images of each source domain."""
-    write_sample(read_facts("pacs"), folder / "pacs")
+    write_sample("pacs", folder / "pacs")
     data = {"name": "pacs", "root": str(folder / "pacs"), "held_out": "sketch", "batch_size": 6}
     data |= {"groups_per_batch": 3, "batches_per_epoch": 4, "augment": "domainbed"}
     return tiny("erm", output=folder / "runs", devices=2, strategy="ddp", max_epochs=1, data=data)
@@ -155,7 +121,8 @@ def pairs(tiny_anywhere, tmp_path_factory):
     together = {"devices": 2, "strategy": "ddp", "max_epochs": 2}
     configs = {name: joint(name, tiny_anywhere, folders[name], **together) for name in JOINT}
     orders = [(configs[name], folders[name], 3) for name in JOINT]
-    train_as_torchrun_does([*orders, (of_domains(tiny_anywhere, folders["pacs"]), folders["pacs"], None)])
+    orders.append((of_domains(tiny_anywhere, folders["pacs"]), folders["pacs"], None))
+    train_as_torchrun_does(orders, folders["pacs"])
     return folders
 
 

@@ -45,6 +45,7 @@ def test_accumulated_batches_are_one_update(tiny):
     assert read(result.last)["global_step"] == 3
 
 
+@pytest.mark.slow
 def test_resume_within_the_last_epoch(tiny, tmp_path):
     """Stopped after the fourth of five updates, and gone on with: the bits of the run without a stop."""
     from lightning.pytorch.callbacks import Callback

@@ -397,6 +397,7 @@ def test_a_processor_that_emulates_bfloat16_is_told(tiny, monkeypatch, caplog, p
     assert ("only emulates bfloat16" in caplog.text) is said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["adamw", "sgd", "lamb"])
 def test_other_optimisers_and_a_constant_rate(tiny, name):
     config = tiny("erm", max_epochs=1, gradient_clip=1.0, precision="bf16-mixed")

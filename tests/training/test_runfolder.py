@@ -3,8 +3,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import subprocess
-import sys
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +13,8 @@ from geomoe.config import RunConfig
 from geomoe.errors import ConfigError, DataError, OutputError
 from geomoe.training import RunFolder, run_folder
 from geomoe.training.record import facts, read_record
+from tests import forked
+from tests.training import run_worker
 
 
 def _config(tmp_path, **keys):
@@ -228,24 +228,17 @@ def test_facts_keep_every_start(tmp_path):
 @pytest.mark.slow
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     folder = RunFolder(tmp_path / "runs" / "data" / "erm" / "run")
-    code = f"""
-import sys
-from pathlib import Path
-from geomoe.training import RunFolder
-with RunFolder(Path({str(folder.path)!r})).alone():
-    print("mine", flush=True)
-    sys.stdin.read()
-"""
-    command = [sys.executable, "-c", code]
-    other = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert other.stdout.readline() == "mine\n"
-    with (
-        pytest.raises(OutputError, match=r"another process is training in .*run; wait for it"),
-        folder.alone(),
-    ):
-        pytest.fail("two at once")
-    other.kill()
-    other.communicate()
+    other = forked.start(run_worker.hold, folder.path, tmp_path / "ready")
+    try:
+        forked.until((tmp_path / "ready").exists, other)
+        with (
+            pytest.raises(OutputError, match=r"another process is training in .*run; wait for it"),
+            folder.alone(),
+        ):
+            pytest.fail("two at once")
+    finally:
+        other.kill()
+    other.join()
     with folder.alone():  # what a killed process held is free
         assert folder.path.parent.exists()
     assert not list(folder.path.parent.glob(".*"))

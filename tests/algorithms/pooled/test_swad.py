@@ -48,7 +48,9 @@ def test_the_average_is_that_of_the_valley(case, windows, make):
     compare(make, CASES[case], *windows, seed=0)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize(
+    "seed", [*range(6), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(6, 20))]
+)
 def test_random_losses(seed, make):
     generator = np.random.default_rng(seed)
     losses = generator.choice([1.0, 1.1, 1.3, 2.0, 4.0], generator.integers(2, 16)).tolist()

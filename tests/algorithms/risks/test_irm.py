@@ -6,7 +6,6 @@ import torch
 from geomoe.algorithms import Now
 from tests.algorithms.reference import (
     DOMAINS,
-    accuracy_without_the_colour,
     by_domain,
     double,
     losses_of,
@@ -52,15 +51,3 @@ def test_the_optimiser_begins_anew_at_the_jump(make, make_batch, stepper):
         method.update(make_batch(16), now(number), steps)
         counts.append(next(iter(steps.optimizers["main"].state.values()))["step"].item())
     assert counts == [1, 2, 1, 2]
-
-
-@pytest.mark.slow
-def test_a_colour_that_is_right_to_different_degrees_is_left_alone(make, make_batch, stepper):
-    right = {}
-    for name, options in {"erm": {}, "irm": {"weight": 100.0, "anneal": 30}}.items():
-        torch.manual_seed(0)
-        method = make(name, **options).train()
-        steps = stepper(method, kind=torch.optim.Adam, lr=1e-3)
-        right[name] = accuracy_without_the_colour(method, steps, make_batch, now, 90)
-    assert right["erm"] < 0.2
-    assert right["irm"] > 0.6, right

@@ -6,7 +6,6 @@ import torch
 from geomoe.algorithms import Now
 from tests.algorithms.reference import (
     DOMAINS,
-    accuracy_without_the_colour,
     by_domain,
     double,
     losses_of,
@@ -37,15 +36,3 @@ def test_the_optimiser_begins_anew_at_the_jump(make, make_batch, stepper):
     for number in range(2):
         method.update(make_batch(16), now(number), steps)
         assert next(iter(steps.optimizers["main"].state.values()))["step"] == 1
-
-
-@pytest.mark.slow
-def test_a_colour_that_is_right_to_different_degrees_is_left_alone(make, make_batch, stepper):
-    right = {}
-    for name, options in {"erm": {}, "vrex": {"weight": 30.0, "anneal": 30}}.items():
-        torch.manual_seed(0)
-        method = make(name, **options).train()
-        steps = stepper(method, kind=torch.optim.Adam, lr=1e-3)
-        right[name] = accuracy_without_the_colour(method, steps, make_batch, now, 120)
-    assert right["erm"] < 0.2
-    assert right["vrex"] > 0.6, right

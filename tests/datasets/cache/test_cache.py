@@ -6,10 +6,6 @@ import json
 import logging
 import os
 import pickle
-import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -25,7 +21,7 @@ from geomoe.datasets.cache.pixels import ImageCache
 from geomoe.datasets.collate import collate
 from geomoe.datasets.module import ImageDataModule
 from geomoe.errors import DataError, OutputError
-from tests import pictures
+from tests import forked, pictures
 
 Pictures = pictures.Pictures
 
@@ -93,31 +89,15 @@ def test_several_processes_make_the_same_files(folder, tmp_path):
     assert told == [(0, 11), (4, 11), (8, 11), (11, 11)]
 
 
-KILLED = """
-import json, pathlib, sys
-tests, folder, cache, rows = sys.argv[1:]
-sys.path.insert(0, tests)
-from tests.pictures import Pictures
-from geomoe.datasets.cache import make as make_cache
-make_cache.CHUNK = 4
-make_cache.make_cache(pathlib.Path(cache), [Pictures(folder, json.loads(rows))])
-"""
-
-
 @pytest.mark.slow
 def test_killed_and_taken_up_again(folder, tmp_path):
     """A process is killed in its second chunk; the next one does not decode the first again."""
-    argv = [str(Path(__file__).parents[3]), str(folder), str(tmp_path / "cache"), str(ROWS.tolist())]
-    settings = {**os.environ, "PICTURES_SLEEP": "0.2"}
-    process = subprocess.Popen([sys.executable, "-c", KILLED, *argv], env=settings)
+    process = forked.start(
+        pictures.cache_slowly, folder, tmp_path / "cache", ROWS.tolist(), PICTURES_SLEEP="0.2"
+    )
     journal = tmp_path / "cache.partial" / make_cache.DONE
-    limit = time.monotonic() + 120
-    while not (journal.exists() and journal.read_text().endswith("\n")):
-        assert process.poll() is None
-        assert time.monotonic() < limit
-        time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    forked.until(lambda: journal.exists() and journal.read_text().endswith("\n"), process)
+    forked.killed(process)
     assert not (tmp_path / "cache").exists()
     done = [json.loads(line)["chunk"] for line in journal.read_text().splitlines()]
     assert done == [0]

@@ -6,6 +6,7 @@ import json
 import pickle
 import shutil
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -40,10 +41,9 @@ def root(tmp_path_factory):
 
 
 @pytest.fixture
-def pacs(tmp_path):
+def pacs(root, tmp_path):
     """A PACS of its own, to be damaged."""
-    write(tmp_path)
-    return tmp_path / "PACS"
+    return Path(shutil.copytree(root / "PACS", tmp_path / "PACS", symlinks=True))
 
 
 def clean(folder, tmp_path, name):

@@ -6,9 +6,6 @@ import csv
 import logging
 import os
 import shutil
-import subprocess
-import sys
-import time
 
 import geopandas
 import numpy as np
@@ -20,6 +17,8 @@ from geomoe.datasets.folder import scan as folder_scan
 from geomoe.datasets.folder.reader import FolderDataModule
 from geomoe.datasets.samples.folder import DOMAINS, EACH, write
 from geomoe.errors import DataError
+from tests import forked
+from tests.datasets.folder import scan_worker
 
 IMAGES = EACH * len(DOMAINS)
 
@@ -264,22 +263,10 @@ def test_looking_at_images_tells_how_far_it_is_and_goes_on_where_it_was(folder, 
 
 @pytest.mark.slow
 def test_killed_while_it_looks_at_images_it_loses_little(folder):
-    code = (
-        "import pathlib, time\n"
-        "from geomoe.datasets.folder import scan as folder_scan, side_files as folder_files\n"
-        "from geomoe.reading import image_table as folder_table\n"
-        "header, folder_scan._KEEP = folder_scan.read_header, 0.0\n"
-        "folder_scan.read_header = lambda path: (time.sleep(0.02), header(path))[1]\n"
-        "path = pathlib.Path('data/clean.csv')\n"
-        "files = folder_files.SideFiles(path)\n"
-        "folder_scan.scan(folder_table.read_table(path), path.parent, files, (), path)\n"
-    )
     kept = folder / "clean.csv.geomoe/images.parquet"
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=folder.parent, stderr=subprocess.DEVNULL)
-    while process.poll() is None and not kept.exists():
-        time.sleep(0.01)
-    process.kill()
-    process.wait()
+    process = forked.start(scan_worker.slowly, folder / "clean.csv")
+    forked.until(kept.exists, process)
+    forked.killed(process)
     before = pd.read_parquet(kept)
     assert 0 < len(before) < IMAGES
     module(folder, "clean.csv").dataset("train")

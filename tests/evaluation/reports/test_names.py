@@ -22,6 +22,7 @@ def hostile(make_report, predictions):
     return text
 
 
+@pytest.mark.slow
 def test_hostile_names_are_shown_and_drawn(hostile, tmp_path):
     file = tmp_path / "report.json"
     file.write_text(hostile)

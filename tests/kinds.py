@@ -1,0 +1,34 @@
+"""Which of many names a test takes without --long: the first one of each kind."""
+
+from __future__ import annotations
+
+import pytest
+
+from geomoe.algorithms import Method, method_class
+from geomoe.catalogue import CATALOGUE, METHODS, source_of
+
+
+def first_of_each(names, kind):
+    """Parameters of a test: names whose kind one before them has carry the marker long."""
+    seen = set()
+    for name in names:
+        found = kind(name)
+        yield pytest.param(name, marks=[pytest.mark.long] if found in seen else [])
+        seen.add(found)
+
+
+def update_of(name):
+    """Methods of one kind have the same network and take their steps in the same way."""
+    entry = METHODS[name]
+    return entry.network, method_class(name).update is not Method.update, entry.wrapper
+
+
+def folder_of(name):
+    """Methods of one kind stand in the same folder and take their steps in the same way."""
+    folder = METHODS[name].target.split(".")[2]
+    return folder, method_class(name).update is not Method.update, METHODS[name].wrapper
+
+
+def reader_of(name):
+    """Data sets of one kind are read by the same code."""
+    return CATALOGUE[source_of(name)].module.partition(":")[0]
