@@ -110,7 +110,7 @@ class DANN(Method):
         scores = self._scores(features, batch)
         scores = scores if scores.dtype.itemsize > 4 else scores.float()
         each = functional.cross_entropy(scores, slot, reduction="none")
-        return torch.where(known, each, 0) * (world() * len(known) / total(known.sum()).clamp(min=1))
+        return torch.where(known, each, 0) * (world() * len(known)) / total(known.sum()).clamp(min=1)
 
     def _scores(self, features: Tensor, batch: Batch) -> Tensor:
         """(B, G) logits of the discriminator."""
