@@ -111,3 +111,28 @@ def test_a_run_of_before_goes_on_with_its_encoder(germany, tmp_path):
     with pytest.raises(ConfigError, match=r"encoder\.name: 'sh', now 'fourier'"):
         folder.check_resume(folder.keep_choice(other))
     assert RunFolder(tmp_path / "none").keep_choice(config) == config
+
+
+def test_maps_fit_the_country(germany, trained, tmp_path, capsys):
+    checkpoint = str(trained[0] / "checkpoints" / "best.ckpt")
+    argv = ["map-experts", "--checkpoint", checkpoint, "--device", "cpu", "--data-root", str(germany[0])]
+    assert main([*argv, "--output", str(tmp_path / "map")]) == 0
+    facts = json.loads((tmp_path / "map" / "experts.json").read_text(encoding="utf-8"))["facts"]
+    assert facts["Location encoder"].startswith("fourier, finest ")
+    assert facts["Location encoder"].endswith(" km")
+    assert facts["Grid"].startswith("0.1°, ")
+    page = (tmp_path / "map" / "experts.html").read_text(encoding="utf-8")
+    assert '"borders":[[[' in page
+    assert len(page) < 2_000_000
+    report, more = tmp_path / "report", ["--device", "cpu", "--data-root", str(germany[0])]
+    argv = ["evaluate", "--checkpoint", checkpoint, *more]
+    assert main([*argv, "--output", str(report)]) == 0
+    # 16 samples: 4 cells on the longer side are enough
+    assert "Accuracy in cells of 1\\u00b0" in (report / "map.html").read_text(encoding="utf-8")
+    assert main([*argv, "--output", str(report), "--cell", "0.5"]) == 0
+    assert "Accuracy in cells of 0.5\\u00b0" in (report / "map.html").read_text(encoding="utf-8")
+    capsys.readouterr()
+    assert main([*argv, "--output", str(report), "--cell", "0.7"]) == 2
+    assert "cell: expected degrees that divide 180" in capsys.readouterr().err
+    assert main([*argv, "--cell", "1"]) == 2
+    assert "--cell: the map is written to --output DIR" in capsys.readouterr().err
