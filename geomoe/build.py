@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+import numpy as np
 
 from geomoe.algorithms import method_class
 from geomoe.catalogue import ALGORITHMS, CATALOGUE, METHODS, same_samples
 from geomoe.checkpoint import load_checkpoint
+from geomoe.config.reach import fit_encoder, is_open
+from geomoe.earth.extent import extent_km
 from geomoe.encoders import create_encoder
 from geomoe.errors import CheckpointError, ConfigError
 from geomoe.models import create_backbone, create_network, load_network
@@ -26,6 +30,23 @@ if TYPE_CHECKING:
     from geomoe.models import Network
 
 
+def extent_of(info: Mapping[str, Any]) -> float | None:
+    """Km from one end of the training places to the other, from the facts about the data; None: not known."""
+    places = info.get("places") or {"lon": [], "lat": []}
+    return extent_km(np.stack([places["lon"], places["lat"]], axis=1).astype(np.float64))
+
+
+def settled(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
+    """The configuration with what it leaves open of the encoder chosen by the extent of the training places.
+
+    Args:
+        config: the run's configuration.
+        info: facts about the data: ``places``.
+    """
+    extent = extent_of(info) if is_open(config) else None
+    return replace(config, encoder=fit_encoder(config.encoder, extent))
+
+
 def build_encoder(config: RunConfig, info: Mapping[str, Any], *, pretrained: bool = False) -> LocationEncoder:
     """The location encoder of a run.
 
@@ -33,15 +54,16 @@ def build_encoder(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
         config: the run's configuration.
         info: facts about the data. The encoder of domain ids uses ``domains`` and ``train_domains`` (default:
             all except ``held_out``); ``encoder`` has the sizes of pretrained weights, so that their file is
-            not needed again.
+            not needed again; ``places`` decide what the configuration leaves open.
         pretrained: whether to read ``encoder.weights``; not needed if a checkpoint is loaded afterwards.
     """
-    options = config.encoder
+    options = settled(config, info).encoder
     return create_encoder(
         options.name,
         out_dim=options.out_dim,
         hidden_dim=options.hidden_dim,
-        legendre_polys=options.legendre_polys,
+        legendre_polys=cast("int", options.legendre_polys),
+        finest_km=options.finest_km,
         weights=options.weights if pretrained else None,
         capsules=options.capsules,
         noise=options.noise,

@@ -6,6 +6,7 @@ are (NaN, NaN). Any other order exists only inside the call that needs it.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 EARTH_RADIUS_KM = 6371.0088  # IUGG mean radius
+HALF_TURN_KM = math.pi * EARTH_RADIUS_KM  # 20,015: nothing is further away than the opposite place
 _BALANCED = 1e-9  # a mean of unit vectors that is shorter has no direction
 
 _MOST_CELLS = 150_000_000  # 0.025 degrees on a side, everywhere
@@ -113,6 +115,14 @@ def great_circle_km(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     half = np.sin((lat_b - lat_a) / 2) ** 2
     half = half + np.cos(lat_a) * np.cos(lat_b) * np.sin((lon_b - lon_a) / 2) ** 2
     return 2 * EARTH_RADIUS_KM * np.arcsin(np.sqrt(np.clip(half, 0, 1)))
+
+
+def half_wave_km(degree: float) -> float:
+    """Half a wavelength on the ground of spherical harmonics of a degree: pi R / degree; infinite for 0.
+
+    Waves exp(i k u . x) through the unit sphere have such half waves along u, with k for the degree.
+    """
+    return HALF_TURN_KM / degree if degree > 0 else math.inf
 
 
 class Grid(NamedTuple):

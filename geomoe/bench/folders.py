@@ -28,7 +28,9 @@ def _faults(plan: Plan) -> Iterator[str]:
         waits = plan.rows[run.label].twin is not None and plan.rows[run.label].config.model.mlp_ratio is None
         if waits or not plan.known_before(run) or not (folder.path / "config.yaml").exists():
             continue
-        changed = different_keys(folder.read_config().as_dict(), plan.config(run).as_dict())
+        changed = different_keys(
+            folder.read_config().as_dict(), folder.keep_choice(plan.config(run)).as_dict()
+        )
         if changed:
             how = "choose another --output or label, or remove it"
             yield f"{folder.path}: a run of another configuration is there: {'; '.join(changed)}; {how}"

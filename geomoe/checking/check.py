@@ -156,9 +156,14 @@ def check(
         looked_at=looked_at,
         shapes=shapes,
         unreadable=unreadable,
-        findings=sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity)),
+        findings=by_severity(findings),
         odd=_odd(parts, measured, outside, asked.near_km),
     )
+
+
+def by_severity(findings: Sequence[Finding]) -> list[Finding]:
+    """Faults first, then warnings and notes, each kind in its order."""
+    return sorted(findings, key=lambda finding: SEVERITIES.index(finding.severity))
 
 
 def _remarks(parts: Mapping[str, LabelledImages]) -> list[Finding]:

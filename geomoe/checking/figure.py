@@ -9,7 +9,9 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 
 from geomoe.checking.leakage import different_places, known_places
+from geomoe.earth.borders import is_part
 from geomoe.earth.land import coastlines
+from geomoe.pages.ground import draw_graticule, draw_ground
 from geomoe.pages.palette import expert_colours
 from geomoe.support.figures import plain_text
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from geomoe.checking.check import Check
     from geomoe.datasets.base import LabelledImages
+    from geomoe.earth.borders import Box
 
 MOST = 20_000  # points of a split that are drawn; of more, every n-th
 
@@ -39,8 +42,13 @@ def draw_places(parts: Mapping[str, LabelledImages], found: Check, title: str) -
     if not shown:
         return None
     figure = Figure(figsize=(13, 7.2), layout="constrained")
+    window = _window(np.concatenate([*shown.values()]))
     axes = figure.subplots()
-    for geometry in coastlines().values():
+    axes.set_aspect("equal")
+    if is_part(window):
+        draw_ground(axes, window)
+    draw_graticule(axes, window)
+    for geometry in () if is_part(window) else coastlines().values():
         rings = [np.array(ring) for polygon in geometry["coordinates"] for ring in polygon]
         axes.add_collection(LineCollection(rings, colors="#8a979e", linewidths=0.4), autolim=False)
     for (name, places), colour in zip(shown.items(), expert_colours(len(shown)), strict=True):
@@ -57,9 +65,18 @@ def draw_places(parts: Mapping[str, LabelledImages], found: Check, title: str) -
         lon, lat = _some(wrong).T
         label = f"not in the country of their code: {len(wrong):,} places"
         axes.scatter(lon, lat, s=45, label=label, marker="x", color="#c1121f", linewidths=1.3)
-    axes.set(xlim=(-180, 180), ylim=(-90, 90), aspect="equal", title=title)
+    west, south, east, north = window
+    axes.set(xlim=(west, east), ylim=(south, north), title=title)
     axes.legend(loc="lower left", fontsize=8, framealpha=0.9)
     return figure
+
+
+def _window(places: NDArray[np.float64]) -> Box:
+    """What is drawn: the places with a tenth around them, or the whole Earth where they span much of it."""
+    (west, south), (east, north) = places.min(axis=0).tolist(), places.max(axis=0).tolist()
+    grow = max(max(east - west, north - south) / 10, 0.05)
+    box = (west - grow, south - grow, east + grow, north + grow)
+    return box if is_part(box) else (-180.0, -90.0, 180.0, 90.0)
 
 
 def _odd(found: Check, why: str) -> NDArray[np.float64]:

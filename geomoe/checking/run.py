@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geomoe.build import build_datamodule
-from geomoe.checking.check import Check, CheckOptions, check
+from geomoe.checking.check import Check, CheckOptions, by_severity, check
+from geomoe.checking.reach import Reach, find_reach, look_at_reach
 from geomoe.errors import ConfigError
 from geomoe.fetching.facts import read_facts
 from geomoe.support.files import Workplace, no_empty_folders
@@ -34,16 +35,19 @@ class CheckedData(NamedTuple):
         root: folder of the data; None: the default folder.
         parts: split name -> opened split.
         found: result of the check.
+        reach: extent of the training places and resolution of the encoder; None: there is nothing to compare.
     """
 
     name: str
     root: str | None
     parts: dict[str, LabelledImages]
     found: Check
+    reach: Reach | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the content of check.json; nested named tuples are not converted yet."""
         data = {"name": self.name, "root": self.root, "sound": self.found.sound, **self.found._asdict()}
+        data["reach"] = None if self.reach is None else self.reach._asdict()
         del data["odd"]  # only for maps; the listed samples are under countries
         return data
 
@@ -92,7 +96,9 @@ def check_data(
     parts = {name: module.dataset(name) for name in module.split_names()}
     expected = expected_counts(config, read_facts(config.data.name))
     found = check(parts, options, expected=expected, unnoticed=unnoticed, tell=tell)
-    return CheckedData(config.data.name, config.data.root, parts, found)
+    reach = find_reach(config, parts["train"]) if "train" in parts else None
+    found = found._replace(findings=by_severity([*found.findings, *look_at_reach(reach)]))
+    return CheckedData(config.data.name, config.data.root, parts, found, reach)
 
 
 def open_splits(config: RunConfig) -> dict[str, LabelledImages]:

@@ -126,6 +126,8 @@ def check_text(data: dict[str, Any], files: list[Path]) -> str:
     lines = ["", looked, *(f"  row {row}: {visible(problem)}" for row, problem in data["unreadable"][:20])]
     if len(data["unreadable"]) > 20:
         lines.append(f"  and {len(data['unreadable']) - 20} more; --json and --output list all")
+    if data["reach"] is not None:
+        lines += [_wrapped("", data["reach"]["text"])]
     lines += ["", "nothing to look at" if not data["findings"] else "to look at"]
     lines += [_wrapped(f"  {one.severity}: ", f"{one.where}: {one.what}") for one in data["findings"]]
     lines += ["", "sound" if data["sound"] else "NOT SOUND: see the faults above", *map(str, files)]

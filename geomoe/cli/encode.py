@@ -35,7 +35,10 @@ def parser() -> Parser:
         type=whole(1, MOST_DEGREE),
         metavar="L",
         default=10,
-        help="of sh: L*L values (default: 10)",
+        help="of sh: L*L values, details of 20,015 / (L - 1) km (default: 10)",
+    )
+    made.add_argument(
+        "--finest-km", type=float, metavar="KM", help="of fourier, which needs it: half the shortest wave"
     )
     made.add_argument(
         "--capsules", type=int, nargs="+", choices=(0, 1, 2), default=[0], help="of geoclip (default: 0)"
@@ -63,6 +66,7 @@ def run(args: Namespace) -> Result:
         checkpoint=args.checkpoint,
         weights=args.weights,
         legendre_polys=args.legendre_polys,
+        finest_km=args.finest_km,
         capsules=tuple(args.capsules),
         lon=args.lon,
         lat=args.lat,

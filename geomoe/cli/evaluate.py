@@ -50,6 +50,12 @@ def parser() -> Parser:
         choices=FORMATS,
         help="format of the figures in --output (default: png)",
     )
+    made.add_argument(
+        "--cell",
+        type=float,
+        metavar="DEGREES",
+        help="side of the cells of the map in --output (default: 6, or less for a part of the Earth)",
+    )
     made.add_data_of_run()
     made.add_device()
     return made
@@ -61,6 +67,12 @@ def run(args: argparse.Namespace) -> Result:
         check_folder(args.output)
     elif args.figure_format is not None:
         raise UsageError("--figure-format: figures are written to --output DIR; give it too")
+    elif args.cell is not None:
+        raise UsageError("--cell: the map is written to --output DIR; give it too")
+    if args.cell is not None:
+        from geomoe.evaluation.reports.cells import check_cell
+
+        check_cell(args.cell, 0.0)
     from geomoe.evaluation import evaluate
 
     report = evaluate(
@@ -73,5 +85,5 @@ def run(args: argparse.Namespace) -> Result:
         allow_vrt=args.allow_vrt,
     )
     if args.output:
-        report.save(args.output, args.figure_format or "png")
+        report.save(args.output, args.figure_format or "png", args.cell)
     return Result(report.as_dict(), report.table(table_width()))

@@ -51,6 +51,7 @@ LIMITS: dict[str, Range] = {
     "encoder.hidden_dim": _WIDTHS,
     "encoder.capsules": Range(at_least=0, at_most=2),
     "encoder.legendre_polys": Range(at_least=1, at_most=MOST_DEGREE),
+    "encoder.finest_km": Range(at_least=0.01, at_most=20_015),
     "encoder.noise": _NOISE,
     "loss.label_smoothing": _BELOW_ONE,
     "optimizer.lr": Range(above=0, at_most=1e6),

@@ -20,7 +20,9 @@ from geomoe.support.words import unknown
 
 #: Names of encoders, available without importing torch. A test compares them with the table that they
 #: mirror, geomoe.encoders.ENCODERS.
-ENCODER_NAMES = ("cartesian3d", "domain", "geoclip", "satclip", "sh", "sh-siren", "wrap")
+ENCODER_NAMES = ("cartesian3d", "domain", "fourier", "geoclip", "satclip", "sh", "sh-siren", "wrap")
+#: Stands for the encoder that fits the extent of the training places; :mod:`geomoe.config.reach` says which.
+AUTO = "auto"
 LOGGERS = ("csv", "tensorboard", "wandb")
 #: Places are computed in float64 and heads of encoders in float32: no network has only one other type.
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
@@ -91,8 +93,8 @@ def _names(config: RunConfig) -> Iterator[str]:
         yield unknown("data.name", "data set", data.name, list(CATALOGUE))
     else:
         yield from _data_keys(data)
-    if config.encoder.name not in ENCODER_NAMES:
-        yield unknown("encoder.name", "encoder", config.encoder.name, ENCODER_NAMES)
+    if config.encoder.name not in (AUTO, *ENCODER_NAMES):
+        yield unknown("encoder.name", "encoder", config.encoder.name, (AUTO, *ENCODER_NAMES))
     if trainer.precision not in PRECISIONS:
         yield unknown("trainer.precision", "precision", trainer.precision, PRECISIONS)
     for logger in trainer.loggers:
@@ -201,3 +203,10 @@ def _network(config: RunConfig) -> Iterator[str]:
         yield "encoder.weights: satclip needs its weights: a checkpoint file, or hf:NAME for the hub"
     if encoder.name != "satclip" and encoder.weights is not None:
         yield f"encoder.weights: {encoder.name} reads no weights, only satclip does; got {encoder.weights!r}"
+    if encoder.name not in (AUTO, "fourier") and encoder.finest_km is not None:
+        yield f"encoder.finest_km: only fourier has it, not {encoder.name}; got {encoder.finest_km:g}"
+    if encoder.name == AUTO and encoder.finest_km is not None and encoder.legendre_polys is not None:
+        yield (
+            "encoder.legendre_polys, encoder.finest_km: auto takes sh for the one and fourier for the other; "
+            "give one of them"
+        )

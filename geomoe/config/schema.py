@@ -75,10 +75,11 @@ class EncoderConfig:
     """The location encoder phi(lon, lat), for the router and for ERM+LE.
 
     Args:
-        name: encoder; see the table in geomoe.encoders.
+        name: encoder; see the table in geomoe.encoders; auto: one that fits the extent of the data.
         out_dim: width of the location embedding.
         hidden_dim: width of the hidden layer of the trainable head.
-        legendre_polys: L of the spherical harmonics: degrees 0 to L-1, L*L features.
+        legendre_polys: L of the spherical harmonics: degrees 0 to L-1, L*L features; none: by the extent.
+        finest_km: half the shortest wave of fourier in km; none: an eighth of the extent.
         weights: pretrained weights: a local file, or hf:NAME to ask the hub.
         capsules: which of GeoCLIP's frequency capsules (0: lowest frequency, 1, 2).
         noise: standard deviation of Gaussian noise on the standardised features, in training.
@@ -88,7 +89,8 @@ class EncoderConfig:
     name: str = "sh"
     out_dim: int = 64
     hidden_dim: int = 128
-    legendre_polys: int = 10
+    legendre_polys: int | None = 10
+    finest_km: float | None = None
     weights: str | None = None
     capsules: tuple[int, ...] = (0,)
     noise: float = 0.0

@@ -2,6 +2,7 @@
 
 from geomoe.encoders.base import LocationEncoder
 from geomoe.encoders.domain import DomainEmbedding
+from geomoe.encoders.fourier import FourierEncoder
 from geomoe.encoders.geoclip import GeoCLIP, GeoCLIPEncoder
 from geomoe.encoders.harmonics import SphericalHarmonics
 from geomoe.encoders.satclip import SatCLIP, SatCLIPEncoder
@@ -14,6 +15,7 @@ __all__ = [
     "ENCODERS",
     "Cartesian3DEncoder",
     "DomainEmbedding",
+    "FourierEncoder",
     "GeoCLIP",
     "GeoCLIPEncoder",
     "LocationEncoder",

@@ -71,6 +71,15 @@ class LocationEncoder(nn.Module):
         self.register_buffer("trained", None, persistent=False)
 
     @property
+    def resolution_km(self) -> float | None:
+        """Half a wave of the finest feature in km: places that are much nearer get nearly the same vector.
+
+        The head after the features may bend sharper edges, but learns finer structure badly. None: the
+        encoder states none, or reads no places.
+        """
+        return None
+
+    @property
     def architecture(self) -> dict[str, Any]:
         """Plain values to rebuild this encoder without its weights file (empty: none are needed)."""
         return {}

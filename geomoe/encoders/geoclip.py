@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 import torch
 from torch import Tensor, nn
 
+from geomoe.coords import EARTH_RADIUS_KM
 from geomoe.encoders.pretrained import Freezable, PretrainedEncoder, PretrainedOptions
 from geomoe.errors import ConfigError, DependencyNotFoundError
 
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
 #: Width of GeoCLIP's location embedding.
 _WIDTH = 512
 
-#: Its capsules, given as the standard deviation of their random Fourier frequencies: 1, 16 and 256.
-_CAPSULES = 3
+#: Its capsules: the standard deviation of their random Fourier frequencies, in waves per unit of its map.
+SIGMAS = (1, 16, 256)
+_CAPSULES = len(SIGMAS)
+
+#: km in a unit of its map: an equal-area map in Earth radii, multiplied by 66.50336 / 180.
+_UNIT_KM = 180 / 66.50336 * EARTH_RADIUS_KM
 
 
 class GeoCLIP(Freezable):
@@ -65,6 +70,12 @@ class GeoCLIPEncoder(PretrainedEncoder):
 
     def __init__(self, capsules: Sequence[int] = (0,), **options: Unpack[PretrainedOptions]) -> None:
         super().__init__(GeoCLIP(capsules), _WIDTH, **options)
+        self._finest = max(capsules)
+
+    @property
+    def resolution_km(self) -> float:
+        """Half a wave at twice the standard deviation of the frequencies of the finest capsule."""
+        return _UNIT_KM / (4 * SIGMAS[self._finest])
 
 
 def _import_geoclip() -> tuple[Callable[[Tensor], Tensor], Any]:

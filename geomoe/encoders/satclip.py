@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Unpack
 import torch
 from torch import Tensor
 
+from geomoe.coords import half_wave_km
 from geomoe.encoders.grid import GridLinear
 from geomoe.encoders.harmonics import SphericalHarmonics
 from geomoe.encoders.pretrained import Freezable, PretrainedEncoder, PretrainedOptions
@@ -102,6 +103,11 @@ class SatCLIPEncoder(PretrainedEncoder):
         network: Any = self.network
         dtype = str(network.nnet.first.weight.dtype).removeprefix("torch.")
         return {**self.shape._asdict(), "dtype": dtype}
+
+    @property
+    def resolution_km(self) -> float:
+        """Half a wave of the highest degree of the network's harmonics."""
+        return half_wave_km(self.shape.legendre_polys - 1)
 
     def _prepare_grid(self, lon: Tensor) -> _Prepared:
         network: Any = self.network

@@ -57,6 +57,17 @@ class SatCLIPShape(NamedTuple):
         return {**shapes, **last}
 
 
+def degrees_of(weights: str) -> int | None:
+    """L of the harmonics of SatCLIP weights, without asking the hub; None: hf:NAME of an unknown name.
+
+    Raises:
+        CheckpointError: as :func:`read_satclip`, of a local file.
+    """
+    if not weights.startswith("hf:"):
+        return read_satclip(weights)[0].legendre_polys
+    return {name: int(name.rpartition("-L")[2]) for name in RELEASED}.get(weights.removeprefix("hf:"))
+
+
 def read_satclip(weights: str | Path) -> tuple[SatCLIPShape, dict[str, Tensor]]:
     """Read the location encoder out of a SatCLIP checkpoint.
 

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from geomoe.coords import half_wave_km
 from geomoe.encoders.base import LocationEncoder, mlp_head
 from geomoe.encoders.harmonics import unit_vector
 
@@ -25,6 +26,11 @@ class WrapEncoder(LocationEncoder):
     def __init__(self, hidden_dim: int = 128, out_dim: int = 64, noise: float = 0.0) -> None:
         super().__init__(4, out_dim, mlp_head(4, hidden_dim, out_dim), noise=noise)
 
+    @property
+    def resolution_km(self) -> float:
+        """Half a wave of the sine of an angle."""
+        return half_wave_km(1)
+
     def _features(self, lonlat: Tensor) -> Tensor:
         lon, lat = torch.deg2rad(lonlat).unbind(dim=1)
         raw = torch.stack([torch.sin(lon), torch.cos(lon), torch.sin(lat), torch.cos(lat)], dim=1)
@@ -39,6 +45,11 @@ class Cartesian3DEncoder(LocationEncoder):
 
     def __init__(self, hidden_dim: int = 128, out_dim: int = 64, noise: float = 0.0) -> None:
         super().__init__(3, out_dim, mlp_head(3, hidden_dim, out_dim), noise=noise)
+
+    @property
+    def resolution_km(self) -> float:
+        """Half a wave of a harmonic of degree 1."""
+        return half_wave_km(1)
 
     def _features(self, lonlat: Tensor) -> Tensor:
         return (math.sqrt(3) * torch.stack(unit_vector(lonlat), dim=1)).float()

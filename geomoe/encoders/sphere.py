@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from geomoe.coords import half_wave_km
 from geomoe.encoders.base import LocationEncoder, check_size, mlp_head
 from geomoe.encoders.grid import GridLinear
 from geomoe.encoders.harmonics import SphericalHarmonics
@@ -33,6 +34,11 @@ class _HarmonicEncoder(LocationEncoder):
         head = self._make_head(legendre_polys**2, hidden_dim, out_dim)
         super().__init__(legendre_polys**2, out_dim, head, noise=noise)
         self.harmonics = SphericalHarmonics(legendre_polys, "orthonormal")
+
+    @property
+    def resolution_km(self) -> float:
+        """Half a wave of the highest degree: pi R / (L - 1)."""
+        return half_wave_km(self.harmonics.legendre_polys - 1)
 
     def _features(self, lonlat: Tensor) -> Tensor:
         # Evaluated in float64: near the poles float32 recurrences lose three digits at L = 40.

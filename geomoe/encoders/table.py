@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 
 from geomoe.encoders.domain import DomainEmbedding
+from geomoe.encoders.fourier import FourierEncoder
 from geomoe.encoders.geoclip import GeoCLIPEncoder
 from geomoe.encoders.satclip import SatCLIP, SatCLIPEncoder
 from geomoe.encoders.satclip_weights import RELEASED
@@ -34,6 +35,7 @@ class EncoderOptions:
     out_dim: int
     hidden_dim: int
     legendre_polys: int
+    finest_km: float | None
     weights: str | None
     capsules: tuple[int, ...]
     noise: float
@@ -86,6 +88,7 @@ def _satclip(options: EncoderOptions) -> LocationEncoder:
 ENCODERS: dict[str, Callable[[EncoderOptions], LocationEncoder]] = {
     "sh": lambda o: SphereEncoder(o.legendre_polys, **o.head),
     "sh-siren": lambda o: SphereSirenEncoder(o.legendre_polys, **o.head),
+    "fourier": lambda o: FourierEncoder(o.finest_km, **o.head),
     "satclip": _satclip,
     "wrap": lambda o: WrapEncoder(**o.head),
     "cartesian3d": lambda o: Cartesian3DEncoder(**o.head),
@@ -100,6 +103,7 @@ def create_encoder(
     out_dim: int = 64,
     hidden_dim: int = 128,
     legendre_polys: int = 10,
+    finest_km: float | None = None,
     weights: str | None = None,
     capsules: Sequence[int] = (0,),
     noise: float = 0.0,
@@ -111,10 +115,11 @@ def create_encoder(
     """Make a location encoder by name.
 
     Args:
-        name: sh, sh-siren, satclip, wrap, cartesian3d, geoclip or domain.
+        name: sh, sh-siren, fourier, satclip, wrap, cartesian3d, geoclip or domain.
         out_dim: L, width of the embedding.
         hidden_dim: width of the hidden layer of the trainable head.
         legendre_polys: L of the harmonics, for sh and sh-siren (a SatCLIP file has its own).
+        finest_km: for fourier: half the length of the shortest wave in km.
         weights: for satclip: a local file, or hf:NAME from the Hugging Face hub.
         capsules: for geoclip: the frequency capsules to use.
         noise: standard deviation of Gaussian noise on the standardised features, in training.
@@ -141,6 +146,7 @@ def create_encoder(
         out_dim,
         hidden_dim,
         legendre_polys,
+        finest_km,
         weights,
         tuple(capsules),
         noise,
@@ -150,7 +156,7 @@ def create_encoder(
         architecture,
     )
     encoder = ENCODERS[name](options)
-    names = ("out_dim", "hidden_dim", "legendre_polys", "weights", "noise", "freeze")
+    names = ("out_dim", "hidden_dim", "legendre_polys", "finest_km", "weights", "noise", "freeze")
     encoder.recipe = {
         "name": name,
         "capsules": list(capsules),

@@ -45,6 +45,7 @@ class EncodeOptions:
         checkpoint: checkpoint file whose trained encoder is used instead.
         weights: pretrained weights of the named encoder (required by satclip).
         legendre_polys: L of the encoder sh, which gives L * L values.
+        finest_km: half the shortest wave of the encoder fourier in km (required by it).
         capsules: capsules of the encoder geoclip.
         lon: name of the column of longitudes; None: point geometry, else ``lon``, ``longitude``, ``lng``.
         lat: name of the column of latitudes; None: point geometry, else ``lat``, ``latitude``.
@@ -55,6 +56,7 @@ class EncodeOptions:
     checkpoint: str | None = None
     weights: str | None = None
     legendre_polys: int = 10
+    finest_km: float | None = None
     capsules: tuple[int, ...] = (0,)
     lon: str | None = None
     lat: str | None = None
@@ -115,6 +117,7 @@ def encoder_of(options: EncodeOptions) -> Callable[[torch.Tensor], torch.Tensor]
         str(options.encoder),
         weights=options.weights,
         legendre_polys=options.legendre_polys,
+        finest_km=options.finest_km,
         capsules=options.capsules,
     )
     return encoder.eval().features

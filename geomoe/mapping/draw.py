@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from geomoe.config.reach import encoder_text
 from geomoe.coords import make_grid, whole_cells
 from geomoe.earth.mercator import frame
 from geomoe.errors import ConfigError
@@ -254,9 +255,8 @@ def _facts(
     predictor: Predictor, name: str, grid: Grid, support: Support | None
 ) -> tuple[tuple[str, str], ...]:
     config = predictor.config
-    data, model, encoder = config.data, config.model, config.encoder
+    data, model = config.data, config.model
     height, width = grid.shape
-    detail = f", L = {encoder.legendre_polys}" if encoder.name in ("sh", "sh-siren", "satclip") else ""
     return (  # the first three stand under the title
         ("Checkpoint", name),
         ("Held out", data.held_out or "nothing"),
@@ -264,10 +264,15 @@ def _facts(
         ("Trained on", f"{data.name}, split {data.split_seed}, seed {config.seed}"),
         ("Backbone", f"{model.backbone}, {model.image_size} px"),
         ("MoGE blocks", ", ".join(str(number) for number in predictor.blocks)),
-        ("Location encoder", f"{encoder.name}{detail}"),
+        ("Location encoder", _encoder_fact(predictor)),
         ("Grid", f"{grid.step:g}°, {height * width:,} cells"),
         ("Support", _support_fact(support)),
     )
+
+
+def _encoder_fact(predictor: Predictor) -> str:
+    km = None if predictor.encoder is None else predictor.encoder.resolution_km
+    return encoder_text(predictor.config.encoder) + ("" if km is None else f": tells apart {km:,.0f} km")
 
 
 def _support_fact(support: Support | None) -> str:

@@ -10,10 +10,12 @@ from matplotlib.colors import LinearSegmentedColormap, ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
+from geomoe.earth.borders import is_part
 from geomoe.earth.land import earth_on
 from geomoe.earth.outlines import left_edge, outlines
 from geomoe.mapping.labels import place_labels
 from geomoe.pages import palette
+from geomoe.pages.ground import draw_graticule, draw_ground, fade_sea, shrunk
 from geomoe.support.figures import plain_text, save_figure
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def draw_figure(
 ) -> Figure:
     """Draw one row for each block; latitude and longitude are equally spaced (plate carree).
 
+    On a map of a part of the Earth a degree of longitude is as short as it is in the middle.
     Across the antimeridian the axis labels continue after 180 with the western longitudes (-170, ...).
 
     Args:
@@ -38,7 +41,9 @@ def draw_figure(
         held_out: name of the region to outline.
     """
     west, south, east, north = table.grid.bounds
-    aspect = np.clip((north - south) / (east - west), 0.25, 2.0)
+    box, part = table.grid.bounds, is_part(table.grid.bounds)
+    narrow = shrunk(box) if part else 1.0  # a degree of longitude over one of latitude
+    aspect = np.clip((north - south) / (east - west) / narrow, 0.25, 2.0)
     figure = Figure(figsize=(13, (6 * aspect + 0.95) * table.num_blocks + 0.5), layout="constrained")
     figure.get_layout_engine().set(h_pad=0.1, w_pad=0.08, rect=(0, 0.012, 1, 0.988))  # type: ignore[union-attr,call-arg]
     figure.suptitle(table.title, fontsize=15, fontweight="bold")
@@ -47,7 +52,8 @@ def draw_figure(
     veil = np.zeros((*table.grid.shape, 4))
     if table.support is not None:
         veil[~table.support.near] = (0.93, 0.95, 0.96, 0.6)
-    veil[~earth_on(table.grid).land] = (0.93, 0.95, 0.96, 0.75)
+    if not part:
+        veil[~earth_on(table.grid).land] = (0.93, 0.95, 0.96, 0.75)
     extent = (west, east, south, north)
     for block, summary in enumerate(summaries):
         left, right = axes[block]
@@ -70,12 +76,14 @@ def draw_figure(
         figure.colorbar(image, cax=below, orientation="horizontal").ax.tick_params(labelsize=8)
         for axis, what in ((left, "dominant expert"), (right, "routing entropy (0 one expert, 1 all alike)")):
             axis.imshow(veil, extent=extent, interpolation="nearest")
-            _outline(axis, left_edge(table.grid), held_out)
+            _outline(axis, left_edge(table.grid), held_out, coasts=not part)
             axis.set(xlim=(west, east), ylim=(south, north), title=f"{table.blocks[block]}: {what}")
+            if part:
+                fade_sea(axis, box, "#edf2f5", 0.75)
+                draw_ground(axis, box)
+            draw_graticule(axis, box)
             axis.set_ylabel("latitude (°)", fontsize=8)
             axis.tick_params(labelsize=8)
-            if east > 180:
-                axis.xaxis.set_major_formatter(_degrees)
     return figure
 
 
@@ -124,15 +132,12 @@ def _legend(axis: Axes, summary: BlockSummary, colours: list[str]) -> None:
     )
 
 
-def _degrees(lon: float, _: int | None = None) -> str:
-    """The label of a longitude, wrapped beyond 180: 190 is -170."""
-    return f"{lon - 360 if lon > 180 else lon:g}".replace("-", "\N{MINUS SIGN}")
-
-
-def _outline(axis: Axes, left: float, held_out: str | None) -> None:
+def _outline(axis: Axes, left: float, held_out: str | None, *, coasts: bool) -> None:
     for region, geometry in outlines(left).items():
         rings = [np.array(ring) for polygon in geometry["coordinates"] for ring in polygon]
-        axis.add_collection(LineCollection(rings, colors="#22313a", linewidths=0.4, zorder=3), autolim=False)
+        if coasts:
+            lines = LineCollection(rings, colors="#22313a", linewidths=0.4, zorder=3)
+            axis.add_collection(lines, autolim=False)
         if region == held_out:
             for colour, width, style in (("white", 2.2, "solid"), ("black", 1.1, "dashed")):
                 lines = LineCollection(rings, colors=colour, linewidths=width, linestyles=style, zorder=4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import folium
 from folium.raster_layers import ImageOverlay
@@ -10,6 +10,7 @@ from folium.raster_layers import ImageOverlay
 from geomoe.earth.mercator import Frame, frame
 from geomoe.earth.outlines import left_edge, outlines
 from geomoe.pages import palette
+from geomoe.pages.ground import page_ground
 
 if TYPE_CHECKING:
     from geomoe.mapping.table import RoutingTable
@@ -34,8 +35,8 @@ def folium_map(table: RoutingTable, tiles: str | None = None) -> folium.Map:
     for layer in folium_layers(table):
         layer.add_to(drawn)
     shapes = [
-        {"type": "Feature", "properties": {"region": region}, "geometry": geometry}
-        for region, geometry in outlines(left_edge(table.grid)).items()
+        {"type": "Feature", "properties": {"region": name}, "geometry": geometry}
+        for name, geometry in _lines(table, view).items()
     ]
     style = {"color": "#22313a", "weight": 0.6, "fill": False}
     land = folium.GeoJson(
@@ -75,6 +76,18 @@ def folium_layers(table: RoutingTable) -> list[folium.FeatureGroup]:
         far = view.take(~table.support.near).astype("uint8")
         layers.append(_layer("far from training places", palette.veil_uri(far), view, show=True))
     return layers
+
+
+def _lines(table: RoutingTable, view: Frame) -> dict[str, dict[str, Any]]:
+    """Name -> outlines as GeoJSON: of regions, or coasts and borders on a map of a part of the Earth."""
+    ground = page_ground(view.bounds)
+    if ground is None:
+        return outlines(left_edge(table.grid))
+    return {
+        name: {"type": "MultiLineString", "coordinates": ground[name]}
+        for name in ("coasts", "borders")
+        if ground[name]
+    }
 
 
 def _view(table: RoutingTable) -> Frame:

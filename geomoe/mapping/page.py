@@ -17,6 +17,7 @@ from geomoe.earth.outlines import left_edge, outlines, place_lon
 from geomoe.errors import ConfigError, OutputError
 from geomoe.mapping.labels import place_labels
 from geomoe.pages import palette
+from geomoe.pages.ground import page_ground
 from geomoe.pages.shell import assemble
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def _data(
 ) -> dict[str, Any]:
     colours = table.shades
     left = left_edge(table.grid)
-    shapes = outlines(left)
+    shapes, ground = outlines(left), page_ground(view.bounds)
     return {
         "title": table.title,
         "about": "About this checkpoint",
@@ -87,7 +88,8 @@ def _data(
             "entropy": palette.ENTROPY_STOPS,
         },
         "blocks": [_block(table, number, summary, view) for number, summary in enumerate(summaries)],
-        "land": list(shapes.values()),
+        "land": [] if ground else list(shapes.values()),
+        "ground": ground,
         "heldOut": {"name": held_out, "shape": shapes[held_out]} if held_out in shapes else None,
         "points": None if points is None or not len(points.label) else _points(points, left),
         "far": _far(table, view),
@@ -112,7 +114,7 @@ def _notes(table: RoutingTable, points: Points | None, view: Frame) -> list[str]
         *([f"{unplaced} samples of unknown place are not on the map."] if unplaced else []),
         "Experts are numbered from 0. The shared expert answers everywhere and is not shown.",
         f"Weights: {cell}; 8 bits, exact to 0.002. Shares count true area{_what_counts(table)}.",
-        "Coastlines and regions: Natural Earth (public domain), illustrative. Web Mercator enlarges "
+        "Coastlines, borders and regions: Natural Earth (public domain), illustrative. Web Mercator enlarges "
         "high latitudes and ends at 85°. Drawn with Leaflet.",
     ]
 

@@ -9,8 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
+import shapely
 
 from geomoe.coords import EARTH_RADIUS_KM, unit_vectors
+from geomoe.earth.borders import ground_in, is_part
+from geomoe.earth.extent import extent_km
 from geomoe.earth.land import earth_on
 from geomoe.earth.nearest import NearestPlace
 
@@ -22,7 +25,9 @@ if TYPE_CHECKING:
     from geomoe.coords import Grid
 
 NEAREST, FURTHEST = 50.0, 500.0  # bounds of the reach in km
-STEPS = (0.5, 0.25, 0.1, 0.05, 0.02, 0.01)  # sides of cells of a map that fits its data
+PART = 0.25  # of the extent of the places, where that is less than the lower bound
+LEAST_KM = 1.0  # the lowest bound of the reach
+STEPS = (0.5, 0.25, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # sides of cells of a map that fits its data
 _CELLS = 120  # on the longer side of such a map, at least
 _DEGREE_KM = np.pi / 180 * EARTH_RADIUS_KM
 _WIDE = 180.0  # degrees of longitude from which on a map is of the whole Earth
@@ -55,16 +60,19 @@ def places_of(info: Mapping[str, Any]) -> NDArray[np.float64]:
 def reach_of(places: NDArray[np.float64]) -> float:
     """Return the km around a training place that count as near: twice the distance between neighbours.
 
-    That is twice the distance within which nine tenths of the places have another one, from 50 to 500 km.
+    That is twice the distance within which nine tenths of the places have another one, from 50 to 500 km. For
+    places that span less than 200 km the lower bound is a quarter of what they span, and at least 1 km.
     """
     from scipy.spatial import cKDTree
 
-    single = unit_vectors(np.unique(places, axis=0))
+    single_places = np.unique(places, axis=0)
+    single = unit_vectors(single_places)
     if len(single) < 2:
         return NEAREST
     chord = cKDTree(single).query(single, k=2)[0][:, 1]
     km = 2 * EARTH_RADIUS_KM * np.arcsin(np.clip(chord / 2, 0, 1))
-    return float(np.clip(2 * np.quantile(km, 0.9), NEAREST, FURTHEST).round())
+    low = min(max(PART * (extent_km(single_places) or 0.0), LEAST_KM), NEAREST)
+    return float(np.clip(2 * np.quantile(km, 0.9), low, FURTHEST).round())
 
 
 def find_support(grid: Grid, places: NDArray[np.float64], reach_km: float | None = None) -> Support | None:
@@ -83,10 +91,20 @@ def find_support(grid: Grid, places: NDArray[np.float64], reach_km: float | None
     across = np.cos(np.radians(grid.lat))[:, None]
     diagonal = np.hypot(across, 1.0) * grid.step * _DEGREE_KM  # a cell with a place in it is near
     near = km <= reach + diagonal / 2
-    earth = earth_on(grid)
-    land = earth.land & (earth.region != earth.regions.index("Antarctica"))
-    counted = near & land
+    counted = near & _land(grid)
     return Support(km.astype(np.float32), near, counted if counted.any() else near, reach, len(places))
+
+
+def _land(grid: Grid) -> NDArray[np.bool_]:
+    """(H, W) cells on land without Antarctica: by fine coasts on a fine grid of a part of the Earth."""
+    earth = earth_on(grid)
+    away = earth.region != earth.regions.index("Antarctica")
+    if not is_part(grid.bounds) or grid.step >= STEPS[0]:
+        return earth.land & away
+    land = ground_in(grid.bounds).land
+    shapely.prepare(land)
+    lon, lat = np.meshgrid(grid.lon, grid.lat)
+    return shapely.contains_xy(land, lon, lat) & away
 
 
 def box_of(places: NDArray[np.float64], reach_km: float) -> tuple[float, float, float, float] | None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from geomoe.earth.land import coastlines
+from geomoe.pages.ground import page_ground
 from geomoe.pages.shell import assemble
 
 if TYPE_CHECKING:
@@ -107,22 +108,25 @@ def render_atlas(
     """
     if not layers:
         raise ValueError("atlas: expected at least one layer")
-    shapes = coastlines()
+    shapes, start = coastlines(), start_box(layers)
     data = {
         "title": title,
         "about": about,
         "facts": [list(fact) for fact in facts],
         "bounds": list(EARTH),
-        "start": start_box(layers),
+        "start": start,
         "land": list(shapes.values()),
+        "ground": None
+        if start is None
+        else page_ground((start[0], start[1], start[2], start[3]), everywhere=True),
         "regions": {region: number for number, region in enumerate(shapes)},
         "heldOut": {"name": held_out, "shape": shapes[held_out]} if held_out in shapes else None,
         "ramp": list(RAMP),
         "layers": [_layer(layer) for layer in layers],
         "notes": [
             *notes,
-            "Coastlines and regions: Natural Earth (public domain), illustrative. Web Mercator enlarges high "
-            "latitudes and ends at 85°. Drawn with Leaflet.",
+            "Coastlines, borders and regions: Natural Earth (public domain), illustrative. Web Mercator "
+            "enlarges high latitudes and ends at 85°. Drawn with Leaflet.",
         ],
     }
     return assemble(title, data, _SCRIPTS)
@@ -159,4 +163,6 @@ def start_box(layers: Sequence[Layer]) -> list[float] | None:
         return None
     west, south = np.min(places, axis=0).tolist()
     east, north = np.max(places, axis=0).tolist()
-    return None if east - west > 180 else [west - 0.5, south - 0.5, east + 0.5, north + 0.5]
+    span = max(east - west, north - south)
+    grow = min(max(span / 10, 0.02), 0.5) if span else 0.5
+    return None if east - west > 180 else [west - grow, south - grow, east + grow, north + grow]

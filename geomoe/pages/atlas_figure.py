@@ -11,8 +11,10 @@ from matplotlib.colors import LinearSegmentedColormap, Normalize
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 
+from geomoe.earth.borders import is_part
 from geomoe.earth.land import coastlines
 from geomoe.pages.atlas import RAMP, start_box
+from geomoe.pages.ground import draw_graticule, draw_ground, fill_land, shrunk
 from geomoe.support.figures import plain_text
 
 if TYPE_CHECKING:
@@ -20,24 +22,30 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
 
+    from geomoe.earth.borders import Box
     from geomoe.pages.atlas import Layer, Mark
 
-LEAST = 20.0  # minimum extent of a map in degrees, so that its location is recognisable
+LEAST = 20.0  # extent in degrees of a map of one place, so that its location is recognisable
 INK = "#17232b"
 
 
 @plain_text()
 def draw_atlas(layers: Sequence[Layer], title: str) -> Figure:
     """One panel for each layer, below one another."""
-    figure = Figure(figsize=(11, 0.6 + 5.6 * len(layers)), layout="constrained")
+    windows = [_window(layer) for layer in layers]
+    wide = min(max(map(_width, windows)) + 3.0, 11.0)
+    figure = Figure(figsize=(wide, 0.6 + 5.6 * len(layers)), layout="constrained")
     panels = figure.subplots(len(layers), 1, squeeze=False)[:, 0]
-    for axes, layer in zip(panels, layers, strict=True):
-        _land(axes)
+    for axes, layer, window in zip(panels, layers, windows, strict=True):
+        _land(axes, window)
         for mark in layer.marks:
             _draw(axes, mark)
         _discs(axes, [mark for mark in layer.marks if mark.lonlat is not None])
-        west, south, east, north = _window(layer)
+        west, south, east, north = window
         axes.set(xlim=(west, east), ylim=(south, north), aspect="equal", facecolor="#dfe8ed")
+        if is_part(window):
+            draw_ground(axes, window)
+        draw_graticule(axes, window)
         axes.set_xlabel("longitude (°)", fontsize=8)
         axes.set_ylabel("latitude (°)", fontsize=8)
         axes.set_title(layer.title, fontsize=10)
@@ -46,7 +54,16 @@ def draw_atlas(layers: Sequence[Layer], title: str) -> Figure:
     return figure
 
 
-def _land(axes: Axes) -> None:
+def _width(window: Box) -> float:
+    """Inches of a map that is about five inches high."""
+    west, south, east, north = window
+    return 5 * (east - west) / (north - south) * (shrunk(window) if is_part(window) else 1.0)
+
+
+def _land(axes: Axes, window: Box) -> None:
+    if is_part(window):
+        fill_land(axes, window)
+        return
     rings = [ring for region in coastlines() for ring in _rings(region)]
     axes.add_collection(PolyCollection(rings, facecolors="#ffffff", edgecolors="#8a979e", linewidths=0.4))
 
@@ -85,7 +102,9 @@ def _window(layer: Layer) -> tuple[float, float, float, float]:
     if box is None:
         return -180, -90, 180, 90
     west, south, east, north = box
-    grow = max(0.0, LEAST - max(east - west, north - south)) / 2 + 2
+    alone = len({mark.box or mark.lonlat for mark in layer.marks} - {None}) == 1
+    span = max(east - west, north - south)
+    grow = (LEAST - span) / 2 + 2 if alone and span < LEAST else min(2.0, span / 10)
     return max(west - grow, -180), max(south - grow, -90), min(east + grow, 180), min(north + grow, 90)
 
 

@@ -16,10 +16,11 @@ from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
-from geomoe.build import build_datamodule, build_method
+from geomoe.build import build_datamodule, build_method, settled
 from geomoe.catalogue import METHODS
 from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights
 from geomoe.config.load import load
+from geomoe.config.reach import is_open
 from geomoe.config.rules import check
 from geomoe.errors import CheckpointError, ConfigError, DataError, DivergedError
 from geomoe.models import Network
@@ -30,6 +31,7 @@ from geomoe.training.finish import make_network
 from geomoe.training.loggers import check_loggers, create_loggers
 from geomoe.training.options import FitOptions, RunResult
 from geomoe.training.progress import TrainingProgress
+from geomoe.training.reach import tell_reach
 from geomoe.training.record import facts
 from geomoe.training.resumable import ResumableData
 from geomoe.training.runfolder import RunFolder, different_keys, run_folder
@@ -126,6 +128,7 @@ def fit(
 
 def _fit(config: RunConfig, asked: FitOptions, folder: RunFolder, *, first: bool) -> RunResult:
     resume = asked.resume and not asked.dry_run
+    config = folder.keep_choice(config) if resume else config
     if first:
         folder.check_resume(config) if resume else folder.check_new(replace=asked.dry_run)
     going_on = resume and folder.last.exists()
@@ -133,7 +136,8 @@ def _fit(config: RunConfig, asked: FitOptions, folder: RunFolder, *, first: bool
         task, data = _build(config, _earlier(folder, config) if going_on else None)
         try:
             if first:
-                folder.sweep() if going_on else folder.start(config)
+                folder.sweep() if going_on else folder.start(task.config)
+                tell_reach(task, chosen=is_open(config))
             saving = _run(task, data, folder, asked, going_on=going_on)
         except BaseException:
             if first and not folder.last.exists():
@@ -167,6 +171,7 @@ def _build(config: RunConfig, earlier: Checkpoint | None) -> tuple[TrainingTask,
     data.prepare_data()
     data.setup("fit")
     info = data.info()
+    config = settled(config, info)
     known = (info["data_hash"], *data.dataset("train").earlier_hashes)
     if earlier is not None and earlier.info.get("data_hash") not in known:
         msg = f"{earlier.path}: the data has changed since this run began; bring it back, or train anew"

@@ -19,6 +19,7 @@ import yaml
 from geomoe.catalogue import METHODS
 from geomoe.config import ModelConfig, RunConfig
 from geomoe.config.load import read_config
+from geomoe.config.reach import keep_choice
 from geomoe.errors import ConfigError, OutputError
 from geomoe.support.bounded import read_yaml
 from geomoe.support.files import missing_folders, reason, remove_empty, whole_file
@@ -171,6 +172,16 @@ class RunFolder:
             )
             raise ConfigError(msg)
         read_record(self.path / "run.json")
+
+    def keep_choice(self, config: RunConfig) -> RunConfig:
+        """The configuration with what its encoder leaves open as the run in this folder has it, if any.
+
+        Raises:
+            ConfigError: the ``config.yaml`` of the run cannot be read.
+        """
+        if not (self.path / "config.yaml").exists():
+            return config
+        return keep_choice(config, self.read_config())
 
     def read_config(self) -> RunConfig:
         """The configuration that the run was started with."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from geomoe.earth.borders import GRATICULES
 from geomoe.mapping.page import render_page
 from geomoe.mapping.summary import summarise
 from geomoe.mapping.support import find_support
@@ -231,7 +232,7 @@ def test_a_band_at_45_degrees_is_drawn_at_45_degrees(browser, synthetic, tmp_pat
 
 def test_a_screenshot_shows_the_dominant_expert_of_each_place(page, drawn, tmp_path):
     _, table, _ = drawn
-    for option in ("numbers", "coast", "veil", "held"):
+    for option in ("numbers", "coast", "veil", "held", "graticule"):
         page.find(f"[data-option={option}]").click()
     page.wait("const i = document.querySelector('.geomoe-picture'); return i.complete && i.naturalWidth > 0")
     page.driver.save_screenshot(str(tmp_path / "page.png"))
@@ -392,3 +393,39 @@ def test_far_places_are_faded_and_all_land_stands_beside(browser, synthetic, tmp
     np.testing.assert_array_equal(before[0], after[0])
     veil, alpha = np.array([0xEE, 0xF3, 0xF6]), 175 / 255
     np.testing.assert_allclose(before[1], after[1] * (1 - alpha) + veil * alpha, atol=3)
+
+
+def test_a_country_has_borders_and_a_graticule_that_follows_the_zoom(browser, synthetic, tmp_path):
+    table = synthetic.smooth_table(0.25, (5, 46, 16, 56))
+    path = tmp_path / "country.html"
+    path.write_text(render_page(table, synthetic.summaries_of(table)), encoding="utf-8")
+    browser.open(path)
+
+    def written():
+        return browser.run(
+            "return [...document.querySelectorAll('.geomoe-degree')].map((node) => node.textContent)"
+        )
+
+    def step():
+        return float(browser.run("return document.body.dataset.graticule"))
+
+    def spans():
+        west, east, south, north = browser.run(
+            "const b = map_experts.getBounds(); return [b.getWest(), b.getEast(), b.getSouth(), b.getNorth()]"
+        )
+        return max(east - west, north - south)
+
+    for zoom in (0, 2, 4):
+        if zoom:
+            browser.run("map_experts.setZoom(map_experts.getZoom() + 2, { animate: false })")
+        assert step() == max(one for one in GRATICULES if spans() / one >= 4)
+        degrees = [float(text.split("°")[0]) for text in written()]
+        assert len(degrees) >= 4
+        assert all(abs(one / step() - round(one / step())) < 1e-6 for one in degrees)
+        assert any(text.endswith("E") for text in written())
+        assert any(text.endswith("N") for text in written())
+    boxes = [browser.find(f"[data-option={name}]") for name in ("borders", "graticule")]
+    assert all(box.is_selected() for box in boxes)
+    boxes[1].click()
+    assert written() == []
+    assert browser.run("return document.querySelectorAll('.leaflet-control-scale').length") == 1

@@ -31,6 +31,8 @@ def make(make_satclip):
             options["weights"] = str(path)
         if name == "domain":
             options.setdefault("num_domains", 5)
+        if name == "fourier":
+            options.setdefault("finest_km", 3000.0)
         return create_encoder(name, **{"out_dim": 24, "hidden_dim": 32, "legendre_polys": 6, **options})
 
     return build

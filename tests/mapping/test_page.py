@@ -12,9 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import shapely
 from PIL import Image
 
 from geomoe.coords import wrap_lon
+from geomoe.earth.borders import ground_in
 from geomoe.earth.land import coastlines
 from geomoe.earth.outlines import outlines
 from geomoe.errors import ConfigError, OutputError
@@ -150,7 +152,34 @@ def test_a_page_across_the_antimeridian_goes_on_beyond_180(synthetic, east):
     np.testing.assert_array_equal((lon >= 160) & (lon < 190), inside)
     assert inside.any()
     assert data["heldOut"]["shape"] == outlines(-5.0)["Oceania"]
-    assert data["land"] == list(outlines(-5.0).values())
+    assert data["land"] == []  # a map of a part of the Earth has finer land
+    lon, lat = np.concatenate([*data["ground"]["coasts"]]).T
+    assert lon.min() > 160 - 0.75 * 30 - 0.01
+    assert 200 < lon.max() < 190 + 0.75 * 30 + 0.01
+    assert lat.max() < 0.75 * 50 + 0.01
+
+
+@pytest.mark.parametrize(("box", "step"), [((5, 46, 16, 56), 0.25), ((6, 49, 8, 50), 0.05)])
+def test_a_page_of_a_country_has_its_borders(synthetic, box, step):
+    table = synthetic.smooth_table(step, box)
+    ground = synthetic.page_data(render_page(table, synthetic.summaries_of(table)))["ground"]
+    west, south, east, north = box
+    lines = shapely.MultiLineString(ground["borders"])
+    assert shapely.box(*box).intersects(lines)
+    assert lines.bounds[0] >= west - 0.75 * (east - west) - 0.01
+    assert lines.bounds[3] <= north + 0.75 * (north - south) + 0.01
+    land = shapely.union_all([shapely.Polygon(rings[0], rings[1:]).buffer(0) for rings in ground["land"]])
+    real = ground_in(box).land
+    away = land.intersection(shapely.box(*box)).symmetric_difference(real)
+    assert away.area < 0.01 * real.area
+    assert len(json.dumps(ground)) < 600_000
+
+
+def test_a_map_of_the_earth_keeps_its_outlines(synthetic):
+    table = synthetic.smooth_table(5.0)
+    data = synthetic.page_data(render_page(table, synthetic.summaries_of(table)))
+    assert data["ground"] is None
+    assert data["land"] == list(outlines(-180.0).values())
 
 
 def test_numbers_stand_in_the_area_that_they_name(synthetic, table, page):

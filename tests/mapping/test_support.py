@@ -87,6 +87,24 @@ def test_the_reach_follows_the_distance_between_places():
     apart = great_circle_km(GERMANY[:1], GERMANY[:1] + np.array([0.5, 0]))[0]
     assert 1.2 * apart < reach_of(GERMANY) <= 2.01 * great_circle_km([(7, 48)], [(7, 48.5)])[0]
     assert reach_of(np.array([(0.0, 0.0), (90.0, 0.0)])) == 500.0
+    city = (GERMANY - GERMANY.mean(axis=0)) / 40 + [13.4, 52.5]  # some 20 km across, places a kilometre apart
+    widest = max(great_circle_km(city, np.broadcast_to(place, city.shape)).max() for place in city)
+    assert 15 < widest < 30
+    assert reach_of(city) == round(widest / 4)
+    assert step_of(box_of(city, reach_of(city))) == 0.002
+
+
+def test_land_near_a_coast_is_fine_on_a_fine_grid():
+    """Half-degree cells would call the whole map land or sea."""
+    grid = make_grid(0.05, (9.75, 53.9, 11.25, 54.6))
+    found = find_support(grid, np.array([(10.5, 54.2)]), 200.0)
+    assert found.near.all()
+    cells = [tuple(place) for place in grid.lonlat().round(3).tolist()]
+    where = dict(zip(cells, found.counted.ravel().tolist(), strict=True))
+    assert where[10.125, 54.325]  # Kiel
+    assert where[10.675, 53.925]  # Luebeck
+    assert not where[10.675, 54.525]  # Kiel Bight
+    assert not where[10.975, 54.075]  # Luebeck Bay
 
 
 @pytest.mark.parametrize(

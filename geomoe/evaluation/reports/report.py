@@ -39,7 +39,9 @@ class Report(Judged):
         """Return the report as text, at most ``width`` columns wide."""
         return report_text(self, width)
 
-    def save(self, folder: str | os.PathLike[str], figure_format: str = "png") -> Path:
+    def save(
+        self, folder: str | os.PathLike[str], figure_format: str = "png", cell: float | None = None
+    ) -> Path:
         """Write ``report.json``, the figures and, if places are known, the map to a folder.
 
         Either all files are written or none.
@@ -47,9 +49,10 @@ class Report(Judged):
         Args:
             folder: made if it is not there.
             figure_format: png, pdf or svg.
+            cell: degrees on a side of the map's cells; None: fitted to the samples.
 
         Raises:
-            InputError: an unknown format of figures.
+            InputError: an unknown format of figures, or cells that do not divide the Earth.
             OutputError: the folder cannot be created or written.
         """
         from geomoe.evaluation.reports.figures import draw  # matplotlib takes a second; only figures need it
@@ -59,7 +62,7 @@ class Report(Judged):
         text = json.dumps(self.as_dict(), indent=1, allow_nan=False) + "\n"
         with Workplace(Path(folder), "the report") as place:
             place.write(FILE, lambda path: path.write_text(text, encoding="utf-8"))
-            figures, layers = draw(self), score_layers(self)
+            figures, layers = draw(self), score_layers(self, cell)
             if layers:
                 figures["map"] = score_figure(self, layers)
                 page = score_page(self, layers)

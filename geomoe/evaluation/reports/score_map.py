@@ -8,6 +8,7 @@ import numpy as np
 
 from geomoe.earth.land import coastlines
 from geomoe.errors import InputError
+from geomoe.evaluation.reports.cells import FEW, check_cell, fit_cell
 from geomoe.evaluation.reports.classes import class_rows, class_values
 from geomoe.evaluation.reports.text import choice_name, interval, plural, protocol_text
 from geomoe.pages.atlas import Layer, Mark, ramp_colour, render_atlas
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
     from geomoe.evaluation.reports.values import Confusion, Judged, Part, Places, Scores
 
-CELL = 6.0  # degrees; every step of geomoe.evaluation.places divides it
-FEW = 10  # cells or places with fewer samples are drawn faintly: their accuracy is unreliable
 SCORES = ("accuracy", "interval", "samples", "macro F1")
 CLASS = ("class", "F1", "precision", "recall", "samples")  # as many columns as the page has room for
 SIZES = f"Larger discs stand for more samples; faint ones for fewer than {FEW}."
@@ -36,11 +35,21 @@ class Columns(NamedTuple):
     correct: NDArray[np.int64]
 
 
-def score_layers(report: Judged) -> list[Layer]:
-    """Return the layers of a report for each choice of experts; none if no place is known."""
+def score_layers(report: Judged, cell: float | None = None) -> list[Layer]:
+    """Return the layers of a report for each choice of experts; none if no place is known.
+
+    Args:
+        report: the report.
+        cell: degrees on a side of the cells; None: :func:`geomoe.evaluation.reports.cells.fit_cell`.
+
+    Raises:
+        InputError: a side that does not divide the Earth, or cuts the cells in which samples are joined.
+    """
+    if cell is not None:
+        check_cell(cell, 0.0 if report.places is None else report.places.step)
     if report.places is None:
         return []
-    found = []
+    found, side = [], _side(report.places) if cell is None else cell
     for choice, scores in report.scores.items():
         columns = _columns(report.places, choice)
         group = choice_name(report, choice)
@@ -50,10 +59,14 @@ def score_layers(report: Judged) -> list[Layer]:
         if _one_place_each(columns):
             found.append(_domains(report, scores, columns, group))
         else:
-            found += [_cells(columns, group), _places(report, columns, group)]
+            found += [_cells(columns, group, side), _places(report, columns, group)]
         if scores.confusion is not None:
             found.append(_classes(scores.confusion, report.classes, group))
     return found
+
+
+def _side(places: Places) -> float:
+    return fit_cell(np.array([places.lon, places.lat]).T, np.array(places.count), places.step)
 
 
 def _columns(places: Places, choice: str) -> Columns:
@@ -94,7 +107,7 @@ def score_figure(report: Judged, layers: list[Layer]) -> Figure:
     from geomoe.pages.atlas_figure import draw_atlas  # matplotlib takes a second
 
     first = [layer for layer in layers if layer.group == layers[0].group]
-    return draw_atlas([layer for layer in first if layer.name != "Places"], title_of(report))
+    return draw_atlas([layer for layer in first if layer.name not in ("Places", "Classes")], title_of(report))
 
 
 def title_of(report: Judged) -> str:
@@ -190,20 +203,21 @@ def _radius(count: int) -> float:
     return float(np.clip(2.5 + 1.5 * np.log10(count), 2.5, 10))
 
 
-def _cells(columns: Columns, group: str) -> Layer:
-    column = np.floor((columns.lon + 180) / CELL).clip(0, 360 / CELL - 1).astype(int)
-    row = np.floor((columns.lat + 90) / CELL).clip(0, 180 / CELL - 1).astype(int)
-    unique, inverse = np.unique(np.column_stack([column, row]), axis=0, return_inverse=True)
+def _cells(columns: Columns, group: str, side: float) -> Layer:
+    last = np.round(np.array([360.0, 180.0]) / side) - 1  # the pole lies in the last cell
+    corner = np.floor((np.stack([columns.lon + 180, columns.lat + 90], axis=1)) / side + 1e-9)
+    unique, inverse = np.unique(corner.clip(0, last).astype(int), axis=0, return_inverse=True)
     count = np.bincount(inverse.reshape(-1), weights=columns.samples).astype(int)
     correct = np.bincount(inverse.reshape(-1), weights=columns.correct)
     marks = []
     for k in np.argsort(correct / count, kind="stable"):
-        west, south = (unique[k] * CELL - [180, 90]).tolist()
-        box, share = (west, south, west + CELL, south + CELL), float(correct[k] / count[k])
+        west, south = (unique[k] * side - [180, 90]).round(6).tolist()
+        east, north = round(west + side, 6), round(south + side, 6)
+        box, share = (west, south, east, north), float(correct[k] / count[k])
         values = (f"{_degrees(west, 'EW')}, {_degrees(south, 'NS')}", percent(share), f"{count[k]:,}")
         marks.append(Mark(values, ramp_colour(share), box=box, faint=bool(count[k] < FEW)))
     note = f"A cell is named by its south-west corner; one with fewer than {FEW} samples is faint."
-    title = f"Accuracy in cells of {CELL:g}° (percent)"
+    title = f"Accuracy in cells of {side:g}° (percent)"
     return Layer(group, "Cells", title, ("cell", "accuracy", "samples"), 3, marks, _ends(0, 1), note=note)
 
 

@@ -1,16 +1,16 @@
 // Layers of marks: one at a time over the map, its legend and its table in the panel. A click on a mark, or
 // on its line in the table, says what is known of it.
 function geomoeStart(map, data) {
-  const { el, panel, section, option, toggle, draw, turned, coast, held } = geomoeBase(map, data);
+  const { el, panel, section, option, toggle, draw, turned, rings, coast, borders, graticule, held } = geomoeBase(map, data);
   const MOST = 400; // lines of a table; a longer one says so
   const outlines = data.land.map(turned);
   map.setMaxZoom(15);
   if (data.start) {
     const [west, south, east, north] = data.start;
-    map.fitBounds([[south, west], [north, east]], { animate: false, maxZoom: 6 });
+    map.fitBounds([[south, west], [north, east]], { animate: false, maxZoom: 11 });
   }
   const renderer = L.canvas({ padding: 0.3, tolerance: 4 });
-  const land = L.polygon(outlines.flat(), {
+  const land = L.polygon(rings, {
     renderer: draw("veil"), interactive: false, stroke: false, fillColor: "#ffffff", fillOpacity: 0.9,
   });
 
@@ -21,6 +21,8 @@ function geomoeStart(map, data) {
   const over = section("Over the map", "geomoe-over");
   option(over, "land", "Land", true, toggle(land));
   option(over, "coast", "Coastlines", true, toggle(coast));
+  if (borders) option(over, "borders", "Country borders", true, toggle(borders));
+  option(over, "graticule", "Graticule", true, toggle(graticule));
   if (data.heldOut) option(over, "held", `Held-out region: ${data.heldOut.name}`, true, toggle(held));
   const foot = section("", "geomoe-foot");
   for (const text of data.notes) foot.append(el("p", "", text));

@@ -4,6 +4,46 @@ function geomoeMap(id, [west, south, east, north]) {
   return L.map(id, { ...view, crs: L.CRS.EPSG3857, attributionControl: false });
 }
 
+// Meridians and parallels with their degrees at the edge, spaced so that at least four cross the longer side.
+// They are drawn anew when the map is moved or zoomed.
+function geomoeGraticule(map, el, line) {
+  const STEPS = [30, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
+  const group = L.layerGroup();
+  const name = (value, plus, minus) => {
+    const size = Number(Math.abs(value).toFixed(2));
+    return `${size}\u00b0${size === 0 || size === 180 ? "" : value < 0 ? ` ${minus}` : ` ${plus}`}`;
+  };
+  const label = (place, text, anchor, kind) => L.marker(place, {
+    pane: "geomoe-lines", interactive: false, keyboard: false,
+    icon: L.divIcon({ html: el("span", "", text), className: `geomoe-degree ${kind}`, iconSize: [60, 16], iconAnchor: anchor }),
+  });
+  const draw = () => {
+    group.clearLayers();
+    const view = map.getBounds(), south = Math.max(view.getSouth(), -85), north = Math.min(view.getNorth(), 85);
+    const west = view.getWest(), east = view.getEast();
+    const longer = Math.max(east - west, north - south) * (1 + 1e-9);
+    const step = STEPS.find((one) => longer / one >= 4) || STEPS[STEPS.length - 1];
+    document.body.dataset.graticule = String(step);
+    const multiples = (low, high) => {
+      const found = [];
+      for (let number = Math.ceil(low / step); number <= high / step; number++) found.push(number * step);
+      return found;
+    };
+    for (const lon of multiples(west, east)) {
+      group.addLayer(L.polyline([[south, lon], [north, lon]], line));
+      const wrapped = ((((lon + 180) % 360) + 360) % 360) - 180;
+      group.addLayer(label([view.getSouth(), lon], name(wrapped, "E", "W"), [30, 18], "east"));
+    }
+    for (const lat of multiples(south, north)) {
+      group.addLayer(L.polyline([[lat, west], [lat, east]], line));
+      group.addLayer(label([lat, west], name(lat, "N", "S"), [-4, 8], "north"));
+    }
+  };
+  map.on("moveend resize", draw);
+  draw();
+  return group;
+}
+
 // What every page of a map has: panes, the land, the panel with its head, boxes that switch things on.
 // Every text from the data goes in as textContent, never as markup.
 function geomoeBase(map, data) {
@@ -35,14 +75,17 @@ function geomoeBase(map, data) {
 
   const draw = (pane) => L.canvas({ pane: `geomoe-${pane}`, padding: 0.3 });
   const turned = (shape) => shape.coordinates.map((polygon) => polygon.map((ring) => ring.map(([lon, lat]) => [lat, lon])));
-  const rings = data.land.flatMap(turned);
+  const swap = (line) => line.map(([lon, lat]) => [lat, lon]);
+  const fine = data.ground && { land: data.ground.land.map((polygon) => polygon.map(swap)), coasts: data.ground.coasts.map(swap) };
+  const rings = fine ? fine.land : data.land.flatMap(turned);
   const world = [[-89, -360], [-89, 720], [89, 720], [89, -360]]; // a map across the antimeridian ends below 540
   const veil = L.polygon([world, ...rings.flat()], {
     renderer: draw("veil"), interactive: false, stroke: false, fillColor: "#eef3f6", fillOpacity: 0.78, fillRule: "evenodd",
   });
-  const coast = L.polygon(rings, {
-    renderer: draw("lines"), interactive: false, fill: false, color: "#22313a", weight: 0.7, opacity: 0.75,
-  });
+  const thin = { renderer: draw("lines"), interactive: false, fill: false, color: "#22313a", weight: 0.7, opacity: 0.75 };
+  const coast = fine ? L.polyline(fine.coasts, { ...thin, weight: 0.9 }) : L.polygon(rings, thin);
+  const borders = fine && L.polyline(data.ground.borders.map(swap), { ...thin, weight: 1.1, dashArray: "5 3" });
+  const graticule = geomoeGraticule(map, el, { ...thin, weight: 0.5, opacity: 0.35 });
   const held = L.layerGroup();
   if (data.heldOut) {
     const ring = turned(data.heldOut.shape);
@@ -81,5 +124,5 @@ function geomoeBase(map, data) {
     return label;
   };
   const toggle = (layer) => (on) => { if (on) layer.addTo(map); else layer.remove(); };
-  return { el, percent, panel, bounds, section, option, marks, toggle, draw, turned, coast, veil, held };
+  return { el, percent, panel, bounds, section, option, marks, toggle, draw, turned, rings, coast, borders, graticule, veil, held };
 }

@@ -1,7 +1,7 @@
 // The page: one picture at a time over the map, a panel that says what it shows, a click that reads it.
 // Every text from the data goes in as textContent, never as markup.
 function geomoeStart(map, data) {
-  const { el, percent, panel, bounds, section, option, marks, toggle, coast, veil, held } = geomoeBase(map, data);
+  const { el, percent, panel, bounds, section, option, marks, toggle, coast, borders, graticule, veil, held } = geomoeBase(map, data);
   const show = { block: 0, layer: "dominant" };
   const view = { train: false, test: false, wrong: false, region: -1 };
 
@@ -128,6 +128,8 @@ function geomoeStart(map, data) {
   const over = section("Over the map", "geomoe-over");
   option(over, "numbers", "Expert numbers", true, () => { if (marks.numbers) refresh(); });
   option(over, "coast", "Coastlines", true, toggle(coast));
+  if (borders) option(over, "borders", "Country borders", true, toggle(borders));
+  option(over, "graticule", "Graticule", true, toggle(graticule));
   option(over, "veil", "Fade the sea", true, toggle(veil));
   if (data.far) {
     const far = L.imageOverlay(data.far, bounds, { pane: "geomoe-veil", className: "geomoe-picture" });

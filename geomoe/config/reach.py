@@ -1,0 +1,122 @@
+"""Location encoders and the extent of the data: which encoder tells its places apart, and what ``auto`` is.
+
+The rule: half a wave of an encoder's finest feature is at most a quarter of the extent of the training
+places. A longer one is nearly the same everywhere in the data, so no router can follow it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from geomoe.config.rules import AUTO
+from geomoe.coords import HALF_TURN_KM
+
+if TYPE_CHECKING:
+    from geomoe.config.schema import EncoderConfig, RunConfig
+
+PARTS = 4  # half waves of the finest feature that have to fit into the extent
+FINE = 8  # half waves that fit into the extent where geomoe chooses them
+LEAST_DEGREES, MOST_DEGREES = 10, 40  # L that geomoe chooses: 100 to 1,600 features of a place
+LEAST_KM = 0.1  # finest detail that geomoe chooses
+
+
+def degrees_for(extent_km: float) -> int:
+    """The smallest L whose half wave fits :data:`PARTS` times into an extent in km."""
+    return math.ceil(PARTS * HALF_TURN_KM / max(extent_km, LEAST_KM) - 1e-9) + 1
+
+
+def fits(resolution_km: float, extent_km: float) -> bool:
+    """Whether an encoder tells places of the data apart: :data:`PARTS` half waves fit into its extent."""
+    return PARTS * resolution_km <= extent_km * (1 + 1e-9)
+
+
+def is_open(config: RunConfig) -> bool:
+    """Whether something of the encoder is left to be chosen by the extent of the data."""
+    return fit_encoder(config.encoder, 1.0) != fit_encoder(config.encoder, HALF_TURN_KM)
+
+
+def fit_encoder(encoder: EncoderConfig, extent_km: float | None) -> EncoderConfig:
+    """The encoder with everything that it leaves open chosen; what it says itself is kept.
+
+    ``name: auto`` is sh where ``legendre_polys`` is given, fourier where ``finest_km`` is; else sh where 40
+    degrees tell the data apart (or its places are not known), and fourier where they do not.
+    ``legendre_polys: null`` is the smallest number from 10 to 40 that does, ``finest_km: null`` an eighth of
+    the extent.
+
+    Args:
+        encoder: the section of the configuration.
+        extent_km: what :func:`geomoe.earth.extent.extent_km` gives; None or 0: none is known, or just one.
+    """
+    known = extent_km or HALF_TURN_KM  # of one place there is nothing to tell apart
+    name, polys, finest = encoder.name, encoder.legendre_polys, encoder.finest_km
+    if name == AUTO:
+        wide = degrees_for(known) <= MOST_DEGREES
+        name = "sh" if polys is not None or (finest is None and wide) else "fourier"
+    if polys is None:
+        asked = degrees_for(known) if name in ("sh", "sh-siren") else LEAST_DEGREES
+        polys = min(max(asked, LEAST_DEGREES), MOST_DEGREES)
+    if finest is None and name == "fourier":
+        finest = _rounded(max(known / FINE, LEAST_KM))
+    return replace(encoder, name=name, legendre_polys=polys, finest_km=finest)
+
+
+def keep_choice(config: RunConfig, earlier: RunConfig) -> RunConfig:
+    """The configuration with what its encoder leaves open as an earlier run has it, so that it goes on."""
+    now, then = config.encoder, earlier.encoder
+    kept = replace(
+        now,
+        name=then.name if now.name == AUTO else now.name,
+        legendre_polys=then.legendre_polys if now.legendre_polys is None else now.legendre_polys,
+        finest_km=then.finest_km if now.finest_km is None else now.finest_km,
+    )
+    return replace(config, encoder=kept)
+
+
+def encoder_text(encoder: EncoderConfig) -> str:
+    """The encoder and what decides its finest detail, such as ``sh, L = 10``."""
+    details = {
+        "sh": f", L = {encoder.legendre_polys}",
+        "sh-siren": f", L = {encoder.legendre_polys}",
+        "fourier": "" if encoder.finest_km is None else f", finest {encoder.finest_km:g} km",
+        "geoclip": f", capsules {', '.join(map(str, encoder.capsules))}",
+    }
+    return encoder.name + details.get(encoder.name, "")
+
+
+def reach_text(encoder: EncoderConfig, resolution_km: float | None, extent_km: float) -> str:
+    """One line: how far the training places spread, and what the encoder tells apart."""
+    data = f"the training places are {extent_km:,.0f} km across"
+    if resolution_km is None:
+        return f"{data}; the resolution of the encoder ({encoder_text(encoder)}) is not known here"
+    return f"{data}; the encoder ({encoder_text(encoder)}) tells apart what is {_km(resolution_km)} apart"
+
+
+def reach_doubt(encoder: EncoderConfig, resolution_km: float | None, extent_km: float) -> str:
+    """One line that says that an encoder is too coarse for the data, and what fits; empty: it fits.
+
+    Without at least two places there is nothing to tell apart.
+    """
+    if resolution_km is None or not extent_km or fits(resolution_km, extent_km):
+        return ""
+    fitting = fit_encoder(replace(encoder, name=AUTO, legendre_polys=None, finest_km=None), extent_km)
+    key, value = (
+        ("legendre_polys", f"{fitting.legendre_polys}")
+        if fitting.name == "sh"
+        else ("finest_km", f"{fitting.finest_km:g}")
+    )
+    return (
+        f"{reach_text(encoder, resolution_km, extent_km)}, so that it hardly tells them apart; "
+        f"a quarter of the extent or less fits: --encoder.name {fitting.name} --encoder.{key} {value}"
+    )
+
+
+def _rounded(km: float) -> float:
+    """Three significant digits, rounded down."""
+    unit = 10.0 ** (math.floor(math.log10(km)) - 2)
+    return round(math.floor(km / unit + 1e-9) * unit, 6)
+
+
+def _km(km: float) -> str:
+    return "half the Earth" if math.isinf(km) else f"{km:,.0f} km" if km >= 10 else f"{km:.2g} km"

@@ -1,0 +1,70 @@
+"""The side of the cells of a score map: fitted to the extent of the samples and to how many there are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from geomoe.errors import InputError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+FEW = 10  # cells or places with fewer samples are drawn faintly: their accuracy is unreliable
+#: Sides in degrees, of which one is chosen. Data of the whole Earth has the largest.
+CELLS = (6.0, 3.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
+ACROSS = 8  # cells on the longer side of the data, at least
+LEAST_ACROSS = 4  # the same where there are few samples
+
+
+def fit_cell(lonlat: NDArray[np.float64], samples: NDArray[np.int64], step: float = 0.0) -> float:
+    """Choose the side of the cells in degrees.
+
+    It is the largest of :data:`CELLS` with at least 8 cells on the longer side of the data. Where the cells
+    with samples hold fewer than 10 on average it is a larger one, as long as 4 cells are left on that side.
+
+    Args:
+        lonlat: (N, 2) degrees of the places; longitudes are taken around the antimeridian.
+        samples: (N,) number of samples at each.
+        step: degrees on a side of the cells that already share a place; 0: none do. The result is a multiple.
+    """
+    sides = [side for side in CELLS if divides(step, side)]
+    longer = _longer_side(lonlat)
+    chosen = next((side for side in sides if longer / side >= ACROSS), sides[-1])
+    for side in reversed(sides[: sides.index(chosen)]):
+        if samples.sum() >= FEW * _occupied(lonlat, chosen) or longer / side < LEAST_ACROSS:
+            break
+        chosen = side
+    return chosen
+
+
+def check_cell(cell: float, step: float) -> None:
+    """Refuse a side of cells that does not divide the Earth, or cuts the cells that share a place.
+
+    Raises:
+        InputError: what is wrong, and what to give.
+    """
+    if not 0 < cell <= 90 or not divides(cell, 180.0):
+        raise InputError(f"cell: expected degrees that divide 180, such as 0.5, 1 or 6; got {cell:g}")
+    if not divides(step, cell):
+        raise InputError(
+            f"cell: the samples are joined in cells of {step:g} degrees; give a multiple; got {cell:g}"
+        )
+
+
+def divides(step: float, side: float) -> bool:
+    """Whether a side is a whole number of steps; a step of 0 divides every side."""
+    return not step or (abs(side / step - round(side / step)) < 1e-6 * max(side / step, 1) and side >= step)
+
+
+def _longer_side(lonlat: NDArray[np.float64]) -> float:
+    """Degrees of longitude or latitude that the places span, the shorter way around the Earth."""
+    lon = np.sort(lonlat[:, 0] % 360)
+    around = 360 - float(np.diff(lon, append=lon[0] + 360).max())
+    return max(around, float(np.ptp(lonlat[:, 1])))
+
+
+def _occupied(lonlat: NDArray[np.float64], side: float) -> int:
+    corner = np.floor((lonlat + np.array([180.0, 90.0])) / side + 1e-9)
+    return len(np.unique(corner, axis=0))

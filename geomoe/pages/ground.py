@@ -1,0 +1,147 @@
+"""Fine coasts and country borders for the pages and figures of maps of a part of the Earth."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import shapely
+from shapely.geometry import shape
+from shapely.geometry.polygon import orient
+
+from geomoe.coords import EARTH_RADIUS_KM
+from geomoe.earth.borders import degree_text, graticule, graticule_step, ground_in, is_part
+from geomoe.earth.land import coastlines
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from shapely import MultiPolygon
+
+    from geomoe.earth.borders import Box
+
+INK = "#22313a"
+AROUND = 0.75  # of the sides of a map, on each side: as far as a page lets one move it
+_FINE = 1000  # positions that may be told apart on the longer side of a map
+_NICE = (1, 2, 5)
+
+
+def page_ground(box: Box, *, everywhere: bool = False) -> dict[str, Any] | None:
+    """Land, coasts and borders in and around a box, for the scripts of a page; None: the box is too wide.
+
+    Args:
+        box: west, south, east, north in degrees.
+        everywhere: with the coarse land of the rest of the Earth.
+    """
+    if not is_part(box):
+        return None
+    west, south, east, north = box
+    wide, high = AROUND * (east - west), AROUND * (north - south)
+    around = (west - wide, max(south - high, -90.0), east + wide, min(north + high, 90.0))
+    found = ground_in(around, _detail(box))
+    land, coasts = list(found.land.geoms), list(found.coasts.geoms)
+    if everywhere:
+        rest = _elsewhere(around)
+        land += list(rest.geoms)
+        coasts += [line for one in rest.geoms for line in (one.exterior, *one.interiors)]
+    digits = max(int(np.ceil(-np.log10(_detail(box)))), 2)
+    return {
+        "land": [[_rounded(ring, digits) for ring in (one.exterior, *one.interiors)] for one in land],
+        "coasts": [_rounded(line, digits) for line in coasts],
+        "borders": [_rounded(line, digits) for line in found.borders.geoms],
+    }
+
+
+def _elsewhere(box: Box) -> MultiPolygon:
+    """The coarse land outside a box."""
+    land = shapely.union_all([shapely.make_valid(shape(one)) for one in coastlines().values()])
+    west, south, east, north = box
+    boxes = [shapely.box(west + turn, south, east + turn, north) for turn in (-360, 0, 360)]
+    rest = shapely.difference(land, shapely.union_all(boxes))
+    return shapely.MultiPolygon([one for one in shapely.get_parts(rest) if one.geom_type == "Polygon"])
+
+
+def draw_ground(axes: Axes, box: Box) -> None:
+    """Draw coasts, borders and a scale in km on a figure of a part of the Earth, in equal degrees.
+
+    A degree of longitude is as much shorter than one of latitude as it is in the middle of the box.
+    """
+    from matplotlib.collections import LineCollection
+
+    found = ground_in(box, _detail(box))
+    for lines, width, style in ((found.coasts, 0.7, "solid"), (found.borders, 0.9, (0, (5, 2)))):
+        parts = [shapely.get_coordinates(line) for line in lines.geoms]
+        drawn = LineCollection(parts, colors=INK, linewidths=width, linestyles=style, zorder=3)  # type: ignore[arg-type]
+        axes.add_collection(drawn, autolim=False)
+    axes.set_aspect(1 / shrunk(box))
+    _scale(axes, box)
+
+
+def fill_land(axes: Axes, box: Box, colour: str = "#ffffff") -> None:
+    """Paint the land of a box, lakes and inland seas left out."""
+    _paint(axes, ground_in(box, _detail(box)).land, colour, 1.0, 0)
+
+
+def fade_sea(axes: Axes, box: Box, colour: str, alpha: float) -> None:
+    """Lay a veil over what is no land in a box."""
+    _paint(axes, shapely.difference(shapely.box(*box), ground_in(box, _detail(box)).land), colour, alpha, 2)
+
+
+def _paint(axes: Axes, area: shapely.Geometry, colour: str, alpha: float, depth: int) -> None:
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    polygons = [orient(one) for one in shapely.get_parts(area) if one.geom_type == "Polygon"]
+    rings = [Path(ring.coords, closed=True) for one in polygons for ring in (one.exterior, *one.interiors)]
+    if rings:
+        path = Path.make_compound_path(*rings)
+        axes.add_patch(PathPatch(path, facecolor=colour, alpha=alpha, linewidth=0, zorder=depth))
+
+
+def draw_graticule(axes: Axes, box: Box) -> None:
+    """Draw the graticule of a box, its degrees on the axes."""
+    west, south, east, north = box
+    step = graticule_step(box)
+    lon, lat = graticule(west, east, step), graticule(south, north, step)
+    axes.set_xticks(lon, [degree_text(value, "EW") for value in lon])
+    axes.set_yticks(lat, [degree_text(value, "NS") for value in lat])
+    axes.grid(color=INK, linewidth=0.3, alpha=0.45, zorder=2)
+
+
+def shrunk(box: Box) -> float:
+    """A degree of longitude over one of latitude in the middle of a box, at least a twentieth."""
+    return max(float(np.cos(np.radians((box[1] + box[3]) / 2))), 0.05)
+
+
+def nice_km(box: Box) -> float:
+    """A round number of km that is at most a quarter of a box's width: 1, 2 or 5 times a power of ten."""
+    most = np.radians(box[2] - box[0]) * EARTH_RADIUS_KM * shrunk(box) / 4
+    power = 10.0 ** np.floor(np.log10(most))
+    return float(max(one * power for one in _NICE if one * power <= most))
+
+
+def _scale(axes: Axes, box: Box) -> None:
+    """A bar of so many km, true in the middle of the box."""
+    west, south, east, north = box
+    km = nice_km(box)
+    long = km / (np.radians(1) * EARTH_RADIUS_KM * shrunk(box))
+    left, low = west + 0.03 * (east - west), south + 0.035 * (north - south)
+    for colour, width in (("white", 5.0), ("black", 2.0)):
+        axes.plot([left, left + long], [low, low], color=colour, linewidth=width, zorder=6)
+    text = axes.annotate(
+        f"{km:g} km",
+        (left + long / 2, low),
+        (0, 4),
+        textcoords="offset points",
+        ha="center",
+        fontsize=8,
+        zorder=6,
+    )
+    text.set_bbox({"boxstyle": "round,pad=0.15", "facecolor": "white", "alpha": 0.8, "linewidth": 0})
+
+
+def _detail(box: Box) -> float:
+    return max(box[2] - box[0], box[3] - box[1]) / _FINE
+
+
+def _rounded(line: shapely.Geometry, digits: int) -> list[list[float]]:
+    return np.round(shapely.get_coordinates(line), digits).tolist()

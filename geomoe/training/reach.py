@@ -1,0 +1,36 @@
+"""What is said at the beginning of a run of the extent of its data and the resolution of its encoder."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from geomoe.build import extent_of
+from geomoe.config.reach import reach_doubt, reach_text
+
+if TYPE_CHECKING:
+    from geomoe.training.task import TrainingTask
+
+log = logging.getLogger(__name__)
+
+
+def tell_reach(task: TrainingTask, *, chosen: bool) -> None:
+    """Say in one line how far the training places spread and what the encoder tells apart.
+
+    It is a warning where the encoder is too coarse. Nothing is said of methods without a location encoder, of
+    an encoder of domains, and where no place is known.
+
+    Args:
+        task: the task, whose configuration says which encoder it is.
+        chosen: whether the configuration left something of the encoder open.
+    """
+    encoder, options = task.algorithm.answering().encoder, task.config.encoder
+    extent = None if encoder is None or options.name == "domain" else extent_of(task.info)
+    if encoder is None or extent is None:
+        return
+    doubt = reach_doubt(options, encoder.resolution_km, extent)
+    if doubt:
+        log.warning("%s", doubt)
+        return
+    text = reach_text(options, encoder.resolution_km, extent)
+    log.info("%s%s", text, "; chosen by this extent, written to config.yaml" if chosen else "")
