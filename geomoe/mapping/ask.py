@@ -52,14 +52,15 @@ def _advice(config: RunConfig) -> str:
     data, entry = config.data.name, CATALOGUE.get(config.data.name)
     if entry is not None and not entry.places:
         return f"{data} has no places, so no method has a map of it"
-    words = ["geomoe train", data, "--algorithm moge"]
+    keys = {"algorithm": "moge"}
     if config.encoder.name == "domain":
-        words.append("--encoder.name sh")
+        keys["encoder.name"] = "sh"
     if config.model.backbone != QUICK and not can_hold_experts(config.model.backbone):
-        words.append("--model.backbone vit_tiny_patch16_224")
+        keys["model.backbone"] = "vit_tiny_patch16_224"
         if config.model.image_size % 16:
-            words.append("--model.image_size 224")
-    return f"give a checkpoint of {' '.join(words)}"
+            keys["model.image_size"] = "224"
+    flags = " ".join(f"--{key} {value}" for key, value in keys.items())
+    return f"give a checkpoint of geomoe train {data} {flags}"
 
 
 @torch.inference_mode()
