@@ -1,18 +1,18 @@
-"""From the folders of runs to results: chosen trials, means over seeds, intervals, differences, ranks."""
+"""From the folders of runs to results: chosen trials, and what the rows of the tables say of them."""
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from geomoe import __version__, metrics
+from geomoe import __version__
+from geomoe.bench.compare import SHARED, Cells, by_seed, compared, resamples, suffix
 from geomoe.bench.growth import growth_rows
-from geomoe.bench.intervals import CONFIDENCE, difference_interval, mean_interval
-from geomoe.bench.plan import base_row, baseline_of
+from geomoe.bench.intervals import CONFIDENCE, mean_interval
+from geomoe.bench.plan import baseline_of
 from geomoe.bench.run_values import FILE, REPORT, Done, read_done, read_failed, scores_of
-from geomoe.bench.values import Difference, Number, Results, RowCost, RowResult, RunEntry, Width
+from geomoe.bench.values import Number, Results, RowCost, RowResult, RunEntry, Width
 from geomoe.bench.work import state_of
 from geomoe.errors import DataError, one_line
 from geomoe.evaluation.reports.report import Report
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from geomoe.bench.rows import Row
     from geomoe.bench.run_values import Blocks, Failed
 
-WITH_INTERVALS = "accuracy"  # the score of which runs keep what resampling needs
-SHARED = "shared"
-
 
 class Known(NamedTuple):
     """What is known of a run."""
@@ -35,14 +32,6 @@ class Known(NamedTuple):
     state: str
     done: Done | None
     failed: Failed | None
-
-
-class Cells(NamedTuple):
-    """The chosen runs of one row: (held-out domain, seed) -> run and what it left."""
-
-    row: Row
-    chosen: dict[tuple[str | None, int], tuple[Run, Done]]
-    failed: int
 
 
 def gather(plan: Plan) -> Results:
@@ -57,7 +46,7 @@ def gather(plan: Plan) -> Results:
     batch = (config.data.batch_size or 0) * config.trainer.accumulate_grad_batches
     planned = len(plan.spec.held_out) * len(plan.spec.seeds)
     rows = [_row(plan, one, choice, planned) for one in cells for choice in _choices(one)]
-    rows = _compared(plan, rows, cells)
+    rows = compared(plan, rows, cells)
     spec = plan.spec
     return Results(
         data=config.data.name,
@@ -73,7 +62,7 @@ def gather(plan: Plan) -> Results:
         baseline=baseline_of(plan),
         test=spec.test,
         compared=sum(1 for one in rows if one.difference is not None and one.difference.p is not None),
-        resamples=_resamples(plan),
+        resamples=resamples(plan),
         confidence=CONFIDENCE,
         rows=tuple(rows),
         runs=tuple(_entry(plan, run, known[run], cells) for run in plan.runs),
@@ -162,7 +151,7 @@ def _row(plan: Plan, one: Cells, choice: str, planned: int) -> RowResult:
             if some:
                 targets[str(target)] = number_of(some)
     return RowResult(
-        label=row.label + _suffix(choice),
+        label=row.label + suffix(choice),
         algorithm="+".join(row.config.methods),
         experts=choice,
         twin=row.twin,
@@ -172,7 +161,7 @@ def _row(plan: Plan, one: Cells, choice: str, planned: int) -> RowResult:
         failed=one.failed,
         scores=scores,
         targets=targets,
-        interval=mean_interval(_blocks(one), choice, _resamples(plan)),
+        interval=mean_interval(_blocks(one), choice, resamples(plan)),
         difference=None,
         rank=None,
         cost=_cost(one, choice),
@@ -180,29 +169,9 @@ def _row(plan: Plan, one: Cells, choice: str, planned: int) -> RowResult:
     )
 
 
-def _resamples(plan: Plan) -> int:
-    """Resamples of each interval; 0 for a score that blocks of correct answers do not give."""
-    return plan.spec.bootstrap if plan.spec.score == WITH_INTERVALS else 0
-
-
-def _suffix(choice: str) -> str:
-    return "-SE" if choice == SHARED else ""
-
-
 def _number(plan: Plan, one: Cells, choice: str, name: str) -> Number | None:
-    values = _by_seed(plan, one, choice, name)
+    values = by_seed(plan, one, choice, name)
     return number_of(list(values.values())) if values else None
-
-
-def _by_seed(plan: Plan, one: Cells, choice: str, name: str) -> dict[int, float]:
-    """Seed -> mean over the held-out domains, of the seeds for which all of them are finished."""
-    found = {}
-    for seed in plan.spec.seeds:
-        cells = [one.chosen.get((target, seed)) for target in plan.spec.held_out]
-        values = [cell[1].scores[choice].get(name) for cell in cells if cell is not None]
-        if len(values) == len(cells) and None not in values:
-            found[seed] = float(np.mean(values))  # type: ignore[arg-type]
-    return found
 
 
 def number_of(values: Sequence[float]) -> Number:
@@ -231,66 +200,6 @@ def _cost(one: Cells, choice: str) -> RowCost | None:
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return float(np.mean(known)) if known else None
-
-
-def _compared(plan: Plan, rows: list[RowResult], cells: list[Cells]) -> list[RowResult]:
-    """Rows with their ranks and differences to the baseline; only finished rows have them."""
-    by_label = {one.row.label: one for one in cells}
-    of = {row.label: by_label[row.label.removesuffix(_suffix(row.experts))] for row in rows}
-    finished = [row for row in rows if row.finished == row.planned]
-    ranks = _ranks(plan, finished, of)
-    rows = [replace(row, rank=ranks.get(row.label)) for row in rows]
-    done = {row.label for row in finished}
-    found = []
-    for row in rows:
-        base = base_row(plan, of[row.label].row)
-        if base is not None and {row.label, base.label} <= done and row.label != base.label:
-            row = replace(row, difference=_difference(plan, of[row.label], row.experts, of[base.label]))
-        found.append(row)
-    return _corrected(found)
-
-
-def _ranks(plan: Plan, finished: list[RowResult], of: Mapping[str, Cells]) -> dict[str, float]:
-    """Mean ranks among the finished rows that are trained on the same data."""
-    order = [(target, seed) for target in plan.spec.held_out for seed in plan.spec.seeds]
-    points: dict[object, dict[str, list[float]]] = {}
-    for row in finished:
-        one = of[row.label]
-        scores = [one.chosen[where][1].scores[row.experts].get(plan.spec.score) for where in order]
-        known = [score for score in scores if score is not None]
-        if len(known) == len(scores):
-            points.setdefault(one.row.point, {})[row.label] = known
-    return {
-        label: rank
-        for scores in points.values()
-        if len(scores) > 1
-        for label, rank in metrics.mean_ranks(scores).items()
-    }
-
-
-def _difference(plan: Plan, one: Cells, choice: str, base: Cells) -> Difference | None:
-    score = plan.spec.score
-    own, other = _by_seed(plan, one, choice, score), _by_seed(plan, base, "all", score)
-    pairs = [own[seed] - other[seed] for seed in own if seed in other]
-    if not pairs:
-        return None  # data without domains has no worst one
-    keys = list(one.chosen)
-    blocks = [(one.chosen[key][1].blocks, base.chosen[key][1].blocks) for key in keys]
-    interval = difference_interval(blocks, (choice, "all"), _resamples(plan))
-    return Difference(float(np.mean(pairs)), interval, metrics.paired_test(pairs, plan.spec.test), None)
-
-
-def _corrected(rows: list[RowResult]) -> list[RowResult]:
-    """Holm's correction over all rows with a p-value."""
-    tested = [row for row in rows if row.difference is not None and row.difference.p is not None]
-    adjusted = metrics.holm([row.difference.p for row in tested])  # type: ignore[union-attr, misc]
-    by_label = dict(zip((row.label for row in tested), adjusted, strict=True))
-    return [
-        replace(row, difference=replace(row.difference, p_holm=by_label[row.label]))
-        if row.label in by_label and row.difference is not None
-        else row
-        for row in rows
-    ]
 
 
 def _entry(plan: Plan, run: Run, known: Known, cells: list[Cells]) -> RunEntry:

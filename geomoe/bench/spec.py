@@ -164,8 +164,28 @@ def spec_of(values: Mapping[str, Any], source: str = "geomoe bench") -> Spec:
     spec = replace(spec, score=_score(values, spec, read))
     if spec.trials == 1 and values.get("search") is not None:
         read.fault("search", "with 1 trial nothing is searched; give trials, or leave search out")
+    if not read.faults:
+        _refuse_unused(spec, read)
     refuse(read.faults)
     return spec
+
+
+def _refuse_unused(spec: Spec, read: Reader) -> None:
+    """Options of a method by which no row is trained would do nothing."""
+    every = [name for one in spec.algorithms for name in (one.name, *one.around)]
+    said = [
+        ("settings", [one.key for one in spec.settings], every),
+        ("grid", spec.grid, every),
+        ("search", spec.search or {}, every),
+    ]
+    for number, one in enumerate(spec.algorithms):
+        where, own = f"algorithms.{number}", [one.name, *one.around]
+        said += [(f"{where}.settings", [s.key for s in one.settings], own), (f"{where}.grid", one.grid, own)]
+    for where, keys, methods in said:
+        for key in keys:
+            method = key.partition(".")[0]
+            if method in METHODS and method not in methods:
+                read.fault(f"{where}.{key}", f"nothing here is trained by {method}, so it would do nothing")
 
 
 def _data(value: Any, read: Reader) -> tuple[str, tuple[Setting, ...]]:  # noqa: ANN401 - what a file holds

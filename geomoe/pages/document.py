@@ -47,25 +47,6 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A figure.
-
-    Attributes:
-        svg: the drawing.
-        alt: what it shows, in words.
-    """
-
-    svg: str
-    alt: str
-    kind: ClassVar[str] = "picture"
-
-    @property
-    def uri(self) -> str:
-        """The drawing as a data URI; browsers run no script in such an image."""
-        return "data:image/svg+xml;base64," + base64.b64encode(self.svg.encode()).decode("ascii")
-
-
-@dataclass(frozen=True)
 class Bitmap:
     """A figure of pixels: PNG as a data URI, its width on the page, and a caption, which is also its alt."""
 
@@ -100,7 +81,7 @@ class Warned:
     kind: ClassVar[str] = "warning"
 
 
-Part = Table | Picture | Drawing | Bitmap | Text | Heading | Warned
+Part = Table | Drawing | Bitmap | Text | Heading | Warned
 
 
 @dataclass(frozen=True)

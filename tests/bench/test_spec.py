@@ -93,7 +93,7 @@ def test_a_search_space():
         "model": {"top_k": [1, 2]},
         "moge.aux": [0.1],
     }
-    spec = spec_of({**LEAST, "trials": 3, "search": space})
+    spec = spec_of({**LEAST, "algorithms": ["erm", "moge"], "trials": 3, "search": space})
     assert spec.search == {
         "optimizer.lr": Span(1e-4, 0.01, log=True),
         "model.top_k": Choice((1, 2)),
@@ -168,6 +168,13 @@ def test_a_search_space():
             "search.method.aux: no algorithm of this spec has such an",
         ),
         ({"trials": 2, "search": 3}, "search: expected default, or keys"),
+        ({"trials": 2, "search": {"moge.aux": [0.1]}}, "search.moge.aux: nothing here is trained by moge"),
+        ({"grid": {"moge.aux": [0.1, 0.2]}}, "grid.moge.aux: nothing here is trained by moge"),
+        ({"settings": {"swad": {"ratio": 0.1}}}, "settings.swad.ratio: nothing here is trained by swad"),
+        (
+            {"algorithms": ["moge", {"name": "erm", "grid": {"moge.aux": [0.1, 0.2]}}]},
+            "algorithms.1.grid.moge.aux: nothing here is trained by moge",
+        ),
         ({"workers": 0}, "workers: expected a whole number from 1; got 0"),
         ({"flags": ["model.top_k"]}, "--set model.top_k: expected KEY=VALUE"),
         ({"flags": ["model.topk=3"]}, "--set.model.topk: unknown key; did you mean model.top_k?"),
