@@ -227,7 +227,7 @@ write_hostile_gpkg.cases = {
         f"layer t {_VIEW}",
     ),
     "view that loads": (
-        ["CREATE VIEW t AS SELECT fid, geom, filename, load_extension('/tmp/x.so') AS label FROM u"],
+        ["CREATE VIEW t AS SELECT fid, geom, filename, load_extension('x.so') AS label FROM u"],
         f"layer t {_VIEW}",
     ),
     "view without end": (
@@ -266,7 +266,7 @@ write_hostile_gpkg.cases = {
     ),
     "trigger and extension": (
         [
-            "CREATE TRIGGER a BEFORE UPDATE ON t BEGIN SELECT load_extension('/tmp/x.so'); END",
+            "CREATE TRIGGER a BEFORE UPDATE ON t BEGIN SELECT load_extension('x.so'); END",
             "INSERT INTO gpkg_extensions VALUES('t', 'label', 'gdal_evil', 'URL', 'read-write')",
         ],
         None,
