@@ -19,6 +19,9 @@ from geomoe.evaluation import Report
 
 ARCHIVE = Path(__file__).with_name("data") / "before_house.tar.xz"  # made by tools/make_old_files.py
 
+#: What the configuration folder said before it followed the number of images and the extent of their places.
+FOLDER = {"data.batch_size": 64, "encoder.name": "sh", "encoder.legendre_polys": 10}
+
 
 @pytest.fixture(scope="module")
 def old(tmp_path_factory):
@@ -58,7 +61,7 @@ def test_configuration_files_mean_what_they_meant(old):
     files = sorted((old / "configs").glob("*.yaml"))
     assert len(files) == 13
     for file in files:
-        given = {"data.batch_size": 64} if file.stem == "folder" else {}  # its default fits small data since
+        given = FOLDER if file.stem == "folder" else {}  # these follow the data since
         assert load(file=file, environment={}) == load(file.stem, environment={}, values=given), file.stem
 
 

@@ -26,7 +26,7 @@ def parser() -> Parser:
         "--step",
         type=float,
         metavar="DEGREES",
-        help="side of a grid cell (default: 0.5, or less on a map that fits its data)",
+        help="side of a grid cell (default: 0.5, or less on a map of a small region)",
     )
     made.add_argument(
         "--bounds",

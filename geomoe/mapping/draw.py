@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from geomoe.coords import Grid
 
-STEP = 0.5  # side of a cell in degrees, where the map is not fitted to its data
+STEP = 0.5  # side of a cell in degrees on a map of the whole Earth
 _WHOLE_STEP = 1.0  # the same for numbers over the whole Earth beside a map of a part of it
 WORLD = (-180.0, -90.0, 180.0, 90.0)
 
@@ -47,7 +47,7 @@ class MapOptions:
     """What is mapped, and how finely.
 
     Args:
-        step: degrees on a side of a cell; default: 0.5, or less on a map that fits data of a small region.
+        step: degrees on a side of a cell; default: 0.5, or less on a map of a small region.
         bounds: west, south, east, north in degrees, grown to whole cells where they cut some;
             across the antimeridian east is below west or beyond 180: (170, -25, -170, 0) and
             (170, -25, 190, 0) are the same box. Default: what the training places span with their reach, or
@@ -82,8 +82,7 @@ class MapOptions:
             CoordinateError: a step or bounds that make no grid, or one that a web map cannot show.
         """
         box = self.bounds if places is None or self.bounds is not None else self._box(places)
-        fitted = box is not None and self.bounds is None
-        step = self.step if self.step is not None else step_of(box) if fitted and box else STEP
+        step = self.step if self.step is not None else STEP if box is None else step_of(box)
         grid = make_grid(step, WORLD if box is None else whole_cells(step, box))
         frame(grid)  # refuses what no web map shows before any work is done
         return grid

@@ -134,7 +134,10 @@ def box_of(places: NDArray[np.float64], reach_km: float) -> tuple[float, float, 
 
 
 def step_of(box: tuple[float, float, float, float]) -> float:
-    """Return the side of cells, in degrees, that shows a box with enough cells."""
+    """Return the side of cells, in degrees, that shows a box with enough cells; of no box, the largest.
+
+    Across the antimeridian east may be below west or beyond 180.
+    """
     west, south, east, north = box
-    longer = max(east - west, north - south)
+    longer = max((east - west) % 360 or 360, north - south)
     return next((step for step in STEPS if longer / step >= _CELLS), STEPS[-1])

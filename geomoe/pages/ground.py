@@ -124,7 +124,7 @@ def _scale(axes: Axes, box: Box) -> None:
     west, south, east, north = box
     km = nice_km(box)
     long = km / (np.radians(1) * EARTH_RADIUS_KM * shrunk(box))
-    left, low = west + 0.03 * (east - west), south + 0.035 * (north - south)
+    left, low = east - 0.03 * (east - west) - long, south + 0.035 * (north - south)  # legends are on the left
     for colour, width in (("white", 5.0), ("black", 2.0)):
         axes.plot([left, left + long], [low, low], color=colour, linewidth=width, zorder=6)
     text = axes.annotate(

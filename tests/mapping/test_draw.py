@@ -23,7 +23,7 @@ from geomoe.coords import make_grid
 from geomoe.earth.land import earth_on
 from geomoe.errors import CheckpointError, ConfigError, CoordinateError, InputError, OutputError
 from geomoe.inference import load
-from geomoe.mapping import MapReport, map_experts, route_grid
+from geomoe.mapping import MapOptions, MapReport, map_experts, route_grid
 from geomoe.mapping.ask import check_routes_by_place
 from geomoe.mapping.draw import summarise
 from geomoe.mapping.table import RoutingTable
@@ -241,9 +241,26 @@ def test_open_sea_has_no_land_to_report_on(checkpoint, tmp_path):
 
 
 def test_any_box_is_mapped_in_cells_of_the_earths_grid(checkpoint, tmp_path):
-    result = map_experts(checkpoint, tmp_path, bounds=(5.9, 45.8, 10.5, 47.8), points=False, device="cpu")
+    box = (5.9, 45.8, 10.5, 47.8)
+    result = map_experts(checkpoint, tmp_path, step=0.5, bounds=box, points=False, device="cpu")
     assert result.table.grid.bounds == (5.5, 45.5, 10.5, 48.0)
     assert result.table.grid.shape == (5, 10)
+
+
+@pytest.mark.parametrize(
+    ("box", "step", "shape"),
+    [
+        ((-180, -90, 180, 90), 0.5, (360, 720)),
+        ((60, -10, 150, 55), 0.5, (130, 180)),
+        ((5.9, 47.2, 15.1, 55.1), 0.05, (158, 184)),
+        ((170, -25, -170, 0), 0.1, (250, 200)),
+        ((170, -25, 190, 0), 0.1, (250, 200)),
+        ((20, 0, 10, 5), 0.5, (10, 700)),  # nearly all the way around
+    ],
+)
+def test_cells_of_given_bounds_fit_them(box, step, shape):
+    grid = MapOptions(bounds=box).grid()
+    assert (grid.step, grid.shape) == (step, shape)
 
 
 @pytest.mark.parametrize("encoder", ["sh", "sh-siren", "wrap"])
