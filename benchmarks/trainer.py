@@ -37,10 +37,10 @@ from geomoe.datasets.collate import collate
 from geomoe.training.optimizers import LearningRate
 from geomoe.training.progress import TrainingProgress
 from geomoe.training.resumable import ResumableData
-from geomoe.training.run import _quiet_lightning, _trainer
 from geomoe.training.runfolder import run_folder
 from geomoe.training.saving import Saving, StopRequest
 from geomoe.training.task import TrainingTask
+from geomoe.training.trainer import make_trainer, quiet_lightning
 from geomoe.types import Batch
 
 BARS = {"erm": 1.05, "groupdro": 1.03, "dann": 1.03, "fish": 1.03, "swad": 1.03}
@@ -261,7 +261,7 @@ def configured(name: str, model: ModelConfig, batch: int, output: str) -> RunCon
 
 def measure(name: str, model: ModelConfig, batch: int, steps: int) -> tuple[float, float, float]:
     """Median seconds of a step of the run and of a bare step, and the median of their ratios."""
-    with tempfile.TemporaryDirectory() as output, _quiet_lightning():
+    with tempfile.TemporaryDirectory() as output, quiet_lightning():
         config = configured(name, model, batch, output)
         classes, domains = [str(k) for k in range(12)], [str(k) for k in range(DOMAINS)]
         info = {"classes": classes, "domains": domains, "bands": 3}
@@ -277,7 +277,7 @@ def measure(name: str, model: ModelConfig, batch: int, steps: int) -> tuple[floa
         saving = Saving(folder, "val_acc", 0, True, StopRequest())
         with Path(output, "progress").open("w") as file:
             shown = TrainingProgress(Console(file=file, force_terminal=True))
-            trainer = _trainer(
+            trainer = make_trainer(
                 config.trainer, callbacks=[saving, shown, lockstep], logger=False, default_root_dir=output
             )
             trainer.fit(TrainingTask(method, config, info), datamodule=ResumableData(loaders, 0))

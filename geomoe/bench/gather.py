@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,28 +10,17 @@ from geomoe import __version__
 from geomoe.bench.compare import SHARED, Cells, by_seed, compared, resamples, suffix
 from geomoe.bench.growth import growth_rows
 from geomoe.bench.intervals import CONFIDENCE, mean_interval
+from geomoe.bench.known import data_hash, look
 from geomoe.bench.plan import baseline_of
-from geomoe.bench.run_values import FILE, REPORT, Done, read_done, read_failed, scores_of
 from geomoe.bench.values import Number, Results, RowCost, RowResult, RunEntry, Width
-from geomoe.bench.work import state_of
-from geomoe.errors import DataError, one_line
-from geomoe.evaluation.reports.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
 
+    from geomoe.bench.known import Known
     from geomoe.bench.plan import Plan, Run
     from geomoe.bench.rows import Row
-    from geomoe.bench.run_values import Blocks, Failed
-
-
-class Known(NamedTuple):
-    """What is known of a run."""
-
-    state: str
-    done: Done | None
-    failed: Failed | None
+    from geomoe.bench.run_values import Blocks
 
 
 def gather(plan: Plan) -> Results:
@@ -40,7 +29,7 @@ def gather(plan: Plan) -> Results:
     Raises:
         DataError: what a run left is damaged, or runs were judged on different data.
     """
-    known = {run: _look(plan, run) for run in plan.runs}
+    known = {run: look(plan, run) for run in plan.runs}
     cells = [_cells(plan, row, known) for row in plan.rows.values()]
     config = next(iter(plan.rows.values())).config
     batch = (config.data.batch_size or 0) * config.trainer.accumulate_grad_batches
@@ -50,7 +39,7 @@ def gather(plan: Plan) -> Results:
     spec = plan.spec
     return Results(
         data=config.data.name,
-        data_hash=_data_hash(plan, known),
+        data_hash=data_hash(plan, known),
         held_out=spec.held_out,
         seeds=spec.seeds,
         steps=spec.budget,
@@ -78,43 +67,6 @@ def _widths(plan: Plan) -> dict[str, Width]:
     from geomoe.bench.twins import widths  # needs torch
 
     return {label: Width(one.mlp_ratio, one.rest) for label, one in widths(plan).items()}
-
-
-def _look(plan: Plan, run: Run) -> Known:
-    folder, state = plan.folder(run), state_of(plan, run)
-    done = read_done(folder) if state == "done" else None
-    if done is not None and (folder / REPORT).exists():
-        _check_report(folder, done)
-    return Known(state, done, read_failed(folder) if state == "failed" else None)
-
-
-def _check_report(folder: Path, done: Done) -> None:
-    """Hold the numbers of a run to its report, which the tables link to.
-
-    Raises:
-        DataError: the report is damaged, or says something else.
-    """
-    hint = f"remove {folder / FILE}, and the bench judges the run again"
-    try:
-        report = Report.load(folder)
-    except DataError as error:
-        raise DataError(f"{one_line(error)}; {hint}") from error
-    if {choice: scores_of(scores) for choice, scores in report.scores.items()} != done.scores:
-        raise DataError(f"{folder / REPORT}: holds other scores than {FILE} beside it; {hint}")
-
-
-def _data_hash(plan: Plan, known: Mapping[Run, Known]) -> str | None:
-    if plan.spec.split == "seed":
-        return None  # each seed has its own split
-    found: dict[str | None, Run] = {}
-    for run, one in known.items():
-        if one.done is not None:
-            found.setdefault(one.done.data_hash, run)
-    if len(found) > 1:
-        first, second, *_ = found.values()
-        msg = f"{plan.folder(second)}: was judged on other data than {plan.folder(first)}"
-        raise DataError(f"{msg}; bring back the data, or bench again with another --output")
-    return next(iter(found), None)
 
 
 def _cells(plan: Plan, row: Row, known: Mapping[Run, Known]) -> Cells:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import logging
 import os
@@ -17,14 +16,14 @@ from geomoe.errors import DataError, InputError
 from geomoe.inference.answers import Layout, write_answers
 from geomoe.inference.ground import Ground, ground_of
 from geomoe.inference.inputs import Images, Loaded, collect
-from geomoe.inference.journal import GO_ON, Journal
+from geomoe.inference.journal import Journal
 from geomoe.inference.scene import Scene, beside, open_scene, write_scene
+from geomoe.inference.skipped import EMPTY_TILE, list_of_skipped, skipped_of, write_skipped
 from geomoe.inference.tiles import Item, Tiles, Tiling, make_tiling
 from geomoe.reading.location import metres_per_pixel
 from geomoe.reading.raster import MOST_PIXELS
 from geomoe.reading.skips import Skip
-from geomoe.support.cells import safe_cell
-from geomoe.support.files import size_and_time, whole_file
+from geomoe.support.content import size_and_time
 from geomoe.support.legends import read_colours, refuse_foreign_style
 from geomoe.support.workers import open_loader
 from geomoe.types import Place
@@ -140,7 +139,7 @@ def predict_files(
         resumed = len(journal.done)
         images = _images(predictor, items, journal, parts, ground)
         _ask_all(predictor, images, journal, batch_size, num_workers, len(skipped), progress)
-        found = [*skipped, *_skipped(items, journal)]
+        found = [*skipped, *skipped_of(items, journal)]
         counts = _counts(journal)
         _tell_doubts(journal, items)
         if not counts["predicted"]:
@@ -153,7 +152,7 @@ def predict_files(
             files = write_scene(scene, tiling, journal, layout, output, colours)
         else:
             write_answers(items, journal, layout, output, safe_csv=safe_csv)
-        files += _write_skipped(found, output, safe_csv=safe_csv)
+        files += write_skipped(found, output, safe_csv=safe_csv)
         journal.remove()
     return Summary(files, counts["predicted"], found, counts["empty"], counts["unknown"], resumed)
 
@@ -163,7 +162,7 @@ def _check_output(output: Path, inputs: Sequence[Path], as_scene: bool) -> None:
     if not as_scene and output.suffix.lower() not in TABLES:
         raise InputError(f"{output}: expected a file that ends in {', '.join((*TABLES, '.tif'))}")
     given = {path.resolve() for path in inputs}
-    for path in (output, _list_of_skipped(output), *(beside(output) if as_scene else ())):
+    for path in (output, list_of_skipped(output), *(beside(output) if as_scene else ())):
         if path.is_dir():
             raise InputError(f"{path}: is a folder; give a file as --output")
         if path.resolve() in given:
@@ -248,9 +247,6 @@ def _ask_all(
             progress(done, total, left_out)
 
 
-EMPTY_TILE = "the tile holds no data"
-
-
 def _ask(predictor: Predictor, batch: list[Loaded]) -> Iterator[dict[str, Any]]:
     read = [loaded for loaded in batch if loaded.image is not None]
     yield from ({"i": loaded.number, "error": loaded.error} for loaded in batch if loaded.image is None)
@@ -274,15 +270,6 @@ def _ask(predictor: Predictor, batch: list[Loaded]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _skipped(items: Sequence[Item], journal: Journal) -> list[Skip]:
-    faults = [record for record in journal.records() if record.get("error", EMPTY_TILE) != EMPTY_TILE]
-    return [Skip(0, items[fault["i"]].name, _where(items[fault["i"]]) + fault["error"]) for fault in faults]
-
-
-def _where(item: Item) -> str:
-    return "" if item.window is None else f"tile at column {item.window[0]}, row {item.window[1]}: "
-
-
 def _counts(journal: Journal) -> dict[str, int]:
     counts = {"predicted": 0, "unknown": 0, "empty": 0}
     for record in journal.records():
@@ -302,25 +289,3 @@ def _tell_doubts(journal: Journal, items: Sequence[Item]) -> None:
             counts[doubt] += 1
     for doubt, count in counts.items():
         log.warning("%s: %d of the images; first: %s", doubt, count, items[first[doubt]].name)
-
-
-def _write_skipped(skipped: list[Skip], output: Path, *, safe_csv: bool) -> tuple[Path, ...]:
-    """List skipped images next to the output; remove an old list if nothing was skipped."""
-    path = _list_of_skipped(output)
-    if not skipped:
-        path.unlink(missing_ok=True)
-        return ()
-    with whole_file(path, GO_ON) as scratch, scratch.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file)
-        rows.writerow(("filename", "reason"))
-        kept = safe_cell if safe_csv else str
-        rows.writerows((kept(skip.filename), kept(_located(skip))) for skip in skipped)
-    return (path,)
-
-
-def _list_of_skipped(output: Path) -> Path:
-    return output.with_name(f"{output.name}.skipped.csv")
-
-
-def _located(skip: Skip) -> str:
-    return f"row {skip.row}: {skip.reason}" if skip.row else skip.reason

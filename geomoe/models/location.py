@@ -62,3 +62,10 @@ class LocationNetwork(Network):
         """Classify image features (B, D) with the location embedding (B, L)."""
         both = torch.cat([self.norm_image(features), self.norm_location(embedding)], dim=1)
         return ModelOutput(self.head(both), features)
+
+
+def place_head(embedding: int, classes: int) -> nn.Sequential:
+    """Scores (B, classes) of places alone from their embeddings (B, embedding); zero at first."""
+    linear = nn.Linear(embedding, classes, bias=False)  # the classifier has a bias already
+    nn.init.zeros_(linear.weight)
+    return nn.Sequential(nn.LayerNorm(embedding), linear)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
 from geomoe.models.families import Beside, Transformer
+from geomoe.models.location import place_head
 from geomoe.models.network import Ask, Network, check_rows
 from geomoe.models.vit import (
     attend,
@@ -81,7 +82,7 @@ class MoGEViT(Network):
         self.expert_dropout = expert_dropout
         self.place_head: nn.Sequential | None = None
         if at_head:
-            head = _place_head(encoder.out_dim, int(vit.num_classes))
+            head = place_head(encoder.out_dim, int(vit.num_classes))
             self.place_head = head.to(next(vit.parameters()).device)
 
     @property
@@ -293,9 +294,3 @@ def add_moge(
         )
         layers[index] = layer.to(next(ffn.parameters()).device)
     return MoGEViT(backbone, encoder, layers, expert_dropout, at_head=at_head)
-
-
-def _place_head(embedding: int, classes: int) -> nn.Sequential:
-    linear = nn.Linear(embedding, classes, bias=False)  # the classifier has a bias already
-    nn.init.zeros_(linear.weight)
-    return nn.Sequential(nn.LayerNorm(embedding), linear)

@@ -17,6 +17,15 @@ PARTS = 5  # evenly spaced, the first and the last bytes included
 _BLOCK = 1 << 20
 
 
+def size_and_time(path: Path) -> tuple[int, int]:
+    """Bytes of a file and its last change, nanoseconds since 1970; -1, -1 where it cannot be looked at."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return -1, -1
+    return found.st_size, found.st_mtime_ns
+
+
 def sample_of(path: Path) -> str:
     """Hash of a file's size and five parts of 4 KiB, or of every byte up to 20 KiB; empty if unreadable."""
     try:

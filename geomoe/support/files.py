@@ -87,15 +87,6 @@ def reason(error: OSError) -> str:
     return (error.strerror or str(error)).splitlines()[0]
 
 
-def size_and_time(path: Path) -> tuple[int, int]:
-    """Bytes of a file and its last change, nanoseconds since 1970; -1, -1 where it cannot be looked at."""
-    try:
-        found = path.stat()
-    except (OSError, ValueError):
-        return -1, -1
-    return found.st_size, found.st_mtime_ns
-
-
 def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)

@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import logging
 import os
-import platform
-import warnings
-from contextlib import contextmanager, nullcontext
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from lightning.pytorch import Trainer, seed_everything
-from lightning.pytorch.plugins.environments import SLURMEnvironment
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import seed_everything
 
 from geomoe.build import build_datamodule, build_method, settled
 from geomoe.catalogue import METHODS
@@ -22,7 +18,7 @@ from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights
 from geomoe.config.load import load
 from geomoe.config.reach import is_open
 from geomoe.config.rules import check
-from geomoe.errors import CheckpointError, ConfigError, DataError, DivergedError
+from geomoe.errors import CheckpointError, DataError, DivergedError
 from geomoe.models import Network
 from geomoe.support.options import call_options
 from geomoe.support.workers import SAMPLE_TENSORS, check_handles
@@ -35,33 +31,28 @@ from geomoe.training.reach import tell_reach
 from geomoe.training.record import facts
 from geomoe.training.resumable import ResumableData
 from geomoe.training.runfolder import RunFolder, different_keys, run_folder
-from geomoe.training.saving import CheckpointIO, Saving, Stopped, StopRequest
+from geomoe.training.saving import Saving, Stopped, StopRequest
 from geomoe.training.stopping import Patience
 from geomoe.training.task import TrainingTask
 from geomoe.training.task_facts import facts_of
+from geomoe.training.trainer import (
+    device_of,
+    make_trainer,
+    quiet_lightning,
+    refuse_absent,
+    warn_of_emulation,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from lightning.pytorch import Callback
 
-    from geomoe.config import RunConfig, TrainerConfig
+    from geomoe.config import RunConfig
 
 log = logging.getLogger(__name__)
 
 DRY_STEPS = 2
-
-# What a checkpoint needs in addition to its weights, so that training can resume.
-
-# Warnings of Lightning about deliberate choices: loaders without worker processes (the data is a memory
-# map), a frozen encoder in eval mode, a loader that resumes in the middle of an epoch (ours does).
-_REMARKS = (
-    r".*does not have many workers.*",
-    r".*module\(s\) in eval mode at the start of training.*",
-    r".*your dataloader is not resumable.*",
-    r".*is smaller than the logging interval.*",
-    r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",
-)
 
 
 def train(
@@ -120,7 +111,7 @@ def fit(
         config, asked = _shortened(config), replace(asked, limit_batches=limit)
     check_loggers(config.trainer.loggers)
     check_handles(2 * config.data.num_workers, SAMPLE_TENSORS)  # those of training stay while others validate
-    _refuse_absent(config.trainer)
+    refuse_absent(config.trainer)
     folder, first = run_folder(config, dry_run=asked.dry_run), is_first_process()
     with folder.alone() if first else nullcontext():
         return _fit(config, asked, folder, first=first)
@@ -132,7 +123,7 @@ def _fit(config: RunConfig, asked: FitOptions, folder: RunFolder, *, first: bool
     if first:
         folder.check_resume(config) if resume else folder.check_new(replace=asked.dry_run)
     going_on = resume and folder.last.exists()
-    with _quiet_lightning():
+    with quiet_lightning():
         task, data = _build(config, _earlier(folder, config) if going_on else None)
         try:
             if first:
@@ -209,7 +200,7 @@ def _run(
     loop = options
     if not task.automatic_optimization:  # the stepper does this
         loop = replace(options, accumulate_grad_batches=1, gradient_clip=0.0)
-    trainer = _trainer(
+    trainer = make_trainer(
         loop,
         limit_train_batches=asked.limit_batches,
         limit_val_batches=asked.limit_batches,
@@ -218,10 +209,10 @@ def _run(
         default_root_dir=folder.path,
     )
     if trainer.is_global_zero:
-        _warn_of_emulation(options.precision, trainer.strategy.root_device.type)
+        warn_of_emulation(options.precision, trainer.strategy.root_device.type)
         for logger in trainer.loggers:
             logger.log_hyperparams(task.config.as_dict())
-        folder.write_facts(facts(task.config, _device(trainer), asked.command, _data_facts(task, data)))
+        folder.write_facts(facts(task.config, device_of(trainer), asked.command, _data_facts(task, data)))
         data.inner.write_index(folder.path)
     try:
         with stop.listen(), blaming(folder.last if going_on else None, begun):
@@ -244,58 +235,6 @@ def _run(
     return saving
 
 
-def _warn_of_emulation(precision: str, device: str) -> None:
-    """Warn if bfloat16 is used on a processor that emulates it, which is tens of times slower."""
-    processor = torch.backends.cpu.get_cpu_capability()
-    if device == "cpu" and precision.startswith("bf16") and processor == "AVX2":
-        log.warning(
-            "trainer.precision %s: this processor (%s) only emulates bfloat16, which takes many times "
-            "as long; use --trainer.precision 32-true",
-            precision, processor,
-        )  # fmt: skip
-
-
-def _trainer(options: TrainerConfig, **extra: Any) -> Trainer:  # noqa: ANN401 - Lightning's own options
-    plugins: list[Any] = [CheckpointIO()]
-    if SLURMEnvironment.detect():
-        # A job requeued by SLURM must use --resume; Lightning's requeue would store its files elsewhere.
-        plugins.append(SLURMEnvironment(auto_requeue=False))
-    try:
-        return Trainer(
-            max_epochs=options.max_epochs,
-            accelerator=options.accelerator,
-            devices=options.devices,
-            num_nodes=options.num_nodes,
-            strategy=options.strategy,
-            precision=options.precision,  # type: ignore[arg-type]
-            accumulate_grad_batches=options.accumulate_grad_batches,
-            gradient_clip_val=options.gradient_clip or None,
-            plugins=plugins,
-            num_sanity_val_steps=0,
-            use_distributed_sampler=False,  # the data module's sampler distributes the rows
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            **extra,
-        )
-    except (ValueError, TypeError, RuntimeError, ImportError, MisconfigurationException) as error:
-        msg = f"trainer: {' '.join(str(error).split())}"
-        raise ConfigError(msg) from error
-
-
-def _refuse_absent(options: TrainerConfig) -> None:
-    """Refuse accelerators and devices that are not there, before any data is read.
-
-    Raises:
-        ConfigError: there are none, or fewer.
-    """
-    with _quiet_lightning():
-        trainer = _trainer(options, logger=False, enable_checkpointing=False)
-    most = max(4 * (os.cpu_count() or 1), 16)
-    if trainer.strategy.root_device.type == "cpu" and trainer.num_devices > most:
-        msg = f"trainer.devices: {trainer.num_devices} processes on the processor are too many; use 1"
-        raise ConfigError(f"{msg} (up to {most} are started)")
-
-
 def _data_facts(task: TrainingTask, data: ResumableData) -> dict[str, Any]:
     info, parts = task.info, {"train": data.inner.train_dataset, "val": data.inner.val_dataset}
     unknown = {name: int(np.isnan(part.lonlat[:, 0]).sum()) for name, part in parts.items()}
@@ -314,12 +253,6 @@ def _data_facts(task: TrainingTask, data: ResumableData) -> dict[str, Any]:
     }
 
 
-def _device(trainer: Trainer) -> str:
-    device = trainer.strategy.root_device
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
-    return f"{trainer.world_size} x {device.type} ({name})"
-
-
 def is_first_process() -> bool:
     """Return whether this process writes and reports: a single one, or rank 0 of torchrun, SLURM, Lightning.
 
@@ -328,20 +261,3 @@ def is_first_process() -> bool:
     """
     names = ("RANK",) if os.environ.get("RANK") else ("NODE_RANK", "LOCAL_RANK", "SLURM_PROCID")
     return all(os.environ.get(name) in {None, "", "0"} for name in names)
-
-
-@contextmanager
-def _quiet_lightning() -> Iterator[None]:
-    """Hide Lightning's log messages, and its warnings about deliberate choices."""
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    levels = [logger.level for logger in loggers]
-    with warnings.catch_warnings():
-        for remark in _REMARKS:
-            warnings.filterwarnings("ignore", message=remark)
-        for logger in loggers:
-            logger.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            for logger, level in zip(loggers, levels, strict=True):
-                logger.setLevel(level)

@@ -138,7 +138,7 @@ def cut_inside(path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", [pytest.param("1", marks=pytest.mark.long), "2"])
+@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.long)])
 def test_a_cache_of_a_folder_is_killed_and_finished(workers, small, tmp_path, capsys):
     argv = ("data", "cache", *FOLDER, "--workers", workers)
     process = forked.start(slow_verbs.cache, [*argv, "--quiet"])

@@ -67,5 +67,7 @@ def test_the_tests_of_the_families_cover_what_was_added(house):
     rooms = ("encoders/test_contract", "algorithms/test_family", "test_architecture", "test_build")
     files = [f"tests/{name}.py" for name in (*rooms, "fetching/test_facts", "config/test_load")]
     chosen = "latitude or even_risk or erm_prior or squares or prior or classes or samples or top"
-    run = python(house, "-m", "pytest", "-q", "-n", "0", "-k", f"({chosen}) and not page", *files, cwd=house)
+    run = python(
+        house, "-m", "pytest", "-q", "-n", "0", "--long", "-k", f"({chosen}) and not page", *files, cwd=house
+    )
     assert run.returncode == 0, run.stdout[-3000:]

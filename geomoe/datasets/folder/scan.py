@@ -16,8 +16,7 @@ from geomoe.reading.location import NOT_REFERENCED
 from geomoe.reading.raster import Header, over_budget, read_header
 from geomoe.reading.skips import Skip, refuse_many
 from geomoe.reading.swapped import FAR_KM, refuse_swapped
-from geomoe.support.content import content_of, sample_of
-from geomoe.support.files import size_and_time
+from geomoe.support.content import content_of, sample_of, size_and_time
 from geomoe.support.progress import Progress
 
 if TYPE_CHECKING:

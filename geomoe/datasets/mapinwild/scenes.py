@@ -13,7 +13,8 @@ from torchgeo.datasets import MapInWild
 from geomoe.errors import DataError, DatasetNotFoundError, one_line
 from geomoe.reading.opening import open_raster
 from geomoe.reading.raster import place_of, read_pixels
-from geomoe.support.files import refuse_special, size_and_time
+from geomoe.support.content import size_and_time
+from geomoe.support.files import refuse_special
 
 if TYPE_CHECKING:
     import os

@@ -382,7 +382,7 @@ def trained_on_opposite_cues(name, ssi, make, stepper):
     torch.manual_seed(0)
     method = make(name, ssi=ssi).train()
     steps = stepper(method, kind=torch.optim.Adam, lr=1e-3)
-    for number in range(100):
+    for number in range(80):
         method.update(opposite_cues(number), NOW, steps)
     return method.eval()
 

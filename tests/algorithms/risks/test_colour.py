@@ -9,7 +9,7 @@ from tests.algorithms.reference import accuracy_without_the_colour
 METHODS = {
     "erm": ({}, 90),
     "irm": ({"weight": 100.0, "anneal": 30}, 90),
-    "vrex": ({"weight": 30.0, "anneal": 30}, 120),
+    "vrex": ({"weight": 30.0, "anneal": 30}, 90),
 }
 
 
