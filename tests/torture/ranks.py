@@ -11,7 +11,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 WORKER = ROOT / "tests/training/ddp_worker.py"
-KINDS = ("erm", "moge", "dann", "groupdro", "fish", "sagm", "per_region", "d3g")
+KINDS = ("erm", "moge", "dann", "groupdro", "fish", "sagm", "per_region", "d3g", "messi_mmd")
+#: Networks without batch norms, whose statistics are each process's own (``vit_quick`` has some).
+TRANSFORMER = {"backbone": "vit_tiny_patch16_224", "image_size": 32, "num_experts": 2, "top_k": 1}
+CONVOLUTIONS = {"backbone": "mnist_cnn", "image_size": 28}
 #: Nothing random beside the order of samples: each process draws its own.
 STILL = {"encoder": {"noise": 0.0}, "optimizer": {"name": "sgd", "lr": 0.005}}
 STATISTICS = ("running_mean", "running_var", "num_batches_tracked")
@@ -28,7 +31,7 @@ def configured(kind, seed, batch, folder, devices):
         TrainerConfig,
     )
 
-    model = {"num_experts": 2, "top_k": 1} if kind == "moge" else {"backbone": "mnist_cnn", "image_size": 28}
+    model = TRANSFORMER if kind == "moge" else CONVOLUTIONS
     base = RunConfig(algorithm=kind, seed=seed, output=str(folder / "runs"))
     return replace(
         base,
