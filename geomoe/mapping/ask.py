@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from geomoe.catalogue import CATALOGUE
+from geomoe.catalogue import CATALOGUE, DEFAULT_METHOD
 from geomoe.errors import CheckpointError, ConfigError
 from geomoe.inference import Predictor
 from geomoe.models.backbones import QUICK, can_hold_experts
@@ -52,7 +52,7 @@ def _advice(config: RunConfig) -> str:
     data, entry = config.data.name, CATALOGUE.get(config.data.name)
     if entry is not None and not entry.places:
         return f"{data} has no places, so no method has a map of it"
-    keys = {"algorithm": "moge"}
+    keys = {"algorithm": DEFAULT_METHOD}
     if config.encoder.name == "domain":
         keys["encoder.name"] = "sh"
     if config.model.backbone != QUICK and not can_hold_experts(config.model.backbone):
