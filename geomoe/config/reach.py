@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PARTS = 4  # half waves of the finest feature that have to fit into the extent
 FINE = 8  # half waves that fit into the extent where geomoe chooses them
 LEAST_DEGREES, MOST_DEGREES = 10, 40  # L that geomoe chooses: 100 to 1,600 features of a place
-LEAST_KM = 0.1  # finest detail that geomoe chooses
+LEAST_KM = 0.01  # finest detail that geomoe chooses, and that encoder.finest_km may be
 
 
 def degrees_for(extent_km: float) -> int:
@@ -87,10 +87,13 @@ def encoder_text(encoder: EncoderConfig) -> str:
 
 def reach_text(encoder: EncoderConfig, resolution_km: float | None, extent_km: float) -> str:
     """One line: how far the training places spread, and what the encoder tells apart."""
-    data = f"the training places are {extent_km:,.0f} km across"
+    if not extent_km:
+        told = encoder_text(encoder)
+        return f"the training places are one place; the encoder ({told}) has nothing to tell apart"
+    data = f"the training places are {km_text(extent_km)} across"
     if resolution_km is None:
         return f"{data}; the resolution of the encoder ({encoder_text(encoder)}) is not known here"
-    return f"{data}; the encoder ({encoder_text(encoder)}) tells apart what is {_km(resolution_km)} apart"
+    return f"{data}; the encoder ({encoder_text(encoder)}) tells apart what is {km_text(resolution_km)} apart"
 
 
 def reach_doubt(encoder: EncoderConfig, resolution_km: float | None, extent_km: float) -> str:
@@ -100,6 +103,9 @@ def reach_doubt(encoder: EncoderConfig, resolution_km: float | None, extent_km: 
     """
     if resolution_km is None or not extent_km or fits(resolution_km, extent_km):
         return ""
+    data = f"{reach_text(encoder, resolution_km, extent_km)}, so that it hardly tells them apart"
+    if not fits(LEAST_KM, extent_km):
+        return f"{data}; no encoder tells apart what is less than {km_text(LEAST_KM)} apart"
     fitting = fit_encoder(replace(encoder, name=AUTO, legendre_polys=None, finest_km=None), extent_km)
     key, value = (
         ("legendre_polys", f"{fitting.legendre_polys}")
@@ -107,8 +113,7 @@ def reach_doubt(encoder: EncoderConfig, resolution_km: float | None, extent_km: 
         else ("finest_km", f"{fitting.finest_km:g}")
     )
     return (
-        f"{reach_text(encoder, resolution_km, extent_km)}, so that it hardly tells them apart; "
-        f"a quarter of the extent or less fits: --encoder.name {fitting.name} --encoder.{key} {value}"
+        f"{data}; a quarter of the extent or less fits: --encoder.name {fitting.name} --encoder.{key} {value}"
     )
 
 
@@ -118,5 +123,6 @@ def _rounded(km: float) -> float:
     return round(math.floor(km / unit + 1e-9) * unit, 6)
 
 
-def _km(km: float) -> str:
+def km_text(km: float) -> str:
+    """Kilometres to whole ones, those below 10 to two digits."""
     return "half the Earth" if math.isinf(km) else f"{km:,.0f} km" if km >= 10 else f"{km:.2g} km"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from geomoe.config.reach import encoder_text
+from geomoe.config.reach import encoder_text, km_text
 from geomoe.coords import make_grid, whole_cells
 from geomoe.earth.mercator import frame
 from geomoe.errors import ConfigError
@@ -271,7 +271,7 @@ def _facts(
 
 def _encoder_fact(predictor: Predictor) -> str:
     km = None if predictor.encoder is None else predictor.encoder.resolution_km
-    return encoder_text(predictor.config.encoder) + ("" if km is None else f": tells apart {km:,.0f} km")
+    return encoder_text(predictor.config.encoder) + ("" if km is None else f": tells apart {km_text(km)}")
 
 
 def _support_fact(support: Support | None) -> str:

@@ -91,8 +91,11 @@ def _geojson(path: Path) -> Any:  # noqa: ANN401 - a GeoDataFrame
 
     content = parse_json(read_text(path, DataError, MOST_BYTES), 100_000_000)
     features = content.get("features")
-    if not isinstance(features, list) or not features:
-        raise DataError(f"{path}: is not GeoJSON with a list of features")
+    if features == []:
+        raise DataError(f"{path}: has no features; export it again, all of them")
+    if not isinstance(features, list):
+        one = f", but one {one_line(ValueError(str(content['type'])), 40)}" if content.get("type") else ""
+        raise DataError(f"{path}: is not GeoJSON with a list of features{one}; save a FeatureCollection")
     geometry, rows = [], []
     for number, feature in enumerate(features, start=1):
         try:

@@ -17,6 +17,7 @@ from geomoe.config.reach import (
     fits,
     is_open,
     keep_choice,
+    km_text,
     reach_doubt,
     reach_text,
 )
@@ -44,13 +45,14 @@ def settled(extent, **changes):
         (2050.0, ("fourier", 10, 256.0)),
         (800.0, ("fourier", 10, 100.0)),
         (100.0, ("fourier", 10, 12.5)),
-        (0.2, ("fourier", 10, 0.1)),
+        (0.2, ("fourier", 10, 0.025)),  # a field
+        (0.05, ("fourier", 10, 0.01)),
     ],
 )
 def test_auto_follows_the_extent(extent, expected):
     assert settled(extent) == expected
     name, polys, finest = expected
-    if extent and extent > 1:
+    if extent:
         assert fits(WORLD / (polys - 1) if name == "sh" else finest, extent)
 
 
@@ -90,6 +92,16 @@ def test_doubts_name_a_setting_that_fits():
     assert reach_doubt(EncoderConfig("sh"), 2223.9, 0.0) == ""
 
 
+@pytest.mark.parametrize("extent", [0.039, 0.041, 0.3, 2.0, 100.0, 2050.0, 6000.0])
+def test_no_doubt_names_the_setting_that_it_doubts(extent):
+    chosen = fit_encoder(OPEN, extent)
+    km = WORLD / (chosen.legendre_polys - 1) if chosen.name == "sh" else chosen.finest_km
+    doubt = reach_doubt(chosen, km, extent)
+    assert "--encoder" not in doubt
+    assert bool(doubt) == (extent < 0.04)
+    assert not doubt or doubt.endswith("no encoder tells apart what is less than 0.01 km apart")
+
+
 def test_the_setting_that_is_named_is_one_that_the_verb_has():
     words = reach_doubt(EncoderConfig("wrap"), WORLD, 300.0).split(": ")[-1].split()
     flags = [
@@ -101,12 +113,26 @@ def test_the_setting_that_is_named_is_one_that_the_verb_has():
     assert not is_open(config)
 
 
+def test_kilometres_below_one_are_not_zero():
+    assert [km_text(km) for km in (0.01, 0.277, 2.2, 13.6, 2223.9)] == [
+        "0.01 km", "0.28 km", "2.2 km", "14 km", "2,224 km",
+    ]  # fmt: skip
+    assert km_text(math.inf) == "half the Earth"
+
+
 def test_texts():
     assert encoder_text(EncoderConfig("geoclip", capsules=(0, 2))) == "geoclip, capsules 0, 2"
     assert encoder_text(EncoderConfig("wrap")) == "wrap"
     assert reach_text(EncoderConfig("fourier", finest_km=2.5), 2.5, 20.0) == (
         "the training places are 20 km across; the encoder (fourier, finest 2.5 km) tells apart what is "
         "2.5 km apart"
+    )
+    assert reach_text(EncoderConfig("fourier", finest_km=0.025), 0.025, 0.2) == (
+        "the training places are 0.2 km across; the encoder (fourier, finest 0.025 km) tells apart what is "
+        "0.025 km apart"
+    )
+    assert reach_text(EncoderConfig("sh"), 2223.9, 0.0) == (
+        "the training places are one place; the encoder (sh, L = 10) has nothing to tell apart"
     )
     assert "not known here" in reach_text(EncoderConfig("satclip"), None, 20.0)
     assert "half the Earth" in reach_text(EncoderConfig("sh", legendre_polys=1), math.inf, 20.0)

@@ -244,6 +244,12 @@ def test_one_comma_among_points_is_a_fault_of_its_row(tmp_path):
             "row 2 .*: its cells are separated by commas, those of the he",
         ),
         ("t.geojson", "{}", "is not GeoJSON with a list of features"),
+        (
+            "t.geojson",
+            '{"type": "Feature", "geometry": null, "properties": {"filename": "a"}}',
+            "is not GeoJSON with a list of features, but one Feature; save a FeatureCollection",
+        ),
+        ("t.geojson", '{"type": "FeatureCollection", "features": []}', "has no features; export it again"),
         ("t.geojson", '{"features": [7]}', "feature 1 is not readable"),
     ],
 )

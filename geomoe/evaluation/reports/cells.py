@@ -16,6 +16,7 @@ FEW = 10  # cells or places with fewer samples are drawn faintly: their accuracy
 CELLS = (6.0, 3.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
 ACROSS = 8  # cells on the longer side of the data, at least
 LEAST_ACROSS = 4  # the same where there are few samples
+LEAST = 1e-4  # degrees, 10 m: places nearer than this are one
 
 
 def fit_cell(lonlat: NDArray[np.float64], samples: NDArray[np.int64], step: float = 0.0) -> float:
@@ -40,13 +41,16 @@ def fit_cell(lonlat: NDArray[np.float64], samples: NDArray[np.int64], step: floa
 
 
 def check_cell(cell: float, step: float) -> None:
-    """Refuse a side of cells that does not divide the Earth, or cuts the cells that share a place.
+    """Refuse a side of cells that does not divide the Earth or cells that share a place, or is below 10 m.
 
     Raises:
         InputError: what is wrong, and what to give.
     """
     if not 0 < cell <= 90 or not divides(cell, 180.0):
         raise InputError(f"cell: expected degrees that divide 180, such as 0.5, 1 or 6; got {cell:g}")
+    if cell < LEAST * (1 - 1e-9):
+        least = f"places are kept to {LEAST:g} degrees (10 m)"
+        raise InputError(f"cell: {least}; give so much or more; got {cell:g}")
     if not divides(step, cell):
         raise InputError(
             f"cell: the samples are joined in cells of {step:g} degrees; give a multiple; got {cell:g}"
@@ -55,7 +59,10 @@ def check_cell(cell: float, step: float) -> None:
 
 def divides(step: float, side: float) -> bool:
     """Whether a side is a whole number of steps; a step of 0 divides every side."""
-    return not step or (abs(side / step - round(side / step)) < 1e-6 * max(side / step, 1) and side >= step)
+    if not step:
+        return True
+    times = side / step
+    return side >= step and abs(times - round(times)) < min(1e-6 * times, 0.01)
 
 
 def _longer_side(lonlat: NDArray[np.float64]) -> float:

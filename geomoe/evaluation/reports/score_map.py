@@ -222,7 +222,7 @@ def _cells(columns: Columns, group: str, side: float) -> Layer:
 
 
 def _degrees(value: float, letters: str) -> str:
-    return f"{abs(value):g}° {letters[value < 0]}"
+    return f"{abs(value):.9g}° {letters[value < 0]}"
 
 
 def _places(report: Judged, columns: Columns, group: str) -> Layer:
