@@ -20,8 +20,7 @@ import rasterio
 from rasterio.transform import from_origin
 
 from geomoe.reading.raster import read_header
-from geomoe.support.content import content_of, sample_of
-from geomoe.support.files import size_and_time
+from geomoe.support.content import content_of, sample_of, size_and_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
