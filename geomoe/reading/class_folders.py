@@ -23,6 +23,8 @@ SPLITS = ("train", "val", "test")
 #: Names of folders that are splits in common layouts; no class is taken from a folder that has only these.
 _SPLIT_WORDS = frozenset((*SPLITS, "valid", "validation", "training", "testing", "eval", "dev"))
 _JUNK = ("__MACOSX",)
+#: Files that geomoe writes beside each other; the figures there are no data.
+_OURS = (("report.json", "confusion.png"), ("experts.json", "experts.tif"))
 
 
 def class_folders(folder: Path, *, allow_vrt: bool = False) -> Table:
@@ -50,6 +52,12 @@ def class_folders(folder: Path, *, allow_vrt: bool = False) -> Table:
     )
     skipped = [Skip(0, visible(_below(path, folder)), reason) for path, reason in found.left_out]
     names = sorted(_below(path, folder) for path in found.files)
+    ours = {above for above in {name.rpartition("/")[0] for name in names} if _is_ours(folder / above)}
+    figures = [name for name in names if name.rpartition("/")[0] in ours]
+    skipped += [
+        Skip(0, visible(name), "of a report or map of geomoe; move its folder out") for name in figures
+    ]
+    names = [name for name in names if name.rpartition("/")[0] not in ours]
     parted = _has_splits(folder, names)
     rows: list[tuple[str, str, str]] = []
     for name in names:
@@ -73,6 +81,11 @@ def says(table: Table, folder: Path) -> str:
     splits = "" if table.split is None else "; the folders train, val and test are the splits"
     made = f"{len(counts)} classes by the names of its folders, {len(table.filename)} images"
     return f"{folder}: no table was given; {made}: {shown}{more}{splits}"
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a report or a map of geomoe was written there."""
+    return any(all((folder / name).is_file() for name in names) for names in _OURS)
 
 
 def _below(path: Path, folder: Path) -> str:

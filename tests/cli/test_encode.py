@@ -242,3 +242,23 @@ def test_an_index_that_is_a_column_too_is_refused(capsys):
     frame.set_index(pd.Index(["b"], name="site")).to_parquet("in.parquet")
     assert main(["encode", "in.parquet", "--encoder", "wrap", "--output", "out.csv"]) == 2
     assert "site" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "flag"),
+    [
+        (("--encoder", "sh", "--finest-km", "10"), "--finest-km: is of fourier"),
+        (
+            ("--encoder", "fourier", "--finest-km", "10", "--legendre-polys", "20"),
+            "--legendre-polys: is of sh",
+        ),
+        (("--encoder", "wrap", "--capsules", "1"), "--capsules: is of geoclip"),
+        (("--checkpoint", "best.ckpt", "--finest-km", "10"), "--finest-km: is of fourier"),
+    ],
+)
+def test_options_of_another_encoder_are_refused(points, argv, flag, capsys):
+    assert main(["encode", "points.csv", *argv, "--output", "out.csv"]) == 2
+    message = capsys.readouterr().err
+    assert flag in message
+    assert "leave it out" in message
+    assert not Path("out.csv").exists()

@@ -99,6 +99,21 @@ def test_what_is_left_out_is_listed(classes, sample):
     assert "sand/mosaic.vrt" in {skip.filename for skip in asked.skipped}
 
 
+def test_reports_and_maps_of_geomoe_are_no_classes(classes):
+    folder, known = classes
+    image = folder / next(iter(known.index))
+    for made in (("report/report.json", "report/confusion.png"), ("map/experts.json", "map/experts.tif")):
+        for name in made:
+            (folder / name).parent.mkdir(exist_ok=True)
+            shutil.copy(image, folder / name)
+    table = class_folders(folder)
+    assert sorted(table.filename) == sorted(known.index)
+    assert [skip.filename for skip in table.skipped] == ["map/experts.tif", "report/confusion.png"]
+    assert {skip.reason for skip in table.skipped} == {"of a report or map of geomoe; move its folder out"}
+    (folder / "report/report.json").unlink()  # nothing says that it is a report: a class
+    assert "report" in set(class_folders(folder).label)
+
+
 def _one_class(folder):
     for name in list(CLASSES)[1:]:
         shutil.rmtree(folder / name)
