@@ -263,7 +263,7 @@ SPOILT = {
         (
             "a camera twice",
             content(GPS, lambda b: b'{"5": {"latitude": 1, "longitude": 2}, ' + b[1:]),
-            "not a file of camera places .ValueError: 5 comes twice",
+            "not a file of camera places .ValueError: has the key '5' twice",
         ),
         (
             "half the places",

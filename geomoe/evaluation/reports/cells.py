@@ -30,7 +30,7 @@ def fit_cell(lonlat: NDArray[np.float64], samples: NDArray[np.int64], step: floa
         samples: (N,) number of samples at each.
         step: degrees on a side of the cells that already share a place; 0: none do. The result is a multiple.
     """
-    sides = [side for side in CELLS if divides(step, side)]
+    sides = [side for side in CELLS if divides(step, side)] or [step]
     longer = _longer_side(lonlat)
     chosen = next((side for side in sides if longer / side >= ACROSS), sides[-1])
     for side in reversed(sides[: sides.index(chosen)]):

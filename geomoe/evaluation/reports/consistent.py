@@ -91,6 +91,7 @@ def _part(part: Part, where: str) -> None:
 
 def _places(places: Places, report: Judged) -> None:
     rows = len(places.domain)
+    _expect(places.step, "places.step", "0 to 90 degrees", 0 <= places.step <= 90)
     _names(places.correct, "places.correct", report.scores)
     columns = {name: getattr(places, name) for name in ("lon", "lat", "count")}
     columns |= {f"correct.{choice}": column for choice, column in places.correct.items()}

@@ -88,3 +88,8 @@ def test_refusals(cell, step, message):
         return
     with pytest.raises(InputError, match=message):
         check_cell(cell, step)
+
+
+def test_places_that_share_cells_of_an_unusual_side():
+    lonlat = np.array([[0.0, 0.0], [70.0, 35.0]])
+    assert fit_cell(lonlat, np.array([5, 5]), 0.7) == 0.7
