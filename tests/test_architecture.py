@@ -172,6 +172,7 @@ def test_the_rule_catches_what_it_is_for():
     assert not forbidden("datasets.fmow.reader", "datasets.base")
 
 
+@pytest.mark.slow
 def test_no_module_is_in_a_circle_of_imports():
     graph = {module_of(path): {name for name, _ in imports_of(path)} for path in FILES}
     for module in graph:

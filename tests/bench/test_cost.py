@@ -45,6 +45,7 @@ def trained(small, tmp_path_factory):
     return found
 
 
+@pytest.mark.slow
 def test_operations_of_wider_mlps_by_hand(trained):
     """Two products of (T, D) x (D, H) for an image and block; backward costs twice as much as forward."""
     more = 2 * D  # units

@@ -67,6 +67,7 @@ def test_a_label_without_room_is_left_out():
     assert found == [None, None]
 
 
+@pytest.mark.slow
 def test_only_the_front_and_the_best_are_named(crowd):
     figure = cost_figure(crowd).figure
     figure.draw_without_rendering()
@@ -84,6 +85,7 @@ def test_only_the_front_and_the_best_are_named(crowd):
             assert not any(box.left < x < box.right and box.bottom < y < box.top for x, y in shown)
 
 
+@pytest.mark.slow
 def test_each_mark_says_what_it_is(crowd):
     root = ElementTree.fromstring(cost_drawing(cost_figure(crowd)).markup)
     told = [one.find("title").text for one in root.iter("g") if one.get("id", "").startswith("mark-")]

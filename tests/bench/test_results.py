@@ -153,6 +153,7 @@ def test_intervals_are_those_of_the_samples():
     assert mean_interval([], "all", 100) is None
 
 
+@pytest.mark.slow
 def test_growth_is_that_of_the_metric(tmp_path):
     sources = [["Europe"], ["Europe", "Africa"], ["Europe", "Africa", "Oceania"]]
     changes = {"held_out": "Asia", "grid": {"data.train_domains": sources}, "algorithms": ["erm", "coral"]}
@@ -220,6 +221,7 @@ def test_one_seed_has_no_deviation_and_no_p(tmp_path):
     assert "which needs two seeds or more." in text
 
 
+@pytest.mark.slow
 def test_the_figure_is_the_same_every_time(tmp_path):
     results = gather(filled(tmp_path))
     first, second = (cost_drawing(cost_figure(results)).markup for _ in range(2))
@@ -262,6 +264,7 @@ def test_numbers_that_cannot_be_are_refused(tmp_path, old, new, message):
         gather(plan)
 
 
+@pytest.mark.slow
 def test_a_label_that_a_spreadsheet_would_run(tmp_path):
     results = gather(filled(tmp_path))
     first = replace(results.rows[0], label="=cmd|x", scores={"@A1": results.rows[0].scores["accuracy"]})

@@ -37,6 +37,7 @@ def test_a_dry_run_lists_every_run(name, capsys, tmp_path, monkeypatch):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_all_methods_has_all_of_them(tmp_path):
     plan = make_plan(read_spec(shipped_specs()["all-methods"]), tmp_path)
     own = [row for row in plan.rows.values() if row.twin is None]
@@ -44,6 +45,7 @@ def test_all_methods_has_all_of_them(tmp_path):
     assert {row.twin for row in plan.rows.values()} == {None, "parameters", "flops"}
 
 
+@pytest.mark.slow
 def test_what_the_ablations_vary(tmp_path):
     plans = {
         name: make_plan(read_spec(path), tmp_path) for name, path in shipped_specs().items() if name in RUNS

@@ -118,6 +118,7 @@ def test_the_command_of_a_run_is_its_configuration(results):
         assert config.data.held_out == (None if run.protocol == "all" else run.protocol)
 
 
+@pytest.mark.slow
 def test_every_run_has_its_own_folder(results):
     runs = results.known_runs(results.parse([]))
     folders = {run.folder("runs").path for run in runs}

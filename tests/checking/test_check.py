@@ -155,6 +155,7 @@ def test_mixed_bands_are_a_fault(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_the_map_shows_each_split_what_is_near_and_what_is_in_another_country():
     places = np.array([[10.0, 50.0], [20.0, 50.0], [30.0, 10.0]])
     parts = {"train": split([1, 2], lonlat=places[:2]), "test": split([3, 4], "test", lonlat=places[[1, 2]])}

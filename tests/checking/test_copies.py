@@ -36,6 +36,7 @@ def test_no_copies(folder, capsys):
     assert found["shapes"] == {"3 x 8 x 8 uint8": 18}  # the type of the files, which are read as float32
 
 
+@pytest.mark.slow
 def test_copies_in_two_splits_are_a_fault(folder, capsys):
     for number in (1, 4):  # two of val
         shutil.copy(folder / "0.png", folder / f"{number}.png")

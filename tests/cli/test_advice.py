@@ -51,6 +51,7 @@ def every_text():
     ]
 
 
+@pytest.mark.slow
 def test_flags_are_found():
     assert len(every_text()) > 60
 

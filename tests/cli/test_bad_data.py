@@ -351,6 +351,7 @@ def test_training_and_the_check_refuse_it_in_one_line(data, told, name, spoil, m
     assert re.search(message, told(*check(name, root)))
 
 
+@pytest.mark.slow
 def test_semicolons_are_read(data, capsys):
     root = data("iwildcam")
     commas = report(capsys, "iwildcam", root)
@@ -412,6 +413,7 @@ def test_training_stops_at_an_image_that_is_not_whole_and_names_it(name, workers
     assert re.search(r"data/.*\.(png|jpg|JPG): an empty file \(0 bytes\); copy it again$", line)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", list(first_of_each(["fmow", "fmow-lao", "iwildcam"], reader_of)))
 def test_a_folder_that_was_copied_by_half_is_told_before_the_first_step(name, data, told, capsys):
     root = data(name)
@@ -506,6 +508,7 @@ def test_what_may_be_meant_is_said_in_the_log(name, spoil, message, data, capsys
     assert re.search(message, caplog.text), caplog.text
 
 
+@pytest.mark.slow
 def test_a_circle_of_links_gives_no_image_twice(data, capsys):
     root = data("pacs")
     before = report(capsys, "pacs", root)

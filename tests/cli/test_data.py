@@ -91,6 +91,7 @@ def test_check_of_digits(capsys, digits, tmp_path):
     assert text.splitlines()[-1] == "sound"
 
 
+@pytest.mark.slow
 def test_check_draws_the_map(capsys, tmp_path):
     told = ask(capsys, "check", "bluemarble", "--output", "check", "--held-out", "Asia")
     assert set(told["splits"]) == {"train", "val", "test", "held_out"}
@@ -216,6 +217,7 @@ def test_splits_of_domainbed_with_and_without_a_target(held_out, capsys, tmp_pat
     assert made["images"] == len(np.load(Path(made["cache"]) / "rows.npy")) == 301
 
 
+@pytest.mark.slow
 def test_cache_of_pictures(capsys, tmp_path, monkeypatch):
     """A sampled data set of files: cached, verified, used; a second call does nothing new."""
     monkeypatch.setenv("GEOMOE_CACHE", str(tmp_path / "caches"))

@@ -92,6 +92,7 @@ def test_what_comes_is_what_was_packed_and_is_sound(capsys, archive, tmp_path, n
     assert json.loads(capsys.readouterr().out)["sound"] == sound
 
 
+@pytest.mark.slow
 def test_the_licence_comes_first_then_progress_then_what_is_there(capsys, server, archive, tmp_path):
     url, digest, _ = archive("iwildcam")
     argv = ["iwildcam", "--data-root", tmp_path / "data", "--url", url, "--sha256", digest, "--yes"]

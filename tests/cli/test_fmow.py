@@ -76,6 +76,7 @@ def test_a_report_has_regions_and_years(runs, root, capsys, tmp_path):
     assert "by year" in text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("split", ["id_val", "id_test", "val"])
 def test_the_data_sets_own_splits(runs, root, capsys, split):
     report = evaluate(capsys, checkpoint(runs, "fmow"), "--split", split, "--experts", "shared")

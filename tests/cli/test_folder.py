@@ -37,6 +37,7 @@ def test_a_split_that_the_table_names_is_judged(trained, capsys, tmp_path):
     assert (tmp_path / "report" / "map.html").is_file()
 
 
+@pytest.mark.slow
 def test_a_split_that_nobody_names_is_refused(trained, refused):
     _, checkpoint = trained
     line = refused("evaluate", "--checkpoint", checkpoint, "--split", "latr")

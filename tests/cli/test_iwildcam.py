@@ -47,6 +47,7 @@ def checkpoint(runs, name):
     return Path(runs[name]) / "checkpoints" / "best.ckpt"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_a_run_selects_by_macro_f1_and_counts_places(runs, root, name):
     with (runs[name] / "metrics.csv").open(newline="") as file:

@@ -55,6 +55,7 @@ def test_a_dry_run_its_report_and_its_answers_without_its_file(name, pictures, c
     assert torch.equal(geomoe.load(best).predict(images, lonlat).probabilities, before)
 
 
+@pytest.mark.slow
 def test_a_method_that_compares_domains_refuses_data_with_one(capsys, tmp_path):
     words = ["train", "bluemarble", "--algorithm", "groupdro", *SMALL, "--output", str(tmp_path)]
     assert main([*words, "--trainer.accumulate_grad_batches", "2"]) == 2

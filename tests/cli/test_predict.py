@@ -206,6 +206,7 @@ def test_what_cannot_be_read_among_good_images_is_counted_and_listed(predict, da
     assert len(pd.read_csv(tmp_path / "new/out.csv")) == 72
 
 
+@pytest.mark.slow
 def test_a_list_of_an_earlier_time_goes_when_nothing_is_left_out(predict, data, tmp_path):
     predict(data / "images", "--output", "out.csv")
     assert (tmp_path / "out.csv.skipped.csv").exists()
@@ -357,6 +358,7 @@ def test_a_disk_that_is_full_at_the_end_costs_no_answers(
         assert (tmp_path / path.name).read_bytes() == path.read_bytes()
 
 
+@pytest.mark.slow
 def test_killed_before_the_first_answer_it_begins_anew(predict, data, tmp_path):
     (tmp_path / "out.csv.partial").write_text('{"key": "0123')
     assert predict(data / "clean.csv", "--output", "out.csv", "--resume")["predicted"] == "72"

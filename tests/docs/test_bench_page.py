@@ -25,6 +25,7 @@ def results(tmp_path_factory):
     return gather(plan)
 
 
+@pytest.mark.slow
 def test_the_table_has_every_method_and_its_command(results):
     bench_page.check(results, bench_page.SPEC)
     text = bench_page.filled("# Page\n\ntext\n", results, bench_page.SPEC)

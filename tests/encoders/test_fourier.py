@@ -57,6 +57,7 @@ def half_waves(values):
     return (np.diff(np.sign(values), axis=0) != 0).sum(axis=0)
 
 
+@pytest.mark.slow
 def test_the_resolution_is_half_the_shortest_wave_on_the_ground():
     """Counted along great circles: no feature swings faster, and the fastest nearly does."""
     encoder = FourierEncoder(400.0)
@@ -99,6 +100,7 @@ def test_the_resolution_of_satclip_is_that_of_its_harmonics(make_satclip):
     assert degrees_of("hf:Another-L10") is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("capsule", "sigma"), [(0, 1), (1, 16), (2, 256)])
 def test_the_resolution_of_geoclip_is_that_of_its_frequencies(capsule, sigma):
     pytest.importorskip("geoclip")

@@ -20,6 +20,7 @@ def test_all_capsules_are_geoclips_own_embedding(places):
     torch.testing.assert_close(GeoCLIP((0, 1, 2))(places), theirs, rtol=0, atol=2e-4)
 
 
+@pytest.mark.slow
 def test_capsules_add_up(places):
     pytest.importorskip("geoclip")
     single = [GeoCLIP((i,)).freeze()(places) for i in range(3)]

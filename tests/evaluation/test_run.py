@@ -111,6 +111,7 @@ def test_scores_of_all_experts_and_of_the_shared_one(everywhere, bare, experts):
     assert hits.mean() > 0.15  # it learned something
 
 
+@pytest.mark.slow
 def test_the_shared_expert_alone_is_the_plain_backbone(report, bare):
     network, opened = bare
     image, _, data = opened("held_out")
@@ -164,6 +165,7 @@ def test_the_same_report_every_time(checkpoints, report):
     assert torch.equal(torch.rand(3), expected)  # the caller's random numbers are left alone
 
 
+@pytest.mark.slow
 def test_the_held_out_split_is_the_held_out_part_of_test(everywhere, report):
     scores = report.scores_of()
     assert scores.source is None

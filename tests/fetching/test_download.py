@@ -165,6 +165,7 @@ def test_a_file_of_that_name_that_is_another_one_is_neither_used_nor_replaced(se
     assert files(raw) == {"train-labels-idx1-ubyte.gz": b"mine"}
 
 
+@pytest.mark.slow
 def test_an_archive_becomes_the_folder_and_is_gone(server, cameras, tmp_path):
     root = tmp_path / "root"
     root.mkdir()
@@ -182,6 +183,7 @@ def test_an_archive_becomes_the_folder_and_is_gone(server, cameras, tmp_path):
     assert [item.state for item in again.items] == [THERE, THERE]
 
 
+@pytest.mark.slow
 def test_places_are_added_to_a_copy_that_has_none(server, cameras, tmp_path):
     root = tmp_path / "root"
     shutil.copytree(cameras, root)
@@ -191,6 +193,7 @@ def test_places_are_added_to_a_copy_that_has_none(server, cameras, tmp_path):
     assert [one.path for one in server.requests] == ["/gps_locations.json"]
 
 
+@pytest.mark.slow
 def test_places_above_the_folder_are_found(server, cameras, tmp_path):
     root = tmp_path / "root"
     shutil.copytree(cameras, root)

@@ -201,6 +201,7 @@ def test_a_refusal_is_final_and_leaves_nothing(server, place, status, advice):
     assert not place.parent.exists()
 
 
+@pytest.mark.slow
 def test_a_silent_server_is_left_after_a_while_and_what_came_is_kept(server, place, monkeypatch):
     monkeypatch.setattr(transfer, "TIMEOUT", 0.3)
     server.stall, server.cuts = True, [777]

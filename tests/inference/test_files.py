@@ -77,6 +77,7 @@ def predictor(checkpoint):
     return load(checkpoint, "cpu")
 
 
+@pytest.mark.slow
 def test_the_same_answers_as_in_evaluation(predictor, data, tmp_path):
     part = build_datamodule(predictor.config).dataset("test")
     expected = predict_dataset(predictor, part)
@@ -160,6 +161,7 @@ def test_thinned_places_keep_their_promise():
     assert sorted(few["lon"]) == [-179.99999, 10.0]
 
 
+@pytest.mark.slow
 def test_a_checkpoint_without_places_says_so_once(make, data, tmp_path, caplog):
     old = load(make(facts={"places": None}), "cpu")
     predict_files(old, [data / "clean.csv"], tmp_path / "out.csv")
@@ -167,6 +169,7 @@ def test_a_checkpoint_without_places_says_so_once(make, data, tmp_path, caplog):
     assert caplog.text.count("knows no training places") == 1
 
 
+@pytest.mark.slow
 def test_networks_without_experts(make, data, tmp_path):
     predict_files(load(make("erm"), "cpu"), [data / "clean.csv"], tmp_path / "out.csv")
     assert not [name for name in pd.read_csv(tmp_path / "out.csv") if "expert" in name]
@@ -412,6 +415,7 @@ def test_what_is_refused(predictor, data, tmp_path):
         predict_files(predictor, [tmp_path / "own.csv"], tmp_path / "own.csv")
 
 
+@pytest.mark.slow
 def test_the_command(checkpoint, data, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     words = ["predict", "--checkpoint", str(checkpoint), str(data / "georeferenced.csv"), "--device", "cpu"]
@@ -427,6 +431,7 @@ def test_the_command(checkpoint, data, tmp_path, monkeypatch, capsys):
     assert {skip["reason"].partition(":")[0] for skip in result["skipped_images"]} >= {"no such image"}
 
 
+@pytest.mark.slow
 def test_interrupted_it_says_how_to_go_on(checkpoint, data, tmp_path, monkeypatch, capsys):
     def stop(*given):
         raise KeyboardInterrupt

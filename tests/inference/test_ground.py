@@ -154,6 +154,7 @@ def test_tiles_cover_the_same_ground():
         ground_of({"source_pixels": 64}, match=True)
 
 
+@pytest.mark.slow
 def test_the_command(checkpoints, tmp_path, monkeypatch, caplog, capsys):
     monkeypatch.chdir(tmp_path)
     from geomoe.checkpoint import load_checkpoint, save_checkpoint

@@ -174,6 +174,7 @@ def test_the_same_checkpoint_gives_the_same_bytes(checkpoint, tmp_path):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes(), name
 
 
+@pytest.mark.slow
 def test_colours_of_experts_are_checked_and_go_everywhere(checkpoint, synthetic, tmp_path):
     colours = {f"expert {k}": f"#0{k}0000" for k in range(4)}
     (tmp_path / "wrong.json").write_text(json.dumps({**colours, "expert 4": "#000000"}), encoding="utf-8")
@@ -240,6 +241,7 @@ def test_open_sea_has_no_land_to_report_on(checkpoint, tmp_path):
     assert sum(result.report.blocks[0].share_of_land) == pytest.approx(1, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_any_box_is_mapped_in_cells_of_the_earths_grid(checkpoint, tmp_path):
     box = (5.9, 45.8, 10.5, 47.8)
     result = map_experts(checkpoint, tmp_path, step=0.5, bounds=box, points=False, device="cpu")

@@ -49,6 +49,7 @@ def test_raster_is_a_cloud_optimised_geotiff_of_the_table(boxed, tmp_path):
         np.testing.assert_array_equal(found[8:], boxed.weights[:, cell].argmax(axis=1))
 
 
+@pytest.mark.slow
 def test_overviews_of_the_dominant_expert_are_experts(synthetic, tmp_path):
     table = synthetic.smooth_table(0.5, experts=4, blocks=1)
     write_raster(table, tmp_path / "map.tif")

@@ -128,6 +128,7 @@ def test_a_band_at_45_degrees_is_found_at_45_degrees(synthetic, step, bounds):
         assert len(rows) == rows[-1] - rows[0] + 1
 
 
+@pytest.mark.slow
 def test_a_box_keeps_its_bounds(synthetic):
     table = synthetic.smooth_table(1.0, (60, -10, 150, 55))
     data = synthetic.page_data(render_page(table, synthetic.summaries_of(table)))

@@ -63,6 +63,7 @@ def test_verdicts_and_shares_count_the_support():
     np.testing.assert_array_equal(bare.report.share, summary.whole.report.share)
 
 
+@pytest.mark.slow
 def test_support_is_land_within_reach_and_never_the_sea_or_antarctica():
     grid = make_grid(1.0)
     places = np.concatenate([GERMANY, [(0.0, -30.0), (0.0, -80.0)]])  # the open sea, and Antarctica

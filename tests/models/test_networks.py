@@ -77,6 +77,7 @@ def test_a_vision_transformer_is_the_one_of_create_backbone(name):
     assert all(torch.equal(value, own.state_dict()[key]) for key, value in other.state_dict().items())
 
 
+@pytest.mark.slow
 def test_networks_of_a_fixed_size_are_built_for_the_images():
     network = small("swin_tiny_patch4_window7_224", image_size=112)
     assert PlainNetwork(network)(torch.randn(1, 3, 112, 112)).features.shape == (1, 768)
@@ -197,6 +198,7 @@ def test_a_vision_transformers_weights_go_the_old_way():
     assert all(torch.equal(value, vit.state_dict()[key]) for key, value in other.state_dict().items())
 
 
+@pytest.mark.slow
 def test_foreign_weights_are_refused_and_change_nothing(stored):
     network, path = stored
     state = dict(network.state_dict())

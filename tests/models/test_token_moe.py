@@ -35,6 +35,7 @@ def count(network):
     return sum(value.numel() for value in network.parameters())
 
 
+@pytest.mark.slow
 def test_gmoe_s_16_has_12_million_parameters_more():
     """Five FFNs of 1,181,568 more in each of two blocks, and gates of 100,097: projection, codes, scale."""
     config = RunConfig(

@@ -140,6 +140,7 @@ def test_all_faults_are_named_together_and_nothing_is_loaded(trained):
     assert all(torch.equal(value, before[name]) for name, value in vit.state_dict().items())
 
 
+@pytest.mark.slow
 def test_weights_of_a_larger_network_are_refused(trained, tmp_path):
     file = save("timm.pth", timm.create_model("vit_small_patch32_224", img_size=64).state_dict(), tmp_path)
     with pytest.raises(CheckpointError, match=r"another network: misshaped: .* and \d+ more"):
@@ -201,6 +202,7 @@ def torchgeo_cache(tmp_path, monkeypatch):
     return tmp_path / "checkpoints" / url.rsplit("/", 1)[1]
 
 
+@pytest.mark.slow
 def test_torchgeo_weights_by_name(torchgeo_cache, caplog):
     """A momentum-contrast file: 13 bands, no classifier, as torchgeo's loader accepts it."""
     source = timm.create_model("vit_small_patch16_224", in_chans=13, num_classes=0)

@@ -92,6 +92,7 @@ def test_a_scale_ends_at_its_ends():
     assert ramp_colour(0.6, 0.2, 0.6) == ramp_colour(5, 0.2, 0.6) == RAMP[-1]
 
 
+@pytest.mark.slow
 def test_the_figure_paints_each_mark_in_its_colour():
     far = Mark(("b", ""), "#cc79a7", lonlat=(-60.0, -20.0), radius=20)
     layers = [layer(REGION, far, BOX._replace(faint=False)), layer(DISC, keys=(("#0072b2", "a $key"),))]

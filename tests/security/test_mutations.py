@@ -128,6 +128,7 @@ def test_records(tmp_path):
     assert hold(lambda value: read_record(write_json(file, value)), 150, lambda draw: mutated(RUN, draw)) > 50
 
 
+@pytest.mark.slow
 def test_configurations_of_runs(tmp_path):
     folder, plain = RunFolder(tmp_path), RunConfig().as_dict()
 

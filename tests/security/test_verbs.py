@@ -148,6 +148,7 @@ def test_a_table_may_not_lead_away(quiet, checkpoint, capsys, tmp_path):
     assert "the filename leads out of the folder of images, or to a server" in error
 
 
+@pytest.mark.slow
 def test_a_link_out_of_a_folder_is_left_out(quiet, checkpoint, tmp_path, capsys):
     kit.tif(tmp_path / "away.tif")
     (tmp_path / "data/images/link.tif").symlink_to(tmp_path / "away.tif")

@@ -19,6 +19,7 @@ def figure():
     return made
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_figure_is_of_its_format_and_the_same_twice(name, tmp_path):
     for file in ("a", "b"):

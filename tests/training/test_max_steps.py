@@ -22,6 +22,7 @@ def weights(result):
     return load_checkpoint(result.last).state_dict
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["erm", "fish"])  # Lightning's loop, and a stepper
 def test_the_last_epoch_ends_early_and_is_validated(tiny, name):
     result = fit(tiny(name, max_steps=5, max_epochs=1), quiet=True, limit_batches=3)
@@ -32,6 +33,7 @@ def test_the_last_epoch_ends_early_and_is_validated(tiny, name):
         assert float(found[-1]["lr"]) == pytest.approx(0.0, abs=1e-12)
 
 
+@pytest.mark.slow
 def test_steps_that_fill_epochs_are_those_of_the_epochs(tiny):
     by_steps = fit(tiny("erm", max_steps=6, run_name="steps"), quiet=True, limit_batches=3)
     by_epochs = fit(tiny("erm", max_epochs=2, run_name="epochs"), quiet=True, limit_batches=3)
@@ -39,6 +41,7 @@ def test_steps_that_fill_epochs_are_those_of_the_epochs(tiny):
     assert all(torch.equal(one[name], other[name]) for name in other)
 
 
+@pytest.mark.slow
 def test_accumulated_batches_are_one_update(tiny):
     result = fit(tiny("erm", max_steps=3, accumulate_grad_batches=2), quiet=True, limit_batches=4)
     assert [(row["epoch"], row["step"]) for row in rows(result)] == [("0", "2"), ("1", "3")]

@@ -164,6 +164,7 @@ class At(Callback):
             os.kill(os.getpid(), signal.SIGINT)
 
 
+@pytest.mark.slow
 def test_a_run_killed_before_its_first_checkpoint_begins_again(tiny, tmp_path):
     config = tiny("erm")
     run_folder(config).start(config)

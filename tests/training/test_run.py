@@ -85,6 +85,7 @@ def test_what_a_run_leaves(tiny, capfd):
 PAGE = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 def test_the_page_on_formats_names_what_a_run_writes(tiny):
     result = fit(tiny("moge", max_epochs=1), quiet=True, limit_batches=1)
     facts = json.loads((result.folder / "run.json").read_text())
@@ -157,6 +158,7 @@ def test_validation_is_that_of_the_kept_checkpoint(tiny):
     assert result.metrics["val_loss"] == pytest.approx(loss.item(), rel=1e-5)
 
 
+@pytest.mark.slow
 def test_dry_run_is_two_real_steps_and_may_be_repeated(tiny):
     config = tiny("erm_le", accumulate_grad_batches=2)
     for _ in range(2):
@@ -298,6 +300,7 @@ def test_a_logger_that_is_not_installed(tiny, monkeypatch):
         fit(tiny("erm", loggers=("csv", "wandb")))
 
 
+@pytest.mark.slow
 def test_without_loggers_there_is_no_table(tiny):
     result = fit(tiny("erm", max_epochs=1, loggers=()), quiet=True, limit_batches=1)
     assert sorted(os.listdir(result.folder)) == ["checkpoints", "config.yaml", "done", "run.json"]
@@ -332,6 +335,7 @@ class Before(Callback):
         Before.weights = {name: value.clone() for name, value in pl_module.algorithm.state_dict().items()}
 
 
+@pytest.mark.slow
 def test_unknown_places_are_counted(tiny, monkeypatch, caplog):
     original = BlueMarble.__init__
 
@@ -367,6 +371,7 @@ def test_unknown_places_are_said_to_methods_that_read_places(algorithm, encoder,
     assert ("1 of 2 train samples have no known place" in caplog.text) is told
 
 
+@pytest.mark.slow
 def test_location_features_are_computed_once(tiny, monkeypatch):
     calls, original = [], LocationEncoder.features
 

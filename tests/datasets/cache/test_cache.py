@@ -320,6 +320,7 @@ def test_pictures_of_the_tests_are_lossless(folder):
     np.testing.assert_array_equal(np.asarray(Image.open(folder / "7.png")), pixels[2])
 
 
+@pytest.mark.slow
 def test_protocols_of_fmow_share_one(tmp_path):
     from geomoe.datasets.fmow.reader import FMoW
     from geomoe.datasets.samples import fmow

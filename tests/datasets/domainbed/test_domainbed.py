@@ -59,6 +59,7 @@ def clean(folder, tmp_path, name):
     return tmp_path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SETS)
 def test_images_and_labels_are_those_of_image_folder_but_for_the_class_that_is_missing(name, root, tmp_path):
     """Every image once, with the pixels and the class name that torchvision gives it."""

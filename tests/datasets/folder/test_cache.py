@@ -137,6 +137,7 @@ def test_resized_integers_are_rounded_and_floats_are_the_same_bits(case, tmp_pat
         assert not torch.equal(found[0], found[0].round()) or kept != "float32"
 
 
+@pytest.mark.slow
 def test_batches_of_a_loader_are_ready_for_a_network(tmp_path):
     """Through collate, workers, augmentation and normalising: as without a cache, half a level apart."""
     folder = write_folder(tmp_path / "data", ["uint16"])
@@ -299,6 +300,7 @@ def test_it_goes_by_the_choice_of_bands(tmp_path):
         np.testing.assert_array_equal(images_of(made)[0].numpy(), source.read([2, 1]))
 
 
+@pytest.mark.slow
 def test_a_folder_that_moved_keeps_its_cache(tmp_path):
     folder = write_folder(tmp_path / "data", ["uint16"])
     path = make(module(folder)).path

@@ -173,6 +173,7 @@ def test_statistics_are_those_of_the_valid_training_pixels_and_are_kept(folder, 
         module(folder, "clean.csv", held_out="utm").statistics()  # other training images
 
 
+@pytest.mark.slow
 def test_statistics_are_measured_again_when_pixels_change_and_sizes_do_not(folder):
     before = module(folder, "clean.csv")
     path = folder / before.dataset("train").filenames[0]
@@ -450,6 +451,7 @@ def test_train_and_evaluate(table, folder, tmp_path, monkeypatch, capsys):
     assert main(["evaluate", "--checkpoint", str(run / "checkpoints/best.ckpt"), "--quiet"]) == 0
 
 
+@pytest.mark.slow
 def test_the_log_says_how_many_places_are_unknown(folder, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.INFO, "geomoe")

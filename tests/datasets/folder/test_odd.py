@@ -106,6 +106,7 @@ def test_the_same_table_in_another_hand(change, folder):
     assert (found.classes, found.domains, found.skipped) == (expected.classes, expected.domains, [])
 
 
+@pytest.mark.slow
 def test_images_of_different_sizes_are_brought_to_one(folder):
     for number, name in enumerate(sorted((folder / "images").glob("utm*"))[:6]):
         with rasterio.open(name) as source:

@@ -57,6 +57,7 @@ def region_names(inner):
 # --- splits, labels, groups ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_table_has_what_breaks_readers(root):
     table = pd.read_csv(root / "fmow_v1.1" / "rgb_metadata.csv")
     sequestered = np.flatnonzero(table["split"] == "seq")

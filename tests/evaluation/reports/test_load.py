@@ -134,6 +134,7 @@ def test_the_line_says_where_and_what(report, tmp_path, capsys, path, value, mes
     assert message in line
 
 
+@pytest.mark.slow
 def test_deep_and_huge_files(tmp_path, monkeypatch):
     (tmp_path / "report.json").write_text('{"a":' * 100_000)
     with pytest.raises(DataError, match="is nested more than 100 deep"):

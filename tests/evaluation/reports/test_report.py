@@ -35,6 +35,7 @@ def test_saved_report_is_the_report(make_report, predictions, tmp_path):
         assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10  # not an empty page
 
 
+@pytest.mark.slow
 def test_a_report_without_experts_and_places_has_three_figures(make_report, predictions, tmp_path):
     report = make_report(predictions, algorithm="erm", places=None)
     figures = {f"{name}.png" for name in ("regions", "reliability", "confusion")}
