@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from benchmarks import methods
 from geomoe.catalogue import METHODS
 
 
+@pytest.mark.slow
 def test_every_method_is_built():
     arguments = methods.parse([])
     assert arguments.methods == list(METHODS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from benchmarks import resolution
@@ -18,6 +19,7 @@ def test_colours_are_those_of_a_chequerboard():
         assert south <= lat <= north
 
 
+@pytest.mark.slow
 def test_fine_waves_learn_it_and_coarse_harmonics_do_not():
     fine, coarse = (
         resolution.run(resolution.ENCODERS[name], seed=0, epochs=10)

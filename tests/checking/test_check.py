@@ -122,6 +122,7 @@ def test_regions_that_are_somewhere_else():
     )
 
 
+@pytest.mark.slow
 def test_unreadable_images_are_listed(tmp_path):
     rows = np.arange(100)
     pictures.draw(tmp_path, rows, size=6)

@@ -197,6 +197,7 @@ def test_no_usual_code_is_an_alarm(name):
     assert looked(coded([other], [[lon, lat]])).countries["train"].outside == 1
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not LOWRES.exists(), reason="this pyogrio has no outlines of countries among its tests")
 def test_the_outlines_of_another_source():
     """Natural Earth at 1:110m, as geopandas once shipped it: an older edition, with its own codes."""

@@ -403,6 +403,7 @@ def test_images_that_are_not_whole_are_a_fault_and_listed_one_by_one(name, data,
     assert f"{len(listed)} of {found['looked_at']} cannot be read; the first: " in faults[0]["what"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [0, 1])
 @pytest.mark.parametrize("name", list(first_of_each(["fmow", "fmow-lao", "iwildcam", "pacs"], reader_of)))
 def test_training_stops_at_an_image_that_is_not_whole_and_names_it(name, workers, data, told):

@@ -114,6 +114,7 @@ def test_the_licence_comes_first_then_progress_then_what_is_there(capsys, server
     assert err == ""
 
 
+@pytest.mark.slow
 def test_quiet_is_silent(capsys, archive, tmp_path):
     url, digest, _ = archive("iwildcam")
     argv = [

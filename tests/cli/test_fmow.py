@@ -138,6 +138,7 @@ def test_the_index_file_is_written_with_the_run(runs, root):
     assert "Asia" not in trained
 
 
+@pytest.mark.slow
 def test_refusals(refused, runs, root, tmp_path):
     nothing = refused("train", "fmow", "--data-root", tmp_path / "none")
     assert "FMoW is not there" in nothing

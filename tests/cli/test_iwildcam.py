@@ -99,6 +99,7 @@ def test_wilds_scores_stand_beside_ours(runs, root, capsys, tmp_path):
     assert all(f'"{camera} (place unknown)",' in page for camera in unplaced)
 
 
+@pytest.mark.slow
 def test_cameras_that_a_router_of_ids_has_not_seen_are_told(runs, root, capsys):
     capsys.readouterr()
     argv = ["evaluate", "--checkpoint", str(checkpoint(runs, "iwildcam-cameras")), "--quiet"]

@@ -59,6 +59,7 @@ def data_of(folder):
     return "--data-root", str(folder), "--metadata", str(folder / "points.csv")
 
 
+@pytest.mark.slow
 def test_the_run_says_which_encoder_fits(germany, trained):
     extent = widest_pair(germany[1])
     finest = float(np.floor(extent / 8 * 10) / 10)  # three digits

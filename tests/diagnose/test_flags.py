@@ -47,6 +47,7 @@ def kinds(flags, where):
     return [flag.kind for flag in flags if flag.where == where]
 
 
+@pytest.mark.slow
 def test_healthy_networks_have_none(judge, seen, other):
     assert judge(seen, other) == ()
 

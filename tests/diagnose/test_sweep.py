@@ -132,6 +132,7 @@ def test_experts_without_a_shared_one(checkpoints, monkeypatch):
     assert (expected.answers, seen.answers) == (8, 7)
 
 
+@pytest.mark.slow
 def test_class_token_stands_for_a_sample_where_there_is_one(write, tmp_path):
     file = write(
         tmp_path / "tiny.ckpt", backbone="vit_tiny_patch16_224", image_size=32, patch_size=8, moge_blocks=(3,)

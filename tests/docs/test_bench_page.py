@@ -45,6 +45,7 @@ def test_a_page_with_marks_keeps_what_stands_around_them(results):
         bench_page.filled(once + bench_page.marks()[0], results, bench_page.SPEC)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "line"),
     [

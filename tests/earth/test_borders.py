@@ -28,6 +28,7 @@ def near(box):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("box", [GERMANY, FIJI, (-80.0, -57.0, -60.0, -40.0)])
 def test_land_is_that_of_the_countries(box):
     """Places on land of any country are on land, but for the rims of what was simplified twice."""

@@ -153,6 +153,7 @@ def test_differentiable_path_has_the_same_values(convention, places):
             assert not harmonics(tracked).requires_grad
 
 
+@pytest.mark.slow
 def test_gradients_equal_finite_differences_also_at_poles():
     places = torch.tensor([[10.0, 20.0], [-170.0, -65.0], [33.0, 90.0], [5.0, -90.0], [180.0, 0.0]])
     places = places.double().requires_grad_(True)

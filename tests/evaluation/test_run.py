@@ -176,6 +176,7 @@ def test_the_held_out_split_is_the_held_out_part_of_test(everywhere, report):
         )
 
 
+@pytest.mark.slow
 def test_one_forced_expert(checkpoints):
     found = evaluate(checkpoints["moge"], split="held_out", experts=1, bootstrap=0)
     assert list(found.scores) == ["1"]

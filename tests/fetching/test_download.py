@@ -215,6 +215,7 @@ def test_half_a_copy_is_not_completed_over_its_files(server, cameras, tmp_path, 
     assert server.requests == []
 
 
+@pytest.mark.slow
 def test_another_version_of_the_data_is_refused(server, cameras, tmp_path):
     root = tmp_path / "root"
     iwildcam.write(root, seed=5)
@@ -242,6 +243,7 @@ def test_an_archive_that_somebody_has_fetched_is_used_and_left(server, cameras, 
     assert files(root) == {own.name: b"half of it"}
 
 
+@pytest.mark.slow
 def test_unpacking_that_is_stopped_needs_no_second_download(server, cameras, tmp_path, monkeypatch):
     root = tmp_path / "root"
 
@@ -346,6 +348,7 @@ def test_a_mirror_may_be_a_disk(server, digits, tmp_path, form):
     assert not list((tmp_path / "root2").rglob("*images*"))
 
 
+@pytest.mark.slow
 def test_one_published_file_is_known_by_its_name(server, cameras, tmp_path):
     server.serve("/other/gps_locations.json", server.files["/gps_locations.json"])
     plan = make_plan("iwildcam", tmp_path / "root", f"{server.url}/other/gps_locations.json?raw=1")
@@ -457,6 +460,7 @@ def test_readers_fetch_when_asked_and_only_then(server, digits, tmp_path, caplog
     assert len(server.requests) == 4
 
 
+@pytest.mark.slow
 def test_iwildcam_fetches_archive_and_places(server, cameras, tmp_path):
     with pytest.raises(DatasetNotFoundError, match="geomoe data download iwildcam"):
         IWildCamDataModule(tmp_path / "root").dataset("train")

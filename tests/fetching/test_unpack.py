@@ -250,6 +250,7 @@ def test_ctrl_c_leaves_nothing(sample, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_the_hidden_folder_of_a_killed_process_is_made_anew(tmp_path):
     iwildcam.write(tmp_path / "in")
     archive = tmp_path / pack(tmp_path / "in", "gztar", tmp_path)

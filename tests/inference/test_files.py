@@ -101,6 +101,7 @@ def test_the_same_answers_as_in_evaluation(predictor, data, tmp_path):
         np.testing.assert_allclose(found[names], expected.weights[block], atol=2e-5)
 
 
+@pytest.mark.slow
 def test_the_place_is_that_of_the_image_where_no_table_gives_one(predictor, data, tmp_path):
     known = pd.read_csv(data / "clean.csv")
     predict_files(predictor, [data / "images"], tmp_path / "out.parquet")
@@ -134,6 +135,7 @@ def test_every_kind_of_output_says_the_same(predictor, data, tmp_path):
     assert len(geopandas.read_file(tmp_path / "out.geojson")) == 70
 
 
+@pytest.mark.slow
 def test_distances_are_great_circles_to_the_nearest_training_place(predictor, data, tmp_path):
     predict_files(predictor, [data / "clean.csv"], tmp_path / "out.csv")
     found, known = pd.read_csv(tmp_path / "out.csv"), pd.read_csv(data / "clean.csv")

@@ -144,6 +144,7 @@ def test_figure_shows_every_block(boxed, synthetic, tmp_path):
     assert min(Image.open(tmp_path / "map.png").size) > 500
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["$x^{", "</text>", "a_b\\frac", "%s {0}", "São Tomé"])
 def test_figure_takes_any_text(synthetic, tmp_path, text):
     table = synthetic.smooth_table(6.0, blocks=1)

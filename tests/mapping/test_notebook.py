@@ -28,6 +28,7 @@ def picture(group):
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(code))).convert("RGB")), overlay
 
 
+@pytest.mark.slow
 def test_a_layer_for_each_block_and_expert_and_a_control(table):
     drawn = folium_map(table)
     names = [

@@ -55,6 +55,7 @@ def page(synthetic, table, summaries):
     return render_page(table, summaries, synthetic.some_points(), "Asia")
 
 
+@pytest.mark.slow
 def test_the_same_input_gives_the_same_bytes(synthetic, summaries, table, page):
     again = synthetic.smooth_table(title=table.title, facts=table.facts)
     assert render_page(again, synthetic.summaries_of(again), synthetic.some_points(), "Asia") == page
@@ -109,6 +110,7 @@ def test_pictures_hold_the_table(synthetic, table, page):
             assert np.abs(decode(uri) / 255 - table.image(number, expert)[rows]).max() <= 1 / 510 + 1e-6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [0.25, 0.5, 1.0])
 @pytest.mark.parametrize("bounds", [(-180, -90, 180, 90), (-30, 20, 60, 70), (0, 40, 20, 90)])
 def test_a_band_at_45_degrees_is_found_at_45_degrees(synthetic, step, bounds):

@@ -40,6 +40,7 @@ def test_null_is_the_literal_loop(labels):
     assert null.p == pytest.approx((1 + sum(value >= observed - 1e-12 for value in values)) / 41)
 
 
+@pytest.mark.slow
 def test_p_values_are_uniform_without_a_relation():
     rng = np.random.default_rng(1)
     found = [

@@ -42,6 +42,7 @@ ARCHITECTURES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("case", ARCHITECTURES)
 def test_without_noise_the_answer_is_the_backbones(case, encoder):
     options = ARCHITECTURES[case]

@@ -50,6 +50,7 @@ def test_features_and_scores_are_the_networks_own(name, encoder, lonlat):
     torch.testing.assert_close(found.logits, functional.linear(both, located.head.weight, located.head.bias))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["resnet50", "densenet121"])
 def test_the_papers_networks(name):
     network = small(name)
@@ -157,6 +158,7 @@ def stored(tmp_path):
     return network.eval(), str(path)
 
 
+@pytest.mark.slow
 def test_a_local_file(stored):
     network, path = stored
     own = small("resnet18", num_classes=7, weights=path).eval()
@@ -164,6 +166,7 @@ def test_a_local_file(stored):
     assert torch.equal(own(image), network(image))
 
 
+@pytest.mark.slow
 def test_other_classes_start_anew_and_the_log_says_so(stored, caplog):
     network, path = stored
     torch.manual_seed(2)
@@ -174,6 +177,7 @@ def test_other_classes_start_anew_and_the_log_says_so(stored, caplog):
     assert "no fitting fc.bias, fc.weight; these start anew" in caplog.text
 
 
+@pytest.mark.slow
 def test_three_bands_are_spread_over_more(stored, caplog):
     network, path = stored
     own = small("resnet18", num_classes=7, bands=6, weights=path).eval()
@@ -182,6 +186,7 @@ def test_three_bands_are_spread_over_more(stored, caplog):
     assert "the first convolution of 3 bands is spread over 6" in caplog.text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "wrap", [lambda s: {"model": s}, lambda s: {f"net.backbone.{k}": v for k, v in s.items()}]
 )

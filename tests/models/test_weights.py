@@ -101,6 +101,7 @@ def test_a_file_without_a_head_is_welcome(trained, tmp_path):
     assert torch.equal(loaded.cls_token, trained.cls_token)
 
 
+@pytest.mark.slow
 def test_other_sizes_are_adapted_as_timm_does(trained, tmp_path):
     """timm's own loader, told to take the same file, has to end at the same tensors."""
     file = save("timm.pth", trained.state_dict(), tmp_path)

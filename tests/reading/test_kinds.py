@@ -153,6 +153,7 @@ def test_every_kind_is_the_same_data(tmp_path, capsys):
     assert "sound" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_vector_files_that_are_no_table_are_refused(tmp_path):
     points = geopandas.points_from_xy(*LONLAT.T)
     frame = geopandas.GeoDataFrame({"filename": ["a", "b"], "label": ["x", "y"]}, geometry=points, crs=4326)

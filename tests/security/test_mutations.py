@@ -110,6 +110,7 @@ RUN = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_reports(tmp_path):
     file = tmp_path / "report.json"
     Report.load(write_json(file, REPORT)).table(80)

@@ -126,6 +126,7 @@ def test_one_hostile_file_is_refused(name, output, quiet, sample, hostile, tmp_p
     assert not (tmp_path / output).exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "given", ["http://127.0.0.1/a.tif", "s3://bucket/a.tif", "/vsicurl/http://127.0.0.1/a.png"]
 )
@@ -134,6 +135,7 @@ def test_names_of_servers_are_not_files(given, quiet, checkpoint, capsys):
     assert "only files of this machine are read" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_table_may_not_lead_away(quiet, checkpoint, capsys, tmp_path):
     kit.tif(tmp_path / "away.tif")
     names = [
@@ -158,6 +160,7 @@ def test_a_link_out_of_a_folder_is_left_out(quiet, checkpoint, tmp_path, capsys)
     )
 
 
+@pytest.mark.slow
 def test_a_vrt_of_good_tiles_is_predicted_when_it_is_allowed(quiet, checkpoint, tmp_path, sample):
     import rasterio
     import rasterio.shutil

@@ -54,6 +54,7 @@ def test_no_array(tmp_path, what):
         map_array(path)
 
 
+@pytest.mark.slow
 def test_every_byte_of_the_header(tmp_path):
     path = tmp_path / "a.npy"
     for at in range(WHOLE.index(b"\n") + 1):

@@ -72,6 +72,7 @@ def test_a_dry_run_is_two_updates(tiny):
     assert [row["step"] for row in rows(fit(tiny("erm", max_steps=500), quiet=True, dry_run=True))] == ["2"]
 
 
+@pytest.mark.slow
 def test_progress_knows_the_end(tiny):
     seen = []
 

@@ -132,6 +132,7 @@ def test_the_first_best_epoch_is_kept(tmp_path, select, values, kept):
     assert saving.best["epoch"] == kept
 
 
+@pytest.mark.slow
 def test_the_bar_of_a_terminal(tiny):
     screen = io.StringIO()
     shown = TrainingProgress(Console(file=screen, force_terminal=True, width=160, color_system=None))
@@ -247,6 +248,7 @@ class Fails(Callback):
             raise OutputError("the disk is full")
 
 
+@pytest.mark.slow
 def test_a_failed_run_leaves_its_checkpoint_or_nothing(tiny):
     config = tiny("erm", checkpoint_every_n_steps=2)
     with pytest.raises(OutputError, match="the disk is full"):
@@ -384,6 +386,7 @@ def test_location_features_are_computed_once(tiny, monkeypatch):
     assert sum(calls) == len(BlueMarble(split="train")) + len(BlueMarble(split="val"))
 
 
+@pytest.mark.slow
 def test_compiled_training_is_stored_under_plain_names(tiny, monkeypatch):
     compiled = []
     monkeypatch.setattr(torch.nn.Module, "compile", lambda self: compiled.append(type(self).__name__))

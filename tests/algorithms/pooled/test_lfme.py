@@ -18,6 +18,7 @@ def stepped(network, loss):
     return [value - 0.1 * slope for value, slope in zip(network.parameters(), found, strict=True)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("domains", [DOMAINS, [0, 1, 2, 3] * 3, [2] * 12])
 def test_one_update(domains, make, make_batch, stepper):
     method = make("lfme", weight=0.7).train().double()

@@ -48,6 +48,7 @@ def test_the_average_is_that_of_the_valley(case, windows, make):
     compare(make, CASES[case], *windows, seed=0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "seed", [*range(6), *(pytest.param(seed, marks=pytest.mark.long) for seed in range(6, 20))]
 )

@@ -68,6 +68,7 @@ def test_known_places_look_as_they_should():
     assert forest.max() < 90
 
 
+@pytest.mark.slow
 def test_numpy_opens_the_file_and_the_hash_is_that_of_its_array():
     import hashlib
 

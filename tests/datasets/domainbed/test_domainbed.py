@@ -344,6 +344,7 @@ def test_configurations_are_the_papers(name):
     assert (config.algorithm, config.model.backbone) == ("erm", "deit_small_patch16_224")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "backbone"), [*zip(SETS, ("vit_quick", "test_resnet", "vit_quick", "vit_quick"), strict=True)]
 )

@@ -43,6 +43,7 @@ def module(folder, **options):
     return FolderDataModule(folder, image_size=24, batch_size=4, augment="none", **options)
 
 
+@pytest.mark.slow
 def test_folders_are_classes_and_georeferences_are_places(classes, caplog):
     folder, known = classes
     with caplog.at_level(logging.INFO):

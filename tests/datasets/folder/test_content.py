@@ -69,6 +69,7 @@ def test_a_copy_elsewhere_and_at_another_time_is_the_same_data(folder, tmp_path)
     assert after.dataset("train").image_key == before.dataset("train").image_key
 
 
+@pytest.mark.slow
 def test_a_sample_sees_five_parts_and_every_byte_of_small_files(tmp_path):
     path, size = tmp_path / "a", 100 * PART
     content = bytearray(np.random.default_rng(0).bytes(size))

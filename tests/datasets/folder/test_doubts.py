@@ -51,6 +51,7 @@ def test_several_are_one_message():
     assert "'a|b', 'a|c' (4 images)" in said("a", "a|b", "a|c")[0]
 
 
+@pytest.mark.slow
 def test_training_logs_it_and_a_check_warns(tmp_path, capsys):
     write(tmp_path)
     table = pd.read_csv(tmp_path / "clean.csv")

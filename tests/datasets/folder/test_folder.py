@@ -58,6 +58,7 @@ def edit(path, change):
         csv.writer(file).writerows(rows)
 
 
+@pytest.mark.slow
 def test_places_come_from_the_images_where_the_table_has_none(folder):
     made = module(folder, "georeferenced.csv")
     known, index = truth(folder), made.index
@@ -96,6 +97,7 @@ def test_the_table_with_everything(folder, caplog):
     assert "3 of 73 rows are left out, listed in" in caplog.text
 
 
+@pytest.mark.slow
 def test_country_codes_of_a_table(folder):
     """A column of codes comes with the samples, so that a check can judge it; Namibia's NA is a code."""
     assert module(folder, "clean.csv").dataset("train").countries == ()
@@ -148,6 +150,7 @@ def test_samples_are_torchgeo_samples_with_the_pixels_of_the_files(folder):
     assert ready.image.shape == (8, 4, 12, 12)
 
 
+@pytest.mark.slow
 def test_statistics_are_those_of_the_valid_training_pixels_and_are_kept(folder, monkeypatch):
     made = module(folder, "clean.csv")
     train = made.dataset("train")
@@ -190,6 +193,7 @@ def test_statistics_are_measured_again_when_pixels_change_and_sizes_do_not(folde
     assert (means[0][1] > means[1][1]).all()
 
 
+@pytest.mark.slow
 def test_statistics_do_without_images_that_cannot_be_read_and_are_not_kept_then(folder, monkeypatch, caplog):
     from geomoe.datasets.folder import statistics as folder_statistics
 
@@ -221,6 +225,7 @@ def test_statistics_do_without_images_that_cannot_be_read_and_are_not_kept_then(
         module(folder, "clean.csv").dataset("train")
 
 
+@pytest.mark.slow
 def test_an_image_that_changed_is_looked_at_again(folder):
     before = module(folder, "clean.csv")
     name = before.dataset("train").filenames[0]
@@ -398,6 +403,7 @@ def test_missing_folder_and_table(folder):
         FolderDataModule(folder, metadata="a.txt").dataset("train")
 
 
+@pytest.mark.slow
 def test_damaged_side_files_are_refused_by_name(folder):
     module(folder, "georeferenced.csv").statistics()
     side = folder / "georeferenced.csv.geomoe"
@@ -409,6 +415,7 @@ def test_damaged_side_files_are_refused_by_name(folder):
         module(folder, "georeferenced.csv").dataset("train")
 
 
+@pytest.mark.slow
 def test_an_image_that_breaks_while_training_is_named(folder):
     train = module(folder, "clean.csv").dataset("train")
     (folder / train.filenames[3]).write_bytes(b"")

@@ -146,6 +146,7 @@ def test_few_rows_and_labels_that_say_nothing(change, message, folder):
         module(folder, "clean.csv").dataset("train")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bands", "message"),
     [
@@ -200,6 +201,7 @@ def test_a_parquet_that_is_not_whole(damage, folder):
 # --- what is odd is said ------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -233,6 +235,7 @@ def test_a_split_of_ones_own_is_none(name, folder, caplog):
 # --- looking at very many images ----------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_looking_at_images_tells_how_far_it_is_and_goes_on_where_it_was(folder, monkeypatch, caplog):
     caplog.set_level(logging.INFO, "geomoe")
     looked, header = [], folder_scan.read_header
@@ -276,6 +279,7 @@ def test_killed_while_it_looks_at_images_it_loses_little(folder):
     pd.testing.assert_frame_equal(after.iloc[: len(before)], before, check_dtype=False)
 
 
+@pytest.mark.slow
 def test_what_an_earlier_run_knew_is_not_lost_by_one_that_is_stopped(folder, monkeypatch):
     module(folder, "clean.csv").dataset("train")
     whole = pd.read_parquet(folder / "clean.csv.geomoe/images.parquet").set_index("filename")

@@ -186,6 +186,7 @@ def faults(found):
     return [one.what for one in found.findings if one.severity == "fault"]
 
 
+@pytest.mark.slow
 def test_a_made_split_is_sound_and_that_of_rule_one_is_not(folder):
     index = module(folder).index
     assert all(len(set(index.split[k : k + 4])) == 1 for k in range(0, 24, 4))

@@ -87,6 +87,7 @@ def test_regions_of_places_by_hand():
     assert dict(zip(places, found, strict=True)) == places
 
 
+@pytest.mark.slow
 def test_images_are_those_of_torchgeos_class(root, tmp_path):
     """torchgeo itself reads the same folder, merged as its download merges it."""
     copy = tmp_path / "mapinwild"

@@ -65,6 +65,7 @@ def test_the_grid_is_equation_60():
     assert cells[5] == ("0deg-p0.5", 0, 0.5)  # the target of equation 62
 
 
+@pytest.mark.slow
 def test_environments_share_no_digit_and_leave_none_out(root, digits):
     rows = np.concatenate([part.rows for part in everything(root)])
     assert sorted(rows) == list(range(len(digits.digit)))
