@@ -141,4 +141,4 @@ def resume_hint(args: Namespace, argv: list[str]) -> str:
 
 
 def _predicted(count: Count) -> str:
-    return f"{count.of('images')} predicted{count.note}"
+    return f"{count.of('images')} done{count.note}"  # skipped ones are among them

@@ -425,7 +425,7 @@ def test_the_command(checkpoint, data, tmp_path, monkeypatch, capsys):
     out, err = capsys.readouterr()
     lines = ["output          new/out.csv", "predicted       72", "skipped         4", "unknown_places  0"]
     assert out.splitlines() == [*lines, "listed          new/out.csv.skipped.csv"]
-    assert "76 of 76 images predicted, 4 skipped" in err
+    assert "76 of 76 images done, 4 skipped" in err
     assert main([*words, "--output", "new/out.geojson", "--json", "--quiet"]) == 0
     out, err = capsys.readouterr()
     result = json.loads(out)

@@ -104,7 +104,7 @@ class DANN(Method):
     def _domain_loss(self, features: Tensor, batch: Batch) -> Tensor:
         """(B,) cross-entropy of the discriminator, scaled so that its mean is that over known domains.
 
-        With several processes it is the mean of their means.
+        With several processes the mean over them of these means is that over the joint batch.
         """
         slot, known = Slots(self.domains).of(batch.domain)
         scores = self._scores(features, batch)
