@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import os
 import re
@@ -34,6 +35,12 @@ def pytest_collection_modifyitems(config, items):
         every[item.path] += 1
         slow[item.path] += item.get_closest_marker("slow") is not None
     items.sort(key=lambda item: -slow[item.path] / every[item.path])
+
+
+def pytest_collection_finish():
+    """Keep Python from looking for garbage in the libraries again and again: a tenth of the time."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(autouse=True)

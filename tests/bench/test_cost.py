@@ -73,6 +73,7 @@ def test_every_method_in_the_folder_of_experts_is_a_mixture():
     assert all(METHODS[name].experts <= is_mixture(name) for name in METHODS)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_twins_are_as_large_and_as_costly(small, tmp_path):
     spec = spec_of({**small, "algorithms": small["algorithms"], "twins": ["parameters", "flops"]})

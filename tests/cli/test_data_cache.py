@@ -137,8 +137,9 @@ def cut_inside(path):
     path.write_bytes(content)
 
 
+@pytest.mark.long
 @pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", pytest.param("2", marks=pytest.mark.long)])
+@pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_cache_of_a_folder_is_killed_and_finished(workers, small, tmp_path, capsys):
     argv = ("data", "cache", *FOLDER, "--workers", workers)
     process = forked.start(slow_verbs.cache, [*argv, "--quiet"])

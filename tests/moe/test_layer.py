@@ -218,6 +218,7 @@ def test_bfloat16_autocast_keeps_gates_in_float32():
     assert layer.router.codebook.grad.isfinite().all()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_compiles_whatever_the_batch_routes_to():
     layer, shared = make(dtype=torch.float32)

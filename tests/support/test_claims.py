@@ -115,6 +115,7 @@ def test_a_holder_that_slept_learns_that_it_lost(tmp_path):
         assert not other.lost.is_set()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_signs_of_life_keep_a_claim(tmp_path):
     one = start(tmp_path, stale=1.0)

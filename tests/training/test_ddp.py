@@ -63,6 +63,7 @@ def test_two_processes_share_batches_of_domains(pairs):
             assert domains[rank[step]].bincount(minlength=4).tolist() == [2, 2, 2, 0]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_processes_train_one_network(tiny, tmp_path):
     config = tiny("moge", devices=2, strategy="ddp", max_epochs=2, data={"batch_size": 8})

@@ -85,6 +85,7 @@ def test_the_networks_step_leaves_the_discriminator_alone(make, make_batch, step
     assert all(value.grad is None for value in method.discriminator.parameters())
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_features_forget_the_domain(make, make_batch, stepper):
     """A domain that the pixels give away: the discriminator tells it from ERM's features, not from DANN's."""

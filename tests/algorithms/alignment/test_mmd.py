@@ -31,6 +31,7 @@ def test_loss_and_gradient(domains, make, make_batch):
     same_with_gradient(method, answer.total, task + 0.7 * literal(output.features, groups))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_domains_come_together(make, make_batch, stepper):
     """A domain that the pixels give away: its features keep apart for ERM, and less so with the penalty."""

@@ -419,6 +419,7 @@ def cues_that_change(size, rates):
     return Batch(image, label, Place.unknown(size)._replace(domain=domain), torch.arange(size))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_cues_that_are_steady_in_a_subset_of_domains(make, stepper):
     """Which cue is steady depends on the subset: experts without alignment fall for the one that changes."""

@@ -71,6 +71,7 @@ def test_losses_are_guided_by_the_experts_as_they_are(make, make_batch, stepper)
         torch.testing.assert_close(found.terms[key], value)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_guidance_keeps_logits_small(make, make_batch, stepper):
     size = {}

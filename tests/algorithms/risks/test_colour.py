@@ -13,6 +13,7 @@ METHODS = {
 }
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_colour_that_is_right_to_different_degrees_is_left_alone(make, make_batch, stepper):
     right = {}

@@ -47,6 +47,7 @@ def test_the_optimiser_begins_anew_at_the_jump(make, make_batch, stepper):
     assert counts == [1, 2, 1, 2]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_losses_of_domains_become_alike(make, make_batch, stepper):
     """A domain half of whose labels are noise, and which an image gives away: its losses are others."""

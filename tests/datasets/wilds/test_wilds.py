@@ -333,6 +333,7 @@ def test_refusals(opened, root, tmp_path, monkeypatch):
 # --- importing ----------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_importing_wilds_leaves_the_process_as_it_was(root):
     """No thread, no variable, no lifted guard; and wilds' own door works for both data sets."""
