@@ -10,11 +10,25 @@ from geomoe.catalogue import CATALOGUE, METHODS, source_of
 
 def first_of_each(names, kind):
     """Parameters of a test: names whose kind one before them has carry the marker long."""
-    seen = set()
+    seen, parameters = set(), []
     for name in names:
         found = kind(name)
-        yield pytest.param(name, marks=[pytest.mark.long] if found in seen else [])
+        parameters.append(pytest.param(name, marks=[pytest.mark.long] if found in seen else []))
         seen.add(found)
+    return parameters
+
+
+def long_after(number, names):
+    """Parameters of a test: names after the first ones carry the marker long."""
+    marks = [[pytest.mark.long] if place >= number else [] for place in range(len(names))]
+    return [pytest.param(name, marks=some) for name, some in zip(names, marks, strict=True)]
+
+
+def names_asked(request, names):
+    """Those of the names that parametrise a test of this run in the file that asks."""
+    items = [item for item in request.session.items if item.path == request.path]
+    asked = {item.callspec.params.get("name") for item in items if hasattr(item, "callspec")}
+    return [name for name in names if name in asked]
 
 
 def update_of(name):

@@ -52,6 +52,13 @@ def cache_slowly(folder, cache, rows):
     make.make_cache(cache, [Pictures(folder, rows)])
 
 
+def number_of_colours(path):
+    """How many colours a picture has: an empty page has one."""
+    with Image.open(path) as picture:
+        rgb = picture.convert("RGB")
+        return len(rgb.getcolors(rgb.width * rgb.height))
+
+
 def draw(folder, rows, size=12):
     """Write random PNGs; the pixels, (n, size, size, 3) uint8."""
     folder = Path(folder)

@@ -6,6 +6,7 @@ import torch
 from tests import forked
 from tests.algorithms import ranks_worker
 from tests.algorithms.ranks_worker import gradients
+from tests.kinds import first_of_each, folder_of, names_asked
 
 EXPERTS = {"cka": 0.5, "cka_tokens": 0, "aux": 0.5, "supcon": 0.5}  # 0: no random choice of tokens
 TOKENS = {"dropout": 0.0, "aux": 0.5}
@@ -46,16 +47,17 @@ METHODS = {
 
 
 @pytest.fixture(scope="module")
-def halves(tmp_path_factory):
+def halves(request, tmp_path_factory):
     """What each of two processes ends with, by method."""
     folder = tmp_path_factory.mktemp("ranks")
-    orders = [{"rank": k, "folder": str(folder), "methods": METHODS} for k in (0, 1)]
+    methods = {name: METHODS[name] for name in names_asked(request, METHODS)}
+    orders = [{"rank": k, "folder": str(folder), "methods": methods} for k in (0, 1)]
     forked.both(ranks_worker.main, orders, folder)
     return [torch.load(folder / f"{k}.pt", weights_only=True) for k in (0, 1)]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", first_of_each(METHODS, folder_of))
 def test_the_joint_batch_counts(name, halves):
     whole = gradients(name, METHODS[name], None)
     exact = name not in SINGLE

@@ -9,6 +9,7 @@ from tests import forked
 from tests.models import ddp_worker
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_processes_train_with_idle_experts_and_agree(tmp_path):
     orders = [(rank, str(tmp_path / "meet"), str(tmp_path / "out")) for rank in range(2)]

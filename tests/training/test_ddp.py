@@ -16,6 +16,7 @@ from geomoe.datasets import PACS
 from geomoe.inference import load
 from geomoe.training import fit
 from tests import forked
+from tests.kinds import long_after, names_asked
 from tests.samples import write_sample
 from tests.training import ddp_worker
 
@@ -89,7 +90,7 @@ def test_two_processes_train_one_network(tiny, tmp_path):
 
 
 #: One method of each kind of update; tests/algorithms/test_ranks.py has the losses that couple samples.
-JOINT = ("erm", "groupdro", "dann", "fish", "sagm", "per_region", "d3g", "messi_mmd", "swad")
+JOINT = ("erm", "dann", "fish", "swad", "groupdro", "sagm", "per_region", "d3g", "messi_mmd")
 
 
 def joint(name, tiny, folder, **trainer):
@@ -116,19 +117,20 @@ def of_domains(tiny, folder):
 
 
 @pytest.fixture(scope="module")
-def pairs(tiny_anywhere, tmp_path_factory):
+def pairs(request, tiny_anywhere, tmp_path_factory):
     """Each method, and batches of domains, trained by two processes: the folder of each."""
-    folders = {name: tmp_path_factory.mktemp(name) for name in (*JOINT, "pacs")}
+    names = names_asked(request, JOINT)
+    folders = {name: tmp_path_factory.mktemp(name) for name in (*names, "pacs")}
     together = {"devices": 2, "strategy": "ddp", "max_epochs": 2}
-    configs = {name: joint(name, tiny_anywhere, folders[name], **together) for name in JOINT}
-    orders = [(configs[name], folders[name], 3) for name in JOINT]
+    configs = {name: joint(name, tiny_anywhere, folders[name], **together) for name in names}
+    orders = [(configs[name], folders[name], 3) for name in names]
     orders.append((of_domains(tiny_anywhere, folders["pacs"]), folders["pacs"], None))
     train_as_torchrun_does(orders, folders["pacs"])
     return folders
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", JOINT)
+@pytest.mark.parametrize("name", long_after(4, JOINT))
 def test_two_processes_do_what_one_does_with_the_joint_batch(name, tiny, pairs, tmp_path):
     alone = fit(joint(name, tiny, tmp_path, max_epochs=2), quiet=True, limit_batches=3)
     first, second = left(pairs[name])

@@ -387,6 +387,7 @@ def trained_on_opposite_cues(name, ssi, make, stepper):
     return method.eval()
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_subsets_with_opposite_cues(make, stepper):
     """All four domains are told right at the paper's weights, and the alignment makes a difference."""

@@ -76,7 +76,7 @@ def test_there_and_back(report, make_report, predictions, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("every", [4, pytest.param(1, marks=pytest.mark.long)])
+@pytest.mark.parametrize("every", [12, pytest.param(1, marks=pytest.mark.long)])
 def test_every_key_that_is_missing_or_holds_something_else(every, report, tmp_path):
     """A refusal in one line that names the file; never another exception, now or when it is printed."""
     data, file = report.as_dict(), tmp_path / "report.json"

@@ -16,6 +16,7 @@ from geomoe.errors import DataError, OutputError
 from geomoe.evaluation import Report, compare
 from geomoe.evaluation.reports.figures import regions
 from geomoe.evaluation.scores import score
+from tests.pictures import number_of_colours
 
 REGIONS = ["Asia", "Europe", "Africa"]
 
@@ -32,7 +33,7 @@ def test_saved_report_is_the_report(make_report, predictions, tmp_path):
     for name in figures:
         picture = imread(folder / name)
         assert picture.shape[0] > 200
-        assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 10  # not an empty page
+        assert number_of_colours(folder / name) > 10
 
 
 @pytest.mark.slow
@@ -58,7 +59,7 @@ def test_further_groupings_are_printed_and_drawn(make_report, predictions, tmp_p
     folder = report.save(tmp_path)
     figures = {f"{name}.png" for name in ("regions", "reliability", "confusion", "by_year", "map")}
     assert {path.name for path in folder.glob("*.png")} == figures
-    assert len(np.unique(imread(folder / "by_year.png").reshape(-1, 4), axis=0)) > 10
+    assert number_of_colours(folder / "by_year.png") > 10
     assert Report.load(folder) == report
 
 
