@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 LEFT_OUT = 0.01  # share of the places, the furthest from their middle, that a slip of the pen may have moved
 _HALF = 45.0  # degrees: places nearer than this to their middle lie less than a quarter turn apart
 _COARSE = 2.0  # degrees on a side of the cells of which one place stands for all, on a map of the world
+_ROWS = 1024  # places compared with all others at a time
 
 
 def extent_km(lonlat: NDArray[np.float64]) -> float | None:
@@ -71,4 +72,13 @@ def _widest(lonlat: NDArray[np.float64]) -> float:
 
 def _between(lonlat: NDArray[np.float64]) -> float:
     """The km between the furthest of some places, each pair compared."""
-    return max(float(great_circle_km(lonlat, np.broadcast_to(place, lonlat.shape)).max()) for place in lonlat)
+    from scipy.spatial.distance import cdist
+
+    places = unit_vectors(lonlat)
+    pairs = []
+    for start in range(0, len(places), _ROWS):  # so that memory does not grow with the square of their number
+        chords = cdist(places[start : start + _ROWS], places)
+        row, other = np.unravel_index(chords.argmax(), chords.shape)
+        pairs.append((start + row, other))
+    first, second = np.transpose(pairs)
+    return float(great_circle_km(lonlat[first], lonlat[second]).max())

@@ -94,6 +94,7 @@ def test_map_experts_across_the_antimeridian(capsys, tmp_path, checkpoints):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_map_experts_looks_for_the_data_where_told(capsys, tmp_path, checkpoints, info, monkeypatch):
     """The image that was cut there is read, and none is cut in the cache."""
     (tmp_path / "data").mkdir()
