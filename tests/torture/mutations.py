@@ -8,154 +8,20 @@ import io
 import json
 import math
 import shutil
-import signal
-import time
 import zipfile
 
 import yaml
-from shop import RUN, TABLE, clean, same, train, tree
-
-PIECES = (
-    b"\x00",
-    b"\xff" * 4,
-    b"{",
-    b'"',
-    b",",
-    b"\n",
-    b"-1",
-    b"1e999",
-    b"nan",
-    b"\xf0\x9f",
-    b"*a",
-    b"%s",
-    b"",
-)
-VALUES = (
-    None,
-    True,
-    -1,
-    0,
-    2**70,
-    1e308,
-    math.nan,
-    "",
-    "x",
-    "../../x",
-    "a\nb",
-    "\x1b[2J",
-    [],
-    {},
-    [[1]],
-    {"x": 1},
-)
-
-
-def flip(raw, draw):
-    """One to eight bits turned."""
-    raw = bytearray(raw)
-    for _ in range(draw.choice((1, 1, 2, 8))):
-        raw[draw.randrange(len(raw))] ^= 1 << draw.randrange(8)
-    return bytes(raw)
-
-
-def cut(raw, draw):
-    """The beginning only."""
-    return raw[: draw.randrange(len(raw))]
-
-
-def swap(raw, draw):
-    """Two pieces of the same length exchanged."""
-    length = max(1, min(draw.choice((1, 16, 512)), len(raw) // 3))
-    first = draw.randrange(len(raw) - 2 * length + 1)
-    second = draw.randrange(first + length, len(raw) - length + 1)
-    parts = (raw[:first], raw[second : second + length], raw[first + length : second])
-    return b"".join((*parts, raw[first : first + length], raw[second + length :]))
-
-
-def patch(raw, draw):
-    """A piece of something else in the place of some bytes."""
-    place = draw.randrange(len(raw))
-    return raw[:place] + draw.choice(PIECES) + raw[place + draw.choice((0, 1, 4)) :]
-
-
-def double(raw, draw):
-    """A part twice."""
-    first, second = sorted(draw.randrange(len(raw)) for _ in range(2))
-    return raw[:second] + raw[first:]
-
-
-BYTES = (flip, cut, swap, patch, double)
-
-
-def damage(path, draw):
-    """Change the bytes of a file; says how. The file differs afterwards."""
-    raw = path.read_bytes()
-    while True:
-        change = draw.choice(BYTES)
-        made = change(raw, draw)
-        if made != raw:
-            path.write_bytes(made)
-            return change.__name__
-
-
-def _paths(value, path=()):
-    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    for key, item in inside:
-        yield (*path, key)
-        yield from _paths(item, (*path, key))
-
-
-def change_field(value, draw):
-    """Replace, remove or rename a value inside plain values, in place; says which."""
-    path = draw.choice(list(_paths(value)))
-    inside = value
-    for key in path[:-1]:
-        inside = inside[key]
-    how = draw.choice(("removed", "renamed", "replaced", "replaced"))
-    if how == "removed":
-        del inside[path[-1]]
-    elif how == "renamed" and isinstance(inside, dict):
-        inside[f"{path[-1]}x"] = inside.pop(path[-1])
-    else:
-        inside[path[-1]] = draw.choice(VALUES)
-    return f"{'.'.join(map(str, path))} {how}"
-
-
-def answers(path):
-    """filename -> row of a table of predictions; every number in it is finite."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file))
-    for row in rows:
-        assert math.isfinite(float(row["probability"])), row
-    return {row["filename"]: row for row in rows}
-
-
-def _predict(shop, folder, *given):
-    words = ["predict", "--checkpoint", shop.checkpoint, *given, "--output", "made/out.csv", "--quiet"]
-    ending = shop.run(words, folder)
-    clean(ending)
-    if ending.status == 2:
-        assert not (folder / "made").exists(), tree(folder / "made")
-    return ending
-
-
-def _sound(shop):
-    def make(folder):
-        shop.data(folder)
-        return shop.must(_words(shop, "data/images"), folder)
-
-    return shop.reference("images", make)[0]
-
-
-def _words(shop, *given):
-    return ["predict", "--checkpoint", shop.checkpoint, *given, "--output", "made/out.csv", "--quiet"]
+from damage import change_field, damage
+from mutations_own import cache, checkpoint, journal, report, state, weights
+from predicting import answers, predict, sound
+from shop import RUN, TABLE, clean, tree
 
 
 def image(shop, draw, folder, kind):
     """One damaged image: it is skipped or predicted, and all others have the answers that they had."""
     from PIL import Image
 
-    known = answers(_sound(shop) / "made/out.csv")
+    known = answers(sound(shop) / "made/out.csv")
     shop.data(folder)
     names = sorted(name for name in known if name.lower().endswith(".tif"))
     chosen = folder / draw.choice(names)
@@ -166,7 +32,7 @@ def image(shop, draw, folder, kind):
         picture.save(target)
         chosen = target
     how = damage(chosen, draw)
-    ending = _predict(shop, folder, "data/images")
+    ending = predict(shop, folder, "data/images")
     assert ending.status == 0, ending.err[-500:]
     made = answers(folder / "made/out.csv")
     own = chosen.relative_to(folder).as_posix()
@@ -179,11 +45,11 @@ def image(shop, draw, folder, kind):
 
 def table(shop, draw, folder, kind):
     """A damaged table of images: rows that are whole have the answers that they had."""
-    known = answers(_sound(shop) / "made/out.csv")
+    known = answers(sound(shop) / "made/out.csv")
     shop.data(folder)
     path = folder / f"data/points.{kind.split()[1]}"
     how = damage(path, draw)
-    if _predict(shop, folder, path.relative_to(folder)).status == 0:
+    if predict(shop, folder, path.relative_to(folder)).status == 0:
         for name, row in answers(folder / "made/out.csv").items():
             asked = known.get(name)
             if asked and (row["lon"], row["lat"], row["domain"]) == (
@@ -246,125 +112,6 @@ def configuration(shop, draw, folder, kind):
     return how
 
 
-def checkpoint(shop, draw, folder, kind):
-    """A damaged checkpoint is refused, or answers as the sound one does (a byte that nobody reads)."""
-    known = _sound(shop)
-    shop.data(folder)
-    shutil.copy(shop.checkpoint, folder / "x.ckpt")
-    how = damage(folder / "x.ckpt", draw)
-    words = ["predict", "--checkpoint", "x.ckpt", "data/images", "--output", "made/out.csv", "--quiet"]
-    ending = shop.run(words, folder)
-    clean(ending)
-    if ending.status == 0:
-        same(folder / "made", known / "made", f"a checkpoint after {how}")
-    else:
-        assert not (folder / "made").exists()
-    return f"{how}, status {ending.status}"
-
-
-def state(shop, draw, folder, kind):
-    """``--resume`` from a damaged last.ckpt is refused, or the run ends with the weights that it had."""
-
-    def make(reference):
-        shop.data(reference)
-        shutil.copytree(reference, reference / "begun")
-        shop.must(train(epochs=6), reference)
-        pid = shop.start(train(epochs=6), reference / "begun")
-        while not (reference / "begun" / RUN / "checkpoints/last.ckpt").exists():
-            time.sleep(0.01)
-        return shop.wait(pid, reference / "begun", kill_after=0)
-
-    sound, ending = shop.reference("state", make)
-    assert ending.status == -signal.SIGKILL
-    shutil.copytree(sound / "begun", folder, dirs_exist_ok=True)
-    how = damage(folder / RUN / "checkpoints/last.ckpt", draw)
-    ending = shop.run(train("--resume", epochs=6), folder)
-    clean(ending)
-    if ending.status == 0:
-        same(folder / "runs", sound / "runs", f"a run resumed after {how}")
-    return f"{how}, status {ending.status}"
-
-
-def report(shop, draw, folder, kind):
-    """A report with another field or other bytes."""
-
-    def make(reference):
-        shop.data(reference)
-        return shop.must(
-            ["evaluate", "--checkpoint", shop.checkpoint, "--output", "made", "--quiet"], reference
-        )
-
-    sound = shop.reference("report", make)[0] / "made/report.json"
-    path = folder / "report.json"
-    shutil.copy(sound, path)
-    if kind == "report fields":
-        value = json.loads(path.read_text(encoding="utf-8"))
-        how = change_field(value, draw)
-        path.write_text(json.dumps(value), encoding="utf-8")
-    else:
-        how = damage(path, draw)
-    ending = shop.run(["summarize", "report.json", "--output", "made", "--json", "--quiet"], folder)
-    clean(ending)
-    assert (folder / "made").exists() == (ending.status == 0)
-    if ending.status == 0:
-        json.loads(ending.out)
-    return f"{how}, status {ending.status}"
-
-
-def same_value(first, second):
-    """Whether two JSON texts say the same, each key once."""
-
-    def once(pairs):
-        assert len(dict(pairs)) == len(pairs)
-        return dict(pairs)
-
-    try:
-        return json.loads(first, object_pairs_hook=once) == json.loads(second)
-    except (ValueError, AssertionError, RecursionError):
-        return False
-
-
-def cache(shop, draw, folder, kind):
-    """A damaged cache is noticed by ``data cache``; what goes on with it makes the cache that it was."""
-
-    def make(reference):
-        shop.data(reference)
-        return shop.must(words, reference)
-
-    words = ["data", "cache", "folder", *TABLE, "--workers", "1", "--model.image_size", "16", "--quiet"]
-    sound = shop.reference("cache made", make)[0]
-    shop.data(folder)
-    shutil.copytree(sound / "caches", folder / "caches")
-    name = kind.split()[1]
-    (path,) = (folder / "caches").rglob(name)
-    before = path.read_bytes()
-    how = damage(path, draw)
-    if kind.endswith(".json") and same_value(path.read_bytes(), before):
-        how, _ = f"{how} of spaces", path.write_bytes(before)
-    ending = shop.run(words, folder)
-    clean(ending)
-    if ending.status == 0:
-        same(folder / "caches", sound / "caches", f"a cache after {how} of {name}")
-    return f"{how}, status {ending.status}"
-
-
-def journal(shop, draw, folder, kind):
-    """Answers that ``predict --resume`` goes on with: damaged lines are asked again or refused."""
-    known = _sound(shop)
-    shop.data(folder)
-    shop.run(_words(shop, "data/images", "--batch-size", "4"), folder, kill_after=draw.uniform(0.1, 0.4))
-    path = folder / "made/out.csv.partial"
-    if not path.exists() or not path.stat().st_size:
-        return "killed before or after"
-    how = draw.choice((cut, patch))(path.read_bytes(), draw)
-    path.write_bytes(how)
-    ending = shop.run(_words(shop, "data/images", "--batch-size", "4", "--resume"), folder)
-    clean(ending)
-    if ending.status == 0:
-        assert answers(folder / "made/out.csv").keys() == answers(known / "made/out.csv").keys()
-    return f"status {ending.status}"
-
-
 def archive(shop, draw, folder, kind):
     """An archive with the right hash and damaged inside: unpacked as it was, or refused."""
     if "small archive" not in shop.known:
@@ -408,32 +155,6 @@ def renamed(raw, draw):
             name = draw.choice(bad) if number == chosen else info.filename
             new.writestr(name, old.read(info))
     return made.getvalue()
-
-
-def weights(shop, draw, folder, kind):
-    """A damaged safetensors file as the weights of an encoder."""
-    import torch
-    from safetensors.torch import save_file
-
-    path = folder / "w.safetensors"
-    generator = torch.Generator().manual_seed(0)
-    save_file({"a": torch.rand(64, generator=generator), "b": torch.rand(8, 8, generator=generator)}, path)
-    how = damage(path, draw)
-    (folder / "p.csv").write_text("lon,lat\n1,2\n")
-    words = [
-        "encode",
-        "p.csv",
-        "--encoder",
-        "geoclip",
-        "--weights",
-        "w.safetensors",
-        "--output",
-        "made/o.csv",
-    ]
-    ending = shop.run([*words, "--quiet"], folder)
-    clean(ending, (2,))
-    assert not (folder / "made").exists()
-    return how
 
 
 def countries(shop, draw, folder, kind):
@@ -493,6 +214,8 @@ USES = {
     "outlines": countries,
     "state of a training": state,
 }
+
+
 KINDS = tuple(USES)
 
 
