@@ -14,7 +14,7 @@ from pyproj.exceptions import CRSError
 
 from geomoe.errors import DataError, one_line
 from geomoe.reading.delimited import other_separator, separator_of, skip_declaration
-from geomoe.reading.vectors import read_shapes
+from geomoe.reading.vectors import IN_THIS_THREAD, read_shapes
 from geomoe.support.files import refuse_special
 from geomoe.support.text import is_utf8
 
@@ -73,12 +73,14 @@ def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) ->
             return _read_csv(path, wanted)
         try:
             frame = (
-                read_shapes(path, "a table of points") if kind in VECTORS else geopandas.read_parquet(path)
+                read_shapes(path, "a table of points")
+                if kind in VECTORS
+                else geopandas.read_parquet(path, **IN_THIS_THREAD)
             )
         except DataError:
             raise
         except ValueError:  # parquet without geometry
-            frame = pd.read_parquet(path)
+            frame = pd.read_parquet(path, **IN_THIS_THREAD)
     except DataError:
         raise
     except OSError as error:

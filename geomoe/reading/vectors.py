@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 _SHAPEFILE, _SQLITE, _PARQUET = b"\0\0\x27\x0a", b"SQLite format 3\0", b"PAR1"
 _KINDS = "GeoJSON (UTF-8), a shapefile (.shp, unpacked), GeoPackage or GeoParquet"
 _CODE = re.compile(r"(?:EPSG:|OGC:|urn:ogc:def:crs:)[A-Za-z0-9.:_-]+", re.IGNORECASE)
+#: How Parquet is read: with several threads Arrow waits for ever for one that the machine had no memory for.
+IN_THIS_THREAD: dict[str, Any] = {"use_threads": False, "pre_buffer": False}
 _LAYER = {"IMMUTABLE": "YES", "LIST_ALL_TABLES": "NO"}  # neither journals nor tables that are not registered
 
 
@@ -70,7 +72,7 @@ def _read(name: str) -> Any:  # noqa: ANN401 - a DataFrame, with or without geom
     if not is_utf8(name):
         raise DataError(f"{name}: the name is not in UTF-8; rename it")
     if head.startswith(_PARQUET):
-        return geopandas.read_parquet(name)
+        return geopandas.read_parquet(name, **IN_THIS_THREAD)
     if head.startswith(_SHAPEFILE):
         look_at_shapefile(name)
         with _closed(name):

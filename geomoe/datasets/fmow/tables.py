@@ -143,15 +143,12 @@ def _parse(path: Path) -> Any:  # noqa: ANN401 - a pyarrow table
     convert = arrow_csv.ConvertOptions(
         include_columns=_COLUMNS, column_types=kinds, strings_can_be_null=False
     )
+    # Only then does an error name the row; and with several threads Arrow waits for ever for one that the
+    # machine had no memory for.
+    in_order = arrow_csv.ReadOptions(use_threads=False)
     try:
         _refuse_doubles(path)
-        try:
-            return arrow_csv.read_csv(path, convert_options=convert).unify_dictionaries()
-        except pa.ArrowInvalid:  # read again in one thread: only then does the error name the row
-            in_order = arrow_csv.ReadOptions(use_threads=False)
-            return arrow_csv.read_csv(
-                path, read_options=in_order, convert_options=convert
-            ).unify_dictionaries()
+        return arrow_csv.read_csv(path, read_options=in_order, convert_options=convert).unify_dictionaries()
     except KeyError as error:
         msg = f"{path}: {one_line(error)}; expected the columns {', '.join(_COLUMNS)} of WILDS v1.1"
         raise DataError(msg) from error

@@ -16,6 +16,7 @@ from geomoe.reading.location import NOT_REFERENCED
 from geomoe.reading.raster import Header, over_budget, read_header
 from geomoe.reading.skips import Skip, refuse_many
 from geomoe.reading.swapped import FAR_KM, refuse_swapped
+from geomoe.reading.vectors import IN_THIS_THREAD
 from geomoe.support.content import content_of, sample_of, size_and_time
 from geomoe.support.progress import Progress
 
@@ -207,7 +208,7 @@ def _earlier(files: SideFiles, name: str) -> dict[str, tuple[Any, ...]]:
     if path is None:
         return {}
     try:
-        frame = pd.read_parquet(path)
+        frame = pd.read_parquet(path, **IN_THIS_THREAD)
         return {row[0]: row[1:] for row in frame[list(_COLUMNS)].itertuples(index=False, name=None)}
     except (ValueError, OSError, KeyError):
         return {}  # damaged or from another version: read every header again
