@@ -8,32 +8,46 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from geomoe import metrics
-from geomoe.bench.intervals import difference_interval
+from geomoe.bench.intervals import difference_interval, sums
 from geomoe.bench.plan import base_row
 from geomoe.bench.values import Difference, RowResult
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from geomoe.bench.counts import Counts
+    from geomoe.bench.intervals import Sums
     from geomoe.bench.plan import Plan, Run
     from geomoe.bench.rows import Row
     from geomoe.bench.run_values import Done
 
-WITH_INTERVALS = "accuracy"  # the score of which runs keep what resampling needs
 SHARED = "shared"
 
 
+class Chosen(NamedTuple):
+    """The chosen run of a row, a seed and a held-out domain, and what it left.
+
+    Attributes:
+        run: its place in the plan.
+        done: its scores.
+        counts: what intervals need of another score than accuracy; None where no such interval is made.
+    """
+
+    run: Run
+    done: Done
+    counts: Counts | None
+
+    def sums(self, choice: str, score: str) -> Sums | None:
+        """What its score is made of, by block."""
+        return sums(self.done.blocks, self.counts, choice, score)
+
+
 class Cells(NamedTuple):
-    """The chosen runs of one row: (held-out domain, seed) -> run and what it left."""
+    """The chosen runs of one row, by held-out domain and seed."""
 
     row: Row
-    chosen: dict[tuple[str | None, int], tuple[Run, Done]]
+    chosen: dict[tuple[str | None, int], Chosen]
     failed: int
-
-
-def resamples(plan: Plan) -> int:
-    """Resamples of each interval; 0 for a score that blocks of correct answers do not give."""
-    return plan.spec.bootstrap if plan.spec.score == WITH_INTERVALS else 0
 
 
 def suffix(choice: str) -> str:
@@ -46,7 +60,7 @@ def by_seed(plan: Plan, one: Cells, choice: str, name: str) -> dict[int, float]:
     found = {}
     for seed in plan.spec.seeds:
         cells = [one.chosen.get((target, seed)) for target in plan.spec.held_out]
-        values = [cell[1].scores[choice].get(name) for cell in cells if cell is not None]
+        values = [cell.done.scores[choice].get(name) for cell in cells if cell is not None]
         if len(values) == len(cells) and None not in values:
             found[seed] = float(np.mean(values))  # type: ignore[arg-type]
     return found
@@ -75,7 +89,7 @@ def _ranks(plan: Plan, finished: list[RowResult], of: Mapping[str, Cells]) -> di
     points: dict[object, dict[str, list[float]]] = {}
     for row in finished:
         one = of[row.label]
-        scores = [one.chosen[where][1].scores[row.experts].get(plan.spec.score) for where in order]
+        scores = [one.chosen[where].done.scores[row.experts].get(plan.spec.score) for where in order]
         known = [score for score in scores if score is not None]
         if len(known) == len(scores):
             points.setdefault(one.row.point, {})[row.label] = known
@@ -93,9 +107,8 @@ def _difference(plan: Plan, one: Cells, choice: str, base: Cells) -> Difference 
     pairs = [own[seed] - other[seed] for seed in own if seed in other]
     if not pairs:
         return None  # data without domains has no worst one
-    keys = list(one.chosen)
-    blocks = [(one.chosen[key][1].blocks, base.chosen[key][1].blocks) for key in keys]
-    interval = difference_interval(blocks, (choice, "all"), resamples(plan))
+    runs = [(run.sums(choice, score), base.chosen[key].sums("all", score)) for key, run in one.chosen.items()]
+    interval = difference_interval(runs, plan.spec.bootstrap)
     return Difference(float(np.mean(pairs)), interval, metrics.paired_test(pairs, plan.spec.test), None)
 
 

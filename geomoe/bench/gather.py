@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geomoe import __version__
-from geomoe.bench.compare import SHARED, Cells, by_seed, compared, resamples, suffix
+from geomoe.bench.compare import SHARED, Cells, Chosen, by_seed, compared, suffix
+from geomoe.bench.counts import NEEDING
 from geomoe.bench.growth import growth_rows
 from geomoe.bench.intervals import CONFIDENCE, mean_interval
-from geomoe.bench.known import data_hash, look
+from geomoe.bench.known import data_hash, look, read_counts
 from geomoe.bench.plan import baseline_of
 from geomoe.bench.values import Number, Results, RowCost, RowResult, RunEntry, Width
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from geomoe.bench.known import Known
     from geomoe.bench.plan import Plan, Run
     from geomoe.bench.rows import Row
-    from geomoe.bench.run_values import Blocks
+    from geomoe.bench.run_values import Done
 
 
 def gather(plan: Plan) -> Results:
@@ -51,7 +52,7 @@ def gather(plan: Plan) -> Results:
         baseline=baseline_of(plan),
         test=spec.test,
         compared=sum(1 for one in rows if one.difference is not None and one.difference.p is not None),
-        resamples=resamples(plan),
+        resamples=spec.bootstrap,
         confidence=CONFIDENCE,
         rows=tuple(rows),
         runs=tuple(_entry(plan, run, known[run], cells) for run in plan.runs),
@@ -80,26 +81,31 @@ def _cells(plan: Plan, row: Row, known: Mapping[Run, Known]) -> Cells:
         failures = [failure for run in runs if (failure := known[run].failed) is not None]
         lost = [failure for failure in failures if failure.kind == "diverged"]
         if ended and len(ended) + len(lost) == len(runs):
-            chosen[where] = max(ended, key=lambda pair: pair[1].validation)
+            chosen[where] = _chosen(plan, *max(ended, key=lambda pair: pair[1].validation))
     failed = sum(known[run].failed is not None for run in plan.runs if run.label == row.label)
     return Cells(row, chosen, failed)
 
 
+def _chosen(plan: Plan, run: Run, done: Done) -> Chosen:
+    needed = plan.spec.bootstrap > 0 and plan.spec.score in NEEDING
+    return Chosen(run, done, read_counts(plan.folder(run), done) if needed else None)
+
+
 def _choices(one: Cells) -> list[str]:
     """Who answers: all experts, and the shared one alone where the runs have one."""
-    found = {choice for _, done in one.chosen.values() for choice in done.scores}
+    found = {choice for cell in one.chosen.values() for choice in cell.done.scores}
     return ["all", SHARED] if SHARED in found else ["all"]
 
 
 def _row(plan: Plan, one: Cells, choice: str, planned: int) -> RowResult:
     row = one.row
-    names = dict.fromkeys(name for _, done in one.chosen.values() for name in done.scores.get(choice, {}))
+    names = dict.fromkeys(name for cell in one.chosen.values() for name in cell.done.scores.get(choice, {}))
     scores = {name: number for name in names if (number := _number(plan, one, choice, name)) is not None}
     targets = {}
     if len(plan.spec.held_out) > 1:
         for target in plan.spec.held_out:
-            own = [done for (held, _), (_, done) in one.chosen.items() if held == target]
-            some = [score for done in own if (score := done.scores[choice].get(plan.spec.score)) is not None]
+            own = [cell.done.scores[choice] for (held, _), cell in one.chosen.items() if held == target]
+            some = [score for scores in own if (score := scores.get(plan.spec.score)) is not None]
             if some:
                 targets[str(target)] = number_of(some)
     return RowResult(
@@ -113,11 +119,13 @@ def _row(plan: Plan, one: Cells, choice: str, planned: int) -> RowResult:
         failed=one.failed,
         scores=scores,
         targets=targets,
-        interval=mean_interval(_blocks(one), choice, resamples(plan)),
+        interval=mean_interval(
+            [cell.sums(choice, plan.spec.score) for cell in one.chosen.values()], plan.spec.bootstrap
+        ),
         difference=None,
         rank=None,
         cost=_cost(one, choice),
-        runs=tuple(run.name for run, _ in one.chosen.values()),
+        runs=tuple(cell.run.name for cell in one.chosen.values()),
     )
 
 
@@ -132,12 +140,8 @@ def number_of(values: Sequence[float]) -> Number:
     return Number(float(np.mean(values)), sd, len(values))
 
 
-def _blocks(one: Cells) -> list[Blocks]:
-    return [done.blocks for _, done in one.chosen.values()]
-
-
 def _cost(one: Cells, choice: str) -> RowCost | None:
-    costs = [done.cost for _, done in one.chosen.values()]
+    costs = [cell.done.cost for cell in one.chosen.values()]
     if not costs:
         return None
     return RowCost(
@@ -166,7 +170,7 @@ def _entry(plan: Plan, run: Run, known: Known, cells: list[Cells]) -> RunEntry:
         trial=run.trial,
         state=known.state,
         folder=plan.folder(run).relative_to(plan.output).as_posix(),
-        chosen=pick is not None and pick[0] == run,
+        chosen=pick is not None and pick.run == run,
         validation=None if done is None else done.validation,
         scores={} if done is None else done.scores,
         error=None if failed is None else failed.error,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from lightning.pytorch import Callback
 
+from geomoe.bench import counts
 from geomoe.bench.cost import CostMeter, answer_flops, parameters
 from geomoe.bench.run_values import (
     FAILED,
@@ -33,6 +34,8 @@ from geomoe.training import fit, run_folder
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from geomoe.bench.spec import Spec
     from geomoe.config import RunConfig
@@ -113,6 +116,10 @@ def _judge(config: RunConfig, spec: Spec, drawn: Sequence[Setting], folder: RunF
     row = _selected(checkpoint, last=last)
     metric = SELECTED_BY[spec.selection]
     held_out = config.data.held_out
+    rows = _scored(found, held_out)
+    judged = {choice: one.take(rows) for choice, one in found.predictions.items()}
+    table = counts.count(judged, found.predictor.domains, found.report.uncounted)
+    counts.write_counts(folder.path, table)
     done = Done(
         selected_by=f"{metric}, {'last epoch' if last else 'best epoch'}",
         validation=float(row[metric]),
@@ -122,7 +129,7 @@ def _judge(config: RunConfig, spec: Spec, drawn: Sequence[Setting], folder: RunF
         split=found.report.split,
         held_out=held_out,
         scores={choice: scores_of(scores) for choice, scores in found.report.scores.items()},
-        blocks=_blocks(found.predictions, found.predictor.domains, held_out),
+        blocks=_blocks(judged),
         cost=_cost(found, _trained(folder), time.perf_counter() - start),
     )
     write_value(folder.path / FILE, done)
@@ -147,15 +154,21 @@ def _saving(callbacks: dict[str, Any]) -> dict[str, Any]:
     raise DataError("a checkpoint of the run does not say by which epoch it was selected; train again")
 
 
-def _blocks(judged: dict[str, Predictions], domains: Sequence[str], held_out: str | None) -> Blocks:
-    """The samples of the main score by block: those of the held-out domain, else all."""
+def _scored(found: Evaluation, held_out: str | None) -> NDArray[np.bool_]:
+    """The samples of the main score: those of the held-out domain, else all."""
+    domain = next(iter(found.predictions.values())).domain
+    apart = np.zeros(len(domain), dtype=bool)
+    if held_out is not None:
+        apart = domain == list(found.predictor.domains).index(held_out)
+    return apart if apart.any() else np.ones(len(domain), dtype=bool)
+
+
+def _blocks(judged: dict[str, Predictions]) -> Blocks:
+    """The samples of the main score by block."""
     some = next(iter(judged.values()))
-    rows = np.ones(len(some), dtype=bool)
-    if held_out is not None and (some.domain == list(domains).index(held_out)).any():
-        rows = some.domain == list(domains).index(held_out)
-    names, which = np.unique(some.block[rows], return_inverse=True)
+    names, which = np.unique(some.block, return_inverse=True)
     correct = {
-        choice: tuple(np.bincount(which, one.correct[rows], len(names)).astype(int).tolist())
+        choice: tuple(np.bincount(which, one.correct, len(names)).astype(int).tolist())
         for choice, one in judged.items()
     }
     count = np.bincount(which, minlength=len(names))

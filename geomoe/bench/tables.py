@@ -116,7 +116,7 @@ def note(results: Results) -> str:
         f"selected by {results.selection} on the source domains' validation."
     )
     if results.score != "accuracy":
-        text += f" Ranks and differences: {NAMES[results.score]}, which has no intervals."
+        text += f" Ranks, differences and intervals: {NAMES[results.score]}."
     if results.resamples:
         text += f" Intervals: {results.confidence:.0%} of {results.resamples:,} resamples of whole blocks."
     if results.baseline is not None:
@@ -184,7 +184,7 @@ def _plain(results: Results, row: RowResult) -> Iterator[tuple[str, object]]:
     for name, number in {**row.scores, **row.targets}.items():
         yield name, number.mean
         yield f"{name}_sd", "" if number.sd is None else number.sd
-    yield from zip(("accuracy_low", "accuracy_high"), row.interval or ("", ""), strict=True)
+    yield from zip((f"{results.score}_low", f"{results.score}_high"), row.interval or ("", ""), strict=True)
     if (found := row.difference) is not None:
         yield "difference", found.mean
         yield from zip(("difference_low", "difference_high"), found.interval or ("", ""), strict=True)

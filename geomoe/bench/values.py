@@ -34,7 +34,7 @@ class Difference:
 
     Attributes:
         mean: over the seeds.
-        interval: block-bootstrap interval; None: no resamples, one block, or another score than accuracy.
+        interval: block-bootstrap interval; None: no resamples, or one block.
         p: of the paired test; None: too few seeds, or no deviation.
         p_holm: the same after Holm's correction for all rows that are compared.
     """
@@ -71,7 +71,7 @@ class RowResult:
         failed: runs that failed.
         scores: name -> mean over seeds; within a seed the mean over held-out domains is taken first.
         targets: held-out domain -> its score; empty with fewer than two.
-        interval: block-bootstrap interval of the accuracy; None where rows are ranked by another score.
+        interval: block-bootstrap interval of the score; None: no resamples, one block, or no such score.
         difference: to the baseline; None: it is the baseline, or either is not finished.
         rank: mean rank over seeds and held-out domains; None: not finished.
         cost: of its chosen runs.

@@ -16,6 +16,7 @@ import torch
 from scipy import stats
 
 from geomoe.bench import Results, bench, spec_of
+from geomoe.bench.known import read_counts
 from geomoe.bench.plan import make_plan
 from geomoe.bench.run_values import read_done, read_failed
 from geomoe.bench.work import WorkOptions, state_of, work
@@ -64,6 +65,7 @@ def test_every_run_is_a_run_folder_with_a_report(made, plan_of):
             "checkpoints",
             "report.json",
             "bench.json",
+            "counts.json",
         } <= names
         report = Report.load(path)
         assert (report.algorithm, report.seed, report.held_out) == (run.label, run.seed, "east")
@@ -95,6 +97,8 @@ def test_scores_are_those_of_geomoe_evaluate(made, plan_of):
         blocks = read_done(plan.folder(run)).blocks
         assert sum(blocks.count) == found.scores_of().held_out.count
         assert sum(blocks.correct["all"]) / sum(blocks.count) == pytest.approx(scores["accuracy"])
+        counts = read_counts(plan.folder(run), read_done(plan.folder(run)))  # holds them to the scores
+        assert sum(counts.classes.count) == sum(blocks.count)
 
 
 def test_rows_are_statistics_of_their_runs(made):

@@ -11,16 +11,16 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from geomoe.bench.counts import Counts, GroupCounts, write_counts
 from geomoe.bench.figure import cost_drawing, cost_figure
 from geomoe.bench.gather import gather
-from geomoe.bench.intervals import difference_interval, mean_interval
 from geomoe.bench.output import markdown_page, page, write_results
 from geomoe.bench.plan import make_plan
 from geomoe.bench.run_values import Blocks, Cost, Done, Failed, write_value
 from geomoe.bench.spec import spec_of
 from geomoe.bench.tables import csv_text, latex, main_table, note
 from geomoe.errors import DataError
-from geomoe.metrics import block_bootstrap, domain_growth, holm, weighted_accuracy
+from geomoe.metrics import domain_growth, holm
 from geomoe.training.runfolder import RunFolder
 
 COST = Cost(0.1, 5, 2e9, 1000, {"all": 1e6}, 3.0, 2.9, 1.0, "1 x cpu")
@@ -45,7 +45,20 @@ def write(plan, run, accuracy, **changes):
     folder = RunFolder(plan.folder(run))
     folder.start(plan.config(run))
     folder.finish()
+    write_counts(folder.path, counts_of({0: accuracy}))
     write_value(folder.path / "bench.json", replace(done, **changes))
+
+
+def counts_of(shares, domains=False):
+    """1000 samples of one class in each block, with this accuracy and F1; they have one domain, or none."""
+    own = tuple(shares)
+    right = {"all": tuple(round(1000 * share) for share in shares.values())}
+    groups, size = (0,) * len(own), (1000,) * len(own)
+    nowhere = GroupCounts((), (), (), {"all": ()})
+    return Counts(
+        GroupCounts(own, groups, size, right) if domains else nowhere,
+        GroupCounts(own, groups, size, right, {"all": size}),
+    )
 
 
 def plan_of(folder, **changes):
@@ -105,8 +118,10 @@ def test_rows_are_ranked_and_compared_by_the_score(score, tmp_path):
         write(plan, run, {"erm": 0.5, "irm": 0.6, "vrex": 0.7}[run.label])
         file = plan.folder(run) / "bench.json"
         found = json.loads(file.read_text())
-        found["scores"]["all"] |= {"worst": 0.5, "macro_f1": 0.5, score: value[run.label, run.seed]}
+        own = value[run.label, run.seed]
+        found["scores"]["all"] |= {"worst": own, "macro_f1": own}
         file.write_text(json.dumps(found))
+        write_counts(plan.folder(run), counts_of({0: own - 0.1, 1: own + 0.1}, domains=True))
     results = gather(plan)
     rows = {row.label: row for row in results.rows}
     assert {label: row.rank for label, row in rows.items()} == {"erm": 1, "irm": 2, "vrex": 3}
@@ -114,43 +129,24 @@ def test_rows_are_ranked_and_compared_by_the_score(score, tmp_path):
     found = rows["vrex"].difference
     assert found.mean == pytest.approx(np.mean(gaps))
     assert found.p == pytest.approx(stats.ttest_1samp(gaps, 0).pvalue)
-    assert found.interval is None
-    assert rows["vrex"].interval is None
+    assert found.interval == pytest.approx([found.mean] * 2)  # all runs get the same blocks
+    mean = rows["vrex"].scores[score].mean
+    assert rows["vrex"].interval == pytest.approx((mean - 0.1, mean + 0.1))
+    assert f"{score}_low" in csv_text(results).splitlines()[0].split(",")
     table = main_table(results)
     assert table.heads[2] == {"worst": "worst domain", "macro_f1": "macro F1"}[score]
     assert [row[0].text for row in table.rows if row[2].best] == ["erm"]
-    assert "Ranks and differences" in table.note
-    assert "resamples" not in table.note
+    assert f"Ranks, differences and intervals: {table.heads[2]}." in table.note
+    assert "200 resamples" in table.note
+    (plan.folder(plan.runs[0]) / "counts.json").unlink()
+    with pytest.raises(DataError, match=r"counts\.json: no such file"):
+        gather(plan)
+    gather(plan_of(tmp_path, score=score, bootstrap=0))  # without intervals nothing is missing
 
 
 def test_data_without_domains_has_no_worst_one(tmp_path):
     results = gather(filled(tmp_path, score="worst"))
-    assert [(row.rank, row.difference) for row in results.rows] == [(None, None)] * 3
-
-
-def test_intervals_are_those_of_the_samples():
-    """Aggregated by block or sample by sample, the bootstrap is the same."""
-    generator = np.random.default_rng(1)
-    block = np.repeat(np.arange(12), generator.integers(3, 30, 12))
-    first, second = (generator.uniform(size=len(block)) < share for share in (0.6, 0.7))
-
-    def blocks(correct):
-        sums = tuple(np.bincount(block, correct).astype(int).tolist())
-        return Blocks(tuple(range(12)), tuple(np.bincount(block).tolist()), {"all": sums})
-
-    for values, found in (
-        (first, mean_interval([blocks(first)], "all", 300)),
-        ((first + second.astype(float)) / 2, mean_interval([blocks(first), blocks(second)], "all", 300)),
-        (
-            second - first.astype(float),
-            difference_interval([(blocks(second), blocks(first))], ("all", "all"), 300),
-        ),
-    ):
-        expected = block_bootstrap(weighted_accuracy(values), block, resamples=300)
-        assert found == (pytest.approx(float(expected.low)), pytest.approx(float(expected.high)))
-    assert mean_interval([blocks(first)], "all", 0) is None
-    assert mean_interval([Blocks((3,), (9,), {"all": (4,)})], "all", 100) is None
-    assert mean_interval([], "all", 100) is None
+    assert [(row.rank, row.difference, row.interval) for row in results.rows] == [(None, None, None)] * 3
 
 
 @pytest.mark.slow
