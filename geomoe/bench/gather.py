@@ -56,7 +56,7 @@ def gather(plan: Plan) -> Results:
         confidence=CONFIDENCE,
         rows=tuple(rows),
         runs=tuple(_entry(plan, run, known[run], cells) for run in plan.runs),
-        growth=growth_rows(rows, [one.row for one in cells for _ in _choices(one)]),
+        growth=growth_rows(rows, [one.row for one in cells for _ in _choices(one)], spec.score),
         widths=_widths(plan),
         geomoe=__version__,
     )

@@ -129,18 +129,18 @@ def note(results: Results) -> str:
 
 
 def growth_table(results: Results) -> Table:
-    """Accuracy by number of source domains, with peak and drop."""
-    numbers = sorted({int(number) for row in results.growth for number in row.accuracy})
+    """The main score by number of source domains, with peak and drop."""
+    numbers = sorted({int(number) for row in results.growth for number in row.scores})
     heads = ("source domains", *map(str, numbers), "peak", "at", "last", "drop", "relative drop", "average")
     rows = []
     for row in results.growth:
-        cells = [spread(row.accuracy.get(str(number))) for number in numbers]
+        cells = [spread(row.scores.get(str(number))) for number in numbers]
         cells += [percent(row.peak), str(row.peak_domains), percent(row.last), percent(row.drop)]
         cells += [_NONE if row.relative_drop is None else percent(row.relative_drop), percent(row.average)]
         rows.append((Cell(row.label), *map(Cell, cells)))
-    return Table(
-        heads, tuple(rows), "Peak: highest mean; last: with the most domains; drop: peak minus last."
-    )
+    name = main_name(results)
+    told = "percent. Peak: highest mean; last: with the most domains; drop: peak minus last."
+    return Table(heads, tuple(rows), f"{name[0].upper()}{name[1:]}, {told}")
 
 
 def markdown(table: Table) -> str:

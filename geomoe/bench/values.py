@@ -14,7 +14,7 @@ from geomoe.support.plain import from_plain, to_plain
 if TYPE_CHECKING:
     from pathlib import Path
 
-FORMAT = 1
+FORMAT = 2  # 1: curves of growth were of the accuracy alone
 FILE = "results.json"
 Interval = tuple[float, float]
 
@@ -110,21 +110,21 @@ class Width:
 
 @dataclass(frozen=True)
 class GrowthRow:
-    """Accuracy against the number of source domains (MESSI, D.3).
+    """The score that the bench ranks by against the number of source domains (MESSI, D.3).
 
     Attributes:
         label: row without its number of domains; NAME-SE: the shared expert alone.
-        accuracy: number of source domains -> accuracy.
-        peak: highest mean accuracy.
+        scores: number of source domains -> score.
+        peak: highest mean score.
         peak_domains: the number of domains that it is of.
-        last: mean accuracy with the most domains.
+        last: mean score with the most domains.
         drop: peak minus last.
         relative_drop: drop over peak; None: the peak is 0.
         average: mean over the numbers of domains.
     """
 
     label: str
-    accuracy: dict[str, Number]
+    scores: dict[str, Number]
     peak: float
     peak_domains: int
     last: float

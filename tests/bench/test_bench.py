@@ -287,10 +287,10 @@ def test_runs_on_other_data_are_not_compared(copy, small, plan_of):
 
 
 def test_results_that_are_damaged(copy):
-    with pytest.raises(DataError, match="not results of format 1"):
-        Results.load(_write(copy / "x.json", {"format": 2}))
+    with pytest.raises(DataError, match="not results of format 2"):
+        Results.load(_write(copy / "x.json", {"format": 1}))
     with pytest.raises(DataError, match="damaged: data: "):
-        Results.load(_write(copy / "y.json", {"format": 1, "data": 3}))
+        Results.load(_write(copy / "y.json", {"format": 2, "data": 3}))
 
 
 def _write(path, value):

@@ -18,7 +18,7 @@ from geomoe.bench.output import markdown_page, page, write_results
 from geomoe.bench.plan import make_plan
 from geomoe.bench.run_values import Blocks, Cost, Done, Failed, write_value
 from geomoe.bench.spec import spec_of
-from geomoe.bench.tables import csv_text, latex, main_table, note
+from geomoe.bench.tables import csv_text, growth_table, latex, main_table, note
 from geomoe.errors import DataError
 from geomoe.metrics import domain_growth, holm
 from geomoe.training.runfolder import RunFolder
@@ -150,23 +150,27 @@ def test_data_without_domains_has_no_worst_one(tmp_path):
 
 
 @pytest.mark.slow
-def test_growth_is_that_of_the_metric(tmp_path):
+@pytest.mark.parametrize("score", ["accuracy", "macro_f1"])
+def test_growth_is_that_of_the_metric(score, tmp_path):
     sources = [["Europe"], ["Europe", "Africa"], ["Europe", "Africa", "Oceania"]]
     changes = {"held_out": "Asia", "grid": {"data.train_domains": sources}, "algorithms": ["erm", "coral"]}
-    plan = plan_of(tmp_path, **changes)
+    plan = plan_of(tmp_path, **changes, score=score)
     for run in plan.runs:
         domains = plan.rows[run.label].domains
-        write(plan, run, 0.4 + 0.1 * domains - 0.06 * (domains == 3) * 3)
+        write(plan, run, 0.4 + 0.1 * domains - 0.06 * (domains == 3) * 3)  # accuracy: of a draw at this level
     results = gather(plan)
     assert [row.label for row in results.growth] == ["erm", "coral"]
     for row in results.growth:
         own = [one for one in results.rows if plan.rows[one.label].variant == row.label]
-        found = domain_growth({k + 1: [one.scores["accuracy"].mean] for k, one in enumerate(own)})
+        found = domain_growth({k + 1: [one.scores[score].mean] for k, one in enumerate(own)})
+        assert row.scores == {str(k + 1): one.scores[score] for k, one in enumerate(own)}
         assert (row.peak, row.peak_domains, row.last, row.drop) == (found.peak, 2, found.last, found.drop)
     by_label = {row.label: row for row in results.rows}
     assert by_label["coral-train_domainseurope"].difference is not None
     assert {row.rank for row in results.rows} <= {1.0, 4 / 3, 1.5, 5 / 3, 2.0}  # among two rows each
     assert "## Growth" in markdown_page(results)
+    told = {"accuracy": "Asia (held out)", "macro_f1": "Asia (held out, macro F1)"}[score]
+    assert growth_table(results).note.startswith(f"{told}, percent. Peak: ")
     assert "Growth of the number" in page(results)
 
 
