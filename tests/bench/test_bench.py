@@ -16,10 +16,10 @@ import torch
 from scipy import stats
 
 from geomoe.bench import Results, bench, spec_of
-from geomoe.bench.known import read_counts
-from geomoe.bench.plan import make_plan
-from geomoe.bench.run_values import read_done, read_failed
-from geomoe.bench.work import WorkOptions, state_of, work
+from geomoe.bench.planning.plan import make_plan
+from geomoe.bench.results.known import read_counts
+from geomoe.bench.running.run_values import read_done, read_failed
+from geomoe.bench.running.work import WorkOptions, state_of, work
 from geomoe.checkpoint import load_checkpoint
 from geomoe.errors import ConfigError, DataError
 from geomoe.evaluation import Report, evaluate
