@@ -30,7 +30,8 @@ def diagnosis_text(report: Diagnosed, width: int) -> str:
 def heading(report: Diagnosed) -> str:
     """Return what was diagnosed, and what it cost."""
     lines = [f"{report.data}, {samples_text(report)}"]
-    lines += [f"{one.name}: {subject_text(one)}; {one.checkpoint}" for one in report.subjects]
+    subjects = zip(report.subjects, report.found, strict=True)
+    lines += [f"{one.name}: {subject_text(one, found)}; {one.checkpoint}" for one, found in subjects]
     return "\n".join([*lines, cost_text(report)])
 
 
@@ -46,9 +47,12 @@ def samples_text(report: Diagnosed) -> str:
     return f"{said} in common ({', '.join(f'{name} has {count:,}' for name, count in counts.items())})"
 
 
-def subject_text(one: Subject) -> str:
-    """Return what a checkpoint is."""
+def subject_text(one: Subject, found: Found) -> str:
+    """Return what a checkpoint is; of layers with spare slots, how many hold an expert."""
     what = f"{one.experts} experts in {', '.join(one.layers)}" if one.layers else "no experts"
+    if any(layer.routing.spare for layer in found.layers):
+        counts = (f"{len(layer.routing.experts)} in {layer.name}" for layer in found.layers)
+        what = f"experts in some of {one.experts} slots: {', '.join(counts)}"
     encoder = f" (encoder {one.encoder})" if one.encoder else ""
     held_out = f"{one.held_out} held out" if one.held_out else "nothing held out"
     return f"{one.algorithm}{encoder}, seed {one.seed}, {held_out}, {what}"
