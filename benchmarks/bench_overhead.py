@@ -85,7 +85,8 @@ def main(argv: list[str] | None = None) -> int:
     import torch
 
     import geomoe.datasets.bluemarble.module  # noqa: F401
-    from geomoe.bench import bench, perform
+    from geomoe.bench import bench
+    from geomoe.bench.running import perform
 
     torch.set_num_threads(1)
     spec = {

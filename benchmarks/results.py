@@ -67,7 +67,7 @@ class Run(NamedTuple):
 
     def folder(self, output: str):
         """Its run folder in the bench."""
-        from geomoe.bench.plan import Run as BenchRun
+        from geomoe.bench.planning.plan import Run as BenchRun
         from geomoe.training import RunFolder
 
         held_out = None if self.protocol == "all" else self.protocol
@@ -80,7 +80,7 @@ class Run(NamedTuple):
 
 def bench_folder(output: str, config: str, protocol: str) -> Path:
     """Where the bench of a configuration and protocol lies."""
-    from geomoe.bench.rows import slug
+    from geomoe.bench.planning.rows import slug
 
     return Path(output) / "results" / config / slug(protocol)
 
@@ -201,7 +201,7 @@ def stale(run: Run, output: str) -> str:
 
 def record(run: Run, output: str) -> dict:
     """The numbers of one finished run, with the commands that make them."""
-    from geomoe.bench.run_values import read_done
+    from geomoe.bench.running.run_values import read_done
     from geomoe.evaluation import Report, compare
     from geomoe.training import run_folder
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PRELOAD = ["geomoe.bench.perform", "geomoe.inference.files", "geomoe.datasets.folder.reader"]
+PRELOAD = ["geomoe.bench.running.perform", "geomoe.inference.files", "geomoe.datasets.folder.reader"]
 
 
 def start(target, *args, said=os.devnull, **environment):

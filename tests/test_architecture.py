@@ -68,11 +68,14 @@ LEVELS = {
     "mapping": 14,
     "diagnose": 14,
     # door
-    "bench": 15,
+    "bench.planning": 14,
+    "bench.running": 15,
+    "bench.results": 16,
+    "bench": 17,
     "doctor": 15,
     "quickstart": 15,
-    "cli": 16,
-    "__main__": 17,
+    "cli": 18,
+    "__main__": 19,
 }
 INNER = ("errors", "coords", "types", "config", "encoders", "moe", "losses", "models", "algorithms")
 HEAVY = (

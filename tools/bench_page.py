@@ -11,11 +11,11 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from geomoe.bench.plan import make_plan
-from geomoe.bench.shipped import shipped_specs
-from geomoe.bench.spec import read_spec
-from geomoe.bench.tables import main_table, markdown
-from geomoe.bench.values import Results
+from geomoe.bench.planning.plan import make_plan
+from geomoe.bench.planning.shipped import shipped_specs
+from geomoe.bench.planning.spec import read_spec
+from geomoe.bench.results.tables import main_table, markdown
+from geomoe.bench.results.values import Results
 from geomoe.pages.document import Table
 
 if TYPE_CHECKING:

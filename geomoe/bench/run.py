@@ -14,12 +14,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from geomoe.bench.folders import check_data, check_folders
-from geomoe.bench.gather import gather
-from geomoe.bench.output import write_results
-from geomoe.bench.plan import make_plan
-from geomoe.bench.spec import spec_of
-from geomoe.bench.work import WorkOptions, state_of, work
+from geomoe.bench.planning.plan import make_plan
+from geomoe.bench.planning.spec import spec_of
+from geomoe.bench.results.gather import gather
+from geomoe.bench.results.output import write_results
+from geomoe.bench.running.folders import check_data, check_folders
+from geomoe.bench.running.work import WorkOptions, state_of, work
 from geomoe.errors import InputError
 from geomoe.support.claims import STALE
 from geomoe.support.files import check_folder
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from os import PathLike
 
-    from geomoe.bench.plan import Plan
-    from geomoe.bench.spec import Spec
-    from geomoe.bench.values import Results
+    from geomoe.bench.planning.plan import Plan
+    from geomoe.bench.planning.spec import Spec
+    from geomoe.bench.results.values import Results
 
 log = logging.getLogger(__name__)
 
@@ -111,7 +111,7 @@ def bench(
     if not asked.table_only:
         plan = _train(plan, asked)
     elif plan.spec.twins:
-        from geomoe.bench.twins import known_widths
+        from geomoe.bench.running.twins import known_widths
 
         plan = known_widths(plan)
     results = gather(plan)
@@ -131,7 +131,7 @@ def _train(plan: Plan, asked: BenchOptions) -> Plan:
         return plan
     check_data(plan)
     if plan.spec.twins:
-        from geomoe.bench.twins import resolve
+        from geomoe.bench.running.twins import resolve
 
         plan = resolve(plan)
         check_folders(plan)
@@ -192,7 +192,7 @@ def work_as_told(told: Mapping[str, Any]) -> int:
     """What a worker process does: the values are those that :func:`bench` wrote to its standard input."""
     plan = make_plan(spec_of(told["spec"], told["source"]), Path(told["output"]))
     if plan.spec.twins:
-        from geomoe.bench.twins import known_widths
+        from geomoe.bench.running.twins import known_widths
 
         plan = known_widths(plan)
     options = replace(WorkOptions(**told["options"]), command=tuple(told["options"]["command"]))

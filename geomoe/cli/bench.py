@@ -14,8 +14,8 @@ from geomoe.cli.parsing import Parser, UsageError, whole
 from geomoe.config.limits import MOST_WORKERS
 
 if TYPE_CHECKING:
-    from geomoe.bench.plan import Plan
-    from geomoe.bench.values import Results
+    from geomoe.bench.planning.plan import Plan
+    from geomoe.bench.results.values import Results
 
 _DESCRIPTION = """\
 Compare methods on the same data with the same updates, images, trials and selection rule. Every run is a
@@ -94,8 +94,8 @@ def run(args: Namespace) -> Result:
 
         work_as_told(json.loads(sys.stdin.read()))
         return Result(None, "")
-    from geomoe.bench.plan import make_plan
-    from geomoe.bench.spec import read_spec
+    from geomoe.bench.planning.plan import make_plan
+    from geomoe.bench.planning.spec import read_spec
 
     if args.output is None and not args.dry_run:
         raise UsageError("--output: give the folder of all runs and results; see geomoe bench --help")
@@ -123,7 +123,7 @@ def _file(name: str | None) -> Path | None:
     """A file, or a shipped spec by its name."""
     if name is None or Path(name).exists():
         return None if name is None else Path(name)
-    from geomoe.bench.shipped import shipped_specs
+    from geomoe.bench.planning.shipped import shipped_specs
     from geomoe.support.words import unknown
 
     known = shipped_specs()
@@ -159,7 +159,7 @@ def _listed(plan: Plan) -> Result:
 
 
 def _text(results: Results, files: tuple[Path, ...]) -> str:
-    from geomoe.bench.text import results_text
+    from geomoe.bench.results.text import results_text
 
     return results_text(results, table_width()) + "\n" + "\n".join(map(str, files))
 

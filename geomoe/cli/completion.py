@@ -59,7 +59,7 @@ def words_of(verb: str) -> list[str]:
     actions: list[Action] = importlib.import_module(_module(verb)).parser()._actions
     found = [str(word) for action in actions if not action.option_strings for word in action.choices or ()]
     if verb == "bench":
-        from geomoe.bench.shipped import shipped_specs
+        from geomoe.bench.planning.shipped import shipped_specs
 
         return [*found, *shipped_specs()]
     return [*found, *shipped()] if verb in {"train", "data"} else found

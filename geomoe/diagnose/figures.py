@@ -38,7 +38,7 @@ def load_figure(layers: Sequence[Layer]) -> Figure:
         place = np.arange(len(load))
         axes.bar(place - 0.2, load, 0.38, color=expert_colours(len(load)), label="mean weight")
         axes.bar(place + 0.2, top1, 0.38, color="#b8c2c9", label="top-1 share (grey)")
-        axes.axhline(1 / len(load), color=INK, linewidth=0.8, linestyle="--")
+        axes.axhline(1 / len(layer.routing.experts), color=INK, linewidth=0.8, linestyle="--")
         axes.set(xticks=place, xlabel="expert", ylim=(0, 1), title=layer.name)
         axes.spines[["top", "right"]].set_visible(False)
     return figure
@@ -98,11 +98,14 @@ def forced_figure(layers: Sequence[Layer]) -> Figure:
             heads.append("SE")
             rows = [[*row, forced.shared[name]] for row, name in zip(rows, names, strict=True)]
         table = 100 * numbers(
-            [[*row, *forced.by_domain[name]] for row, name in zip(rows, names, strict=True)]
+            [
+                [*row, *(forced.by_domain[name][one] for one in layer.routing.experts)]
+                for row, name in zip(rows, names, strict=True)
+            ]
         )
         low, high = float(np.nanmin(table)), float(np.nanmax(table))
         heat(axes, table, (low, high if high > low else low + 1), "viridis", names, "{:.0f}")
-        axes.set_xticks(range(table.shape[1]), [*heads, *map(str, range(len(layer.routing.load)))])
+        axes.set_xticks(range(table.shape[1]), [*heads, *map(str, layer.routing.experts)])
         axes.set(xlabel="forced expert", title=f"accuracy (%), {layer.name}")
     return figure
 

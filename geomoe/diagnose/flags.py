@@ -39,7 +39,7 @@ def flags_of(subjects: Sequence[Subject], found: Sequence[Found], pairs: Sequenc
 
 def _layer(where: str, layer: Layer) -> Iterator[Flag]:
     routing, outputs = layer.routing, layer.outputs
-    experts = len(routing.load) - len(routing.spare)
+    experts = len(routing.experts)
     (heavy, load), (first, share) = _largest(routing.load), _largest(routing.top1_share)
     if experts > 1 and load > COLLAPSED:
         text = f"routing has collapsed: expert {heavy} has {load:.0%} of the gate weight; "

@@ -10,15 +10,15 @@ Matrix = tuple[Row, ...]
 
 @dataclass(frozen=True)
 class Routing:
-    """How a layer distributes the samples; E experts, nats.
+    """How a layer distributes the samples; E slots, nats.
 
     Attributes:
         entropy: mean entropy of the gate weights.
-        entropy_share: the same over ln E.
+        entropy_share: the same over the logarithm of the number of experts.
         load: (E,) mean gate weight.
         top1_share: (E,) share of samples with the largest weight there.
-        load_deviation: standard deviation of ``load``, divisor E.
-        most_deviation: the largest it can be, sqrt(E - 1) / E.
+        load_deviation: standard deviation of ``load`` over the m experts, divisor m.
+        most_deviation: the largest it can be, sqrt(m - 1) / m.
         most_load: largest of ``load``.
         spread: largest difference between two samples' weights of one expert.
         dead: experts with less than 5 % of their fair share.
@@ -47,6 +47,11 @@ class Routing:
     by_domain_class: dict[str, dict[str, Row]]
     spare: tuple[int, ...] = ()
 
+    @property
+    def experts(self) -> tuple[int, ...]:
+        """Slots that hold an expert: all but the spare ones."""
+        return tuple(slot for slot in range(len(self.load)) if slot not in self.spare)
+
 
 @dataclass(frozen=True)
 class Outputs:
@@ -55,7 +60,7 @@ class Outputs:
     Attributes:
         cosine: (E, E) mean cosine of the experts' outputs.
         cosine_mean: its mean off the diagonal, without spare slots.
-        effective_rank: mean over samples, 1 to E.
+        effective_rank: mean over samples, 1 to the number of experts; without spare slots.
         cka: (E, E) unbiased linear CKA.
         cka_mean: its mean off the diagonal, without spare slots.
         cka_rows: rows on which it was computed.
@@ -74,10 +79,11 @@ class Forced:
     """Accuracy when one expert of this layer serves every sample; the other layers route normally.
 
     Attributes:
-        by_domain: domain -> (E,) accuracy.
+        by_domain: domain -> (E,) accuracy; None in spare slots.
         routed: domain -> accuracy with normal routing.
         shared: domain -> accuracy of the shared expert alone; empty without one.
         by_top1: (E, E) row i: samples whose top-1 expert is i; column j: forced through expert j.
+            None without samples, and in spare slots.
         top1_counts: (E,) samples in each row.
     """
 

@@ -44,18 +44,21 @@ def layers_of(
         settings: what is asked.
         properties: properties of the places.
     """
-    return tuple(
-        Layer(
-            name=name,
-            routing=routing_of(seen.weights[at], samples, None if seen.alive is None else seen.alive[at]),
-            outputs=outputs_of(
-                seen.outputs[at], seen.tokens[at], None if seen.alive is None else seen.alive[at]
-            ),
-            forced=forced_of(seen, at, samples),
-            alignment=alignment_of(seen.weights[at], seen.outputs[at], samples, settings),
-            information=information_of(seen.top1[at], samples, properties, settings),
-        )
-        for at, name in enumerate(seen.layers)
+    return tuple(_layer(seen, at, samples, settings, properties) for at in range(len(seen.layers)))
+
+
+def _layer(
+    seen: Seen, at: int, samples: Samples, settings: Settings, properties: dict[str, Property]
+) -> Layer:
+    alive, weights, outputs = seen.alive_in(at), seen.weights[at], seen.outputs[at]
+    there = np.array(alive)
+    return Layer(
+        name=seen.layers[at],
+        routing=routing_of(weights, samples, alive),
+        outputs=outputs_of(outputs, seen.tokens[at], alive),
+        forced=forced_of(seen, at, samples),
+        alignment=alignment_of(weights[:, there], outputs[there], samples, settings),
+        information=information_of(seen.top1[at], samples, properties, settings),
     )
 
 
@@ -64,17 +67,18 @@ def routing_of(
 ) -> Routing:
     """Numbers on the gate weights (N, E); ``alive`` are the slots that hold an expert, None: all."""
     load = routing_load(weights)
+    there = _there(alive, weights.shape[1])
     domains, classes = len(samples.domains), len(samples.classes)
     by_domain = domain_routing(weights, samples.domain, domains)
     cells = class_routing(weights, samples.domain, samples.label, domains, classes)
     between = domain_divergences(by_domain)
     return Routing(
         entropy=routing_entropy(weights),
-        entropy_share=normalised_entropy(weights),
+        entropy_share=normalised_entropy(weights[:, there]),
         load=row(load.mean_weight),
         top1_share=row(load.top1_share),
-        load_deviation=load_deviation(load.mean_weight),
-        most_deviation=most_deviation(weights.shape[1]),
+        load_deviation=load_deviation(load.mean_weight[there]),
+        most_deviation=most_deviation(len(there)),
         most_load=float(load.mean_weight.max()),
         spread=float(np.ptp(weights, axis=0).max()),
         dead=tuple(dead_experts(load.mean_weight, alive)),
@@ -98,12 +102,12 @@ def outputs_of(
     outputs: NDArray[np.float32], tokens: NDArray[np.float32], alive: tuple[bool, ...] | None = None
 ) -> Outputs:
     """Numbers on the experts' outputs (E, N, D) and on their tokens (E, R, D); ``alive`` as above."""
-    there = np.flatnonzero(np.ones(len(outputs), dtype=bool) if alive is None else alive)
+    there = _there(alive, len(outputs))
     pairs = np.ix_(there, there)
     cosine = expert_cosines(outputs)
     experts, count = tokens.shape[:2]
     cka = expert_cka(tokens) if count >= _LEAST_ROWS else np.full((experts, experts), np.nan)
-    ranks = effective_ranks(outputs)
+    ranks = effective_ranks(outputs[there])
     return Outputs(
         cosine=matrix(cosine),
         cosine_mean=number(off_diagonal_mean(cosine[pairs])),
@@ -114,9 +118,15 @@ def outputs_of(
     )
 
 
+def _there(alive: tuple[bool, ...] | None, slots: int) -> NDArray[np.int64]:
+    """The slots that hold an expert."""
+    return np.flatnonzero(np.ones(slots, dtype=bool) if alive is None else alive)
+
+
 def forced_of(seen: Seen, at: int, samples: Samples) -> Forced:
-    """Accuracy with forced experts, by domain and by top-1 expert."""
-    hits = (seen.forced[at] == samples.label).T  # (N, E)
+    """Accuracy with forced experts, by domain and by top-1 expert; none in spare slots."""
+    hits = (seen.forced[at] == samples.label).T.astype(np.float64)  # (N, E)
+    hits[:, ~np.array(seen.alive_in(at))] = np.nan
     top1, experts = seen.top1[at], hits.shape[1]
     rows = [samples.domain == one for one in range(len(samples.domains))]
     groups = [hits[top1 == expert] for expert in range(experts)]

@@ -43,7 +43,10 @@ def _facts(report: Diagnosed) -> list[tuple[str, str]]:
     return [
         ("data", f"{report.data}, {samples_text(report)}"),
         (f"by {report.domain_unit}", f"{domains} and {more} more" if more > 0 else domains),
-        *((one.name, f"{subject_text(one)}, {one.backbone}; {one.checkpoint}") for one in report.subjects),
+        *(
+            (one.name, f"{subject_text(one, found)}, {one.backbone}; {one.checkpoint}")
+            for one, found in zip(report.subjects, report.found, strict=True)
+        ),
         ("cost", cost_text(report)),
         ("settings", f"seed {settings.seed}, {settings.permutations} permutations, slots: alpha "
          f"{settings.alpha:g}, the top {settings.top_percent:g} %"),

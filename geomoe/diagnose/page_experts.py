@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geomoe.diagnose import figures
-from geomoe.diagnose.text import decimal, layer_rows, percent
+from geomoe.diagnose.text import decimal, layer_rows, of_experts, percent
 from geomoe.pages.document import Heading, bitmap, listing
 
 if TYPE_CHECKING:
@@ -56,15 +56,20 @@ def expert_parts(layers: tuple[Layer, ...], report: Diagnosed) -> list[Part]:
 
 
 def _tables(layer: Layer, domains: Sequence[str]) -> list[Part]:
-    experts = tuple(map(str, range(len(layer.routing.load))))
+    there = layer.routing.experts
+    experts = tuple(map(str, there))
+    counts, by_top1 = layer.forced.top1_counts, layer.forced.by_top1
     forced = [
-        [f"{head} ({count} samples)", *map(percent, row)]
-        for head, count, row in zip(experts, layer.forced.top1_counts, layer.forced.by_top1, strict=True)
+        [f"{one} ({counts[one]} samples)", *map(percent, of_experts(by_top1[one], there))] for one in there
     ]
+    cosine, cka = (
+        tuple(of_experts(square[one], there) for one in there)
+        for square in (layer.outputs.cosine, layer.outputs.cka)
+    )
     title = f"{layer.name}: forced experts by top-1 expert (accuracy, percent)"
     parts: list[Part] = [
-        _square(f"{layer.name}: cosine of the experts", layer.outputs.cosine, experts, 2),
-        _square(f"{layer.name}: linear CKA of the experts", layer.outputs.cka, experts, 2),
+        _square(f"{layer.name}: cosine of the experts", cosine, experts, 2),
+        _square(f"{layer.name}: linear CKA of the experts", cka, experts, 2),
         listing(title, ("top-1 expert", *experts), forced),
     ]
     if domains:

@@ -45,7 +45,7 @@ class Seen:
         outputs: (M, E, N, D) every expert's output for each sample: of the class token where the backbone
             has one, else the mean over tokens; of a head, its features.
         tokens: M arrays (E, R, D), every expert's output on the same R tokens.
-        forced: (M, E, N) class ids when one expert of one layer is used for all samples.
+        forced: (M, E, N) class ids when one expert of one layer is used for all samples; -1 in spare slots.
         shared: (N,) class ids of the shared expert alone; None where there is none, as in a head.
         moved: name -> answers at other places.
         alive: M x E flags, which slots hold an expert; None: all do.
@@ -68,6 +68,10 @@ class Seen:
     def top1(self) -> NDArray[np.int64]:
         """(M, N) expert with the largest gate weight."""
         return self.weights.argmax(axis=2)
+
+    def alive_in(self, at: int) -> tuple[bool, ...]:
+        """E flags, which slots of a layer hold an expert."""
+        return (True,) * self.weights.shape[2] if self.alive is None else self.alive[at]
 
 
 class Experts(NamedTuple):
@@ -170,13 +174,16 @@ class _Watch:
                 each = [classify(predictor.model.backbone, features) for features in output.expert_outputs[0]]
             self._keep("forced", torch.stack(each).argmax(dim=2)[None])
             return
-        choices = forced_choices(len(predictor.blocks), predictor.num_experts)
+        alive = predictor.model.alive
+        choices = forced_choices(alive)
         shared: list[BlockExperts] = ["shared"] if predictor.model.has_shared else []
         found = predictor.forward_many(image, place, [*shared, *choices])
         if shared:
             self._keep("shared", found["shared"].logits.argmax(dim=1))
         every = torch.stack([found[choice].logits.argmax(dim=1) for choice in choices])
-        self._keep("forced", every.unflatten(0, (len(predictor.blocks), -1)))
+        forced = every.new_full((len(alive), predictor.num_experts, len(output.logits)), -1)
+        forced[torch.tensor(alive, device=forced.device)] = every
+        self._keep("forced", forced)
 
     def seen(self) -> Seen:
         """Everything, in the order of the samples."""
@@ -198,7 +205,7 @@ class _Watch:
             shared=whole.get("shared"),
             moved={name: Answers(whole[f"predicted {name}"], whole[f"top1 {name}"]) for name in self.moves},
             alive=self.predictor.model.alive or None,
-            answers=1 + len(self.moves) + forced.shape[0] * forced.shape[1] + ("shared" in whole),
+            answers=1 + len(self.moves) + int((forced >= 0).any(axis=2).sum()) + ("shared" in whole),
         )
 
 

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 from geomoe.support.tables import new_table, render
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from rich.table import Table
 
-    from geomoe.diagnose.layer_values import Layer
+    from geomoe.diagnose.layer_values import Layer, Row
     from geomoe.diagnose.values import Diagnosed, Found, Pair, SlotEnergy, Subject
 
 MANY = 20  # domains; if there are more, tables by domain are only in diagnosis.json
@@ -28,7 +30,8 @@ def diagnosis_text(report: Diagnosed, width: int) -> str:
 def heading(report: Diagnosed) -> str:
     """Return what was diagnosed, and what it cost."""
     lines = [f"{report.data}, {samples_text(report)}"]
-    lines += [f"{one.name}: {subject_text(one)}; {one.checkpoint}" for one in report.subjects]
+    subjects = zip(report.subjects, report.found, strict=True)
+    lines += [f"{one.name}: {subject_text(one, found)}; {one.checkpoint}" for one, found in subjects]
     return "\n".join([*lines, cost_text(report)])
 
 
@@ -44,9 +47,12 @@ def samples_text(report: Diagnosed) -> str:
     return f"{said} in common ({', '.join(f'{name} has {count:,}' for name, count in counts.items())})"
 
 
-def subject_text(one: Subject) -> str:
-    """Return what a checkpoint is."""
+def subject_text(one: Subject, found: Found) -> str:
+    """Return what a checkpoint is; of layers with spare slots, how many hold an expert."""
     what = f"{one.experts} experts in {', '.join(one.layers)}" if one.layers else "no experts"
+    if any(layer.routing.spare for layer in found.layers):
+        counts = (f"{len(layer.routing.experts)} in {layer.name}" for layer in found.layers)
+        what = f"experts in some of {one.experts} slots: {', '.join(counts)}"
     encoder = f" (encoder {one.encoder})" if one.encoder else ""
     held_out = f"{one.held_out} held out" if one.held_out else "nothing held out"
     return f"{one.algorithm}{encoder}, seed {one.seed}, {held_out}, {what}"
@@ -104,7 +110,7 @@ def layer_rows(layer: Layer) -> list[tuple[str, str]]:
         ("routing entropy over ln E", f"{routing.entropy_share:.3f}"),
         ("load deviation", f"{routing.load_deviation:.3f} (at most {routing.most_deviation:.3f})"),
         ("largest load", f"{routing.most_load:.3f}"),
-        ("dead experts", f"{len(routing.dead)} of {len(routing.load) - len(routing.spare)}"),
+        ("dead experts", f"{len(routing.dead)} of {len(routing.experts)}"),
         ("routing JS, cells from class templates", short(routing.class_divergence)),
         ("routing JS, between domains", short(routing.domain_divergence)),
         ("mean off-diagonal cosine", decimal(outputs.cosine_mean)),
@@ -118,24 +124,30 @@ def layer_rows(layer: Layer) -> list[tuple[str, str]]:
     ]
 
 
+def of_experts(row: Row, experts: Sequence[int]) -> Row:
+    """The values of some slots of a row, such as those that hold an expert."""
+    return tuple(row[expert] for expert in experts)
+
+
 def _layer(name: str, layer: Layer, report: Diagnosed) -> list[str | Table]:
-    heads = [str(expert) for expert in range(len(layer.routing.load))]
+    experts = layer.routing.experts
+    heads = list(map(str, experts))
     numbers = new_table(f"{name}, {layer.name}", "", "value")
     for what, value in layer_rows(layer):
         numbers.add_row(what, value)
     load = new_table(f"{name}, {layer.name}: routing (percent)", "", *heads)
-    load.add_row("mean weight", *map(percent, layer.routing.load))
-    load.add_row("top-1 share", *map(percent, layer.routing.top1_share))
+    load.add_row("mean weight", *map(percent, of_experts(layer.routing.load, experts)))
+    load.add_row("top-1 share", *map(percent, of_experts(layer.routing.top1_share, experts)))
     parts: list[str | Table] = [numbers, load]
     if len(report.domains) <= MANY:
         for domain, row in layer.routing.by_domain.items():
-            load.add_row(f"  weight in {domain}", *map(percent, row))
+            load.add_row(f"  weight in {domain}", *map(percent, of_experts(row, experts)))
         forced = new_table(
             f"{name}, {layer.name}: accuracy, one expert forced", report.domain_unit, "all", "shared", *heads
         )
         for domain, row in layer.forced.by_domain.items():
             routed, shared = layer.forced.routed[domain], layer.forced.shared.get(domain)
-            forced.add_row(domain, percent(routed), percent(shared), *map(percent, row))
+            forced.add_row(domain, percent(routed), percent(shared), *map(percent, of_experts(row, experts)))
         parts.append(forced)
     if layer.information:
         parts.append(_information(name, layer))

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def forced_matrices(
-    blocks: tuple[int, ...], predictions: dict[BlockExperts, Predictions], num_experts: int
+    blocks: tuple[int, ...], predictions: dict[BlockExperts, Predictions], alive: Sequence[Sequence[bool]]
 ) -> tuple[Forced, ...]:
     """Compute the forced-expert matrix of the poster for each MoGE block.
 
@@ -34,22 +34,23 @@ def forced_matrices(
         blocks: numbers of the MoGE blocks.
         predictions: for "all", "shared" (where there is one) and each of :func:`forced_choices`, on the
             same samples.
-        num_experts: E.
+        alive: for each block, which of its E slots hold an expert.
 
     Returns:
-        One for each block; None in rows without samples.
+        One for each block; None in rows without samples, and in columns of spare slots.
     """
-    choices = iter(forced_choices(len(blocks), num_experts))
+    choices = iter(forced_choices(alive))
     out = []
     for number, block in enumerate(blocks):
-        hits = np.stack([predictions[next(choices)].correct for _ in range(num_experts)], axis=1)
+        slots = alive[number]
+        hits = [predictions[next(choices)].correct if there else None for there in slots]
         top1, shared = predictions["all"].top1[number], predictions.get("shared")
-        rows = [np.flatnonzero(top1 == expert) for expert in range(num_experts)]
+        rows = [np.flatnonzero(top1 == expert) for expert in range(len(slots))]
         matrix = Forced(
             block=block,
             counts=tuple(len(row) for row in rows),
             accuracy=tuple(
-                tuple(hits[row].mean(axis=0).tolist()) if len(row) else (None,) * num_experts for row in rows
+                tuple(None if right is None else _mean(right[row]) for right in hits) for row in rows
             ),
             routed=tuple(_mean(predictions["all"].correct[row]) for row in rows),
             shared=tuple(None if shared is None else _mean(shared.correct[row]) for row in rows),
@@ -96,6 +97,7 @@ def routing_stats(
                 if rows.any()
             },
             dead=tuple(metrics.dead_experts(load.mean_weight, alive[number])),
+            spare=tuple(k for k, there in enumerate(alive[number] or ()) if not there),
             entropy=nats,
             effective_experts=float(np.exp(nats)),
             region_information=None if information is None else information.normalized,
@@ -117,7 +119,8 @@ def cka_matrices(
     each, drawn with a fixed seed; all experts see the same rows, regardless of the router.
 
     Returns:
-        One for each block: ones on the diagonal, None for an expert whose output never changes.
+        One for each block: ones on the diagonal, None for an expert whose output never changes. The mean is
+        over the experts that there are; spare slots are not among them.
     """
     rows = np.unique(np.linspace(0, len(dataset) - 1, min(images, len(dataset))).round().astype(np.int64))
     parts: list[tuple[torch.Tensor, ...]] = []
@@ -131,7 +134,8 @@ def cka_matrices(
     for number, block in enumerate(predictor.blocks):
         outputs = torch.cat([part[number] for part in parts], dim=1)
         matrix = metrics.expert_cka(outputs, estimator="unbiased")
-        off = matrix[~np.eye(len(matrix), dtype=bool)]
+        there = np.array(predictor.model.alive[number])
+        off = matrix[there[:, None] & there & ~np.eye(len(matrix), dtype=bool)]
         off = off[np.isfinite(off)]
         found = BlockCKA(
             block=block,

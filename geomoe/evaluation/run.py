@@ -166,7 +166,7 @@ def _choices(judging: _Judging) -> Sequence[BlockExperts]:
     if not predictor.num_experts or experts != "all":
         return [experts]
     inside = judging.looks_inside
-    forced = forced_choices(len(predictor.blocks), predictor.num_experts) if inside else []
+    forced = forced_choices(predictor.model.alive) if inside else []
     shared: list[BlockExperts] = ["shared"] if predictor.model.has_shared else []
     return ["all", *shared, *forced]
 
@@ -197,7 +197,7 @@ def _experts_report(judging: _Judging, found: dict[BlockExperts, Predictions]) -
         num_experts=predictor.num_experts,
         top_k=predictor.model.top_k,
         blocks=tuple(predictor.blocks),
-        forced=forced_matrices(predictor.blocks, found, predictor.num_experts),
+        forced=forced_matrices(predictor.blocks, found, predictor.model.alive),
         routing=routing_stats(predictor.blocks, found["all"], predictor.domains, predictor.model.alive),
         cka=cka_matrices(predictor, judging.dataset),
     )

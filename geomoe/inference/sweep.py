@@ -167,12 +167,18 @@ def _tell_ground(predictor: Predictor, data: Dataset) -> None:
         log.warning("%s: %d of %d images", doubt.removesuffix(HINT), count, len(ground))
 
 
-def forced_choices(blocks: int, num_experts: int) -> list[tuple[Experts, ...]]:
-    """Return choices that force each expert of each MoGE block; the other blocks route normally."""
+def forced_choices(alive: Sequence[Sequence[bool]]) -> list[tuple[Experts, ...]]:
+    """Return choices that force each expert of each MoGE block; the other blocks route normally.
+
+    Args:
+        alive: for each block, which of its slots hold an expert (:attr:`geomoe.models.Network.alive`); spare
+            slots are not forced.
+    """
     return [
-        tuple(expert if number == block else "all" for number in range(blocks))
-        for block in range(blocks)
-        for expert in range(num_experts)
+        tuple(expert if number == block else "all" for number in range(len(alive)))
+        for block, slots in enumerate(alive)
+        for expert, there in enumerate(slots)
+        if there
     ]
 
 

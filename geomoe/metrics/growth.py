@@ -1,4 +1,4 @@
-"""Accuracy as a function of the number of source domains at a fixed budget (MESSI, arXiv 2606.25665, D.3)."""
+"""A score as a function of the number of source domains (MESSI, arXiv 2606.25665, D.3)."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ class Growth(NamedTuple):
 
 
 def domain_growth(accuracies: Mapping[int, Values]) -> Growth:
-    """Summarise target accuracies by the number of source domains.
+    """Summarise target accuracies by the number of source domains at a fixed budget.
+
+    Any score that is 0 or more and better the higher it is, such as macro F1, may stand in place of accuracy.
 
     Args:
         accuracies: K_s -> (n,) target accuracy of each run (subset of domains x training seed), 0 or more;

@@ -118,12 +118,7 @@ def weighted_worst_group(
         raise InputError(f"exclude: no samples left in groups {kept}")
     each = weighted_group_accuracy(correct, groups, num_groups)
 
-    def worst(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        scores = each(weights)[:, kept]
-        lowest = np.where(np.isnan(scores), np.inf, scores).min(axis=1)
-        return np.where(np.isinf(lowest), np.nan, lowest)
-
-    return worst
+    return lambda weights: _lowest(each(weights)[:, kept])
 
 
 def weighted_macro_f1(predictions: Values, labels: Values) -> Statistic:
@@ -141,13 +136,44 @@ def weighted_macro_f1(predictions: Values, labels: Values) -> Statistic:
     is_true, is_predicted = (ids[:, None] == classes[None, :] for ids in (true, predicted))
     columns = np.concatenate([is_true & is_predicted, is_true, is_predicted], axis=1).astype(np.float64)
 
-    def mean_f1(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        hits, support, answers = np.split(_totals(weights, columns), 3, axis=1)
-        each = _ratio(2 * hits, support + answers)
-        present = support > 0
-        return _ratio(np.where(present, each, 0.0).sum(axis=1), present.sum(axis=1, dtype=np.float64))
+    return lambda weights: mean_f1(*np.split(_totals(weights, columns), 3, axis=1))
 
-    return mean_f1
+
+def lowest_accuracy(correct: NDArray[np.float64], count: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Lowest accuracy over the groups with samples, of each resample.
+
+    Args:
+        correct: (S, G) correct answers in each group.
+        count: (S, G) samples of each group; a group with 0 of them is left out.
+
+    Returns:
+        (S,) shares; NaN where no group has samples.
+    """
+    return _lowest(_ratio(correct, count))
+
+
+def mean_f1(
+    correct: NDArray[np.float64], labelled: NDArray[np.float64], answered: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Mean F1 over the classes that occur among the labels, of each resample.
+
+    Args:
+        correct: (S, C) samples of each class that were given it.
+        labelled: (S, C) samples of each class; a class with 0 of them is left out.
+        answered: (S, C) samples that were given each class.
+
+    Returns:
+        (S,) shares; NaN where no class has samples.
+    """
+    present = labelled > 0
+    each = np.where(present, _ratio(2 * correct, labelled + answered), 0.0)
+    return _ratio(each.sum(axis=1), present.sum(axis=1, dtype=np.float64))
+
+
+def _lowest(scores: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(S, G) scores with NaN where there is none -> (S,) the lowest of each row."""
+    lowest = np.where(np.isnan(scores), np.inf, scores).min(axis=1)
+    return np.where(np.isinf(lowest), np.nan, lowest)
 
 
 def _ask(statistic: Statistic, weights: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -70,6 +70,7 @@ class TrainingTask(LightningModule):
         self._places: dict[str, Tensor] = {}
         self._counted: int | None = None
         self._warned: set[tuple[int, int]] = set()
+        self._at_start: tuple[tuple[bool, ...], ...] = ()  # slots that held an expert when the epoch began
 
     # --- location features, once for each data set ----------------------------------------------
 
@@ -199,9 +200,14 @@ class TrainingTask(LightningModule):
             return self.sums.tensors()
         return [self.trainer.strategy.reduce(value.clone(), reduce_op="sum") for value in self.sums.tensors()]
 
+    def on_train_epoch_start(self) -> None:
+        """Remember which experts there are: one that is made later in the epoch has a part of its load."""
+        self._at_start = self.algorithm.answering().alive
+
     def _warn(self, means: Mapping[str, float]) -> None:
-        alive = self.algorithm.answering().alive
-        for block, there in zip(self.blocks, alive, strict=True):
+        now = self.algorithm.answering().alive
+        for block, before, after in zip(self.blocks, self._at_start or now, now, strict=True):
+            there = [one and other for one, other in zip(before, after, strict=True)]
             dead = dead_experts(means, block, there)
             new = [expert for expert in dead if (block, expert) not in self._warned]
             self._warned |= {(block, expert) for expert in new}

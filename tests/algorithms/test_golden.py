@@ -10,8 +10,11 @@ import math
 
 import pytest
 import torch
+from timm.models.vision_transformer import VisionTransformer
 
 from geomoe.algorithms import Facts, Now, method_class
+from geomoe.encoders.base import LocationEncoder
+from geomoe.models import FiLMNetwork, LocationMLPNetwork, LocationNetwork, LocationTokenViT, add_moge
 from geomoe.models.mnist_cnn import MnistCnn
 from geomoe.models.per_region import RegionNetworks
 from geomoe.types import Batch, ModelOutput, Place, Routing
@@ -240,3 +243,155 @@ def test_per_region():
         place = Place.unknown(3)._replace(domain=torch.tensor([0, 1, -1]))
         found = regions(torch.zeros(3, 1, 4, 4, dtype=torch.float64), place).logits.softmax(dim=1)
     torch.testing.assert_close(found[:, 0], torch.tensor([3 / 4, 1 / 2, 5 / 8], dtype=torch.float64))
+
+
+# The methods that are given the place: images (T, 0) and (0, T) and the embeddings (P, 0) of places in the
+# east and (-P, 0) in the west are so large that the epsilon of a LayerNorm is nothing beside them, so it
+# makes (1, -1) and (-1, 1) of them. GELU leaves 100 as it is and makes 0 of -100, to the last bit.
+T, P, EAST, WEST = 2e4, 1e6, (100.0, 0.0), (-100.0, 0.0)
+
+
+class Lonlat(LocationEncoder):
+    """phi = scale times (lon, lat)."""
+
+    def __init__(self, scale):
+        head = torch.nn.Linear(2, 2, bias=False)
+        super().__init__(2, 2, head)
+        fill(head.weight, scale * torch.eye(2))
+
+    def _features(self, lonlat):
+        return lonlat.float()
+
+
+class Same(torch.nn.Module):
+    """A network with timm's interface whose features are the image's two numbers, and so are its scores."""
+
+    num_features = num_classes = 2
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head = torch.nn.Conv2d(2, 2, 1, bias=False), torch.nn.Linear(2, 2)
+        fill(self.conv.weight, torch.eye(2)[:, :, None, None])
+        fill(self.head.weight, torch.eye(2))
+        fill(self.head.bias, torch.zeros(2))
+
+    def forward_features(self, image):
+        return self.conv(image)
+
+    def forward_head(self, features, pre_logits=False):
+        pooled = features.mean(dim=(2, 3))
+        return pooled if pre_logits else self.head(pooled)
+
+    def get_classifier(self):
+        return self.head
+
+    def reset_classifier(self, classes):
+        assert classes == 0
+        self.head = torch.nn.Identity()
+
+
+def fill(parameter, values):
+    with torch.no_grad():
+        parameter.copy_(torch.as_tensor(values, dtype=parameter.dtype))
+
+
+def one_block():
+    """One image token of width 2 and one block without biases; its attention is even, of what it reads."""
+    vit = VisionTransformer(
+        img_size=1, patch_size=1, in_chans=2, num_classes=2, embed_dim=2, depth=1, num_heads=1, mlp_ratio=1,
+        class_token=False, global_pool="avg", pos_embed="none", fc_norm=False, final_norm=False,
+    )  # fmt: skip
+    for parameter in vit.parameters():
+        if parameter is not vit.blocks[0].norm1.weight:
+            fill(parameter, torch.zeros_like(parameter))
+    fill(vit.patch_embed.proj.weight, torch.eye(2)[:, :, None, None])
+    fill(vit.blocks[0].attn.qkv.weight[4:], torch.eye(2))  # queries and keys are 0, values are what is read
+    return vit
+
+
+def at(places, images, labels):
+    batch = batch_of(images, labels, [0] * len(labels))
+    lonlat = torch.tensor(places, dtype=torch.float64)
+    return batch._replace(place=batch.place._replace(lonlat=lonlat))
+
+
+def put(method, values):
+    """Set layers of a method's network: path -> values of its weight; biases are 0."""
+    for path, value in values.items():
+        layer = method.model.get_submodule(path)
+        fill(layer.weight, value)
+        if getattr(layer, "bias", None) is not None:
+            fill(layer.bias, torch.zeros_like(layer.bias))
+
+
+def test_erm_le():
+    """Side by side (1, -1, 1, -1) for (T, 0) in the east: score 0 is u/2 (1 + 1), score 1 is 0.
+
+    In the west score 0 is u/2 (1 - 1) for (T, 0), and u/2 (-1 - 1) for (0, T).
+    """
+    method = make("erm_le", lambda: LocationNetwork(Same(), Lonlat(P / 100), 2))
+    put(method, {"head": [[U / 2, 0, U / 2, 0], [0, 0, 0, 0]]})
+    batch = at([EAST, WEST, WEST], [(T, 0), (T, 0), (0, T)], [0, 0, 0])
+    close(method.losses(batch, NOW).total, (GOOD + math.log(2) + BAD) / 3)
+
+
+def test_film_le():
+    """The hidden unit is lon: g = (2, 1) and b = (-3 u, 0) in the east, where (u, 0) becomes (-u, 0)."""
+    method = make("film_le", lambda: FiLMNetwork(Same(), Lonlat(1.0), 1), hidden=1)
+    put(method, {"film.0": [[1, 0]], "film.2": [[1 / 100], [0], [-3 * U / 100], [0]]})
+    batch = at([EAST, WEST], [(U, 0), (U, 0)], [0, 0])
+    close(method.losses(batch, NOW).total, (BAD + GOOD) / 2)
+    close(method.losses(at([EAST], [(U, 0)], [1]), NOW).total, GOOD)
+
+
+def test_le_mlp():
+    """Hidden units 100 (x + p) and 100 (x - p), score 0 is u/200 times their difference, with x, p = 1 or -1.
+
+    (T, 0): 200 and 0 in the east, 0 and 200 in the west. (0, T): neither is above 0 anywhere, so that
+    both scores are 0. No linear head has these four answers.
+    """
+    method = make("le_mlp", lambda: LocationMLPNetwork(Same(), Lonlat(P / 100), 2, 2), hidden=2)
+    hidden, scores = [[100, 0, 100, 0], [100, 0, -100, 0]], [[U / 200, -U / 200], [0, 0]]
+    put(method, {"head.0": hidden, "head.2": scores})
+    batch = at([EAST, WEST, EAST, WEST], [(T, 0), (T, 0), (0, T), (0, T)], [0, 0, 0, 1])
+    close(method.losses(batch, NOW).total, (GOOD + BAD + 2 * math.log(2)) / 4)
+
+
+def test_le_token():
+    """The image token (T, 0) attends to (1, -1), itself, and the token of the place, (1, -1) or (-1, 1).
+
+    Their mean is (1, -1) in the east and (0, 0) in the west; 5 times it is added to the image token, whose
+    second number, -5 or 0, the classifier reads with the weight -u/5. A token of the place that was not
+    attended to would leave (1, -1) everywhere.
+    """
+    method = make("le_token", lambda: LocationTokenViT(one_block(), Lonlat(1.0)))
+    layers = {"tokens.0": P / 100 * torch.eye(2), "backbone.blocks.0.attn.proj": 5 * torch.eye(2)}
+    put(method, layers | {"backbone.head": [[0, -U / 5], [0, 0]]})
+    batch = at([EAST, WEST], [(T, 0), (T, 0)], [0, 0])
+    close(method.losses(batch, NOW).total, (GOOD + math.log(2)) / 2)
+
+
+def test_moge_le():
+    """gamma 1/4: the second number is 2 u / 4 + 3/4 2 u / 3 = u in the east, where expert 0 is chosen.
+
+    In the west it is 2 u / 4 - 3/4 2 u = -u. It is score 0, and the place at the head adds u or -u: 2 u and
+    -2 u, whose cross-entropies for class 0 are ln(10/9) and ln 10. The shared expert alone says 2 u
+    everywhere, without the place.
+    """
+
+    def network():
+        made = add_moge(one_block(), Lonlat(P / 100), blocks=(0,), num_experts=2, top_k=1, router="linear",
+                        gamma=0.25, expert_noise=0.0, at_head=True)  # fmt: skip
+        return made.double()
+
+    weights = {"aux": 0.0, "cka": 0.0, "supcon": 0.0, "shared_task": 0.5}
+    method = make("moge_le", network, **weights)
+    put(method, {"layers.0.router.linear": [[1, 0], [-1, 0]], "backbone.head": [[0, 1], [0, 0]]})
+    fill(method.model.place_head[1].weight, [[U, 0], [0, 0]])
+    fill(method.model.backbone.blocks[0].mlp.fc2.bias, [0, 2 * U])
+    for expert, bias in zip(method.model.layers["0"].experts, (2 * U / 3, -2 * U), strict=True):
+        fill(expert.fc2.bias, [0, bias])
+    terms = method.losses(at([EAST, WEST], [(T, 0), (T, 0)], [0, 0]), NOW).terms
+    assert terms.keys() == {"task", "shared_task"}
+    close(terms["task"], (math.log(10 / 9) + math.log(10)) / 2)
+    close(terms["shared_task"], math.log(10 / 9) / 2)

@@ -16,9 +16,10 @@ import torch
 from scipy import stats
 
 from geomoe.bench import Results, bench, spec_of
-from geomoe.bench.plan import make_plan
-from geomoe.bench.run_values import read_done, read_failed
-from geomoe.bench.work import WorkOptions, state_of, work
+from geomoe.bench.planning.plan import make_plan
+from geomoe.bench.results.known import read_counts
+from geomoe.bench.running.run_values import read_done, read_failed
+from geomoe.bench.running.work import WorkOptions, state_of, work
 from geomoe.checkpoint import load_checkpoint
 from geomoe.errors import ConfigError, DataError
 from geomoe.evaluation import Report, evaluate
@@ -64,6 +65,7 @@ def test_every_run_is_a_run_folder_with_a_report(made, plan_of):
             "checkpoints",
             "report.json",
             "bench.json",
+            "counts.json",
         } <= names
         report = Report.load(path)
         assert (report.algorithm, report.seed, report.held_out) == (run.label, run.seed, "east")
@@ -95,6 +97,8 @@ def test_scores_are_those_of_geomoe_evaluate(made, plan_of):
         blocks = read_done(plan.folder(run)).blocks
         assert sum(blocks.count) == found.scores_of().held_out.count
         assert sum(blocks.correct["all"]) / sum(blocks.count) == pytest.approx(scores["accuracy"])
+        counts = read_counts(plan.folder(run), read_done(plan.folder(run)))  # holds them to the scores
+        assert sum(counts.classes.count) == sum(blocks.count)
 
 
 def test_rows_are_statistics_of_their_runs(made):
@@ -283,10 +287,10 @@ def test_runs_on_other_data_are_not_compared(copy, small, plan_of):
 
 
 def test_results_that_are_damaged(copy):
-    with pytest.raises(DataError, match="not results of format 1"):
-        Results.load(_write(copy / "x.json", {"format": 2}))
+    with pytest.raises(DataError, match="not results of format 2"):
+        Results.load(_write(copy / "x.json", {"format": 1}))
     with pytest.raises(DataError, match="damaged: data: "):
-        Results.load(_write(copy / "y.json", {"format": 1, "data": 3}))
+        Results.load(_write(copy / "y.json", {"format": 2, "data": 3}))
 
 
 def _write(path, value):

@@ -129,7 +129,7 @@ def test_every_run_has_its_own_folder(results):
 def test_the_bench_has_the_configurations_of_the_commands(results, monkeypatch):
     """The bench of a protocol trains what the printed commands train, to the update."""
     from geomoe.bench import spec_of
-    from geomoe.bench.plan import make_plan
+    from geomoe.bench.planning.plan import make_plan
     from geomoe.training.runfolder import different_keys
 
     steps, _ = results.updates("bluemarble", "Asia")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -11,7 +12,9 @@ from scipy.spatial.distance import jensenshannon
 
 from geomoe.diagnose import alignment
 from geomoe.diagnose.alignment import alignment_of, discrepancy_of, evenly, slot_energy, slots_of_layer
+from geomoe.diagnose.figures import forced_figure
 from geomoe.diagnose.layers import accuracy_by_domain, forced_of, layers_of, outputs_of, routing_of
+from geomoe.diagnose.page_experts import _tables as expert_tables
 from geomoe.metrics import expert_cka
 
 DOMAINS = ("Europe", "Asia", "Americas")
@@ -179,7 +182,10 @@ def test_spare_slots_are_no_experts(samples, seen):
     weights[:, 1] = 0
     assert routing_of(weights, samples).dead == (1,)
     found = routing_of(weights, samples, (True, False, True))
-    assert (found.dead, found.spare) == ((), (1,))
+    assert (found.dead, found.spare, found.experts) == ((), (1,), (0, 2))
+    two = routing_of(weights[:, [0, 2]], samples)
+    for name in ("entropy", "entropy_share", "load_deviation", "most_deviation"):
+        assert getattr(found, name) == pytest.approx(getattr(two, name))
     whole, some = (
         outputs_of(seen.outputs[0], seen.tokens[0], alive) for alive in (None, (True, False, True))
     )
@@ -187,3 +193,40 @@ def test_spare_slots_are_no_experts(samples, seen):
     assert some.cosine_mean == whole.cosine[0][2]
     assert some.cka_mean == whole.cka[0][2]
     assert some.cosine_mean != whole.cosine_mean
+    two = outputs_of(seen.outputs[0][[0, 2]], seen.tokens[0][[0, 2]])
+    assert (two.effective_rank, two.cosine_mean) == pytest.approx((some.effective_rank, some.cosine_mean))
+
+
+def test_spare_slots_are_not_forced_and_in_no_table(samples, seen, settings):
+    """Beside a network that never had the second of its three slots, all numbers are equal."""
+    weights = seen.weights.copy()
+    weights[:, :, 0] += weights[:, :, 1]
+    weights[:, :, 1] = 0
+    forced = seen.forced.copy()
+    forced[:, 1] = -1
+    seen = replace(seen, weights=weights, forced=forced, alive=((True, False, True),) * 2)
+    two = replace(
+        seen,
+        weights=weights[:, :, [0, 2]],
+        outputs=seen.outputs[:, [0, 2]],
+        tokens=tuple(one[[0, 2]] for one in seen.tokens),
+        forced=forced[:, [0, 2]],
+        alive=None,
+    )
+    for one, other in zip(*(layers_of(of, samples, settings, {}) for of in (seen, two)), strict=True):
+        assert one.alignment == other.alignment
+        for domain, row in one.forced.by_domain.items():
+            assert row[1] is None
+            assert (row[0], row[2]) == other.forced.by_domain[domain]
+        assert one.forced.by_top1[1] == (None, None, None)
+        assert [row[1] for row in one.forced.by_top1] == [None] * 3
+        assert [(row[0], row[2]) for row in one.forced.by_top1[::2]] == list(other.forced.by_top1)
+        assert one.forced.top1_counts[1] == 0
+        tables = expert_tables(one, ())
+        assert [table.heads[1:] for table in tables] == [("0", "2")] * 3
+        assert all(len(row) == 3 for table in tables for row in table.rows)
+        assert [len(table.rows) for table in tables] == [2, 2, 2]
+    heads = [
+        axes.get_xticklabels() for axes in forced_figure(layers_of(seen, samples, settings, {})).axes[:2]
+    ]
+    assert [[one.get_text() for one in labels] for labels in heads] == [["all", "SE", "0", "2"]] * 2

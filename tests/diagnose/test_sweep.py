@@ -143,3 +143,22 @@ def test_class_token_stands_for_a_sample_where_there_is_one(write, tmp_path):
         place = data.place.take(torch.tensor([row]))
         output = predictor.forward(torch.from_numpy(data.pixels[row : row + 1]), place, cka_tokens=0)
         assert seen.outputs[0, :, at] == pytest.approx(output.expert_outputs[0][:, 0].numpy(), abs=1e-5)
+
+
+@pytest.mark.slow
+def test_spare_slots_are_not_forced(write, tmp_path):
+    """DynMoE with 3 experts in 8 slots, and another one in slot 5 of the second block: 1 + 3 + 4 answers."""
+    predictor = geomoe.load(write(tmp_path / "dynmoe.ckpt", "dynmoe"), device="cpu")
+    predictor.model.banks()[1].router.alive[5] = True
+    alive = np.array(predictor.model.alive)
+    assert alive.sum(axis=1).tolist() == [3, 4]
+    data = Images()
+    (seen,) = sweep([predictor], data, ROWS, [{}], batch_size=3)
+    assert seen.answers == 8
+    assert seen.alive == predictor.model.alive
+    assert (seen.forced[~alive] == -1).all()
+    images = torch.stack([data.load_image(row) for row in ROWS])
+    for block, slot in zip(*np.nonzero(alive), strict=True):
+        choice = tuple(int(slot) if number == block else "all" for number in range(2))
+        expected = predictor.forward(images, data.place.take(torch.from_numpy(ROWS)), experts=choice)
+        assert seen.forced[block, slot].tolist() == expected.logits.argmax(dim=1).tolist()

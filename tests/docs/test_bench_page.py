@@ -6,12 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from geomoe.bench.gather import gather
-from geomoe.bench.plan import make_plan
-from geomoe.bench.shipped import shipped_specs
-from geomoe.bench.spec import read_spec
+from geomoe.bench.planning.plan import make_plan
+from geomoe.bench.planning.shipped import shipped_specs
+from geomoe.bench.planning.spec import read_spec
+from geomoe.bench.results.gather import gather
 from geomoe.catalogue import ALGORITHMS
-from tests.bench.test_results import write
+from tests.bench.results.test_results import write
 from tools import bench_page
 
 

@@ -13,7 +13,7 @@ REGIONS = ["Asia", "Europe", "Africa"]
 
 
 def test_forced_matrix_is_the_literal_loop(predictions):
-    found = forced_matrices((2, 3), predictions, 3)
+    found = forced_matrices((2, 3), predictions, ((True,) * 3,) * 2)
     assert [one.block for one in found] == [2, 3]
     for number, one in enumerate(found):
         for row in range(3):
@@ -34,11 +34,26 @@ def test_forced_matrix_is_the_literal_loop(predictions):
 
 def test_forced_matrix_has_no_numbers_where_there_are_no_samples(predictions):
     predictions["all"].weights[:, :, 1] = 0
-    one = forced_matrices((2, 3), predictions, 3)[0]
+    one = forced_matrices((2, 3), predictions, ((True,) * 3,) * 2)[0]
     assert one.counts[1] == 0
     assert one.accuracy[1] == (None, None, None)
     assert one.routed[1] is None
     assert one.shared[1] is None
+
+
+def test_spare_slots_are_not_forced(predictions):
+    """The second slot of the first block is spare; the numbers of the others are what they were."""
+    weights = predictions["all"].weights[0]
+    weights[:, 0] += weights[:, 1]
+    weights[:, 1] = 0
+    whole = forced_matrices((2, 3), predictions, ((True,) * 3,) * 2)
+    del predictions[1, "all"]
+    some = forced_matrices((2, 3), predictions, ((True, False, True), (True,) * 3))
+    assert [row[1] for row in some[0].accuracy] == [None] * 3
+    assert [row[::2] for row in some[0].accuracy] == [row[::2] for row in whole[0].accuracy]
+    assert some[1] == whole[1]
+    alive = ((True, False, True), None)
+    assert [one.spare for one in routing_stats((2, 3), predictions["all"], REGIONS, alive)] == [(1,), ()]
 
 
 def test_routing_numbers_are_the_literal_loop(predictions):

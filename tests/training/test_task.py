@@ -99,6 +99,24 @@ def test_spare_slots_are_no_dead_experts(caplog):
     assert "expert 3 gets less than 5%" in caplog.messages[0]
 
 
+def test_an_expert_of_a_part_of_an_epoch_is_not_judged_by_the_whole(caplog):
+    """A slot that got an expert in this epoch had no tokens before; in the next epoch it is judged."""
+    config = read_config({"algorithm": "dynmoe", "model": {"num_experts": 2}, "dynmoe": {"max_experts": 4}})
+    task = TrainingTask(build_method(config, INFO, FACTS), config, INFO)
+    loads = (0.5, 0.49, 0.0, 0.01)
+    means = {f"block{b}_expert{k}_load": load for b in task.blocks for k, load in enumerate(loads)}
+    with caplog.at_level(logging.WARNING, logger="geomoe"):
+        task.on_train_epoch_start()
+        for router in task.algorithm.routers():
+            router.alive[3] = True
+        task._warn(means)
+        assert caplog.messages == []
+        task.on_train_epoch_start()
+        task._warn(means)
+    assert len(caplog.messages) == len(task.blocks)
+    assert "expert 3 gets less than 5%" in caplog.messages[0]
+
+
 class Named:
     """Training data, as far as a message needs it."""
 

@@ -132,6 +132,10 @@ def _experts(found: ExpertsReport) -> None:
             columns |= {name: matrix, **{f"{name}.{row}": own for row, own in enumerate(matrix)}}
         for name, column in columns.items():
             _long(column, f"experts_report.{name}", count)
+        where = f"experts_report.routing.{number}.spare"
+        _expect(
+            routing.spare, where, f"slots 0 to {count - 1}", all(0 <= one < count for one in routing.spare)
+        )
 
 
 def _names(found: Collection[str], where: str, wanted: Collection[str]) -> None:

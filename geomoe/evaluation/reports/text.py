@@ -8,7 +8,7 @@ from geomoe.evaluation.reports.classes import class_tables
 from geomoe.support.tables import new_table, percent, render
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterator, Sequence
 
     from rich.table import Table
 
@@ -144,30 +144,36 @@ def _official(official: Official, *, several: bool) -> list[str | Table]:
 
 
 def _experts(report: ExpertsReport) -> list[str | Table]:
-    heads = [str(expert) for expert in range(report.num_experts)]
-    parts: list[str | Table] = [_forced(one, heads) for one in report.forced]
-    for routing in report.routing:
-        parts += _routing(routing, heads)
-    return [*parts, *(_cka(one, heads) for one in report.cka)]
+    experts = [[k for k in range(report.num_experts) if k not in routing.spare] for routing in report.routing]
+    parts: list[str | Table] = [_forced(*one) for one in zip(report.forced, experts, strict=True)]
+    for routing, there in zip(report.routing, experts, strict=True):
+        parts += _routing(routing, there)
+    return [*parts, *(_cka(*one) for one in zip(report.cka, experts, strict=True))]
 
 
-def _forced(forced: Forced, heads: list[str]) -> Table:
+def _cells(row: Sequence[float | None], experts: Sequence[int]) -> Iterator[str]:
+    """The shares of the experts that there are; spare slots are left out."""
+    return (percent(row[expert]) for expert in experts)
+
+
+def _forced(forced: Forced, experts: Sequence[int]) -> Table:
     title = f"forced experts of block {forced.block}: rows by its top-1; a column forces one expert"
-    table = new_table(title, "top-1", "samples", "all", "shared", *heads)
-    for row, head in enumerate(heads):
+    table = new_table(title, "top-1", "samples", "all", "shared", *map(str, experts))
+    for row in experts:
         routed, shared = percent(forced.routed[row]), percent(forced.shared[row])
-        table.add_row(head, str(forced.counts[row]), routed, shared, *map(percent, forced.accuracy[row]))
+        accuracy = _cells(forced.accuracy[row], experts)
+        table.add_row(str(row), str(forced.counts[row]), routed, shared, *accuracy)
     return table
 
 
-def _routing(routing: BlockRouting, heads: list[str]) -> list[str | Table]:
+def _routing(routing: BlockRouting, experts: Sequence[int]) -> list[str | Table]:
     title = f"block {routing.block}: routing (percent); entropy {routing.entropy:.2f} nats"
-    table = new_table(f"{title}, {routing.effective_experts:.1f} experts in effect", "", *heads)
-    table.add_row("mean weight", *map(percent, routing.load))
-    table.add_row("top-1 share", *map(percent, routing.top1_share))
+    table = new_table(f"{title}, {routing.effective_experts:.1f} experts in effect", "", *map(str, experts))
+    table.add_row("mean weight", *_cells(routing.load, experts))
+    table.add_row("top-1 share", *_cells(routing.top1_share, experts))
     if len(routing.load_by_region) <= MANY:
         for region, load in routing.load_by_region.items():
-            table.add_row(f"  weight in {region}", *map(percent, load))
+            table.add_row(f"  weight in {region}", *_cells(load, experts))
     said = [
         f"block {routing.block}: expert {dead} is dead (less than 5 % of its fair share of the gate weight)"
         for dead in routing.dead
@@ -175,9 +181,10 @@ def _routing(routing: BlockRouting, heads: list[str]) -> list[str | Table]:
     return [table, *said]
 
 
-def _cka(cka: BlockCKA, heads: list[str]) -> Table:
+def _cka(cka: BlockCKA, experts: Sequence[int]) -> Table:
     title = f"block {cka.block}: linear CKA of the experts ({cka.estimator}, {cka.rows} tokens)"
-    table = new_table(title, "expert", *heads)
-    for head, row in zip(heads, cka.matrix, strict=True):
-        table.add_row(head, *("-" if value is None else f"{value:.2f}" for value in row))
+    table = new_table(title, "expert", *map(str, experts))
+    for own in experts:
+        values = (cka.matrix[own][other] for other in experts)
+        table.add_row(str(own), *("-" if value is None else f"{value:.2f}" for value in values))
     return table

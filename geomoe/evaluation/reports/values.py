@@ -202,6 +202,7 @@ class BlockRouting:
         entropy: mean over samples, in nats; see :func:`geomoe.metrics.routing_entropy`.
         effective_experts: exponential of the entropy.
         region_information: normalised mutual information of top-1 expert and region; None: no region known.
+        spare: slots without an expert, which methods with a changing number of experts have.
     """
 
     block: int
@@ -212,6 +213,7 @@ class BlockRouting:
     entropy: float
     effective_experts: float
     region_information: float | None
+    spare: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

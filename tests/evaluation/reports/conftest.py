@@ -22,7 +22,7 @@ def a_report(predictions, held_out=None, algorithm="moge", experts="all", **chan
             num_experts=3,
             top_k=2,
             blocks=(2, 3),
-            forced=forced_matrices((2, 3), predictions, 3),
+            forced=forced_matrices((2, 3), predictions, ((True,) * 3,) * 2),
             routing=routing_stats((2, 3), predictions["all"], REGIONS),
             cka=tuple(BlockCKA(block, ((1.0, 0.2, None),) * 3, 0.2, 64, "unbiased") for block in (2, 3)),
         )

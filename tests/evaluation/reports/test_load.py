@@ -23,7 +23,7 @@ WRONG = ("x", -7, 0.5, None, [], {"a": 1}, 10**400)
 #: Keys that reports of earlier versions lack.
 LATER = {
     "options", "protocol", "encoder", "backbone", "uncounted", "domain_unit", "notes", "beside", "official",
-    "places", "experts_report", "groups", "confusion", "held_out_confusion",
+    "places", "experts_report", "groups", "confusion", "held_out_confusion", "spare",
 }  # fmt: skip
 #: Objects whose keys are names of things.
 FREE = {"options", "beside", "regions", "parts", "load_by_region"}
@@ -110,6 +110,7 @@ def test_every_key_that_is_missing_or_holds_something_else(every, report, tmp_pa
     [
         (("scores", "all", "overall", "accuracy"), "x", "expected a number; got 'x'"),
         (("scores", "all", "overall", "accuracy"), 1.5, "expected a share from 0 to 1; got 1.5"),
+        (("experts_report", "routing", 0, "spare"), [1, 3], "expected slots 0 to 2; got a list of 2"),
         (
             ("scores", "all", "worst"),
             "Atlantis",

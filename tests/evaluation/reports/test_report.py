@@ -128,6 +128,20 @@ def test_held_out_table_keeps_source_and_held_out_apart(make_report, predictions
     assert "overall" not in text
 
 
+def test_a_spare_slot_is_in_no_table(make_report, predictions):
+    report = make_report(predictions)
+    own = report.experts_report
+    routing = tuple(replace(one, spare=(1,) if number == 0 else ()) for number, one in enumerate(own.routing))
+    text = replace(report, experts_report=replace(own, routing=routing)).table()
+    heads = [
+        line.split()
+        for line in text.splitlines()
+        if line.split()[:2] in (["top-1", "samples"], ["expert", "0"])
+    ]
+    shown = [[word for word in line if word.isdecimal()] for line in heads]
+    assert shown == [["0", "2"], ["0", "1", "2"]] * 2
+
+
 def test_a_dead_expert_is_named(make_report, predictions):
     predictions["all"].weights[0] = [0, 0.5, 0.5]
     text = make_report(predictions).table()
