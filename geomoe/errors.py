@@ -26,6 +26,10 @@ class DataError(GeomoeError, ValueError):
     """A data file exists but cannot be used: it is corrupt, truncated or inconsistent."""
 
 
+class OverBudgetError(DataError):
+    """An image is well and too large to be read: beyond the stated budget of one image."""
+
+
 class DatasetNotFoundError(GeomoeError, FileNotFoundError):
     """The data of a data set is not in the expected place."""
 

@@ -10,6 +10,7 @@ import shapely
 from geomoe.checking.places import Finding
 from geomoe.earth.nearest import nearest_km
 from geomoe.errors import DataError, one_line
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     import os
@@ -167,6 +168,7 @@ def look_at_countries(name: str, found: Countries) -> Iterator[Finding]:
     """Yield a warning for a split with samples outside their country."""
     if found.outside:
         row, code, lon, lat, km = found.furthest[0]
-        text = f"{found.outside} samples lie more than {BORDER_KM:g} km outside the country of their code; "
+        lie = counted(found.outside, "sample lies", "samples lie")
+        text = f"{lie} more than {BORDER_KM:g} km outside the country of their code; "
         place = f"row {row} says {code} and is at lon {lon:.3f}, lat {lat:.3f}, {km:,.0f} km away"
         yield Finding("warning", name, text + place)

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from geomoe import __version__
 from geomoe.cli import console
 from geomoe.cli.parsing import refuse_unnamable
-from geomoe.errors import ConfigError, GeomoeError
+from geomoe.errors import ConfigError, CoordinateError, GeomoeError, InputError
 from geomoe.support.words import nearest
 
 if TYPE_CHECKING:
@@ -136,10 +136,13 @@ def _help() -> str:
 def _run_verb(verb: str, argv: list[str]) -> int:
     debug = "--debug" in argv
     module: Any = None
+    flags: list[str] = []
     args: Namespace | None = None
     try:
         module = importlib.import_module(f"geomoe.cli.{verb.replace('-', '_')}")
-        args = module.parser().parse(argv)
+        parser = module.parser()
+        flags = parser.flags()
+        args = parser.parse(argv)
         refuse_unnamable(args)
         result = _quietly(module, args)
         console.show(result, as_json=getattr(args, "json", False))
@@ -152,8 +155,18 @@ def _run_verb(verb: str, argv: list[str]) -> int:
     except Exception as error:
         if debug:
             console.say("".join(traceback.format_exception(error)), lines=True)
-        return _refuse(*_explain(error, debug=debug), lines=isinstance(error, ConfigError))
+        text, status = _explain(error, debug=debug)
+        if isinstance(error, (ConfigError, CoordinateError, InputError)):
+            text = _with_flag(text, flags)
+        return _refuse(text, status, lines=isinstance(error, ConfigError))
     return result.status
+
+
+def _with_flag(text: str, flags: list[str]) -> str:
+    """A message that begins with the name of an argument, as Python knows it, begins with its flag."""
+    name, colon, rest = text.partition(": ")
+    flag = f"--{name.replace('_', '-')}"
+    return f"{flag}{colon}{rest}" if colon and flag in flags else text
 
 
 def _quietly(module: Any, args: Namespace) -> console.Result:  # noqa: ANN401 - a verb's module

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from geomoe.diagnose import figures
 from geomoe.diagnose.text import decimal, layer_rows, percent
 from geomoe.pages.document import Heading, bitmap, listing
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -58,7 +59,7 @@ def expert_parts(layers: tuple[Layer, ...], report: Diagnosed) -> list[Part]:
 def _tables(layer: Layer, domains: Sequence[str]) -> list[Part]:
     experts = tuple(map(str, range(len(layer.routing.load))))
     forced = [
-        [f"{head} ({count} samples)", *map(percent, row)]
+        [f"{head} ({counted(count, 'sample')})", *map(percent, row)]
         for head, count, row in zip(experts, layer.forced.top1_counts, layer.forced.by_top1, strict=True)
     ]
     title = f"{layer.name}: forced experts by top-1 expert (accuracy, percent)"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geomoe.support.tables import new_table, render
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -46,7 +47,7 @@ def samples_text(report: Diagnosed) -> str:
 
 def subject_text(one: Subject) -> str:
     """Return what a checkpoint is."""
-    what = f"{one.experts} experts in {', '.join(one.layers)}" if one.layers else "no experts"
+    what = f"{counted(one.experts, 'expert')} in {', '.join(one.layers)}" if one.layers else "no experts"
     encoder = f" (encoder {one.encoder})" if one.encoder else ""
     held_out = f"{one.held_out} held out" if one.held_out else "nothing held out"
     return f"{one.algorithm}{encoder}, seed {one.seed}, {held_out}, {what}"

@@ -129,7 +129,7 @@ def test_known_and_unknown_codes_by_the_outlines_of_the_package():
     (finding,) = found.findings
     assert finding[:2] == ("warning", "train")
     assert finding.what.startswith(
-        "1 samples lie more than 25 km outside the country of their code; row 11 says BRA and is at "
+        "1 sample lies more than 25 km outside the country of their code; row 11 says BRA and is at "
         "lon 47.900, lat 15.800, "
     )
     assert found.countries["train"].not_judged == {"": 1, "XXX": 1}  # a note, no warning
@@ -253,7 +253,7 @@ def test_a_file_of_outlines_overrides(outlines):
     found = looked(data, countries=outlines)
     (finding,) = found.findings
     assert finding.what == (
-        "1 samples lie more than 25 km outside the country of their code; row 13 says AAA and is at "
+        "1 sample lies more than 25 km outside the country of their code; row 13 says AAA and is at "
         f"lon 25.000, lat 5.000, {to_meridian(15, 5):,.0f} km away"
     )
     assert found.countries["train"].not_judged == {"BRA": 1}

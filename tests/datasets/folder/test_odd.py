@@ -209,11 +209,11 @@ def test_a_parquet_that_is_not_whole(damage, folder):
         (lambda rows: rows[72].__setitem__(1, "san"), "no training image shows 'san'"),  # half a line
         (
             lambda rows: rows[72].__setitem__(5, "te"),
-            "split 'te' (1 images) is none of train, val, test: is this a typing error?",
+            "split 'te' (1 image) is none of train, val, test: is this a typing error?",
         ),
         (
             lambda rows: rows[1].__setitem__(5, "Trian"),
-            "split 'trian' (1 images) is none of train, val, test: is this a typing error?",
+            "split 'trian' (1 image) is none of train, val, test: is this a typing error?",
         ),
     ],
 )
