@@ -64,6 +64,7 @@ def read_outlines(path: str | os.PathLike[str]) -> dict[str, shapely.Geometry]:
     Raises:
         DataError: the file cannot be read, has no CRS or no column of such codes, or is damaged.
     """
+    from geomoe.reading.points import in_degrees
     from geomoe.reading.vectors import read_shapes
 
     frame = read_shapes(path)
@@ -77,8 +78,9 @@ def read_outlines(path: str | os.PathLike[str]) -> dict[str, shapely.Geometry]:
         raise DataError(
             f"{path}: {code} holds {str(wrong[0])[:80]!r}, which is no alpha-3 code such as 'FRA'"
         )
+    shapes = frame[[code, frame.geometry.name]].set_geometry(in_degrees(frame.geometry, path))
     try:
-        merged = frame[[code, frame.geometry.name]].to_crs(4326).dissolve(by=code)
+        merged = shapes.dissolve(by=code)
     except (shapely.errors.GEOSException, ValueError) as error:
         raise DataError(f"{path}: outlines of one country cannot be joined: {one_line(error)}") from error
     return dict(zip(map(str, merged.index), merged.geometry, strict=True))

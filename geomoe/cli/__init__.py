@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from geomoe import __version__
 from geomoe.cli import console
 from geomoe.cli.parsing import refuse_unnamable
-from geomoe.errors import ConfigError, CoordinateError, GeomoeError, InputError
+from geomoe.errors import ConfigError, ConfigFaultsError, CoordinateError, GeomoeError, InputError
 from geomoe.support.words import nearest
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def _run_verb(verb: str, argv: list[str]) -> int:
         text, status = _explain(error, debug=debug)
         if isinstance(error, (ConfigError, CoordinateError, InputError)):
             text = _with_flag(text, flags)
-        return _refuse(text, status, lines=isinstance(error, ConfigError))
+        return _refuse(text, status, lines=isinstance(error, ConfigFaultsError))
     return result.status
 
 

@@ -12,7 +12,7 @@ from geomoe.catalogue import ALGORITHMS, CATALOGUE, METHODS, OPTIONAL_KEYS, WRAP
 from geomoe.config.limits import LIMITS, wrong_number, wrong_option
 from geomoe.config.methods import options_of
 from geomoe.config.schema import DataConfig, RunConfig
-from geomoe.errors import ConfigError
+from geomoe.errors import ConfigError, ConfigFaultsError
 from geomoe.support.columns import read_columns
 from geomoe.support.names import file_name
 from geomoe.support.text import counted, visible
@@ -43,7 +43,7 @@ def refuse(faults: Iterable[str]) -> None:
     if len(faults) == 1:
         raise ConfigError(faults[0])
     if faults:
-        raise ConfigError("\n  ".join([f"{len(faults)} faults in the configuration:", *faults]))
+        raise ConfigFaultsError("\n  ".join([f"{len(faults)} faults in the configuration:", *faults]))
 
 
 def find_faults(config: RunConfig) -> list[str]:

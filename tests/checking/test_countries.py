@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pyogrio
 import pytest
@@ -275,3 +276,12 @@ def test_outlines_that_are_none(tmp_path, outlines):
     # told even where no data set has codes
     with pytest.raises(DataError, match="cannot be read as outlines"):
         looked(pictures.Pictures("none", [1]), countries=tmp_path / "missing.shp")
+
+
+def test_outlines_on_another_planet_are_refused(tmp_path):
+    path = tmp_path / "moon.gpkg"
+    crs = "+proj=longlat +R=1737400 +no_defs"
+    frame = geopandas.GeoDataFrame({"iso_a3": ["FRA"]}, geometry=[box(0, 0, 1, 1)], crs=crs)
+    frame.to_file(path)
+    with pytest.raises(DataError, match=r"moon.gpkg: its CRS \(.*\) cannot be brought to degrees"):
+        read_outlines(path)

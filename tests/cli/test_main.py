@@ -15,7 +15,8 @@ from geomoe import __version__, cli
 from geomoe.cli import VERBS, doctor, main
 from geomoe.cli.console import Result, rows
 from geomoe.config.keys import keys
-from geomoe.errors import DataError
+from geomoe.config.rules import refuse
+from geomoe.errors import ConfigError, ConfigFaultsError, DataError, InputError
 from geomoe.support.plain import jsonable
 
 
@@ -322,3 +323,30 @@ def test_plain_values():
 
 def test_rows_are_aligned():
     assert rows({"a": 1, "long": 0.25}) == "a     1\nlong  0.25"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ConfigError("no domain 'x' (known: a\nb, c\u202e)"), ["no domain 'x' (known: a\\nb, c\\u202e)"]),
+        (InputError("a\x1b[2J\nb"), ["a\\x1b[2J\\nb"]),
+        (ConfigFaultsError("2 faults in the configuration:\n  one\n  two"), None),
+    ],
+)
+def test_a_name_in_an_error_begins_no_line(error, said, monkeypatch, capsys):
+    """Only several faults have several lines, and the names in them have been made visible before."""
+
+    def fails(args):
+        raise error
+
+    monkeypatch.setattr("geomoe.cli.doctor.run", fails)
+    assert main(["doctor"]) == 2
+    lines = [f"geomoe: error: {line}" for line in said] if said else str(error).splitlines()
+    found = capsys.readouterr().err.splitlines()
+    assert found == (lines if said else [f"geomoe: error: {lines[0]}", *lines[1:]])
+
+
+def test_faults_with_line_breaks_in_names_are_a_line_each():
+    with pytest.raises(ConfigFaultsError) as caught:
+        refuse(["a\nb: no", "c: no"])
+    assert str(caught.value).splitlines() == ["2 faults in the configuration:", "  a\\nb: no", "  c: no"]

@@ -109,7 +109,7 @@ def assign(
     if len(set(parts)) < len(SHARES):
         few = len(names) < len(SHARES)
         are = f"{'is' if len(names) == 1 else 'are'} {counted(len(names), 'unit')}"
-        why = f"there {are} that have to stay together, too few for"
+        why = f"there {are} of images that stay together, too few for"
         why = why if few else f"{len(classes)} classes have too few images each ({len(label)} in all) for"
         msg = f"no split can be made: {why} train, val and test"
         raise DataError(f"{msg}; give a column split")

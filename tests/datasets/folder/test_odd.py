@@ -128,7 +128,7 @@ def test_images_of_different_sizes_are_brought_to_one(folder):
         (lambda rows: rows.__delitem__(slice(3, None)), "column split: no row says val, test .it has train"),
         (
             lambda rows: [rows.__delitem__(slice(3, None)), rows[0].__setitem__(5, "other")],
-            "there are 2 units that have to stay together, too few for train, val and test",
+            "there are 2 units of images that stay together, too few for train, val and test",
         ),
         (lambda rows: [row.__setitem__(1, "NaN") for row in rows[1:30]], None),
         (
