@@ -1,8 +1,8 @@
 """The errors that geomoe raises on purpose.
 
 Each is also a subclass of a builtin error, so that ``except ValueError`` keeps working. Each message is
-one line (:class:`ConfigFaultsError`: one for each fault): what is wrong, where, the value found, and what to do about it. The command line prints this
-line to stderr for any :class:`GeomoeError`, with exit status 2.
+one line (:class:`ConfigFaultsError`: one for each fault): what is wrong, where, the value found, and what to
+do about it. The command line prints it to stderr for any :class:`GeomoeError`, with exit status 2.
 """
 
 
