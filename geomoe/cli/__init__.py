@@ -43,14 +43,17 @@ VERBS = {
 _ANYWHERE = ("--json", "--quiet", "--debug")  # of every verb
 _HELP = ("-h", "--help")
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-_OUTPUT_ERRNO = {
-    errno.ENOSPC,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EDQUOT,
-    errno.EFBIG,
+_ROOM = "give a folder with room that can be written"
+_RIGHTS = "there is no right to it, or to a folder above it; change that, or give another one"
+#: What the system says of a file or folder, and what to do about it.
+_ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS), _ROOM),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), _RIGHTS),
+    errno.ENOTDIR: "a part of the path is a file; give another path",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ELOOP: "links lead in a circle; give another path",
+    errno.EIO: "the disk or the connection to it fails; copy it somewhere else",
+    errno.ESTALE: "the connection to its server is lost; try again",
 }
 
 
@@ -185,9 +188,12 @@ def _explain(error: Exception, *, debug: bool) -> tuple[str, int]:
     text = _from_worker(str(error))
     if isinstance(error, GeomoeError):
         return text, USAGE
-    if isinstance(error, OSError) and error.errno in _OUTPUT_ERRNO:
-        where = f"{error.filename}: " if error.filename else "output: "
-        return f"{where}{os.strerror(error.errno or 0)}; give a folder with room that can be written", USAGE
+    if isinstance(error, OSError) and error.errno in _ADVICE:
+        where = error.filename or "output"
+        return f"{where}: {os.strerror(error.errno)}; {_ADVICE[error.errno]}", USAGE
+    if isinstance(error, RuntimeError) and text.startswith("Symlink loop from "):  # of Path.resolve
+        where = text.partition(" from ")[2].strip("'")
+        return f"{where}: {_ADVICE[errno.ELOOP]}", USAGE
     if isinstance(error, UnicodeEncodeError) and "surrogates" in text:
         return f"a name is not in UTF-8 ({str(error.object)[:200]}); rename it", USAGE
     text = " ".join(text.split())

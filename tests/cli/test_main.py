@@ -159,6 +159,17 @@ def test_status_of_the_result(doing, capsys):
             2,
             "geomoe: error: output: File too large; give a folder with room that can be written",
         ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "in/a.tif"),
+            2,
+            "geomoe: error: in/a.tif: Permission denied; there is no right to it, or to a folder above it; "
+            "change that, or give another one",
+        ),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "a" * 9),
+            2,
+            "geomoe: error: aaaaaaaaa: File name too long; give a shorter name",
+        ),
         (KeyError("x"), 1, "geomoe: error: KeyError: 'x' (--debug shows the traceback)"),
         (KeyboardInterrupt(), 130, "geomoe: interrupted"),
     ],

