@@ -222,7 +222,7 @@ class Predictor:
         values = lonlat.detach().cpu().double().numpy() if isinstance(lonlat, torch.Tensor) else lonlat
         places = check_lonlat(values).lonlat
         if len(places) != count:
-            msg = f"lonlat: expected {counted(count, 'place')}, one for each image; got {len(places)}"
+            msg = f"lonlat: expected one place for each of the {counted(count, 'image')}; got {len(places)}"
             raise CoordinateError(msg)
         return places
 

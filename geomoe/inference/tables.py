@@ -81,6 +81,7 @@ def table_of(data: Any) -> Table:  # noqa: ANN401 - a data set of anybody's
     label, domain, block = (np.asarray(column, dtype=np.int64) for column in columns.values())
     for column, found in zip(("lonlat", *columns), (lonlat, label, domain, block), strict=True):
         if len(found) != count:
-            msg = f"{name}.{column}: expected {counted(count, 'row')}, one for each sample; got {len(found)}"
+            samples = counted(count, "sample")
+            msg = f"{name}.{column}: expected a row for each of the {samples}; got {len(found)}"
             raise InputError(msg)
     return Table(Place.of(torch.from_numpy(lonlat), torch.from_numpy(domain)), label, block)

@@ -181,8 +181,8 @@ def check_rows(image: Tensor, place: Place | None) -> None:
         InputError: wrong number of places.
     """
     if place is not None and len(place.lonlat) != len(image):
-        places = counted(len(image), "place")
-        raise InputError(f"place: expected {places}, one for each image; got {len(place.lonlat)}")
+        images = counted(len(image), "image")
+        raise InputError(f"place: expected one for each of the {images}; got {len(place.lonlat)}")
 
 
 def refuse_choice(experts: BlockExperts, network: str) -> None:

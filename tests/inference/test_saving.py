@@ -152,7 +152,7 @@ def test_arguments_of_other_kinds_are_named():
     model = with_experts(vit())
     with pytest.raises(CoordinateError, match=r"lonlat: expected a tensor .* got ndarray"):
         model(torch.zeros(2, 3, 32, 32), np.zeros((2, 2)))
-    with pytest.raises(InputError, match="place: expected 2 places, one for each image; got 3"):
+    with pytest.raises(InputError, match="place: expected one for each of the 2 images; got 3"):
         model(torch.zeros(2, 3, 32, 32), torch.zeros(3, 2, dtype=torch.float64))
     with pytest.raises(ConfigError, match=r"encoder: expected what .* returns; got NoneType"):
         geomoe.add_moge(vit(), None)
