@@ -96,7 +96,13 @@ class Info:
         many, places = len(self.domains), self.places
         checks = {
             "classes: expected at least one name": len(self.classes) > 0,
+            "classes: expected different names": len(set(self.classes)) == len(self.classes),
+            "domains: expected different names": len(set(self.domains)) == many,
             "bands: expected at least 1": self.bands > 0,
+            "image_size: expected 1 to 65,536 pixels": _is_side(self.image_size),
+            "source_pixels: expected pixels of an image": _is_side(self.source_pixels, most=2**31),
+            "pixel_metres: expected positive metres": _are_metres(self.pixel_metres),
+            "extent_metres: expected positive metres": _are_metres(self.extent_metres),
             "mean: expected one number for each band": len(self.mean) == self.bands,
             "std: expected one positive number for each band": len(self.std) == self.bands
             and min(self.std, default=0) > 0,
@@ -104,10 +110,24 @@ class Info:
                 0 <= number < many for number in self.train_domains or ()
             ),
             "places: expected one lat for each lon": places is None or len(places.lon) == len(places.lat),
+            "places: expected places on the Earth": places is None
+            or (
+                all(abs(lon) <= 360 for lon in places.lon)
+                and all(abs(lat) <= 90 for lat in places.lat)
+                and places.within_km >= 0
+            ),
         }
         for what, good in checks.items():
             if not good:
                 raise InputError(f"info.{what}")
+
+
+def _is_side(pixels: int | None, most: int = 65_536) -> bool:
+    return pixels is None or 1 <= pixels <= most
+
+
+def _are_metres(found: Mapping[str, float] | None) -> bool:
+    return found is None or min(found.values(), default=1.0) > 0
 
 
 @dataclass(frozen=True)

@@ -107,10 +107,7 @@ def data() -> dict[str, Any]:
     from geomoe.datasets.bluemarble.crops import cache_path, find_image, open_crops
 
     path = cache_path()
-    facts: dict[str, Any] = {
-        "cache": str(path.parent),
-        "bluemarble": "cut" if path.is_file() else "not cut yet",
-    }
+    facts: dict[str, Any] = {"cache": str(path.parent), "bluemarble": "not cut yet"}
     try:
         facts["image"] = str(find_image())
     except GeomoeError as error:
@@ -118,9 +115,12 @@ def data() -> dict[str, Any]:
     try:
         check_folder(path.parent)
         if path.is_file():
+            facts["bluemarble"] = "cut"
             open_crops()
     except GeomoeError as error:  # a folder that cannot be written, a damaged file
         facts["problem"] = str(error)
+    except OSError as error:  # a folder that cannot be opened
+        facts["problem"] = f"{path}: {error.strerror}"
     return facts
 
 
@@ -129,10 +129,18 @@ def weights() -> dict[str, Any]:
     from huggingface_hub.constants import HF_HUB_CACHE
 
     hub = Path(HF_HUB_CACHE)
-    names = sorted(path.name.removeprefix("models--").replace("--", "/") for path in hub.glob("models--*"))
+    names = [name.removeprefix("models--").replace("--", "/") for name in _names(hub, "models--*")]
     torch_home = Path(os.environ.get("TORCH_HOME") or Path.home() / ".cache" / "torch").expanduser()
-    files = sorted(path.name for path in (torch_home / "hub" / "checkpoints").glob("*"))
+    files = _names(torch_home / "hub" / "checkpoints", "*")
     return {"hub": str(hub), "models": names, "torch": str(torch_home), "files": files}
+
+
+def _names(folder: Path, pattern: str) -> list[str]:
+    """Names in a folder; none where it cannot be opened."""
+    try:
+        return sorted(path.name for path in folder.glob(pattern))
+    except OSError:
+        return []
 
 
 def offline() -> dict[str, bool]:

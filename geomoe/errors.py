@@ -1,8 +1,8 @@
 """The errors that geomoe raises on purpose.
 
 Each is also a subclass of a builtin error, so that ``except ValueError`` keeps working. Each message is
-one line: what is wrong, where, the value found, and what to do about it. The command line prints this
-line to stderr for any :class:`GeomoeError`, with exit status 2.
+one line (:class:`ConfigFaultsError`: one for each fault): what is wrong, where, the value found, and what to
+do about it. The command line prints it to stderr for any :class:`GeomoeError`, with exit status 2.
 """
 
 
@@ -12,6 +12,10 @@ class GeomoeError(Exception):
 
 class ConfigError(GeomoeError, ValueError):
     """A configuration has an unknown key, a wrong type or an impossible combination."""
+
+
+class ConfigFaultsError(ConfigError):
+    """Several faults of a configuration, each on a line of its own; names in them cannot break lines."""
 
 
 class InputError(GeomoeError, ValueError):
@@ -24,6 +28,10 @@ class CoordinateError(GeomoeError, ValueError):
 
 class DataError(GeomoeError, ValueError):
     """A data file exists but cannot be used: it is corrupt, truncated or inconsistent."""
+
+
+class OverBudgetError(DataError):
+    """An image is well and too large to be read: beyond the stated budget of one image."""
 
 
 class DatasetNotFoundError(GeomoeError, FileNotFoundError):

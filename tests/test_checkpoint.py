@@ -296,3 +296,25 @@ def test_the_command_says_so_with_status_2(tmp_path, capsys, verb):
     assert main([verb, "--checkpoint", str(path), *words, "--output", output, "--device", "cpu"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert "info.mean: expected a list; got '1'" in line
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("classes", ["a", "a"], "classes: expected different names"),
+        ("domains", ["a", "b", "a"], "domains: expected different names"),
+        ("image_size", 0, "image_size: expected 1 to 65,536 pixels"),
+        ("image_size", 10**9, "image_size: expected 1 to 65,536 pixels"),
+        ("source_pixels", 0, "source_pixels: expected pixels of an image"),
+        ("pixel_metres", {"median": -1.0, "min": -1.0, "max": 1.0}, "pixel_metres: expected positive metres"),
+        ("extent_metres", {"median": 0.0}, "extent_metres: expected positive metres"),
+        ("places", {"lon": [1.0], "lat": [1000.0]}, "places: expected places on the Earth"),
+        ("places", {"lon": [361.0], "lat": [0.0]}, "places: expected places on the Earth"),
+        ("places", {"lon": [1.0], "lat": [1.0], "within_km": -1.0}, "places: expected places on the Earth"),
+    ],
+)
+def test_facts_that_no_training_writes(tmp_path, key, value, said):
+    """They were used: two columns of one name, distances to nowhere, images cut to a negative ground."""
+    path = _with_facts(tmp_path / "a.ckpt", info={**FULL, key: value})
+    with pytest.raises(CheckpointError, match=f"info.{said}"):
+        load_checkpoint(path)

@@ -25,6 +25,7 @@ from geomoe.support.claims import STALE
 from geomoe.support.files import check_folder
 from geomoe.support.options import call_options
 from geomoe.support.plain import to_plain
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -126,7 +127,7 @@ def _train(plan: Plan, asked: BenchOptions) -> Plan:
     states = [state_of(plan, run) for run in plan.runs]
     left = [one for one in states if one != "done" and (one != "failed" or asked.retry_failed)]
     counts = ", ".join(f"{states.count(name)} {name}" for name in ("done", "failed", "begun", "open"))
-    log.info("%d runs: %s", len(states), counts)
+    log.info("%s: %s", counted(len(states), "run"), counts)
     if not left:
         return plan
     check_data(plan)

@@ -23,6 +23,7 @@ from geomoe.checking.neighbours import look_at_neighbours
 from geomoe.checking.places import Finding, Odd, look_at_places
 from geomoe.earth.countries import country_outlines
 from geomoe.support.options import call_options
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     import os
@@ -238,7 +239,7 @@ def look_at(name: str, data: LabelledImages) -> Iterator[Finding]:
             yield Finding("fault", name, f"{text}{int(column[wrong][0])}")
     again = len(data) - len(np.unique(data.rows))
     if again:
-        yield Finding("fault", name, f"{again} samples are in it twice")
+        yield Finding("fault", name, f"{counted(again, 'sample is', 'samples are')} in it twice")
     yield from look_at_places(name, data)
 
 
@@ -246,9 +247,10 @@ def _overlaps(pairs: list[Pair]) -> Iterator[Finding]:
     for pair in pairs:
         where = f"{pair.first}, {pair.second}"
         if pair.shared_rows:
-            yield Finding("fault", where, f"{pair.shared_rows} samples are in both")
+            yield Finding("fault", where, f"{counted(pair.shared_rows, 'sample is', 'samples are')} in both")
         elif pair.same_place:
-            text = f"{pair.same_place} samples of {pair.second} are at a place where {pair.first} has one"
+            are = counted(pair.same_place, f"sample of {pair.second} is", f"samples of {pair.second} are")
+            text = f"{are} at a place where {pair.first} has one"
             yield Finding("warning", where, text)
 
 
@@ -258,7 +260,8 @@ def _counts(parts: Mapping[str, LabelledImages], expected: Mapping[str, int]) ->
     found["all"] = total or len(np.unique(np.concatenate([data.rows for data in parts.values()])))
     for name, count in expected.items():
         if name in found and found[name] != count:
-            yield Finding("warning", name, f"has {found[name]:,} samples; the full data set has {count:,}")
+            has = counted(found[name], "sample")
+            yield Finding("warning", name, f"has {has}; the full data set has {count:,}")
 
 
 def _listed(counts: Mapping[str, int]) -> str:

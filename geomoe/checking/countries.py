@@ -10,6 +10,7 @@ import shapely
 from geomoe.checking.places import Finding
 from geomoe.earth.nearest import nearest_km
 from geomoe.errors import DataError, one_line
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     import os
@@ -63,6 +64,7 @@ def read_outlines(path: str | os.PathLike[str]) -> dict[str, shapely.Geometry]:
     Raises:
         DataError: the file cannot be read, has no CRS or no column of such codes, or is damaged.
     """
+    from geomoe.reading.points import in_degrees
     from geomoe.reading.vectors import read_shapes
 
     frame = read_shapes(path)
@@ -76,8 +78,9 @@ def read_outlines(path: str | os.PathLike[str]) -> dict[str, shapely.Geometry]:
         raise DataError(
             f"{path}: {code} holds {str(wrong[0])[:80]!r}, which is no alpha-3 code such as 'FRA'"
         )
+    shapes = frame[[code, frame.geometry.name]].set_geometry(in_degrees(frame.geometry, path))
     try:
-        merged = frame[[code, frame.geometry.name]].to_crs(4326).dissolve(by=code)
+        merged = shapes.dissolve(by=code)
     except (shapely.errors.GEOSException, ValueError) as error:
         raise DataError(f"{path}: outlines of one country cannot be joined: {one_line(error)}") from error
     return dict(zip(map(str, merged.index), merged.geometry, strict=True))
@@ -167,6 +170,7 @@ def look_at_countries(name: str, found: Countries) -> Iterator[Finding]:
     """Yield a warning for a split with samples outside their country."""
     if found.outside:
         row, code, lon, lat, km = found.furthest[0]
-        text = f"{found.outside} samples lie more than {BORDER_KM:g} km outside the country of their code; "
+        lie = counted(found.outside, "sample lies", "samples lie")
+        text = f"{lie} more than {BORDER_KM:g} km outside the country of their code; "
         place = f"row {row} says {code} and is at lon {lon:.3f}, lat {lat:.3f}, {km:,.0f} km away"
         yield Finding("warning", name, text + place)

@@ -14,6 +14,7 @@ from geomoe.earth.land import coastlines
 from geomoe.pages.ground import draw_graticule, draw_ground
 from geomoe.pages.palette import expert_colours
 from geomoe.support.figures import plain_text
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -54,16 +55,16 @@ def draw_places(parts: Mapping[str, LabelledImages], found: Check, title: str) -
     for (name, places), colour in zip(shown.items(), expert_colours(len(shown)), strict=True):
         unique, _ = different_places(places)
         points = _some(unique)
-        label = f"{name}: {len(places):,} samples, {len(unique):,} places"
+        label = f"{name}: {counted(len(places), 'sample')}, {counted(len(unique), 'place')}"
         axes.scatter(points[:, 0], points[:, 1], s=7, color=colour, linewidths=0, label=label)
     near, wrong = (_odd(found, why) for why in ("near", "country"))
     if len(near):
         lon, lat = _some(near).T
-        label = f"within {found.near_km:g} km of {next(iter(parts))}: {len(near):,} places"
+        label = f"within {found.near_km:g} km of {next(iter(parts))}: {counted(len(near), 'place')}"
         axes.scatter(lon, lat, s=45, label=label, facecolors="none", edgecolors="black", linewidths=0.8)
     if len(wrong):
         lon, lat = _some(wrong).T
-        label = f"not in the country of their code: {len(wrong):,} places"
+        label = f"not in the country of their code: {counted(len(wrong), 'place')}"
         axes.scatter(lon, lat, s=45, label=label, marker="x", color="#c1121f", linewidths=1.3)
     west, south, east, north = window
     axes.set(xlim=(west, east), ylim=(south, north), title=title)

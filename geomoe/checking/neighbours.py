@@ -9,6 +9,7 @@ import numpy as np
 
 from geomoe.checking.places import Finding
 from geomoe.earth.footprints import Footprints, neighbours
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -42,11 +43,17 @@ def look_at_neighbours(parts: Mapping[str, LabelledImages]) -> Iterator[Finding]
         near = (beside.beside(chosen & outlined) & outlined)[rows[id(other)]]
         where = f"{first}, {second}"
         if near.any():
-            text = f"{int(near.sum())} images of {second} touch or overlap images of {first}"
+            one_touches, they_touch = (
+                f"image of {second} touches or overlaps",
+                f"images of {second} touch or overlap",
+            )
+            text = f"{counted(int(near.sum()), one_touches, they_touch)} images of {first}"
             yield Finding("fault", where, f"{text}; without a column split, they are kept in one split")
         both = _shared_groups(one, other)
         if both:
-            yield Finding("fault", where, f"{both} groups (column group or scene) have images in both")
+            which = " (column group or scene) "
+            have = counted(both, f"group{which}has", f"groups{which}have")
+            yield Finding("fault", where, f"{have} images in both")
 
 
 def _shared_groups(one: LabelledImages, other: LabelledImages) -> int:

@@ -9,6 +9,7 @@ import numpy as np
 from geomoe.checking.leakage import different_places, known_places
 from geomoe.pages.atlas import Layer, Mark, render_atlas
 from geomoe.pages.palette import expert_colours
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -114,4 +115,4 @@ def _place(place: Sequence[float]) -> str:
 
 
 def _thinned(drawn: int, total: int) -> str:
-    return "" if drawn == total else f"{drawn:,} of {total:,} places are drawn."
+    return "" if drawn == total else f"{drawn:,} of {counted(total, 'place')} are drawn."

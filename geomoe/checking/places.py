@@ -8,6 +8,7 @@ import numpy as np
 
 from geomoe.coords import make_grid
 from geomoe.earth.land import SEA, earth_on
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,9 +79,11 @@ def _regions(name: str, data: LabelledImages, known: NDArray[np.bool_]) -> Itera
     if wrong:
         i = min(wrong)
         lon, lat = data.lonlat[i]
-        text = (
-            f"{len(wrong)} samples are on land more than {REACH} degrees from the region that they name; row "
+        lie, whose = (
+            counted(len(wrong), "sample is", "samples are"),
+            "it names" if len(wrong) == 1 else "they name",
         )
+        text = f"{lie} on land more than {REACH} degrees from the region that {whose}; row "
         place = f"{data.rows[i]} says {data.regions[data.domains[i]]} and is at lon {lon:.3f}, lat {lat:.3f}"
         yield Finding("warning", name, text + place)
 

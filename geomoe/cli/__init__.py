@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from geomoe import __version__
 from geomoe.cli import console
 from geomoe.cli.parsing import refuse_unnamable
-from geomoe.errors import ConfigError, GeomoeError
+from geomoe.errors import ConfigError, ConfigFaultsError, CoordinateError, GeomoeError, InputError
 from geomoe.support.words import nearest
 
 if TYPE_CHECKING:
@@ -43,14 +43,17 @@ VERBS = {
 _ANYWHERE = ("--json", "--quiet", "--debug")  # of every verb
 _HELP = ("-h", "--help")
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
-_OUTPUT_ERRNO = {
-    errno.ENOSPC,
-    errno.EACCES,
-    errno.EPERM,
-    errno.EROFS,
-    errno.ENOTDIR,
-    errno.EDQUOT,
-    errno.EFBIG,
+_ROOM = "give a folder with room that can be written"
+_RIGHTS = "there is no right to it, or to a folder above it; change that, or give another one"
+#: What the system says of a file or folder, and what to do about it.
+_ADVICE = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS), _ROOM),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), _RIGHTS),
+    errno.ENOTDIR: "a part of the path is a file; give another path",
+    errno.ENAMETOOLONG: "give a shorter name",
+    errno.ELOOP: "links lead in a circle; give another path",
+    errno.EIO: "the disk or the connection to it fails; copy it somewhere else",
+    errno.ESTALE: "the connection to its server is lost; try again",
 }
 
 
@@ -136,10 +139,13 @@ def _help() -> str:
 def _run_verb(verb: str, argv: list[str]) -> int:
     debug = "--debug" in argv
     module: Any = None
+    flags: list[str] = []
     args: Namespace | None = None
     try:
         module = importlib.import_module(f"geomoe.cli.{verb.replace('-', '_')}")
-        args = module.parser().parse(argv)
+        parser = module.parser()
+        flags = parser.flags()
+        args = parser.parse(argv)
         refuse_unnamable(args)
         result = _quietly(module, args)
         console.show(result, as_json=getattr(args, "json", False))
@@ -152,8 +158,18 @@ def _run_verb(verb: str, argv: list[str]) -> int:
     except Exception as error:
         if debug:
             console.say("".join(traceback.format_exception(error)), lines=True)
-        return _refuse(*_explain(error, debug=debug), lines=isinstance(error, ConfigError))
+        text, status = _explain(error, debug=debug)
+        if isinstance(error, (ConfigError, CoordinateError, InputError)):
+            text = _with_flag(text, flags)
+        return _refuse(text, status, lines=isinstance(error, ConfigFaultsError))
     return result.status
+
+
+def _with_flag(text: str, flags: list[str]) -> str:
+    """A message that begins with the name of an argument, as Python knows it, begins with its flag."""
+    name, colon, rest = text.partition(": ")
+    flag = f"--{name.replace('_', '-')}"
+    return f"{flag}{colon}{rest}" if colon and flag in flags else text
 
 
 def _quietly(module: Any, args: Namespace) -> console.Result:  # noqa: ANN401 - a verb's module
@@ -172,9 +188,12 @@ def _explain(error: Exception, *, debug: bool) -> tuple[str, int]:
     text = _from_worker(str(error))
     if isinstance(error, GeomoeError):
         return text, USAGE
-    if isinstance(error, OSError) and error.errno in _OUTPUT_ERRNO:
-        where = f"{error.filename}: " if error.filename else "output: "
-        return f"{where}{os.strerror(error.errno or 0)}; give a folder with room that can be written", USAGE
+    if isinstance(error, OSError) and error.errno in _ADVICE:
+        where = error.filename or "output"
+        return f"{where}: {os.strerror(error.errno)}; {_ADVICE[error.errno]}", USAGE
+    if isinstance(error, RuntimeError) and text.startswith("Symlink loop from "):  # of Path.resolve
+        where = text.partition(" from ")[2].strip("'")
+        return f"{where}: {_ADVICE[errno.ELOOP]}", USAGE
     if isinstance(error, UnicodeEncodeError) and "surrogates" in text:
         return f"a name is not in UTF-8 ({str(error.object)[:200]}); rename it", USAGE
     text = " ".join(text.split())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from geomoe.cli.console import Result, table_width
 from geomoe.cli.parsing import Parser, UsageError, whole
 from geomoe.config.limits import MOST_WORKERS
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from geomoe.bench.planning.plan import Plan
@@ -154,7 +155,8 @@ def _listed(plan: Plan) -> Result:
         runs.append({"run": one.name, "folder": plan.folder(one), "drawn": drawn})
         values = " ".join(f"{key}={value}" for key, value in drawn.items())
         lines.append(f"{plan.folder(one)}  {values}".rstrip())
-    head = f"{len(runs)} runs of {plan.spec.budget} updates; rows: {', '.join(plan.rows)}"
+    count = f"{counted(len(runs), 'run')} of {counted(plan.spec.budget, 'update')}"
+    head = f"{count}; rows: {', '.join(plan.rows)}"
     return Result({"runs": runs, "rows": list(plan.rows)}, "\n".join([head, *lines]))
 
 

@@ -7,7 +7,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from geomoe.support.text import visible
+from geomoe.support.text import counted, visible
 
 WIDTH = 110
 SHAPES = 6  # maximum number of image sizes listed
@@ -122,7 +122,7 @@ def check_text(data: dict[str, Any], files: list[Path]) -> str:
     shapes = ", ".join(f"{number:,} of {shape}" for shape, number in listed[:SHAPES])
     if len(listed) > SHAPES:
         shapes += f" and {len(listed) - SHAPES} more sizes"
-    looked = f"{data['looked_at']:,} images opened" + (f": {shapes}" if shapes else "")
+    looked = f"{counted(data['looked_at'], 'image')} opened" + (f": {shapes}" if shapes else "")
     lines = ["", looked, *(f"  row {row}: {visible(problem)}" for row, problem in data["unreadable"][:20])]
     if len(data["unreadable"]) > 20:
         lines.append(f"  and {len(data['unreadable']) - 20} more; --json and --output list all")

@@ -28,6 +28,17 @@ ALIASES = {
 SWITCHES = ("--allow-vrt", "--safe-csv")  # those of them without a value
 
 
+_NAMED = ("output", "checkpoint", "folder")
+_KEYS = ("output", "data.root", "data.metadata")  # keys that name files
+_EMPTY = "the name of the file is empty; is a variable of the shell not set?"
+#: Arguments that name files -> what a message calls them.
+_FILES = {
+    "output": "--output", "checkpoint": "--checkpoint", "folder": "DIR", "data_root": "--data-root",
+    "metadata": "--metadata", "config": "--config", "weights": "--weights", "colors": "--colors",
+    "countries": "--countries", "inputs": "INPUT", "points": "POINTS", "reports": "REPORT", "spec": "SPEC",
+}  # fmt: skip
+
+
 class UsageError(GeomoeError):
     """The command line is wrong."""
 
@@ -141,17 +152,24 @@ class Parser(argparse.ArgumentParser):
 
 
 def refuse_unnamable(args: argparse.Namespace) -> None:
-    """Refuse outputs and checkpoints whose names are not UTF-8: reports and rasters can hold no other.
+    """Refuse names of files that are empty, and of outputs and checkpoints those that are not UTF-8.
+
+    Reports and rasters can hold no other; an empty name is a variable of the shell that is not set, and would
+    stand for the folder that the command runs in.
 
     Raises:
         UsageError: names the option.
     """
-    for name in ("output", "checkpoint", "folder"):
+    for name, option in _FILES.items():
         given = getattr(args, name, None)
         for one in given if isinstance(given, list) else [given]:
-            if isinstance(one, str) and not is_utf8(one):
-                option = "DIR" if name == "folder" else f"--{name}"
+            if isinstance(one, str) and not one.strip():
+                raise UsageError(f"{option}: {_EMPTY}")
+            if name in _NAMED and isinstance(one, str) and not is_utf8(one):
                 raise UsageError(f"{option}: {one}: the name is not in UTF-8; choose another")
+    for setting in getattr(args, "settings", ()):
+        if setting.key in _KEYS and isinstance(setting.value, str) and not setting.value.strip():
+            raise UsageError(f"{setting.source}: {_EMPTY}")
 
 
 def add_switches(made: Parser) -> None:

@@ -182,9 +182,18 @@ def _files(name: str | None, file: str | os.PathLike[str] | None, faults: list[s
             yield known[name]
         else:
             own = f"; a file of your own is given by --config {name}" if Path(name).is_file() else ""
-            faults.append(unknown("NAME", "configuration", name, list(known)) + own)
+            faults.append(_of_a_run(name) or unknown("NAME", "configuration", name, list(known)) + own)
     if file is not None:
         yield Path(file)
+
+
+def _of_a_run(name: str) -> str:
+    """What to say of the folder of a run, which ``--resume`` takes from the configuration; else nothing."""
+    kept = os.path.join(name, "config.yaml")
+    if not os.path.isfile(kept):
+        return ""
+    advice = f"repeat its command with --resume, or give --config {kept} --resume"
+    return f"NAME: {name} is the folder of a run; {advice}"
 
 
 def _from_file(path: Path, faults: list[str]) -> list[Setting]:

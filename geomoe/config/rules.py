@@ -12,10 +12,10 @@ from geomoe.catalogue import ALGORITHMS, CATALOGUE, METHODS, OPTIONAL_KEYS, WRAP
 from geomoe.config.limits import LIMITS, wrong_number, wrong_option
 from geomoe.config.methods import options_of
 from geomoe.config.schema import DataConfig, RunConfig
-from geomoe.errors import ConfigError
+from geomoe.errors import ConfigError, ConfigFaultsError
 from geomoe.support.columns import read_columns
 from geomoe.support.names import file_name
-from geomoe.support.text import visible
+from geomoe.support.text import counted, visible
 from geomoe.support.words import unknown
 
 #: Names of encoders, available without importing torch. A test compares them with the table that they
@@ -43,7 +43,7 @@ def refuse(faults: Iterable[str]) -> None:
     if len(faults) == 1:
         raise ConfigError(faults[0])
     if faults:
-        raise ConfigError("\n  ".join([f"{len(faults)} faults in the configuration:", *faults]))
+        raise ConfigFaultsError("\n  ".join([f"{len(faults)} faults in the configuration:", *faults]))
 
 
 def find_faults(config: RunConfig) -> list[str]:
@@ -171,8 +171,8 @@ def _training(config: RunConfig) -> Iterator[str]:
     trainer, probe = config.trainer, config.optimizer.probe_epochs
     if probe > trainer.max_epochs > 0:
         yield (
-            f"optimizer.probe_epochs: the run has {trainer.max_epochs} epochs (trainer.max_epochs); "
-            f"set it to at most that; got {probe}"
+            f"optimizer.probe_epochs: the run has {counted(trainer.max_epochs, 'epoch')} "
+            f"(trainer.max_epochs); set it to at most that; got {probe}"
         )
     if trainer.min_delta > 0 and trainer.patience == 0:
         yield (

@@ -19,6 +19,7 @@ from geomoe.datasets.collate import collate
 from geomoe.datasets.of_domains import OfDomains, domain_id
 from geomoe.datasets.training_places import thin_places
 from geomoe.errors import ConfigError, DataError
+from geomoe.support.text import counted
 from geomoe.support.workers import SAMPLE_TENSORS, open_loader
 
 if TYPE_CHECKING:
@@ -224,10 +225,8 @@ class ImageDataModule(NonGeoDataModule):
         many = min(BATCH, usable // world_size)
         before, self.batch_size = self.batch_size, max(many - many % groups, groups)
         if rank == 0 and self.batch_size < min(BATCH, before):
-            text = (
-                "a batch is %d samples on each device: there are %d to train with (data.batch_size sets it)"
-            )
-            log.info(text, self.batch_size, usable)
+            text = "a batch is %s on each device: there are %d to train with (data.batch_size sets it)"
+            log.info(text, counted(self.batch_size, "sample"), usable)
 
     def sampler(self, data: LabelledImages, rank: int, world_size: int) -> EpochSampler:
         """Return the sampler of training samples: shuffled, or with a few domains in each batch."""

@@ -54,7 +54,8 @@ def _layer(where: str, layer: Layer) -> Iterator[Flag]:
         loads = ", ".join(
             f"{expert} ({100 * (routing.load[expert] or 0.0):.2f} %)" for expert in routing.dead
         )
-        text = f"{len(routing.dead)} of {experts} experts are dead, by mean gate weight: {loads}"
+        are = "expert is" if experts == 1 else "experts is" if len(routing.dead) == 1 else "experts are"
+        text = f"{len(routing.dead)} of {experts} {are} dead, by mean gate weight: {loads}"
         yield Flag("dead", where, text)
     for what, value in (("cosine", outputs.cosine_mean), ("linear CKA", outputs.cka_mean)):
         if value is not None and value > ALIKE:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from geomoe.diagnose import figures
 from geomoe.diagnose.text import decimal, layer_rows, of_experts, percent
 from geomoe.pages.document import Heading, bitmap, listing
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -60,7 +61,8 @@ def _tables(layer: Layer, domains: Sequence[str]) -> list[Part]:
     experts = tuple(map(str, there))
     counts, by_top1 = layer.forced.top1_counts, layer.forced.by_top1
     forced = [
-        [f"{one} ({counts[one]} samples)", *map(percent, of_experts(by_top1[one], there))] for one in there
+        [f"{one} ({counted(counts[one], 'sample')})", *map(percent, of_experts(by_top1[one], there))]
+        for one in there
     ]
     cosine, cka = (
         tuple(of_experts(square[one], there) for one in there)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from geomoe.support.tables import new_table, render
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -49,7 +50,7 @@ def samples_text(report: Diagnosed) -> str:
 
 def subject_text(one: Subject, found: Found) -> str:
     """Return what a checkpoint is; of layers with spare slots, how many hold an expert."""
-    what = f"{one.experts} experts in {', '.join(one.layers)}" if one.layers else "no experts"
+    what = f"{counted(one.experts, 'expert')} in {', '.join(one.layers)}" if one.layers else "no experts"
     if any(layer.routing.spare for layer in found.layers):
         counts = (f"{len(layer.routing.experts)} in {layer.name}" for layer in found.layers)
         what = f"experts in some of {one.experts} slots: {', '.join(counts)}"

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from geomoe.encoders.base import LocationEncoder, check_size
 from geomoe.errors import ConfigError
+from geomoe.support.text import counted
 from geomoe.types import UNKNOWN_DOMAIN
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ class DomainEmbedding(LocationEncoder):
         bad = (domain < UNKNOWN_DOMAIN) | (domain >= self.num_domains)
         if bool(bad.any()):
             limit = f"-1 (unknown) or 0 to {self.num_domains - 1}"
-            msg = f"domain: expected {limit}; got {int(domain[bad][0])} in {int(bad.sum())} rows"
+            msg = f"domain: expected {limit}; got {int(domain[bad][0])} in {counted(int(bad.sum()), 'row')}"
             raise ConfigError(msg)
         known = (domain >= 0) & self.trained.to(domain.device)[domain.clamp(min=0)]
         return torch.where(known, domain, UNKNOWN_DOMAIN).to(torch.float32)[:, None]

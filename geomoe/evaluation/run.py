@@ -18,6 +18,7 @@ from geomoe.evaluation.scores import part, score
 from geomoe.inference import Predictor, load, open_split, predict_many
 from geomoe.inference.sweep import forced_choices
 from geomoe.support.options import call_options
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -243,7 +244,7 @@ def _notes(predictor: Predictor, dataset: Any) -> tuple[str, ...]:  # noqa: ANN4
     ]  # -1 (unknown domain) selects the last entry
     if known.all():
         return ()
-    count = f"{int((~known).sum()):,} of {len(known):,} samples"
+    count = f"{int((~known).sum()):,} of {counted(len(known), 'sample')}"
     what = dataset.domain_unit
     return (
         f"{count} are of a {what} that training did not have: the location encoder knows {what} ids alone, "

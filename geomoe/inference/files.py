@@ -25,6 +25,7 @@ from geomoe.reading.raster import MOST_PIXELS
 from geomoe.reading.skips import Skip
 from geomoe.support.content import size_and_time
 from geomoe.support.legends import read_colours, refuse_foreign_style
+from geomoe.support.text import counted
 from geomoe.support.workers import open_loader
 from geomoe.types import Place
 
@@ -145,7 +146,8 @@ def predict_files(
         if not counts["predicted"]:
             journal.remove()
             what = f"{found[0].filename}: {found[0].reason}" if found else f"{given[0]}: holds no data"
-            raise DataError(f"none of {len(items) + len(skipped)} images can be predicted; first: {what}")
+            count = counted(len(items) + len(skipped), "image")
+            raise DataError(f"none of {count} can be predicted; first: {what}")
         layout = Layout(predictor, probabilities=probabilities, tiles=tiling is not None)
         files: tuple[Path, ...] = (output,)
         if scene is not None and tiling is not None:

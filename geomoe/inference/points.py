@@ -15,7 +15,7 @@ from geomoe.encoders import create_encoder
 from geomoe.errors import DataError, InputError
 from geomoe.inference.predictor import load
 from geomoe.reading.delimited import with_points
-from geomoe.reading.points import has_points, lonlat_of_geometry
+from geomoe.reading.points import has_points, in_degrees, lonlat_of_geometry
 from geomoe.reading.sheets import SUFFIXES as INPUTS
 from geomoe.reading.sheets import named, numbers_of, read_whole
 from geomoe.support.cells import safe_cell
@@ -249,7 +249,7 @@ def _in_degrees(table: PointTable) -> Any:  # noqa: ANN401 - either kind of fram
         if shapes.crs is None or shapes.crs.equals("EPSG:4326", ignore_axis_order=True):
             frame[name] = shapes.set_crs("EPSG:4326", allow_override=True)
         else:
-            frame[name] = shapes.to_crs("EPSG:4326")
+            frame[name] = in_degrees(shapes, f"geometry in column {name}")
     return frame
 
 

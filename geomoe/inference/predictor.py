@@ -11,6 +11,7 @@ from geomoe.build import build_network
 from geomoe.checkpoint import load_checkpoint, load_weights
 from geomoe.coords import check_lonlat
 from geomoe.errors import ConfigError, CoordinateError, InputError, one_line
+from geomoe.support.text import counted
 from geomoe.types import UNKNOWN_DOMAIN, Batch, BlockExperts, ModelOutput, Place, Routing
 
 if TYPE_CHECKING:
@@ -221,7 +222,7 @@ class Predictor:
         values = lonlat.detach().cpu().double().numpy() if isinstance(lonlat, torch.Tensor) else lonlat
         places = check_lonlat(values).lonlat
         if len(places) != count:
-            msg = f"lonlat: expected one place for each of the {count} images; got {len(places)}"
+            msg = f"lonlat: expected one place for each of the {counted(count, 'image')}; got {len(places)}"
             raise CoordinateError(msg)
         return places
 

@@ -20,6 +20,7 @@ from geomoe.inference.predictor import Predictor
 from geomoe.models import MoGEViT
 from geomoe.moe import CosineRouter
 from geomoe.support.plain import from_plain
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,7 +78,8 @@ def save(
     info["places"] = thin_places(np.empty((0, 2)) if lonlat is None else check_lonlat(lonlat).lonlat)
     from_plain(Info, info)
     if len(info["classes"]) != model.backbone.num_classes:
-        msg = f"classes: the network has {model.backbone.num_classes}; got {len(info['classes'])} names"
+        names = counted(len(info["classes"]), "name")
+        msg = f"classes: the network has {model.backbone.num_classes}; got {names}"
         raise InputError(msg)
     config = _config(model, info)
     _check_rebuilt(model, config, info)

@@ -9,6 +9,7 @@ import torch
 
 from geomoe.coords import check_lonlat
 from geomoe.errors import InputError
+from geomoe.support.text import counted
 from geomoe.types import Place
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def table_of(data: Any) -> Table:  # noqa: ANN401 - a data set of anybody's
     label, domain, block = (np.asarray(column, dtype=np.int64) for column in columns.values())
     for column, found in zip(("lonlat", *columns), (lonlat, label, domain, block), strict=True):
         if len(found) != count:
-            msg = f"{name}.{column}: expected a row for each of the {count} samples; got {len(found)}"
+            samples = counted(count, "sample")
+            msg = f"{name}.{column}: expected a row for each of the {samples}; got {len(found)}"
             raise InputError(msg)
     return Table(Place.of(torch.from_numpy(lonlat), torch.from_numpy(domain)), label, block)

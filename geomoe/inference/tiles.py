@@ -84,7 +84,7 @@ class Tiles(Sequence[Item]):
         if isinstance(number, slice):
             return [self[one] for one in range(*number.indices(len(self)))]
         if not 0 <= number < len(self):
-            raise IndexError(f"there are {len(self)} tiles; got {number}")
+            raise IndexError(f"expected a number below {len(self)}; got {number}")
         row, column = divmod(number, self.columns)
         step, size = self.tiling.step, self.tiling.size
         # a place from a table does not apply to the tiles

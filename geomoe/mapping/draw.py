@@ -28,6 +28,7 @@ from geomoe.support.figures import FORMATS, check_format
 from geomoe.support.files import Workplace
 from geomoe.support.legends import attribute_tables, qgis_style, read_colours
 from geomoe.support.options import call_options
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from os import PathLike
@@ -264,7 +265,7 @@ def _facts(
         ("Backbone", f"{model.backbone}, {model.image_size} px"),
         ("MoGE blocks", ", ".join(str(number) for number in predictor.blocks)),
         ("Location encoder", _encoder_fact(predictor)),
-        ("Grid", f"{grid.step:g}°, {height * width:,} cells"),
+        ("Grid", f"{grid.step:g}°, {counted(height * width, 'cell')}"),
         ("Support", _support_fact(support)),
     )
 
@@ -277,4 +278,4 @@ def _encoder_fact(predictor: Predictor) -> str:
 def _support_fact(support: Support | None) -> str:
     if support is None:
         return "not known: the checkpoint has no training places, so all land counts"
-    return f"within {support.reach_km:g} km of {support.places:,} training places"
+    return f"within {support.reach_km:g} km of {counted(support.places, 'training place')}"

@@ -122,7 +122,7 @@ def _legend(axis: Axes, summary: BlockSummary, colours: list[str]) -> None:
     ]
     axis.legend(
         handles=keys,
-        title="expert: share of land" + (" near training places" if summary.whole else ""),
+        title=f"expert: share of {summary.area}",
         loc="upper center",
         bbox_to_anchor=(0.5, -0.06),
         ncols=min(8, len(keys)),

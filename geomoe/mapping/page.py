@@ -16,9 +16,11 @@ from geomoe.earth.mercator import Frame, frame
 from geomoe.earth.outlines import left_edge, outlines, place_lon
 from geomoe.errors import ConfigError, OutputError
 from geomoe.mapping.labels import place_labels
+from geomoe.mapping.support import NEAR_LAND
 from geomoe.pages import palette
 from geomoe.pages.ground import page_ground
 from geomoe.pages.shell import assemble
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from geomoe.mapping.table import BlockSummary, Points, RoutingTable
@@ -93,7 +95,8 @@ def _data(
         "heldOut": {"name": held_out, "shape": shapes[held_out]} if held_out in shapes else None,
         "points": None if points is None or not len(points.label) else _points(points, left),
         "far": _far(table, view),
-        "counted": "land near training places" if summaries[0].whole else "land",
+        "counted": summaries[0].area,
+        "beside": summaries[0].whole.area if summaries[0].whole else "",
         "notes": _notes(table, points, view),
     }
 
@@ -110,8 +113,9 @@ def _notes(table: RoutingTable, points: Points | None, view: Frame) -> list[str]
     if view.step > table.grid.step * 1.0001:
         cell += f", shown here in pixels of {view.step:.3g}°"
     unplaced = sum(points.unplaced) if points else 0
+    are = counted(unplaced, "sample of unknown place is", "samples of unknown place are")
     return [
-        *([f"{unplaced} samples of unknown place are not on the map."] if unplaced else []),
+        *([f"{are} not on the map."] if unplaced else []),
         "Experts are numbered from 0. The shared expert answers everywhere and is not shown.",
         f"Weights: {cell}; 8 bits, exact to 0.002. Shares count true area{_what_counts(table)}.",
         "Coastlines, borders and regions: Natural Earth (public domain), illustrative. Web Mercator enlarges "
@@ -122,8 +126,11 @@ def _notes(table: RoutingTable, points: Points | None, view: Frame) -> list[str]
 def _what_counts(table: RoutingTable) -> str:
     if table.support is None:
         return ", Antarctica included"
+    places = counted(table.support.places, "training place")
+    if table.support.area != NEAR_LAND:
+        return f" of {table.support.area} (within {table.support.reach_km:g} km of one of {places})"
     return (
-        f" of land within {table.support.reach_km:g} km of one of {table.support.places:,} training places; "
+        f" of land within {table.support.reach_km:g} km of one of {places}; "
         "the sea and Antarctica do not count there. What is further away is faded: no training image was near"
     )
 

@@ -33,6 +33,7 @@ class SupportReport:
         mean_entropy: of the gate weights over log E: 0 one expert alone, 1 all alike.
         mutual_information: property of the land -> what the dominant expert shares with it.
         verdicts: what is amiss, in words.
+        area: what is counted, where it is not that land, because there is none.
     """
 
     share: tuple[float, ...]
@@ -40,6 +41,7 @@ class SupportReport:
     mean_entropy: float
     mutual_information: dict[str, SharedInformation]
     verdicts: tuple[str, ...]
+    area: str = "land near training places"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,7 @@ class BlockReport:
         mutual_information: property of the land -> what the dominant expert shares with it.
         verdicts: what is amiss, in words.
         support: the same near training places; None: these are not known.
+        area: what is counted, where the map holds no land.
     """
 
     name: str
@@ -63,6 +66,7 @@ class BlockReport:
     mutual_information: dict[str, SharedInformation]
     verdicts: tuple[str, ...]
     support: SupportReport | None = None
+    area: str = "all land"
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,9 @@ class MapReport:
         lines = []
         for block in self.blocks:
             found: SupportReport | BlockReport = block.support or block
-            where = (
-                f"the land near training places ({self.facts['Support']})" if block.support else "the land"
-            )
+            where = found.area
+            if block.support:
+                where = f"{'the ' if where.startswith('land') else ''}{where} ({self.facts['Support']})"
             first = block.support.share if block.support else block.share_of_land
             lines += ["", f"{block.name}: dominant expert's share of {where}: {_shares(first)}"]
             for what, shared in found.mutual_information.items():
@@ -115,7 +119,7 @@ class MapReport:
                 lines.append(f"dominant expert and {what} share {said}")
             lines += found.verdicts
             if block.support:
-                lines.append(f"beside it, share of all land: {_shares(block.share_of_land)}")
+                lines.append(f"beside it, share of {block.area}: {_shares(block.share_of_land)}")
         return "\n".join(lines)
 
     def as_json(self) -> str:

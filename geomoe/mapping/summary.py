@@ -8,6 +8,7 @@ import numpy as np
 
 from geomoe.earth.land import earth_on
 from geomoe.mapping.report import BlockReport, MapReport, PointCount, SharedInformation, SupportReport
+from geomoe.mapping.support import ALL_LAND, NO_LAND
 from geomoe.mapping.table import BlockSummary, Points, RoutingTable, report_block, verdicts
 from geomoe.metrics import mutual_information
 
@@ -24,14 +25,19 @@ def summarise(table: RoutingTable, whole: RoutingTable | None = None) -> tuple[B
         whole: the same routers on the whole Earth, for what stands beside; default: ``table``.
     """
     if table.support is None:
-        return _summarise(table, earth_on(table.grid).land)
-    near = _summarise(table, table.support.counted)
+        return _summarise_land(table)
+    near = _summarise(table, table.support.counted, table.support.area)
     beside = table if whole is None else whole
-    every = _summarise(beside, earth_on(beside.grid).land)
+    every = _summarise_land(beside)
     return tuple(one._replace(whole=other) for one, other in zip(near, every, strict=True))
 
 
-def _summarise(table: RoutingTable, counted: NDArray[np.bool_]) -> tuple[BlockSummary, ...]:
+def _summarise_land(table: RoutingTable) -> tuple[BlockSummary, ...]:
+    land = earth_on(table.grid).land
+    return _summarise(table, land, ALL_LAND if land.any() else NO_LAND)
+
+
+def _summarise(table: RoutingTable, counted: NDArray[np.bool_], area_name: str) -> tuple[BlockSummary, ...]:
     earth = earth_on(table.grid)
     land = counted.ravel()
     area = table.grid.areas().ravel()[land]
@@ -45,7 +51,7 @@ def _summarise(table: RoutingTable, counted: NDArray[np.bool_]) -> tuple[BlockSu
             if len(labels):
                 found = mutual_information(dominant, labels, area)
                 shared.append((what, found.nats / np.log(2), found.normalized))
-        summaries.append(BlockSummary(report, tuple(verdicts(report)), tuple(shared)))
+        summaries.append(BlockSummary(report, tuple(verdicts(report)), tuple(shared), area=area_name))
     return tuple(summaries)
 
 
@@ -70,6 +76,7 @@ def report_map(
                 mean_entropy=land.mean_entropy,
                 mutual_information=land.mutual_information,
                 verdicts=land.verdicts,
+                area=land.area,
                 support=None if summary.whole is None else _numbers(summary),
             )
         )
@@ -89,6 +96,7 @@ def _numbers(summary: BlockSummary) -> SupportReport:
             for what, bits, norm in summary.information
         },
         tuple(summary.words),
+        summary.area,
     )
 
 

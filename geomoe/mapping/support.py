@@ -30,6 +30,10 @@ LEAST_KM = 1.0  # the lowest bound of the reach
 STEPS = (0.5, 0.25, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # sides of cells of a map that fits its data
 _CELLS = 120  # on the longer side of such a map, at least
 _DEGREE_KM = np.pi / 180 * EARTH_RADIUS_KM
+#: What shares may be of, in words.
+NEAR_LAND, ALL_LAND = "land near training places", "all land"
+NEAR_SEA, NO_LAND = "cells near training places, none on land", "all cells, none on land"
+FAR = "all cells, none near training places"
 _WIDE = 180.0  # degrees of longitude from which on a map is of the whole Earth
 
 
@@ -42,6 +46,7 @@ class Support(NamedTuple):
         counted: (H, W) those of them that count: land without Antarctica; all where no such land is near.
         reach_km: distance within which a cell is near, plus half the diagonal of a cell.
         places: number of training places.
+        area: what shares are of, in words: where no cell is near, of all cells.
     """
 
     km: NDArray[np.float32]
@@ -49,6 +54,7 @@ class Support(NamedTuple):
     counted: NDArray[np.bool_]
     reach_km: float
     places: int
+    area: str = NEAR_LAND
 
 
 def places_of(info: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -91,8 +97,10 @@ def find_support(grid: Grid, places: NDArray[np.float64], reach_km: float | None
     across = np.cos(np.radians(grid.lat))[:, None]
     diagonal = np.hypot(across, 1.0) * grid.step * _DEGREE_KM  # a cell with a place in it is near
     near = km <= reach + diagonal / 2
-    counted = near & _land(grid)
-    return Support(km.astype(np.float32), near, counted if counted.any() else near, reach, len(places))
+    counted, area = near & _land(grid), NEAR_LAND
+    if not counted.any():
+        counted, area = near, NEAR_SEA if near.any() else FAR
+    return Support(km.astype(np.float32), near, counted, reach, len(places), area)
 
 
 def _land(grid: Grid) -> NDArray[np.bool_]:

@@ -220,9 +220,11 @@ class BlockSummary(NamedTuple):
             property of the land, e.g. ("land cover", 0.61, 0.24).
         whole: the same over all land: of the map, or of the Earth where the map's extent was fitted to its
             data; None: ``report`` counts all land itself.
+        area: what ``report`` counts, in words.
     """
 
     report: BlockNumbers
     words: tuple[str, ...]
     information: tuple[tuple[str, float, float], ...] = ()
     whole: BlockSummary | None = None
+    area: str = "all land"

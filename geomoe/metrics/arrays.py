@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from geomoe.errors import InputError
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -89,7 +90,7 @@ def check_rows(found: int, name: str, rows: int | None) -> None:
         InputError: the number is wrong.
     """
     if rows is not None and found != rows:
-        raise InputError(f"{name}: expected {rows} rows, as many as the other arrays; got {found}")
+        raise InputError(f"{name}: expected {counted(rows, 'row')}, as many as the other arrays; got {found}")
 
 
 def check_some(array: NDArray[Any], name: str) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 
 from geomoe.errors import CheckpointError, ConfigError, DependencyNotFoundError, one_line
 from geomoe.support.offline import kept_off
+from geomoe.support.text import counted
 
 _HUB = "https://huggingface.co"
 _ADVICE = "give a local file, or train from scratch (model.weights: null)"
@@ -88,7 +89,7 @@ def torchgeo_state(weight: str, name: str, bands: int) -> dict[str, Any]:
     if model != name.split(".", 1)[0]:
         raise ConfigError(f"weights: {weight} is for {model}; the backbone is {name}")
     if channels != bands:
-        raise ConfigError(f"weights: {weight} reads {channels} bands; the images have {bands}")
+        raise ConfigError(f"weights: {weight} reads {counted(channels, 'band')}; the images have {bands}")
     why = kept_off(entry.url)
     if why is not None and not _hub_file(entry.url).is_file():
         raise CheckpointError(f"weights: torchgeo's {weight} are not in the cache, and {why}; {_ADVICE}")

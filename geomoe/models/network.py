@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from geomoe.errors import ConfigError, InputError
 from geomoe.models.networks import width
+from geomoe.support.text import counted
 from geomoe.types import BlockExperts, ModelOutput, Place, Routing, as_place
 
 if TYPE_CHECKING:
@@ -180,7 +181,8 @@ def check_rows(image: Tensor, place: Place | None) -> None:
         InputError: wrong number of places.
     """
     if place is not None and len(place.lonlat) != len(image):
-        raise InputError(f"place: expected one for each of the {len(image)} images; got {len(place.lonlat)}")
+        images = counted(len(image), "image")
+        raise InputError(f"place: expected one for each of the {images}; got {len(place.lonlat)}")
 
 
 def refuse_choice(experts: BlockExperts, network: str) -> None:

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
 from geomoe.moe.router import Router
+from geomoe.support.text import counted
 from geomoe.types import Experts, Routing
 
 
@@ -79,7 +80,7 @@ class MoGELayer(nn.Module):
         self.router = router
         if router.num_experts != len(self.experts):
             raise ConfigError(
-                f"router: made for {router.num_experts} experts; the layer has {len(self.experts)}"
+                f"router: made for {counted(router.num_experts, 'expert')}; the layer has {len(self.experts)}"
             )
         check_gamma(gamma, learn_gamma)
         self.learn_gamma = learn_gamma

@@ -13,9 +13,9 @@ import struct
 from pathlib import Path
 
 import rasterio
-from rasterio.errors import RasterioError
 
 from geomoe.errors import DataError, one_line
+from geomoe.reading.gdal import GDAL_ERRORS
 from geomoe.reading.kinds import HFA, look
 from geomoe.support.files import open_regular, refuse_special
 
@@ -98,7 +98,7 @@ def _refuse_other_than_tiff(path: Path) -> None:
     try:
         with rasterio.Env(**options(beside)), rasterio.open(path, driver=kind.driver) as source:
             refuse_overviews(source, path)
-    except RasterioError as error:
+    except GDAL_ERRORS as error:
         raise DataError(f"{path}: unreadable, beside an image: {one_line(error)}; remove it") from error
 
 

@@ -13,7 +13,7 @@ from geomoe.reading.image_table import Table
 from geomoe.reading.raster import SUFFIXES
 from geomoe.reading.sheets import SUFFIXES as TABLES
 from geomoe.reading.skips import Skip, refuse_many
-from geomoe.support.text import is_utf8, visible
+from geomoe.support.text import counted, is_utf8, visible
 from geomoe.support.walking import walk
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def says(table: Table, folder: Path) -> str:
     shown = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items())[:10])
     more = f", and {len(counts) - 10} more" if len(counts) > 10 else ""
     splits = "" if table.split is None else "; the folders train, val and test are the splits"
-    made = f"{len(counts)} classes by the names of its folders, {len(table.filename)} images"
+    made = f"{len(counts)} classes by the names of its folders, {counted(len(table.filename), 'image')}"
     return f"{folder}: no table was given; {made}: {shown}{more}{splits}"
 
 
@@ -110,7 +110,7 @@ def _has_splits(folder: Path, names: Iterable[str]) -> bool:
 def _refuse_few(classes: set[str], folder: Path, names: list[str]) -> None:
     if len(classes) > 1:
         return
-    held = "no image" if not names else f"{len(names)} images"
+    held = "no image" if not names else counted(len(names), "image")
     one = f"one folder of images alone, {next(iter(classes))}" if classes else "no class folder"
     found = f"found {held} and {one}"
     tables = sorted(path.name for path in folder.iterdir() if path.suffix.lower() in TABLES)

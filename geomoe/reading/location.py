@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from rasterio.crs import CRS
-from rasterio.errors import RasterioError
 from rasterio.transform import Affine
 from rasterio.warp import transform as to_crs
 
 from geomoe.coords import EARTH_RADIUS_KM, great_circle_km, unit_vectors, wrap_lon
+from geomoe.reading.gdal import GDAL_ERRORS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -130,7 +130,7 @@ def _degrees(crs: Any, x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArra
     """Return (N, 2) lon, lat as PROJ gives them; NaN where it gives none."""
     try:
         lonlat = np.stack(to_crs(crs, "EPSG:4326", x, y), axis=1)
-    except RasterioError:  # raised for all points because of one
+    except GDAL_ERRORS:  # raised for all points because of one
         if len(x) == 1:
             return np.full((1, 2), np.nan)
         return np.concatenate([_degrees(crs, x[k : k + 1], y[k : k + 1]) for k in range(len(x))])

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import rasterio
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import NotGeoreferencedWarning
 
 from geomoe.errors import DataError, one_line
 from geomoe.reading.beside import look_beside, options, refuse_grids, refuse_overviews
+from geomoe.reading.gdal import GDAL_ERRORS
 from geomoe.reading.kinds import VRT, Kind, look
 from geomoe.reading.vrt import rebuild
 
@@ -148,7 +149,7 @@ def _reading(path: Path, beside: bool) -> Iterator[None]:
             yield
     except MemoryError as error:
         raise DataError(f"{path}: needs more memory than there is; cut it into tiles") from error
-    except (RasterioError, OSError) as error:
+    except (*GDAL_ERRORS, OSError) as error:
         text = str(error.__cause__ or error).replace(f"'{path}' ", "")
         text = re.sub(r"'?<VRTDataset.*(</VRTDataset>)?'?", "the VRT", text, flags=re.DOTALL)
         raise DataError(f"{path}: unreadable image: {one_line(DataError(text))}") from error
@@ -178,7 +179,7 @@ def _refuse_half(source: Any, path: Path, kind: Kind) -> None:  # noqa: ANN401 -
         try:
             source.read(1)
             whole = True
-        except (RasterioError, OSError):
+        except (*GDAL_ERRORS, OSError):
             whole = False
     if not whole:
         raise DataError(f"{path}: the image is truncated; copy it again")

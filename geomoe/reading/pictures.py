@@ -11,6 +11,7 @@ from PIL import Image, UnidentifiedImageError
 
 from geomoe.errors import DataError, one_line
 from geomoe.support.files import open_regular
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +40,7 @@ def read_rgb(path: Path) -> Tensor:
     except UnidentifiedImageError as error:
         size = path.stat().st_size
         what = "not a picture" if size else "an empty file"
-        msg = f"{path}: {what} ({size:,} bytes); copy it again"
+        msg = f"{path}: {what} ({counted(size, 'byte')}); copy it again"
         raise DataError(msg) from error
     except FileNotFoundError as error:
         msg = f"{path}: no such image; the copy of the data set is incomplete, copy it again"

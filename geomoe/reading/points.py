@@ -47,7 +47,7 @@ def lonlat_of_geometry(frame: geopandas.GeoDataFrame, path: Path) -> NDArray[np.
         raise DataError(f"{path}: expected points; row {row + 1} is a {kind}; {_ADVICE}")
     crs = frame.geometry.crs
     if crs is not None and not crs.equals("EPSG:4326", ignore_axis_order=True):
-        points = _in_degrees(points, crs, path)
+        points = in_degrees(geopandas.GeoSeries(points, crs=crs), path).to_numpy()
     lonlat = np.full((len(frame), 2), np.nan)
     lonlat[known] = shapely.get_coordinates(points[known])
     if crs is None and known.any():
@@ -70,11 +70,20 @@ def _others(shapes: NDArray[Any], known: NDArray[np.bool_]) -> NDArray[np.bool_]
     return known & (shapely.get_type_id(shapes) != shapely.GeometryType.POINT)
 
 
-def _in_degrees(points: NDArray[Any], crs: Any, path: Path) -> NDArray[Any]:  # noqa: ANN401 - a pyproj.CRS
+def in_degrees(shapes: geopandas.GeoSeries, path: object) -> geopandas.GeoSeries:
+    """Return geometries in EPSG:4326.
+
+    Args:
+        shapes: geometries with a CRS.
+        path: their file, for errors.
+
+    Raises:
+        DataError: the CRS cannot be brought to degrees: it is of another planet, or unknown to PROJ.
+    """
     try:
-        return geopandas.GeoSeries(points, crs=crs).to_crs("EPSG:4326").to_numpy()
+        return shapes.to_crs("EPSG:4326")
     except Exception as error:  # pyproj's errors
-        msg = f"{path}: its CRS ({one_line(ValueError(crs.name), 60)}) cannot be brought to degrees"
+        msg = f"{path}: its CRS ({one_line(ValueError(shapes.crs.name), 60)}) cannot be brought to degrees"
         raise DataError(f"{msg} ({one_line(error, 120)}); save it in EPSG:4326") from error
 
 

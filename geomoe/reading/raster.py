@@ -10,9 +10,10 @@ import torch
 from rasterio.enums import ColorInterp, Interleaving, MaskFlags
 from rasterio.windows import Window
 
-from geomoe.errors import DataError
+from geomoe.errors import DataError, OverBudgetError
 from geomoe.reading.location import corners_of, located, metres_per_pixel, place_of
 from geomoe.reading.opening import name_of, open_raster
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     import os
@@ -68,6 +69,7 @@ def read_header(path: str | os.PathLike[str], vrt_root: Path | None = None) -> H
 
     Raises:
         DataError: the file is unreadable, has no bands, or holds complex numbers.
+        OverBudgetError: its blocks are too large to be decoded.
     """
     with open_raster(path, vrt_root) as source:
         refuse_unusable(source, path)
@@ -134,7 +136,8 @@ def read_pixels(
         DataError: a band does not exist, or there are more pixels than an image may have.
     """
     if bands and max(bands) > source.count:
-        raise DataError(f"{name_of(source)}: has {source.count} bands; data.bands asks for {max(bands)}")
+        has = counted(source.count, "band")
+        raise DataError(f"{name_of(source)}: has {has}; data.bands asks for {max(bands)}")
     left, top, width, height = window or (0, 0, source.width, source.height)
     if width * height > MOST_PIXELS:
         msg = f"{name_of(source)}: {width} x {height} pixels are too many for one image"
@@ -169,17 +172,19 @@ def refuse_costly(source: Any, needed: int) -> None:  # noqa: ANN401 - an open r
         needed: bytes of its values in float32, all bands together.
 
     Raises:
-        DataError: too many values, or blocks that are too large.
+        OverBudgetError: too many values, or blocks that are too large.
     """
     name = name_of(source)
     if needed > MOST_BYTES:
-        what = f"{needed / 2**30:.1f} GiB of values in {source.count} bands are too many for one image"
-        raise DataError(f"{name}: {what} (1 GiB); choose data.bands, or cut it (geomoe predict --tile)")
+        bands = counted(source.count, "band")
+        what = f"{needed / 2**30:.1f} GiB of values in {bands} are too many for one image"
+        raise OverBudgetError(f"{name}: {what} (1 GiB); choose data.bands, or cut it (geomoe predict --tile)")
     together = source.count if source.interleaving == Interleaving.pixel else 1
     height, width = max(source.block_shapes, key=math.prod)
     if height * width * together * _itemsize(source.dtypes[0]) > MOST_BLOCK:
         what = f"blocks of {width} x {height} pixels have to be decoded whole"
-        raise DataError(f"{name}: {what}, too many for the memory; make tiles (gdal_translate -co TILED=YES)")
+        advice = "make tiles (gdal_translate -co TILED=YES)"
+        raise OverBudgetError(f"{name}: {what}, too many for the memory; {advice}")
 
 
 def over_budget(pixels: int, bands: int) -> str:
@@ -191,7 +196,8 @@ def over_budget(pixels: int, bands: int) -> str:
         return f"{pixels / 1e6:,.0f} million pixels are too many for one image (67 million)"
     needed = pixels * bands * 4
     if needed > MOST_BYTES:
-        return f"{needed / 2**30:,.1f} GiB of values in {bands} bands are too many for one image (1 GiB)"
+        what = f"{needed / 2**30:,.1f} GiB of values in {counted(bands, 'band')}"
+        return f"{what} are too many for one image (1 GiB)"
     return ""
 
 
@@ -238,7 +244,8 @@ def as_bands(values: NDArray[np.float32], count: int, picture: bool, where: str)
     if len(values) == 1 and count == 3 and picture:
         return np.repeat(values, 3, axis=0)
     if len(values) != count:
-        raise DataError(f"{where}: has {len(values)} bands, expected {count}; choose some with data.bands")
+        has = counted(len(values), "band")
+        raise DataError(f"{where}: has {has}, expected {count}; choose some with data.bands")
     return values
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from geomoe.errors import DataError
 from geomoe.support.files import open_regular, refuse_special
+from geomoe.support.text import counted
 
 _NEEDED = {".shx": "where each shape is", ".dbf": "the columns"}
 _BESIDE = (*_NEEDED, ".prj", ".cpg", ".qix", ".sbn", ".sbx", ".idm", ".ind")
@@ -36,7 +37,8 @@ def look_at_shapefile(name: str) -> None:
     _refuse_cut(index, os.path.getsize(index), _start(index))
     shapes, rows = (os.path.getsize(index) - _HEAD) // 8, _rows(table)
     if shapes != rows:
-        msg = f"{name}: has {shapes} shapes, and {os.path.basename(table)} beside it {rows} rows"
+        beside_it = f"{os.path.basename(table)} beside it {counted(rows, 'row')}"
+        msg = f"{name}: has {counted(shapes, 'shape')}, and {beside_it}"
         raise DataError(f"{msg}; copy all of its files again")
 
 
@@ -69,7 +71,7 @@ def _rows(path: str) -> int:
     """Return the number of rows of a dBase table, those that are marked as deleted as well."""
     head = _start(path)
     if len(head) < 32:
-        raise DataError(f"{path}: is cut off or damaged ({len(head)} bytes); copy it again")
+        raise DataError(f"{path}: is cut off or damaged ({counted(len(head), 'byte')}); copy it again")
     rows, start, width = struct.unpack("<IHH", head[4:12])
     said, size = start + rows * width, os.path.getsize(path)
     if size < said:

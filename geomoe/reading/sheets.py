@@ -16,7 +16,7 @@ from geomoe.errors import DataError, one_line
 from geomoe.reading.delimited import other_separator, separator_of, skip_declaration
 from geomoe.reading.vectors import IN_THIS_THREAD, read_shapes
 from geomoe.support.files import refuse_special
-from geomoe.support.text import is_utf8
+from geomoe.support.text import counted, is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -170,7 +170,9 @@ def _read_csv(path: Path, wanted: Callable[[str], bool]) -> Sheet:
             row.pop()
             for column in kept.values():
                 column.pop()
-            broken.append((number, f"the last line is cut off: it has {have} of {len(names)} cells"))
+            broken.append(
+                (number, f"the last line is cut off: it has {have} of {counted(len(names), 'cell')}")
+            )
         else:
             log.warning("%s: its last line has no end; if it was copied, see that it is whole", path)
     frame = pd.DataFrame({names[k]: column for k, column in kept.items()}, dtype=object)

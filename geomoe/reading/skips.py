@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from geomoe.errors import DataError
+from geomoe.support.text import counted
 
 
 class Skip(NamedTuple):
@@ -39,8 +40,8 @@ def refuse_many(skipped: list[Skip], total: int, where: object) -> None:
         found = max(kinds.values(), key=len)
         first = found[0]
         msg = (
-            f"{where}: {len(skipped)} of {total} rows cannot be used (up to {tolerance(total)} would be "
-            f"skipped and listed); {len(found)} like {_named(first)}: "
+            f"{where}: {len(skipped)} of {counted(total, 'row')} cannot be used (up to {tolerance(total)} "
+            f"would be skipped and listed); {len(found)} like {_named(first)}: "
             f"{first.reason}"
         )
         raise DataError(msg)

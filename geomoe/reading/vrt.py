@@ -15,6 +15,7 @@ from xml.etree import ElementTree
 
 from geomoe.errors import DataError, one_line
 from geomoe.reading.beside import look_beside, options, refuse_grids, refuse_overviews
+from geomoe.reading.gdal import GDAL_ERRORS
 from geomoe.reading.kinds import VRT, look
 from geomoe.support.files import open_regular
 
@@ -178,7 +179,7 @@ def _refuse_what_it_says(path: Path, driver: str, beside: bool) -> None:
         with rasterio.Env(**options(beside)), rasterio.open(path, driver=driver) as source:
             refuse_overviews(source, path)
             refuse_grids(source.crs.wkt if source.crs else "", path)
-    except rasterio.errors.RasterioError as error:
+    except GDAL_ERRORS as error:
         raise DataError(f"{path}: unreadable image: {one_line(error)}") from error
 
 

@@ -190,14 +190,16 @@ def check_folder(folder: str | os.PathLike[str]) -> Path:
         OutputError: it is a file, lies under one, or cannot be written.
     """
     path = Path(folder)
-    nearest = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
-    if not nearest.is_dir():
-        msg = f"{path}: cannot be a folder, {nearest} is a file; choose another output"
-        raise OutputError(msg)
     try:
+        nearest = next(parent for parent in [path, *path.absolute().parents] if parent.exists())
+        if not nearest.is_dir():
+            msg = f"{path}: cannot be a folder, {nearest} is a file; choose another output"
+            raise OutputError(msg)
         with tempfile.TemporaryFile(dir=nearest) as probe:
             probe.write(b"geomoe")
             probe.flush()
+    except OutputError:
+        raise
     except OSError as error:
         raise OutputError(f"{path}: cannot be written: {reason(error)}; choose another output") from error
     return path

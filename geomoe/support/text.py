@@ -64,6 +64,24 @@ def _letter(one: str, encoding: str, json: bool) -> str:
     return one
 
 
+def plural(unit: str) -> str:
+    """Return the plural of a regular noun, or of words that end in one."""
+    if unit.endswith("y") and unit[-2:-1] not in "aeiou":
+        return f"{unit[:-1]}ies"
+    return f"{unit}es" if unit.endswith(("s", "x", "tch", "sh")) else f"{unit}s"
+
+
+def counted(number: int, one: str, many: str | None = None) -> str:
+    """Return a number with its noun: ``1 row``, ``2 rows``, ``1,234 rows``.
+
+    Args:
+        number: how many, at least 0.
+        one: the noun in the singular, or with a verb: ``row is``.
+        many: the same in the plural; None: :func:`plural` of ``one``.
+    """
+    return f"{number:,} {one if number == 1 else plural(one) if many is None else many}"
+
+
 def is_utf8(name: str | PurePath) -> bool:
     """Whether the name of a file is UTF-8; tables, JSON and pages can hold no other."""
     return not any("\ud800" <= one <= "\udfff" for one in os.fspath(name))

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from geomoe.errors import CheckpointError, one_line
 from geomoe.support.files import refuse_special
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     import os
@@ -148,7 +149,7 @@ def refuse_not_finite(where: str | os.PathLike[str], found: Mapping[str, Tensor]
         # The sum is fast, and never finite where a value is not; it may also just be too large.
         if value.is_floating_point() and not value.sum().isfinite() and not value.isfinite().all():
             count = int((~value.isfinite()).sum())
-            what = f"{name} holds NaN or infinity ({count} of {value.numel()} values)"
+            what = f"{name} holds NaN or infinity ({count} of {counted(value.numel(), 'value')})"
             raise CheckpointError(f"{where}: {what}; use weights from before the training diverged")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from torch.utils.data import DataLoader
 
 from geomoe.errors import ConfigError
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from torch.utils.data import Dataset
@@ -65,9 +66,10 @@ def check_handles(workers: int, tensors: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (need, hard))
         return
     enough = max((hard - need) // each + workers, 0)
+    use = f"at most {counted(enough, 'process')}" if enough else "no other process (0)"
     raise ConfigError(
-        f"num_workers: {workers} processes need {need:,} file handles and {hard:,} are allowed (ulimit -n); "
-        f"raise the limit, or use {f'at most {enough} processes' if enough else 'no other process (0)'}"
+        f"num_workers: {counted(workers, 'process needs', 'processes need')} {need:,} file handles and "
+        f"{hard:,} are allowed (ulimit -n); raise the limit, or use {use}"
     )
 
 

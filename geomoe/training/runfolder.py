@@ -190,7 +190,7 @@ class RunFolder:
             return read_config(read_yaml(path, ConfigError))
         except ConfigError as error:
             what = " ".join(str(error).split())
-            msg = f"{path}: cannot be read: {what}; train again under another --run_name"
+            msg = f"{path}: cannot be read: {what}; remove the folder, or train under another run_name"
             raise ConfigError(msg) from error
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from lightning.pytorch.callbacks import EarlyStopping
 
+from geomoe.support.text import counted
+
 if TYPE_CHECKING:
     from lightning.pytorch import LightningModule, Trainer
 
@@ -49,5 +51,5 @@ class Patience(EarlyStopping):
         change = "fallen" if self.mode == "min" else "risen"
         return (
             f"stopped after epoch {epochs} of {planned}: {self.monitor} has not {change} by more than "
-            f"{abs(self.min_delta):g} from {float(self.best_score):.4g} for {self.patience} epochs"
+            f"{abs(self.min_delta):g} from {float(self.best_score):.4g} for {counted(self.patience, 'epoch')}"
         )

@@ -15,32 +15,32 @@ GOOD = ["bench", "--data", "bluemarble", "--algorithms", "erm,moge", "--budget",
         (GOOD, "--output: give the folder of all runs and results; see geomoe bench --help"),
         (
             [*GOOD, "--dry-run", "--budget", "0"],
-            "budget: expected a whole number from 1; got 0 (geomoe bench)",
+            "--budget: expected a whole number from 1; got 0 (geomoe bench)",
         ),
         (
             [*GOOD, "--dry-run", "--seeds", "x"],
-            "seeds: expected how many, from 1, or a list of different seeds; got 'x'",
+            "--seeds: expected how many, from 1, or a list of different seeds; got 'x'",
         ),
         (
             [*GOOD, "--dry-run", "--algorithms", "erm,mog"],
             "algorithms.1: no algorithm 'mog'; did you mean moge?",
         ),
-        ([*GOOD, "--dry-run", "--algorithms", "erm,erm"], "algorithms: two rows would be called erm"),
-        ([*GOOD, "--dry-run", "--held-out", "Atlantis"], "held_out: no domain 'Atlantis'"),
+        ([*GOOD, "--dry-run", "--algorithms", "erm,erm"], "--algorithms: two rows would be called erm"),
+        ([*GOOD, "--dry-run", "--held-out", "Atlantis"], "--held-out: no domain 'Atlantis'"),
         (
             [*GOOD, "--dry-run", "--set", "model.topk=3"],
             "--set.model.topk: unknown key; did you mean model.top_k?",
         ),
         (
             [*GOOD, "--dry-run", "--twins", "params"],
-            "twins: no such choice 'params'; did you mean parameters?",
+            "--twins: no such choice 'params'; did you mean parameters?",
         ),
         ([*GOOD, "--dry-run", "--budgt", "3"], "unknown argument --budgt; did you mean --budget?"),
         (
             [*GOOD, "--output", "x", "--workers", "0"],
             "argument --workers: expected a whole number from 1 to 1,024; got '0'",
         ),
-        ([*GOOD, "--output", "x", "--stale", "-1"], "stale: expected seconds above 0; got -1.0"),
+        ([*GOOD, "--output", "x", "--stale", "-1"], "--stale: expected seconds above 0; got -1.0"),
         (
             ["bench", "all-method", "--dry-run"],
             "SPEC: no file or shipped spec 'all-method'; did you mean all-methods?",

@@ -86,16 +86,16 @@ def test_planted_faults():
     assert set(found.findings) >= {
         ("fault", "train", "1 labels are outside 0 to 1; row 5 has 7"),
         ("fault", "train", "1 domains are outside -1 to 1; row 5 has 2"),
-        ("fault", "train", "1 samples are in it twice"),
+        ("fault", "train", "1 sample is in it twice"),
         ("fault", "val", "has no samples"),
-        ("fault", "train, test", "1 samples are in both"),
+        ("fault", "train, test", "1 sample is in both"),
     }
 
 
 def test_counts_are_held_against_the_full_data_set():
     parts = {"train": split([1, 2]), "test": split([100], "test")}
     assert said(parts, expected={"train": 2, "test": 2000, "id_val": 5, "all": 3}) == [
-        ("warning", "test", "has 1 samples; the full data set has 2,000")
+        ("warning", "test", "has 1 sample; the full data set has 2,000")
     ]
 
 
@@ -168,8 +168,8 @@ def test_the_map_shows_each_split_what_is_near_and_what_is_in_another_country():
     assert labels == [
         "train: 2 samples, 2 places",
         "test: 2 samples, 2 places",
-        "within 1 km of train: 1 places",
-        "not in the country of their code: 1 places",
+        "within 1 km of train: 1 place",
+        "not in the country of their code: 1 place",
     ]
     circles, crosses = figure.axes[0].collections[-2:]
     np.testing.assert_allclose(circles.get_offsets(), [[20.0, 50.0]])

@@ -6,6 +6,7 @@ import json
 import math
 from pathlib import Path
 
+import geopandas
 import numpy as np
 import pyogrio
 import pytest
@@ -129,7 +130,7 @@ def test_known_and_unknown_codes_by_the_outlines_of_the_package():
     (finding,) = found.findings
     assert finding[:2] == ("warning", "train")
     assert finding.what.startswith(
-        "1 samples lie more than 25 km outside the country of their code; row 11 says BRA and is at "
+        "1 sample lies more than 25 km outside the country of their code; row 11 says BRA and is at "
         "lon 47.900, lat 15.800, "
     )
     assert found.countries["train"].not_judged == {"": 1, "XXX": 1}  # a note, no warning
@@ -253,7 +254,7 @@ def test_a_file_of_outlines_overrides(outlines):
     found = looked(data, countries=outlines)
     (finding,) = found.findings
     assert finding.what == (
-        "1 samples lie more than 25 km outside the country of their code; row 13 says AAA and is at "
+        "1 sample lies more than 25 km outside the country of their code; row 13 says AAA and is at "
         f"lon 25.000, lat 5.000, {to_meridian(15, 5):,.0f} km away"
     )
     assert found.countries["train"].not_judged == {"BRA": 1}
@@ -275,3 +276,12 @@ def test_outlines_that_are_none(tmp_path, outlines):
     # told even where no data set has codes
     with pytest.raises(DataError, match="cannot be read as outlines"):
         looked(pictures.Pictures("none", [1]), countries=tmp_path / "missing.shp")
+
+
+def test_outlines_on_another_planet_are_refused(tmp_path):
+    path = tmp_path / "moon.gpkg"
+    crs = "+proj=longlat +R=1737400 +no_defs"
+    frame = geopandas.GeoDataFrame({"iso_a3": ["FRA"]}, geometry=[box(0, 0, 1, 1)], crs=crs)
+    frame.to_file(path)
+    with pytest.raises(DataError, match=r"moon.gpkg: its CRS \(.*\) cannot be brought to degrees"):
+        read_outlines(path)

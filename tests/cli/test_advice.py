@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import geomoe
-from geomoe.cli import VERBS
+from geomoe.cli import VERBS, _with_flag, main
 from geomoe.config.keys import takes
 
 ROOT = Path(geomoe.__file__).parent
@@ -93,3 +93,31 @@ def test_a_verb_advises_its_own_flags(verb):
         if not has(verb, flag)
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("argv", "said"),
+    [
+        (["--encoder", "fourier"], "--finest-km: the encoder fourier needs the km of the finest detail"),
+        (
+            ["--encoder", "fourier", "--finest-km", "0"],
+            "--finest-km: expected km from 0.01 to 20,015; got",
+        ),
+        (["--encoder", "sh", "--weights", "x.pt"], "--weights: the encoder sh reads no weights file"),
+        (["--encoder", "geoclip", "--capsules", "0", "0"], "--capsules: expected some of 0, 1, 2, each once"),
+    ],
+)
+def test_errors_name_the_flag(argv, said, capsys, tmp_path, monkeypatch):
+    """Python's name of an argument, such as finest_km, becomes the flag of the verb."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "p.csv").write_text("lon,lat\n1,2\n", encoding="utf-8")
+    assert main(["encode", "p.csv", "--output", "o.csv", *argv]) == 2
+    assert capsys.readouterr().err.startswith(f"geomoe: error: {said}")
+    assert not (tmp_path / "o.csv").exists()
+
+
+def test_only_a_flag_of_the_verb_is_named():
+    flags = ["--step", "--support-km"]
+    assert _with_flag("support_km: expected a number", flags) == "--support-km: expected a number"
+    for text in ("data.step: no", "step/x: no", "cell: no", "the step is wrong", "--step: no"):
+        assert _with_flag(text, flags) == text

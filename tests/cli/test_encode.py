@@ -262,3 +262,12 @@ def test_options_of_another_encoder_are_refused(points, argv, flag, capsys):
     assert flag in message
     assert "leave it out" in message
     assert not Path("out.csv").exists()
+
+
+def test_a_second_geometry_of_another_planet_is_refused(capsys):
+    shapes = geopandas.GeoSeries([Point(1, 2)], crs="+proj=longlat +R=1737400 +no_defs")
+    frame = geopandas.GeoDataFrame({"crater": shapes}, geometry=[Point(1, 2)], crs="EPSG:4326")
+    frame.to_parquet("in.parquet")
+    assert main(["encode", "in.parquet", "--encoder", "wrap", "--output", "out.parquet"]) == 2
+    assert "geometry in column crater: its CRS (" in capsys.readouterr().err
+    assert not Path("out.parquet").exists()

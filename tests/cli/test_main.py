@@ -15,7 +15,8 @@ from geomoe import __version__, cli
 from geomoe.cli import VERBS, doctor, main
 from geomoe.cli.console import Result, rows
 from geomoe.config.keys import keys
-from geomoe.errors import DataError
+from geomoe.config.rules import refuse
+from geomoe.errors import ConfigError, ConfigFaultsError, DataError, InputError
 from geomoe.support.plain import jsonable
 
 
@@ -157,6 +158,17 @@ def test_status_of_the_result(doing, capsys):
             OSError(errno.EFBIG, "File too large"),
             2,
             "geomoe: error: output: File too large; give a folder with room that can be written",
+        ),
+        (
+            PermissionError(errno.EACCES, "Permission denied", "in/a.tif"),
+            2,
+            "geomoe: error: in/a.tif: Permission denied; there is no right to it, or to a folder above it; "
+            "change that, or give another one",
+        ),
+        (
+            OSError(errno.ENAMETOOLONG, "File name too long", "a" * 9),
+            2,
+            "geomoe: error: aaaaaaaaa: File name too long; give a shorter name",
         ),
         (KeyError("x"), 1, "geomoe: error: KeyError: 'x' (--debug shows the traceback)"),
         (KeyboardInterrupt(), 130, "geomoe: interrupted"),
@@ -322,3 +334,30 @@ def test_plain_values():
 
 def test_rows_are_aligned():
     assert rows({"a": 1, "long": 0.25}) == "a     1\nlong  0.25"
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (ConfigError("no domain 'x' (known: a\nb, c\u202e)"), ["no domain 'x' (known: a\\nb, c\\u202e)"]),
+        (InputError("a\x1b[2J\nb"), ["a\\x1b[2J\\nb"]),
+        (ConfigFaultsError("2 faults in the configuration:\n  one\n  two"), None),
+    ],
+)
+def test_a_name_in_an_error_begins_no_line(error, said, monkeypatch, capsys):
+    """Only several faults have several lines, and the names in them have been made visible before."""
+
+    def fails(args):
+        raise error
+
+    monkeypatch.setattr("geomoe.cli.doctor.run", fails)
+    assert main(["doctor"]) == 2
+    lines = [f"geomoe: error: {line}" for line in said] if said else str(error).splitlines()
+    found = capsys.readouterr().err.splitlines()
+    assert found == (lines if said else [f"geomoe: error: {lines[0]}", *lines[1:]])
+
+
+def test_faults_with_line_breaks_in_names_are_a_line_each():
+    with pytest.raises(ConfigFaultsError) as caught:
+        refuse(["a\nb: no", "c: no"])
+    assert str(caught.value).splitlines() == ["2 faults in the configuration:", "  a\\nb: no", "  c: no"]

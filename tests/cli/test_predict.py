@@ -111,7 +111,7 @@ def test_an_image_that_cannot_be_predicted(refused, words, tmp_path, name, messa
             "filename (columns: file, lon, lat); perhaps --columns filename=file",
         ),
         ("filename;lon,lat\na.tif;1,2;3\n", "t.csv: no column filename (columns: filename;lon, lat)"),
-        ("filename,lon,lat\na.tif,1,95\n", "t.csv: 1 of 1 rows cannot be used"),
+        ("filename,lon,lat\na.tif,1,95\n", "t.csv: 1 of 1 row cannot be used"),
         ("filename,lon\na.tif,1\n", "t.csv: no column lat"),
         ('filename\na.tif\n"b.tif\nc.tif\n', "t.csv: line 3: a quote is not where it should be"),
         (

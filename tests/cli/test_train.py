@@ -204,3 +204,12 @@ def test_defaults_are_those_of_the_classes(asked, tmp_path, capsys):
     (tmp_path / "empty.yaml").write_text("", encoding="utf-8")
     assert main(["train", "--config", str(tmp_path / "empty.yaml")]) == 0
     assert asked[0][0] == RunConfig()
+
+
+def test_the_folder_of_a_run_is_no_configuration(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "r").mkdir()
+    (tmp_path / "r" / "config.yaml").write_text("seed: 1\n", encoding="utf-8")
+    assert main(["train", "--resume", "r"]) == 2
+    said = "NAME: r is the folder of a run; repeat its command with --resume, or give --config r/config.yaml"
+    assert capsys.readouterr().err.startswith(f"geomoe: error: {said}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -156,6 +157,48 @@ def test_doctor_finds_a_damaged_cache(capsys, tmp_path, monkeypatch):
     (problem,) = json.loads(capsys.readouterr().out)["problems"]
     assert problem.startswith(f"{cache_path()}: the bluemarble cache is corrupt or truncated")
     assert cache_path().read_bytes() == b"half"
+
+
+@pytest.fixture
+def dark(monkeypatch, tmp_path):
+    """A folder in which nothing can be looked at, for a user who is not root."""
+    folder, stat = tmp_path / "dark", Path.stat
+    folder.mkdir()
+
+    def refusing(path, **options):
+        if folder in path.parents:
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refusing)
+    return folder
+
+
+def test_doctor_says_what_cannot_be_opened(dark, capsys, monkeypatch):
+    monkeypatch.setenv("GEOMOE_CACHE", str(dark / "cache"))
+    assert main(["doctor", "--output", str(dark / "runs"), "--json"]) == 1
+    problems = json.loads(capsys.readouterr().out)["problems"]
+    assert problems == [
+        f"{dark / part}: cannot be written: Permission denied; choose another output"
+        for part in ("cache", "runs")
+    ]
+
+
+def test_an_output_in_a_folder_without_rights(dark, capsys, checkpoints):
+    argv = ["--checkpoint", str(checkpoints["moge"]), "--output", str(dark / "m"), "--no-points"]
+    assert main(["map-experts", *argv]) == 2
+    assert capsys.readouterr().err == (
+        f"geomoe: error: {dark / 'm'}: cannot be written: Permission denied; choose another output\n"
+    )
+
+
+def test_an_input_in_a_folder_without_rights(dark, capsys, checkpoints, tmp_path):
+    argv = ["predict", str(dark / "a.tif"), "--checkpoint", str(checkpoints["moge"]), "--output", "o.csv"]
+    assert main(argv) == 2
+    assert capsys.readouterr().err.startswith(
+        f"geomoe: error: {dark / 'a.tif'}: Permission denied; there is no"
+    )
+    assert not (tmp_path / "o.csv").exists()
 
 
 @pytest.mark.parametrize(("value", "expected"), [("1", True), ("true", True), ("0", False), ("", False)])

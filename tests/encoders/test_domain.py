@@ -37,7 +37,7 @@ def test_a_domain_that_was_never_trained_is_unknown():
     [
         (
             lambda e: e.features(torch.zeros(2, 2), torch.tensor([0, 3])),
-            r"-1 \(unknown\) or 0 to 2; got 3 in 1 rows",
+            r"-1 \(unknown\) or 0 to 2; got 3 in 1 row",
         ),
         (lambda e: e.features(torch.zeros(2, 2), torch.tensor([-2, 0])), "got -2"),
         (lambda e: e.features(torch.zeros(2, 2), torch.tensor([0])), r"expected \(2,\) whole numbers"),

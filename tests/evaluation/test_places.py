@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from geomoe.errors import InputError
 from geomoe.evaluation import Report
 from geomoe.evaluation import places as module
 from geomoe.evaluation.places import places_of, snap
-from geomoe.evaluation.reports.score_map import score_layers, score_page
+from geomoe.evaluation.reports.score_map import _cells, score_layers, score_page
 from geomoe.evaluation.reports.values import Bootstrap
 from geomoe.evaluation.scores import score
 from geomoe.inference import Predictions
@@ -153,3 +154,21 @@ def test_each_camera_at_its_place_and_in_the_table_where_it_has_none():
         ("camera 0", "50.0", (37.0, 0.3), False),
         ("camera 2", "100.0", (-89.0, 17.5), True),
     ]
+
+
+@pytest.mark.parametrize(
+    ("side", "lon", "lat", "name"),
+    [
+        (6.0, 13.4, 52.5, "12° E, 48° N"),
+        (0.01, -179.995, -0.005, "180° W, 0.01° S"),
+        (0.01, 123.456, 45.678, "123.45° E, 45.67° N"),
+        (0.0001, 123.45675, -45.67895, "123.4567° E, 45.679° S"),
+    ],
+)
+def test_names_of_small_cells_keep_their_digits(side, lon, lat, name):
+    """A name of four digits would call a hundred cells of 0.01 degrees alike."""
+    columns = SimpleNamespace(
+        lon=np.array([lon]), lat=np.array([lat]), samples=np.array([20]), correct=np.array([10])
+    )
+    (mark,) = _cells(columns, "all", side).marks
+    assert mark.values[0] == name

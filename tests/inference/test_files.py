@@ -403,7 +403,7 @@ def test_what_is_refused(predictor, data, tmp_path):
         ([image], "out.shp", InputError, r"ends in \.csv, \.parquet, \.geojson, \.tif"),
         ([image, image], "out.tif", InputError, "exactly one raster"),
         ([data / "clean.csv"], "out.tif", InputError, "exactly one raster"),
-        ([data / "images/empty.tif"], "out.csv", DataError, r"none of 1 images .*\(0 bytes\)"),
+        ([data / "images/empty.tif"], "out.csv", DataError, r"none of 1 image .*\(0 bytes\)"),
         ([data / "images/three bands.tif"], "out.csv", DataError, "has 3 bands, expected 4"),
     ]
     for inputs, name, kind, message in cases:

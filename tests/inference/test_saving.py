@@ -135,7 +135,7 @@ def test_what_cannot_be_rebuilt_is_not_saved(make, message, tmp_path):
 @pytest.mark.parametrize(
     ("change", "kind", "message"),
     [
-        ({"classes": ["a"]}, InputError, "classes: the network has 3; got 1 names"),
+        ({"classes": ["a"]}, InputError, "classes: the network has 3; got 1 name"),
         ({"mean": [1.0]}, InputError, "mean: expected one number for each band"),
         ({"std": [1.0, 0.0, 1.0]}, InputError, "std: expected one positive number for each band"),
         ({"lonlat": [[200.0, 95.0]]}, CoordinateError, "lat"),

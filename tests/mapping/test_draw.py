@@ -25,7 +25,7 @@ from geomoe.errors import CheckpointError, ConfigError, CoordinateError, InputEr
 from geomoe.inference import load
 from geomoe.mapping import MapOptions, MapReport, map_experts, route_grid
 from geomoe.mapping.ask import check_routes_by_place
-from geomoe.mapping.draw import summarise
+from geomoe.mapping.draw import _encoder_fact, summarise
 from geomoe.mapping.table import RoutingTable
 
 NAMES = [
@@ -230,6 +230,19 @@ def test_a_map_of_the_regions_shares_all_its_information_with_them():
     summary = summarise(RoutingTable(grid, weights, ("block 0",)))[0]
     assert {what: norm for what, _, norm in summary.information}["region"] == pytest.approx(1)
     assert "Expert 0 is dead: its mean weight is 0.00 %." in summary.words  # the sea's
+
+
+@pytest.mark.parametrize(
+    ("encoder", "resolution", "said"),
+    [
+        (EncoderConfig("fourier", finest_km=0.5), 0.5, "fourier, finest 0.5 km: tells apart 0.5 km"),
+        (EncoderConfig("fourier", finest_km=120.0), 120.0, "fourier, finest 120 km: tells apart 120 km"),
+        (EncoderConfig("domain"), None, "domain"),
+    ],
+)
+def test_the_facts_say_what_the_encoder_tells_apart(encoder, resolution, said):
+    made = None if resolution is None else SimpleNamespace(resolution_km=resolution)
+    assert _encoder_fact(SimpleNamespace(encoder=made, config=RunConfig(encoder=encoder))) == said
 
 
 @pytest.mark.slow

@@ -25,6 +25,7 @@ from geomoe.mapping.support import box_of, find_support, places_of, reach_of, st
 from geomoe.mapping.table import RoutingTable
 
 GERMANY = np.array([(lon, lat) for lon in np.arange(7.0, 14.1, 0.5) for lat in np.arange(48.0, 54.1, 0.5)])
+NOWHERE = "all cells, none on land"
 INFO = {
     "classes": ["a", "b"], "domains": ["all"], "bands": 3, "mean": [100.0] * 3, "std": [50.0] * 3,
     "data_hash": "0" * 64, "held_out": None,
@@ -147,7 +148,33 @@ def test_pages_and_layers_fade_what_is_far(synthetic):
     plain = sided_table()
     bare = synthetic.page_data(render_page(plain, summarise(plain)))
     assert bare["far"] is None
-    assert bare["counted"] == "land"
+    assert bare["counted"] == "all land"
+
+
+@pytest.mark.parametrize(
+    ("box", "places", "area", "beside"),
+    [
+        ((0, 45, 20, 55), GERMANY, "land near training places", "all land"),
+        ((0, 85, 30, 90), GERMANY, "all cells, none near training places", NOWHERE),
+        ((-30, 0, -20, 10), [[-25.0, 5.0]], "cells near training places, none on land", NOWHERE),
+        ((0, 85, 30, 90), None, NOWHERE, None),
+    ],
+)
+def test_what_shares_are_of_is_what_there_is(box, places, area, beside, synthetic, tmp_path):
+    """A map of the pole or the open sea has no land, and one far from training places none of these."""
+    grid = make_grid(1.0, box)
+    weights = np.full((1, grid.shape[0] * grid.shape[1], 2), 0.5, dtype=np.float32)
+    support = None if places is None else find_support(grid, np.array(places), 200.0)
+    table = RoutingTable(grid, weights, ("block 1",), (("Support", "within 200 km"),), support=support)
+    summaries = summarise(table)
+    report = report_map(table, summaries)
+    shown = f"the {area}" if area.startswith("land") else area
+    assert f"dominant expert's share of {shown}" in report.text()
+    assert (f"beside it, share of {beside}: " in report.text()) is (beside is not None)
+    data = synthetic.page_data(render_page(table, summaries)) if box[3] < 85 else None
+    assert data is None or (data["counted"], data["beside"]) == (area, beside)
+    (tmp_path / "experts.json").write_text(report.as_json(), encoding="utf-8")
+    assert MapReport.load(tmp_path) == report
 
 
 @pytest.fixture(scope="module")

@@ -131,7 +131,7 @@ BAD = [
     (lambda: weighted_group_accuracy(ONES, [0, 1], 2), "groups: expected 4 rows"),
     (lambda: weighted_group_accuracy(ONES, [0, 1, 2, 0], 2), "groups: expected ids below 2; got 2"),
     (lambda: weighted_worst_group(ONES, [0, 0, 1, 1], 3, exclude=[0, 1]), r"no samples left in groups \[2\]"),
-    (lambda: weighted_macro_f1([0, 1], [0]), "predictions: expected 1 rows"),
+    (lambda: weighted_macro_f1([0, 1], [0]), "predictions: expected 1 row"),
     (lambda: weighted_macro_f1([0, -1], [0, 1]), "class ids start at 0; got -1"),
 ]
 

@@ -110,7 +110,7 @@ def test_load_deviation_of_the_paper():
     [
         (lambda: domain_routing([[0.5, 0.5]], [2], 2), "domain: expected ids below 2; got 2"),
         (lambda: class_routing([[0.5, 0.5]], [0], [3], 1, 3), "label: expected ids below 3; got 3"),
-        (lambda: class_routing([[0.5, 0.5]], [0, 1], [0], 2, 1), "domain: expected 1 rows"),
+        (lambda: class_routing([[0.5, 0.5]], [0, 1], [0], 2, 1), "domain: expected 1 row"),
         (lambda: domain_routing([[0.5, 0.1]], [0], 1), "weights: gate weights are 0 or more and sum to 1"),
         (lambda: routing_divergence(np.ones((2, 2))), "prototypes: expected 3 axes"),
         (lambda: domain_divergences(np.ones(2)), "routing: expected 2 axes"),

@@ -109,7 +109,7 @@ BAD = [
     (lambda: dead_experts([1.5, -0.5]), r"sum to 1; got \[1.5, -0.5\]"),
     (lambda: dead_experts([math.nan, 1.0]), "sum to 1; got"),
     (lambda: normalised_entropy([[1.5, -0.5]]), "row 0"),
-    (lambda: routing_load([[0.5, 0.5]], [1.0, 1.0]), "sample_weight: expected 1 rows"),
+    (lambda: routing_load([[0.5, 0.5]], [1.0, 1.0]), "sample_weight: expected 1 row"),
 ]
 
 

@@ -120,7 +120,7 @@ def test_files_of_two_shapefiles(tmp_path):
     points_of(geopandas.points_from_xy(*LONLAT.T)).to_file(tmp_path / "t.shp", engine="pyogrio")
     points_of(geopandas.points_from_xy(*LONLAT.T)).iloc[:1].to_file(tmp_path / "u.shp", engine="pyogrio")
     (tmp_path / "u.dbf").replace(tmp_path / "t.dbf")
-    with pytest.raises(DataError, match=r"has 2 shapes, and t.dbf beside it 1 rows; copy all"):
+    with pytest.raises(DataError, match=r"has 2 shapes, and t.dbf beside it 1 row; copy all"):
         read_table(tmp_path / "t.shp")
 
 

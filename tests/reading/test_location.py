@@ -8,7 +8,7 @@ import pytest
 import rasterio
 import rasterio.rpc
 from rasterio.control import GroundControlPoint as Gcp
-from rasterio.transform import Affine
+from rasterio.transform import Affine, from_origin
 
 from geomoe.inference.scene import cell_places, open_scene
 from geomoe.inference.tiles import Item, Tiles, make_tiling
@@ -137,3 +137,29 @@ def test_a_tile_and_a_cell_that_reach_beyond_have_the_place_of_their_part_inside
     np.testing.assert_allclose(found, expected, atol=1e-9)
     np.testing.assert_allclose(cell_places(open_scene([path]), 160, 1, 3), expected[3:], atol=1e-9)
     assert middle_of((-4, -6, 8, 8), 100, 100) == (2, 1)  # a window may begin before the raster
+
+
+MOON = (
+    'GEOGCS["Moon",DATUM["D_Moon",SPHEROID["Moon",1737400,0]],PRIMEM["Reference_Meridian",0],'
+    'UNIT["degree",0.0174532925199433]]'
+)
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        (MOON, from_origin(10, 50, 0.001, 0.001)),  # no operation leads from there to the Earth
+        ("EPSG:32632", from_origin(9e9, 9e9, 10, 10)),  # PROJ refuses points so far outside
+        ("EPSG:27700", from_origin(-1e12, 1e12, 10, 10)),
+    ],
+)
+def test_what_proj_refuses_is_off_the_earth(tmp_path, crs, transform):
+    """GDAL's own errors are handed on by rasterio as they are; they ended prediction with status 1."""
+    path = tmp_path / "a.tif"
+    with rasterio.open(
+        path, "w", driver="GTiff", width=8, height=8, count=1, dtype="uint8", crs=crs, transform=transform
+    ) as file:
+        file.write(np.ones((1, 8, 8), dtype=np.uint8))
+    head = read_header(path)
+    assert head.unknown == "off the Earth"
+    assert np.isnan([head.lon, head.lat, head.metres, *head.corners]).all()

@@ -54,7 +54,7 @@ def test_a_mosaic_with_awkward_names(tmp_path):
     same(tmp_path / "m.vrt", tmp_path)
     head = raster.read_header(tmp_path / "m.vrt", tmp_path)
     np.testing.assert_allclose((head.lon, head.lat, head.width), (5.8, 49.6, 16))
-    with pytest.raises(DataError, match=r"has 1 bands; data\.bands asks for 2"):
+    with pytest.raises(DataError, match=r"has 1 band; data\.bands asks for 2"):
         raster.load_image(tmp_path / "m.vrt", (2,), np.zeros(1, np.float32), None, tmp_path)
 
 

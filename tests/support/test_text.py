@@ -7,6 +7,7 @@ import os
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from geomoe.errors import OutputError
@@ -14,7 +15,7 @@ from geomoe.support.figures import plain_text
 from geomoe.support.files import Workplace
 from geomoe.support.names import MOST, file_name
 from geomoe.support.tables import new_table, render
-from geomoe.support.text import encodable, is_utf8, visible, visible_json
+from geomoe.support.text import counted, encodable, is_utf8, visible, visible_json
 
 AWKWARD = "aA/\\.:$ \n\r\x00\x1b\x7f\x9b\u00e9\u0436\u202e\u2028\ud83d\udce9\ufeff\U0001f44d\U000e0041"
 HOSTILE = "a\x1b[2J\n\u202eb\x9b31m\u2028\x7f\ud83d\udce9"
@@ -143,3 +144,25 @@ def test_dollars_in_figures_are_dollars(tmp_path):
         axes.set_xticks([0, 1], ["$a", "$_{$"])
     figure.savefig(tmp_path / "x.png")  # mathtext would raise an error
     assert not axes.title.get_parse_math()
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "said"),
+    [
+        (0, ("row",), "0 rows"),
+        (1, ("row",), "1 row"),
+        (2, ("row",), "2 rows"),
+        (1234567, ("row",), "1,234,567 rows"),
+        (1, ("country",), "1 country"),
+        (3, ("country",), "3 countries"),
+        (2, ("day",), "2 days"),
+        (2, ("process",), "2 processes"),
+        (2, ("batch",), "2 batches"),
+        (2, ("epoch",), "2 epochs"),
+        (1, ("sample is", "samples are"), "1 sample is"),
+        (2, ("sample is", "samples are"), "2 samples are"),
+        (np.int64(1), ("band",), "1 band"),
+    ],
+)
+def test_a_number_agrees_with_its_noun(number, words, said):
+    assert counted(number, *words) == said

@@ -18,6 +18,7 @@ from geomoe.bench.results.tables import (
 from geomoe.bench.results.values import FILE
 from geomoe.pages.document import Section, render_document
 from geomoe.support.files import Workplace
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from geomoe.bench.results.values import Results
@@ -90,7 +91,7 @@ def _title(results: Results) -> str:
 def _facts(results: Results) -> list[tuple[str, str]]:
     return [
         ("data", results.data + ("" if results.data_hash is None else f", {results.data_hash[:12]}")),
-        ("budget", f"{results.steps:,} updates, {results.images:,} images a run"),
+        ("budget", f"{counted(results.steps, 'update')}, {counted(results.images, 'image')} a run"),
         ("seeds", ", ".join(map(str, results.seeds))),
         ("trials", f"{results.trials} ({results.sampler})" if results.trials > 1 else "1: as configured"),
         ("ranked by", results.score),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from geomoe.pages.document import Cell, Table
 from geomoe.support.cells import safe_cell
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,14 +112,14 @@ def note(results: Results) -> str:
     over = f"mean ± sample standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
     text = (
         f"Percent, {over}. "
-        f"{results.steps:,} updates of each run{images}; {results.trials} trial"
-        f"{'s' if results.trials > 1 else ''} each; "
+        f"{counted(results.steps, 'update')} of each run{images}; {counted(results.trials, 'trial')} each; "
         f"selected by {results.selection} on the source domains' validation."
     )
     if results.score != "accuracy":
         text += f" Ranks, differences and intervals: {NAMES[results.score]}."
     if results.resamples:
-        text += f" Intervals: {results.confidence:.0%} of {results.resamples:,} resamples of whole blocks."
+        resamples = counted(results.resamples, "resample")
+        text += f" Intervals: {results.confidence:.0%} of {resamples} of whole blocks."
     if results.baseline is not None:
         name = {"t": "paired t-test", "wilcoxon": "Wilcoxon's signed-rank test"}[results.test]
         text += f" p: {name} over seeds against {results.baseline}"

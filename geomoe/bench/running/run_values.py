@@ -194,7 +194,10 @@ def read_failed(folder: Path) -> Failed | None:
 def _read(path: Path, kind: Any) -> Any:  # noqa: ANN401 - one of the two types
     if not path.exists():
         return None
-    found = read_json(path)
+    try:
+        found = read_json(path)
+    except DataError as error:
+        raise DataError(f"{error}; remove it, and the bench judges the run again") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise DataError(f"{path}: not of format {FORMAT}; remove it, and the bench judges the run again")
     try:

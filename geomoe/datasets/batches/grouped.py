@@ -13,6 +13,7 @@ from torch import Tensor
 from geomoe.datasets.batches.shuffled import EpochSampler
 from geomoe.errors import ConfigError
 from geomoe.support.seeds import mixed_seed
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -160,7 +161,10 @@ def grouped_sampler(
     groups = np.where(in_groups(data), data.domains, -1)
     sampler = GroupedSampler(groups, groups_per_batch, seed, batch_size, rank, world_size, batches)
     if rank == 0 and sampler.left_out:
-        log.info("%d training samples of no domain are left out of grouped batches", sampler.left_out)
+        left = counted(
+            sampler.left_out, "training sample of no domain is", "training samples of no domain are"
+        )
+        log.info("%s left out of grouped batches", left)
     if rank == 0 and sampler.small:
         log.info(
             "%d of %d domains have fewer training samples than their share of a batch (%d): they repeat",

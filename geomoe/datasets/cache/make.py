@@ -22,6 +22,7 @@ from geomoe.support.bounded import parse_json, read_json
 from geomoe.support.files import read_text, reason
 from geomoe.support.locks import lock, release
 from geomoe.support.plain import from_plain
+from geomoe.support.text import counted
 from geomoe.support.workers import open_loader
 
 if TYPE_CHECKING:
@@ -130,7 +131,8 @@ def _first(sources: Sources) -> NDArray[Any]:
             problem = problem or str(error)
         except ValueError as error:
             raise DataError(str(error)) from error
-    raise DataError(f"none of {len(sources.rows)} images can be read; the first: {problem or 'no images'}")
+    count = counted(len(sources.rows), "image")
+    raise DataError(f"none of {count} can be read; the first: {problem or 'no images'}")
 
 
 def _begin(partial: Path, plan: dict[str, Any], sources: Sources) -> dict[int, dict[str, Any]]:

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from geomoe.errors import DataError, DatasetNotFoundError
+from geomoe.support.text import counted
 
 log = logging.getLogger(__name__)
 
@@ -176,9 +177,8 @@ def _images(domain: Path, layout: Layout) -> list[tuple[str, str]]:
         _check_name(domain, f"{kind}/{name}")
     if others:
         shown = ", ".join(sorted(others)[:3])
-        log.warning(
-            "%s: %d files in no class, or no images by their name, left out: %s", domain, len(others), shown
-        )
+        count = counted(len(others), "file")
+        log.warning("%s: %s in no class, or no images by their name, left out: %s", domain, count, shown)
     return found
 
 

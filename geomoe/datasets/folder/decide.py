@@ -17,6 +17,7 @@ from geomoe.datasets.folder.split import (
 )
 from geomoe.datasets.folder.units import buffered, split_units
 from geomoe.errors import DataError
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -104,19 +105,21 @@ def _kept(
     earlier = {} if path is None else read_split(path, set(table.filename.tolist()))
     if rule.version == 1:
         split, blocks = made_split(table.filename, places.lonlat, kind, rule.seed, earlier)
-        unit, how = blocks.name, f"blocks of space of {blocks.side:g} degrees"
+        unit, what, how = blocks.name, "block", f" of space of {blocks.side:g} degrees"
     else:
         made = split_units(table.filename, places, kind, (table.group, table.scene), rule.seed, earlier)
         split, unit = made.split, made.unit
-        how = f"units that do not touch{f' (blocks of {made.side:g} degrees)' if made.side else ''}"
-        how = f"blocks of {made.side:g} degrees, because everything touches" if made.cut else how
+        what, how = "unit", f" without contact{f' (blocks of {made.side:g} degrees)' if made.side else ''}"
+        if made.cut:
+            what, how = "block", f" of {made.side:g} degrees, because everything touches"
     rows = zip(table.filename.tolist(), zip(split.tolist(), unit.tolist(), strict=True), strict=True)
     merged = {**earlier, **dict(rows)}
     if merged != earlier:
         path = files.write(name, lambda scratch: write_split(scratch, merged, safe_csv=files.safe_csv))
         names = [part for part in (*SHARES, LEFT_OUT) if part != LEFT_OUT or (split == LEFT_OUT).any()]
         counts = ", ".join(f"{part} {int((split == part).sum())}" for part in names)
-        log.info("no column split: made one in %d %s (%s), kept in %s", len(set(unit)), how, counts, path)
+        units = f"{counted(len(set(unit)), what)}{how}"
+        log.info("no column split: made one in %s (%s), kept in %s", units, counts, path)
         old = files.find(f"split-{rule.seed}.csv")
         if rule.version != 1 and not earlier and old is not None:
             log.warning("%s: made by rule 1 and not used; data.split_version 1 uses it", old)

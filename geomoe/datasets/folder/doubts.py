@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geomoe.reading.labels import TASK, listed, split_words
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -50,9 +51,9 @@ def doubts(classes: Sequence[str], label: NDArray[Any], split: NDArray[Any]) -> 
     if joint:
         images = sum(int((label == classes.index(name)).sum()) for name in joint)
         yield (
-            f"{_quoted(list(joint))} ({images} images) look like several labels in one cell; an image has "
-            "one class here, so each of them trains as a class of its own: keep one label for each image, or "
-            "leave these images out (several labels of one image are not learnt)"
+            f"{_quoted(list(joint))} ({counted(images, 'image')}) look like several labels in one cell; "
+            "an image has one class here, so each of them trains as a class of its own: keep one label for "
+            "each image, or leave these images out (several labels of one image are not learnt)"
         )
     trained = set(label[split == "train"].tolist())
     untrained = [name for number, name in enumerate(classes) if number not in trained]
@@ -60,7 +61,8 @@ def doubts(classes: Sequence[str], label: NDArray[Any], split: NDArray[Any]) -> 
         yield f"no training image shows {_quoted(untrained)}"
     for name, count in sorted(Counter(split.tolist()).items()):
         if name not in SPLITS and _is_slip(name):
-            yield f"split {name!r} ({count} images) is none of {', '.join(SPLITS)}: is this a typing error?"
+            counts = counted(count, "image")
+            yield f"split {name!r} ({counts}) is none of {', '.join(SPLITS)}: is this a typing error?"
 
 
 def _measured(classes: Sequence[str]) -> tuple[int, int] | None:
@@ -83,10 +85,11 @@ def ground_doubts(extent: NDArray[np.float64], split: NDArray[Any]) -> Iterator[
     middle = np.median(known) if len(known) else np.nan
     wide = (known > _WIDE * middle) | (known < middle / _WIDE)
     if wide.any():
+        least, most = f"{known.min():.3g}", f"{known.max():.3g}"
         yield (
-            f"{int(wide.sum())} of {len(known)} training images cover more than {_WIDE:g} times the ground "
-            f"of the median one ({middle:.3g} m) or less than 1/{_WIDE:g} of it ({known.min():.3g} to "
-            f"{known.max():.3g} m); all are resized to one size, so objects differ in size"
+            f"{int(wide.sum())} of {counted(len(known), 'training image')} cover more than {_WIDE:g} times "
+            f"the ground of the median one ({middle:.3g} m) or less than 1/{_WIDE:g} of it ({least} to "
+            f"{most} m); all are resized to one size, so objects differ in size"
         )
 
 

@@ -27,6 +27,7 @@ from geomoe.reading.class_folders import says
 from geomoe.reading.raster import load_image
 from geomoe.support.cells import safe_cell
 from geomoe.support.files import whole_file
+from geomoe.support.text import counted
 from geomoe.support.words import unknown
 
 if TYPE_CHECKING:
@@ -208,9 +209,8 @@ class FolderDataModule(ImageDataModule):
         wrong = changed_unseen(names, self.folder, self.files, vrt_root)
         if not wrong:
             return []
-        text = (
-            f"{len(wrong)} images have changed since an earlier run, although size and time have not; first: "
-        )
+        have = counted(len(wrong), "image has", "images have")
+        text = f"{have} changed since an earlier run, although size and time have not; first: "
         return [f"{text}{wrong[0]}; checkpoints and caches from before the change are of other pixels"]
 
     def write_index(self, folder: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from geomoe.errors import DataError, OutputError
+from geomoe.errors import DataError, OutputError, OverBudgetError
 from geomoe.reading.image_table import Table
 from geomoe.reading.location import NOT_REFERENCED
 from geomoe.reading.raster import Header, over_budget, read_header
@@ -19,6 +19,7 @@ from geomoe.reading.swapped import FAR_KM, refuse_swapped
 from geomoe.reading.vectors import IN_THIS_THREAD
 from geomoe.support.content import content_of, sample_of, size_and_time
 from geomoe.support.progress import Progress
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -98,11 +99,13 @@ def scan(
     rows = _look_at_all(table.filename.tolist(), root, files, vrt_root)
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
     bad = (frame["error"] != "").to_numpy()
-    skipped = [Skip(int(table.row[i]), rows[i][0], rows[i][-1]) for i in np.flatnonzero(bad).tolist()]
-    kept = table.keep(~bad, skipped)
+    faults = [Skip(int(table.row[i]), rows[i][0], rows[i][-1]) for i in np.flatnonzero(bad).tolist()]
+    large = frame["large"].to_numpy(bool)[bad]
+    kept = table.keep(~bad, [fault for fault, over in zip(faults, large, strict=True) if not over])
     refuse_many(kept.skipped, kept.total, where)
     frame = frame[~bad]
-    found, over = _scan(kept, frame), _over_budget(kept, frame, bands, where)
+    costly = [fault for fault, over in zip(faults, large, strict=True) if over]
+    found, over = _scan(kept, frame), _over_budget(kept, frame, bands, where, costly)
     if over:
         within = ~np.isin(kept.filename, [skip.filename for skip in over])
         found, frame = _kept(found, within), frame[within]
@@ -110,8 +113,10 @@ def scan(
     return found._replace(table=found.table.keep(np.ones(len(found.size), dtype=bool), over))
 
 
-def _over_budget(table: Table, frame: pd.DataFrame, bands: tuple[int, ...], where: Path) -> list[Skip]:
-    """List the images that are too large to be read whole.
+def _over_budget(
+    table: Table, frame: pd.DataFrame, bands: tuple[int, ...], where: Path, costly: list[Skip]
+) -> list[Skip]:
+    """List the images that are too large to be read whole, beside those of which not even a block can be.
 
     They do not count as unusable rows, of which a table may have few: the table is read as it was meant.
 
@@ -120,10 +125,10 @@ def _over_budget(table: Table, frame: pd.DataFrame, bands: tuple[int, ...], wher
     """
     asked = [len(bands)] * len(frame) if bands else frame["bands"].tolist()
     reasons = [over_budget(*one) for one in zip(frame["pixels"].tolist(), asked, strict=True)]
-    over = [
+    over = costly + [
         Skip(int(table.row[k]), str(table.filename[k]), reason) for k, reason in enumerate(reasons) if reason
     ]
-    if over and len(over) == len(frame):
+    if over and all(reasons):
         raise DataError(f"{where}: no image can be read whole; first: {over[0].filename}: {over[0].reason}")
     return over
 
@@ -155,7 +160,7 @@ def _look_at_all(
                 _keep(files, kept_in, rows, earlier)
         raise
     if new and progress.seconds > _TELL:
-        log.info("looked at %d images in %.0f s; the next run does not", new, progress.seconds)
+        log.info("looked at %s in %.0f s; the next run does not", counted(new, "image"), progress.seconds)
     if new:
         _keep(files, kept_in, rows, {})
     return rows
@@ -199,7 +204,7 @@ def _keep(
 _CORNERS = tuple(f"{axis}_{number}" for number in range(4) for axis in ("lon", "lat"))
 _COLUMNS = (
     "filename", "size", "changed", "sample", "content", "bands", "side", "pixels", "dtype", "picture",
-    "alpha", "gaps", "lon", "lat", "unknown", "metres", *_CORNERS, "error",
+    "alpha", "gaps", "lon", "lat", "unknown", "metres", *_CORNERS, "large", "error",
 )  # fmt: skip
 
 
@@ -218,9 +223,10 @@ def _look(path: Path, vrt_root: Path | None) -> tuple[Any, ...]:
     try:
         head = read_header(path) if vrt_root is None else read_header(path, vrt_root)
     except DataError as error:
+        large = isinstance(error, OverBudgetError)
         nothing = (0, 0, 0, "", False, False, False, np.nan, np.nan, "", np.nan, *[np.nan] * 8)
-        return (*nothing, _reason(str(error), path))
-    return (*_facts(head), "")
+        return (*nothing, large, _reason(str(error), path))
+    return (*_facts(head), False, "")
 
 
 def _facts(head: Header) -> tuple[Any, ...]:
@@ -279,7 +285,7 @@ def _same_bands(found: Scan, frame: pd.DataFrame, bands: tuple[int, ...], where:
                 log.warning("%s: %d of %d images hold %s", where, count, int((~wrong).sum()), dtype)
     names = found.table.filename
     skipped = [
-        Skip(int(found.table.row[i]), str(names[i]), f"has {found.bands[i]} bands: {reason}")
+        Skip(int(found.table.row[i]), str(names[i]), f"has {counted(found.bands[i], 'band')}: {reason}")
         for i in np.flatnonzero(wrong).tolist()
     ]
     table = found.table.keep(~wrong, skipped)

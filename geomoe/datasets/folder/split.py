@@ -10,6 +10,7 @@ import pandas as pd
 from geomoe.errors import DataError
 from geomoe.reading.sheets import read_frame
 from geomoe.support.cells import plain_cell, safe_cell
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -107,7 +108,8 @@ def assign(
     parts = np.array(list(SHARES), dtype=object)[chosen]
     if len(set(parts)) < len(SHARES):
         few = len(names) < len(SHARES)
-        why = f"there are {len(names)} units that have to stay together, too few for"
+        are = f"{'is' if len(names) == 1 else 'are'} {counted(len(names), 'unit')}"
+        why = f"there {are} of images that stay together, too few for"
         why = why if few else f"{len(classes)} classes have too few images each ({len(label)} in all) for"
         msg = f"no split can be made: {why} train, val and test"
         raise DataError(f"{msg}; give a column split")

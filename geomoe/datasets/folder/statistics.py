@@ -12,6 +12,7 @@ import numpy as np
 from geomoe.errors import DataError, InputError
 from geomoe.reading.raster import open_raster, read_bands
 from geomoe.support.plain import from_plain
+from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,7 +107,8 @@ def measure(
         return found
     new = {"mean": found.mean.tolist(), "std": found.std.tolist(), "images": found.images}
     path = files.write_json(FILE, {**kept, key: new})
-    log.info("statistics of %d bands over %d training images, kept in %s", count, found.images, path)
+    what = f"{counted(count, 'band')} over {counted(found.images, 'training image')}"
+    log.info("statistics of %s, kept in %s", what, path)
     return found
 
 
@@ -127,7 +129,7 @@ def compute(
     for path in paths:
         if time.monotonic() - told > _TELL:
             told = time.monotonic()
-            log.info("statistics of the bands: %d images by now", images)
+            log.info("statistics of the bands: %s by now", counted(images, "image"))
         try:
             with open_raster(path, vrt_root) as source:
                 values = read_bands(source, bands, count, path).astype(np.float64)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from geomoe.errors import DataError, DatasetNotFoundError
 from geomoe.fetching.unpack import gunzip
+from geomoe.support.text import counted
 
 RAW = Path("MNIST") / "raw"
 #: part -> (images, labels); the original file names of http://yann.lecun.com/exdb/mnist.
@@ -123,7 +124,7 @@ def _check(path: Path, pixels: NDArray[np.uint8], digit: NDArray[np.uint8]) -> N
     if pixels.shape[1:] != (SIDE, SIDE):
         raise DataError(f"{path}: images of {SIDE} x {SIDE} pixels are expected; got {pixels.shape[1:]}")
     if len(pixels) != len(digit):
-        raise DataError(f"{path}: has {len(pixels)} images, and its file of labels {len(digit)}")
+        raise DataError(f"{path}: has {counted(len(pixels), 'image')}, and its file of labels {len(digit)}")
     if not len(digit):
         raise DataError(f"{path}: has no images; copy it again")
     if digit.max() > 9:

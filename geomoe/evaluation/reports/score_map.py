@@ -10,9 +10,10 @@ from geomoe.earth.land import coastlines
 from geomoe.errors import InputError
 from geomoe.evaluation.reports.cells import FEW, check_cell, fit_cell
 from geomoe.evaluation.reports.classes import class_rows, class_values
-from geomoe.evaluation.reports.text import choice_name, interval, plural, protocol_text
+from geomoe.evaluation.reports.text import choice_name, interval, protocol_text
 from geomoe.pages.atlas import Layer, Mark, ramp_colour, render_atlas
 from geomoe.support.tables import percent
+from geomoe.support.text import counted, plural
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -93,7 +94,8 @@ def score_page(report: Judged, layers: list[Layer]) -> str:
     ]
     notes = []
     if places.unplaced:
-        notes.append(f"{places.unplaced:,} samples of unknown place are not on the map.")
+        are = counted(places.unplaced, "sample of unknown place is", "samples of unknown place are")
+        notes.append(f"{are} not on the map.")
     if places.step:
         said = f"Places of one {report.domain_unit} in the same cell of {places.step:g}° are shown as one."
         notes.append(said)

@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from geomoe.evaluation.reports.figures import COLOURS
 from geomoe.evaluation.reports.summary_text import head_of, title_of
-from geomoe.evaluation.reports.text import plural
 from geomoe.support.figures import plain_text
 from geomoe.support.names import file_name
+from geomoe.support.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

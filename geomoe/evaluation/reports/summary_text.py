@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from geomoe.evaluation.reports.text import plural
 from geomoe.support.tables import new_table, percent, render
+from geomoe.support.text import plural
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from geomoe.evaluation.reports.classes import class_tables
 from geomoe.support.tables import new_table, percent, render
+from geomoe.support.text import counted, plural
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
@@ -49,11 +50,6 @@ def interval(pair: tuple[float, float] | None) -> str:
     return "-" if pair is None else f"{100 * pair[0]:.1f} to {100 * pair[1]:.1f}"
 
 
-def plural(unit: str) -> str:
-    """Return the plural of the word for a domain."""
-    return f"{unit[:-1]}ies" if unit.endswith("y") else f"{unit}s"
-
-
 def protocol_text(report: Judged) -> str:
     """Describe what the run left out of training, and the rules that define its samples."""
     options = {key: value for key, value in (report.options or {}).items() if value is not None}
@@ -65,7 +61,7 @@ def protocol_text(report: Judged) -> str:
 
 def _heading(report: Judged) -> str:
     boot = report.bootstrap
-    how = f"{boot.samples} resamples of {plural(boot.unit)}" if boot.samples else "not computed"
+    how = f"{counted(boot.samples, 'resample')} of {plural(boot.unit)}" if boot.samples else "not computed"
     method = report.algorithm + (f" (encoder {report.encoder})" if report.encoder else "")
     return (
         f"{method} on {report.data}, split {report.split}, {protocol_text(report)}, seed {report.seed}\n"

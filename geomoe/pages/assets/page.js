@@ -65,7 +65,7 @@ function geomoeStart(map, data) {
     dominant(block) {
       legend.append(el("h2", "", `Dominant expert, ${block.name}`));
       const table = el("table"), top = el("tr");
-      const wide = block.whole ? ["share of all land"] : [];
+      const wide = block.whole ? [`share of ${data.beside}`] : [];
       for (const text of ["", `share of ${data.counted}`, "mean weight", ...wide]) top.append(el("th", "", text));
       table.append(top);
       data.colours.forEach((colour, expert) => {
@@ -106,14 +106,14 @@ function geomoeStart(map, data) {
     legend.replaceChildren();
     if (one) legends.weight(block, layer); else legends[layer](block);
     report.replaceChildren(el("h2", "", `What ${block.name} does with geography`));
-    if (block.whole) report.append(el("p", "geomoe-hint", "Near training places:"));
+    if (block.whole) report.append(el("p", "geomoe-hint", `Over ${data.counted}:`));
     for (const text of block.words) report.append(el("p", "geomoe-warning", text));
     if (!block.words.length) report.append(el("p", "", "Every expert is dominant somewhere, and the routing changes from place to place."));
     for (const [what, bits, normalised] of block.information) {
       report.append(el("p", "", `Dominant expert and ${what} share ${bits.toFixed(2)} bits (${percent(normalised, 0)} normalised).`));
     }
     if (block.whole) {
-      report.append(el("p", "geomoe-hint", "Over all land, most of which training never saw:"));
+      report.append(el("p", "geomoe-hint", `Over ${data.beside}, most of which training never saw:`));
       const words = block.whole.words.length ? block.whole.words : ["Every expert is dominant somewhere."];
       for (const text of words) report.append(el("p", "", text));
     }

@@ -18,7 +18,7 @@ from geomoe.bench.results.gather import gather
 from geomoe.bench.results.output import markdown_page, page, write_results
 from geomoe.bench.results.tables import csv_text, growth_table, latex, main_table, note
 from geomoe.bench.running.counts import Counts, GroupCounts, write_counts
-from geomoe.bench.running.run_values import Blocks, Cost, Done, Failed, write_value
+from geomoe.bench.running.run_values import Blocks, Cost, Done, Failed, read_done, write_value
 from geomoe.errors import DataError
 from geomoe.metrics import domain_growth, holm
 from geomoe.training.runfolder import RunFolder
@@ -276,3 +276,12 @@ def test_a_label_that_a_spreadsheet_would_run(tmp_path):
     (tmp_path / "out").mkdir()
     write_results(results, tmp_path / "out", safe_csv=True)
     assert (tmp_path / "out" / "table.csv").read_text() == safe
+
+
+@pytest.mark.parametrize("text", ["", '{"format": 1', "[1"])
+def test_a_damaged_record_says_what_to_do(text, tmp_path):
+    (tmp_path / "bench.json").write_text(text, encoding="utf-8")
+    with pytest.raises(
+        DataError, match=r"bench\.json: cannot be read as JSON: .*; remove it, and the bench judges"
+    ):
+        read_done(tmp_path)

@@ -58,6 +58,23 @@ def test_some_bands_of_many_are_read(folder):
     assert "bands.tif" in made.dataset("val").filenames
 
 
+def test_blocks_that_cannot_be_decoded_count_as_large(folder, monkeypatch):
+    """Images of one huge block are left out, also more of them than faulty rows may be."""
+    table = pd.read_csv(folder / "t.csv")
+    for name in ("0.tif", "1.tif", "2.tif", "8.tif"):
+        with rasterio.open(folder / name, "w", driver="GTiff", width=512, height=512, count=3, dtype="uint8",
+                           blockysize=512, interleave="pixel", compress="deflate") as file:  # fmt: skip
+            file.write(np.full((3, 512, 512), 7, dtype=np.uint8))
+    monkeypatch.setattr(raster, "MOST_BLOCK", 512 * 512 * 3 - 1)
+    table.iloc[:12].to_csv(folder / "u.csv", index=False)
+    made = FolderDataModule(root=folder, metadata="u.csv")
+    assert [skip.filename for skip in made.index.skipped] == ["0.tif", "1.tif", "2.tif", "8.tif"]
+    assert all("blocks of 512 x 512 pixels" in skip.reason for skip in made.index.skipped)
+    table.iloc[[0, 1, 2]].to_csv(folder / "v.csv", index=False)
+    with pytest.raises(DataError, match=r"no image can be read whole; first: 0.tif: blocks of 512"):
+        FolderDataModule(root=folder, metadata="v.csv").dataset("train")
+
+
 def test_nothing_remains(folder):
     table = pd.read_csv(folder / "t.csv")
     table[table["filename"].isin(["scene.tif", "bands.tif"])].to_csv(folder / "u.csv", index=False)

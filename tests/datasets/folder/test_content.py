@@ -110,7 +110,7 @@ def test_a_check_reads_every_byte(folder):
     assert "files" not in {one.where for one in quick}
     found = [one for one in check_data(config).found.findings if one.where == "files"]
     assert [one.severity for one in found] == ["warning"]
-    assert "1 images have changed since an earlier run, although size and time have not" in found[0].what
+    assert "1 image has changed since an earlier run, although size and time have not" in found[0].what
     assert NAME in found[0].what
     assert module(folder).info()["data_hash"] != before
     assert not [one for one in check_data(config).found.findings if one.where == "files"]

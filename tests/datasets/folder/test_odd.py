@@ -128,7 +128,7 @@ def test_images_of_different_sizes_are_brought_to_one(folder):
         (lambda rows: rows.__delitem__(slice(3, None)), "column split: no row says val, test .it has train"),
         (
             lambda rows: [rows.__delitem__(slice(3, None)), rows[0].__setitem__(5, "other")],
-            "there are 2 units that have to stay together, too few for train, val and test",
+            "there are 2 units of images that stay together, too few for train, val and test",
         ),
         (lambda rows: [row.__setitem__(1, "NaN") for row in rows[1:30]], None),
         (
@@ -209,11 +209,11 @@ def test_a_parquet_that_is_not_whole(damage, folder):
         (lambda rows: rows[72].__setitem__(1, "san"), "no training image shows 'san'"),  # half a line
         (
             lambda rows: rows[72].__setitem__(5, "te"),
-            "split 'te' (1 images) is none of train, val, test: is this a typing error?",
+            "split 'te' (1 image) is none of train, val, test: is this a typing error?",
         ),
         (
             lambda rows: rows[1].__setitem__(5, "Trian"),
-            "split 'trian' (1 images) is none of train, val, test: is this a typing error?",
+            "split 'trian' (1 image) is none of train, val, test: is this a typing error?",
         ),
     ],
 )
