@@ -1,7 +1,7 @@
 """Data sets: torchgeo-style readers, their splits and protocols, and the data modules over them.
 
-Names are imported on first use: torchgeo takes seconds to import, and the index, the cache, the
-sampler and the auditor do not need it.
+Names are imported on first use: torchgeo takes seconds to import, and the index, the cache and the
+sampler do not need it.
 """
 
 from __future__ import annotations
