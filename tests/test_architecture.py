@@ -203,6 +203,49 @@ def test_no_verb_imports_another():
     assert {name: others for name, others in found.items() if others} == {}
 
 
+def test_the_tests_mirror_the_rooms():
+    """Each folder of the package has one among the tests; ``datasets/samples`` serves all of them."""
+    tests = PACKAGE.parent / "tests"
+    rooms = {path.parent.relative_to(PACKAGE).as_posix() for path in FILES} - {"."}
+    mirrored = {path.parent.relative_to(tests).as_posix() for path in tests.rglob("test_*.py")} - {"."}
+    assert rooms - mirrored == {"datasets/samples"}
+    beside = {"benchmarks", "browser", "docs", "security", "theory"}  # what no single room answers for
+    assert mirrored - rooms == beside
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert all(f"`tests/{name}/`" in page for name in beside)
+
+
+def asks_a_network(source):
+    """Lines where a file finds out by its attributes or class what a geomoe network is."""
+    tree = ast.parse(source)
+    kinds = set(re.findall(r"^class (\w+)\(.*(?:Network|MoGEViT)\):", _MODELS, flags=re.MULTILINE))
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) > 1):
+            continue
+        asked, other = map(ast.unparse, node.args[:2])
+        if node.func.id in {"getattr", "hasattr"} and re.search(r"\b(model|network|answering\(\))$", asked):
+            yield node.lineno
+        if node.func.id == "isinstance" and re.search(rf"\b({'|'.join(kinds)})\b", other):
+            yield node.lineno
+
+
+_MODELS = "\n".join(path.read_text(encoding="utf-8") for path in FILES if path.parent.name == "models")
+
+
+def test_no_room_asks_what_a_network_is():
+    """Its attributes say so (``geomoe.models.Network``); ``models`` itself looks at timm's networks."""
+    assert list(asks_a_network('getattr(self.model, "blocks", ())')) == [1]
+    assert list(asks_a_network('x = 1\nhasattr(method.answering(), "encoder")')) == [2]
+    assert list(asks_a_network("isinstance(network, MoGEViT | None)")) == [1]
+    assert not list(asks_a_network("isinstance(network, Network)"))
+    found = {
+        module_of(path): list(asks_a_network(path.read_text(encoding="utf-8")))
+        for path in FILES
+        if room_of(module_of(path)) != "models"
+    }
+    assert {module: lines for module, lines in found.items() if lines} == {}
+
+
 def test_the_parser_of_imports_finds_them(tmp_path):
     path = tmp_path / "x.py"
     lines = (
