@@ -34,7 +34,7 @@ VERBS = {
     "evaluate": "judge a checkpoint: overall, per region, worst region, experts",
     "summarize": "combine many reports: means over seeds and held-out domains, growth curves",
     "predict": "classify your own images, folders, tables or a large scene with a checkpoint",
-    "diagnose": "measure what experts and routers do, whether the place matters, what changed between checkpoints",
+    "diagnose": "measure what experts and routers do, if the place matters, what changed between checkpoints",
     "map-experts": "draw the map of what a checkpoint's routers do, everywhere on Earth",
     "encode": "write location embeddings for the points of a table of any kind",
     "data": "describe, download, check or cache a data set, or write a small sample of it",

@@ -1,4 +1,4 @@
-"""How files are predicted: the options of :func:`geomoe.predict_files`."""
+"""Options of what is done to files: predicting images, and encoding points."""
 
 from __future__ import annotations
 
@@ -58,3 +58,48 @@ class PredictOptions:
         if side and side**2 > MOST_PIXELS:
             most = f"give up to {MOST_PIXELS**0.5:.0f}"
             raise InputError(f"tile: {side} x {side} pixels are too many at once; {most}")
+
+
+#: option of :class:`EncodeOptions` -> the encoders that have it.
+_OWNERS = {"legendre_polys": ("sh", "sh-siren"), "finest_km": ("fourier",), "capsules": ("geoclip",)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeOptions:
+    """The encoder that turns places into embeddings, and the columns that hold the places.
+
+    Args:
+        encoder: name of a location encoder; or
+        checkpoint: checkpoint file whose trained encoder is used instead.
+        weights: pretrained weights of the named encoder (required by satclip).
+        legendre_polys: L of the encoders sh and sh-siren, which have L * L values; None: 10.
+        finest_km: half the shortest wave of the encoder fourier in km (required by it).
+        capsules: capsules of the encoder geoclip; None: 0.
+        lon: name of the column of longitudes; None: point geometry, else ``lon``, ``longitude``, ``lng``.
+        lat: name of the column of latitudes; None: point geometry, else ``lat``, ``latitude``.
+        safe_csv: whether cells of a CSV that a spreadsheet would take for formulas are quoted.
+
+    Raises:
+        InputError: neither an encoder nor a checkpoint, or both; an option of another encoder, which would
+            change nothing and look as if it did.
+    """
+
+    encoder: str | None = None
+    checkpoint: str | None = None
+    weights: str | None = None
+    legendre_polys: int | None = None
+    finest_km: float | None = None
+    capsules: tuple[int, ...] | None = None
+    lon: str | None = None
+    lat: str | None = None
+    safe_csv: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.encoder is None) == (self.checkpoint is None):
+            raise InputError("encoder: give the name of an encoder, or a checkpoint")
+        given = {name: getattr(self, name) for name in _OWNERS}
+        for name, owners in _OWNERS.items():
+            if given[name] is not None and self.encoder not in owners:
+                used = f"--encoder {self.encoder}" if self.encoder else "a checkpoint, whose encoder is made"
+                msg = f"--{name.replace('_', '-')}: is of {' and '.join(owners)}, and does nothing for {used}"
+                raise InputError(f"{msg}; leave it out")
