@@ -25,9 +25,7 @@ def test_an_encoder_that_is_not_one_and_options_of_another_are_refused(given, me
 
 
 def test_a_tile_of_more_pixels_than_are_read_at_once_is_refused():
-    with pytest.raises(
-        InputError, match=r"^tile: 1000000 x 1000000 pixels are too many at once; give up"
-    ):
+    with pytest.raises(InputError, match=r"^tile: 1000000 x 1000000 pixels are too many at once; give up"):
         PredictOptions(tile=10**6)
     assert PredictOptions(tile=224).overlap == 0.5
 
