@@ -181,6 +181,8 @@ def test_the_rule_catches_what_it_is_for():
 @pytest.mark.slow
 def test_no_module_is_in_a_circle_of_imports():
     graph = {module_of(path): {name for name, _ in imports_of(path)} for path in FILES}
+    for module, names in graph.items():
+        names.discard(module)  # a package that imports its own parts by a name that is made: geomoe.cli.VERB
     for module in graph:
         reached, waiting = set(), [name for name in graph[module] if name in graph]
         while waiting:
