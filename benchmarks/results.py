@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.results_page import write_page
-from geomoe.catalogue import AROUND_MOGE
 
-METHODS = AROUND_MOGE
+#: MoGE, and what location can do in one network.
+METHODS = ("erm", "erm_le", "film_le", "le_mlp", "le_token", "moge", "moge_le")
 PROTOCOLS = ("all", "Asia")
 QUICK = "bluemarble"
 THREADS = {"trainer.threads": 1}

@@ -151,7 +151,6 @@ class MethodEntry(NamedTuple):
         wrapper: whether it wraps another method (``around``) and is not a method of its own.
         wraps: whether it can wrap another method, although it is also a method of its own.
         quickstart: whether ``geomoe quickstart`` trains it.
-        beside_moge: whether comparisons with MoGE include it, to show what location can do in one network.
     """
 
     target: str
@@ -164,13 +163,12 @@ class MethodEntry(NamedTuple):
     wrapper: bool = False
     wraps: bool = False
     quickstart: bool = False
-    beside_moge: bool = False
 
 
 _HOME = "geomoe.algorithms"
 METHODS: dict[str, MethodEntry] = {
     # pooled samples
-    "erm": MethodEntry(f"{_HOME}.pooled.erm:ERM", "ERM", quickstart=True, beside_moge=True),
+    "erm": MethodEntry(f"{_HOME}.pooled.erm:ERM", "ERM", quickstart=True),
     "mixup": MethodEntry(f"{_HOME}.pooled.mixup:Mixup", "Mixup", domains=2),
     "mixstyle": MethodEntry(f"{_HOME}.pooled.mixstyle:MixStyle", "MixStyle"),
     "sagm": MethodEntry(f"{_HOME}.pooled.sagm:SAGM", "SAGM", wraps=True),
@@ -194,20 +192,14 @@ METHODS: dict[str, MethodEntry] = {
         "location",
         places=True,
         quickstart=True,
-        beside_moge=True,
     ),
-    "film_le": MethodEntry(
-        f"{_HOME}.location.film_le:FiLMLE", "FiLM by location", "film", places=True, beside_moge=True
-    ),
-    "le_mlp": MethodEntry(
-        f"{_HOME}.location.le_mlp:LEMLP", "Location + MLP", "location_mlp", places=True, beside_moge=True
-    ),
+    "film_le": MethodEntry(f"{_HOME}.location.film_le:FiLMLE", "FiLM by location", "film", places=True),
+    "le_mlp": MethodEntry(f"{_HOME}.location.le_mlp:LEMLP", "Location + MLP", "location_mlp", places=True),
     "le_token": MethodEntry(
         f"{_HOME}.location.le_token:LEToken",
         "Location token",
         "location_token",
         places=True,
-        beside_moge=True,
     ),
     "per_region": MethodEntry(f"{_HOME}.location.per_region:PerRegion", "Per-region", "regions", domains=2),
     "d3g": MethodEntry(
@@ -239,7 +231,6 @@ METHODS: dict[str, MethodEntry] = {
         "experts_le",
         places=True,
         experts=True,
-        beside_moge=True,
     ),
     "pg_dro": MethodEntry(f"{_HOME}.experts.pg_dro:PGDRO", "PG-DRO", "experts", places=True, experts=True),
     "moge_messi": MethodEntry(
@@ -284,6 +275,4 @@ def methods_of_any_backbone() -> tuple[str, ...]:
 DEFAULT_METHOD = "moge"  # if a configuration names none
 BASELINE_METHOD = "erm"  # what a bench compares with, and what trains a dense twin
 ALGORITHMS = tuple(name for name, entry in METHODS.items() if not entry.wrapper)
-#: MoGE and what a comparison with it has to show.
-AROUND_MOGE = tuple(name for name, entry in METHODS.items() if entry.beside_moge or name == "moge")
 WRAPPERS = tuple(name for name, entry in METHODS.items() if entry.wrapper or entry.wraps)

@@ -119,6 +119,12 @@ def imports_of(path):
                         PACKAGE.joinpath(*longer) / "__init__.py"
                     ).exists()
                     yield ".".join(longer if is_module else base[1:]), node.lineno
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module"):
+            named = node.args[0] if node.args else None  # by a text, or the known beginning of one
+            first = named.values[0] if isinstance(named, ast.JoinedStr) else named
+            text = first.value if isinstance(first, ast.Constant) else ""
+            if isinstance(text, str) and text.split(".")[0] == "geomoe":
+                yield text.removeprefix("geomoe").strip("."), node.lineno
 
 
 def forbidden(module, imported):
@@ -178,6 +184,8 @@ def test_the_rule_catches_what_it_is_for():
 @pytest.mark.slow
 def test_no_module_is_in_a_circle_of_imports():
     graph = {module_of(path): {name for name, _ in imports_of(path)} for path in FILES}
+    for module, names in graph.items():
+        names.discard(module)  # a package that imports its own parts by a name that is made: geomoe.cli.VERB
     for module in graph:
         reached, waiting = set(), [name for name in graph[module] if name in graph]
         while waiting:
@@ -206,6 +214,49 @@ def test_no_verb_imports_another():
     assert {name: others for name, others in found.items() if others} == {}
 
 
+def test_the_tests_mirror_the_rooms():
+    """Each folder of the package has one among the tests; ``datasets/samples`` serves all of them."""
+    tests = PACKAGE.parent / "tests"
+    rooms = {path.parent.relative_to(PACKAGE).as_posix() for path in FILES} - {"."}
+    mirrored = {path.parent.relative_to(tests).as_posix() for path in tests.rglob("test_*.py")} - {"."}
+    assert rooms - mirrored == {"datasets/samples"}
+    beside = {"benchmarks", "browser", "docs", "security", "theory"}  # what no single room answers for
+    assert mirrored - rooms == beside
+    page = (PACKAGE.parent / "docs" / "architecture.md").read_text(encoding="utf-8")
+    assert all(f"`tests/{name}/`" in page for name in beside)
+
+
+def asks_a_network(source):
+    """Lines where a file finds out by its attributes or class what a geomoe network is."""
+    tree = ast.parse(source)
+    kinds = set(re.findall(r"^class (\w+)\(.*(?:Network|MoGEViT)\):", _MODELS, flags=re.MULTILINE))
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) > 1):
+            continue
+        asked, other = map(ast.unparse, node.args[:2])
+        if node.func.id in {"getattr", "hasattr"} and re.search(r"\b(model|network|answering\(\))$", asked):
+            yield node.lineno
+        if node.func.id == "isinstance" and re.search(rf"\b({'|'.join(kinds)})\b", other):
+            yield node.lineno
+
+
+_MODELS = "\n".join(path.read_text(encoding="utf-8") for path in FILES if path.parent.name == "models")
+
+
+def test_no_room_asks_what_a_network_is():
+    """Its attributes say so (``geomoe.models.Network``); ``models`` itself looks at timm's networks."""
+    assert list(asks_a_network('getattr(self.model, "blocks", ())')) == [1]
+    assert list(asks_a_network('x = 1\nhasattr(method.answering(), "encoder")')) == [2]
+    assert list(asks_a_network("isinstance(network, MoGEViT | None)")) == [1]
+    assert not list(asks_a_network("isinstance(network, Network)"))
+    found = {
+        module_of(path): list(asks_a_network(path.read_text(encoding="utf-8")))
+        for path in FILES
+        if room_of(module_of(path)) != "models"
+    }
+    assert {module: lines for module, lines in found.items() if lines} == {}
+
+
 def test_the_parser_of_imports_finds_them(tmp_path):
     path = tmp_path / "x.py"
     lines = (
@@ -213,9 +264,18 @@ def test_the_parser_of_imports_finds_them(tmp_path):
         "def f():",
         "    from geomoe.coords import check_lonlat",
         "    from geomoe import cli",
+        "    importlib.import_module('geomoe.cli.train')",
+        "    import_module(f'geomoe.datasets.{name}')",
+        "    import_module(public[name])",
     )
     path.write_text("\n".join(lines))
-    assert list(imports_of(path)) == [("moe", 1), ("coords", 3), ("cli", 4)]
+    assert list(imports_of(path)) == [
+        ("moe", 1),
+        ("coords", 3),
+        ("cli", 4),
+        ("cli.train", 5),
+        ("datasets", 6),
+    ]
 
 
 @pytest.mark.slow
@@ -223,13 +283,15 @@ def test_the_parser_of_imports_finds_them(tmp_path):
 def test_only_the_command_line_prints_and_exits_and_nobody_asserts(path):
     source = path.read_text(encoding="utf-8")
     lines = source.splitlines()
-    program = room_of(module_of(path)) in {"cli", "__main__"} or 'if __name__ == "__main__":' in lines
+    program = room_of(module_of(path)) in {"cli", "__main__"}
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Assert):  # gone under python -O, so never on anybody's input
             assert "# for the type checker" in lines[node.lineno - 1], f"{path}:{node.lineno}: assert"
         if isinstance(node, ast.Call) and not program:
             called = ast.unparse(node.func)
             assert called not in {"print", "exit", "sys.exit", "os._exit"}, f"{path}:{node.lineno}: {called}"
+        if isinstance(node, ast.Attribute) and not program:
+            assert ast.unparse(node) not in {"sys.stdout", "sys.stderr"}, f"{path}:{node.lineno}"
 
 
 @pytest.mark.slow
@@ -324,18 +386,83 @@ assert not found, found
     )
 
 
-@pytest.mark.slow
-def test_a_method_is_named_in_one_line_of_the_catalogue_alone():
-    """No file but the catalogue names a training method; its own file does not need to either."""
-    from geomoe.catalogue import METHODS
-
-    named = [
-        f"{path.relative_to(PACKAGE)}:{node.lineno}: {node.value!r}"
-        for path in FILES
-        if path.name != "catalogue.py"
-        and PACKAGE / "algorithms" not in path.parents
-        and path.name != "completion.py"  # fish is a shell there
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.Constant) and node.value in METHODS
+def texts_of(tree):
+    """Every string in a file that is no docstring."""
+    bodies = [
+        node.body for node in ast.walk(tree) if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
     ]
-    assert not named
+    told = {id(body[0].value) for body in bodies if body and isinstance(body[0], ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in told:
+            yield node
+
+
+def choices_of(tree):
+    """The values of every ``Literal`` in a file."""
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Subscript)]
+    inside = [node.slice for node in found if isinstance(node.value, ast.Name) and node.value.id == "Literal"]
+    return {one.value for part in inside for one in ast.walk(part) if isinstance(one, ast.Constant)}
+
+
+def methods_named(module, source):
+    """Lines of a module that name a training method that is not its own, as a word or as a class.
+
+    Examples of commands in the room ``cli`` are documentation. One method may derive from another, and an
+    option of a method may have a value of the same name (MMD is a discrepancy too).
+    """
+    from geomoe.catalogue import METHODS
+    from geomoe.cli.completion import SHELLS
+
+    tree = ast.parse(source)
+    homes = {name: entry.target.removeprefix("geomoe.").partition(":") for name, entry in METHODS.items()}
+    names = {name for name, (home, _, _) in homes.items() if home != module}
+    kinds = {kind for home, _, kind in homes.values() if home != module}
+    in_cli, is_method = room_of(module) == "cli", module in {home for home, _, _ in homes.values()}
+    allowed = set(SHELLS) if in_cli else choices_of(tree) if is_method else set()
+    for node in texts_of(tree):
+        words = set() if in_cli and " " in node.value else set(re.findall(r"\w+", node.value))
+        yield from ((node.lineno, word) for word in sorted(words & names - allowed))
+    for node in ast.walk(tree):
+        used = {
+            ast.alias: lambda one: one.name,
+            ast.Name: lambda one: one.id,
+            ast.Attribute: lambda one: one.attr,
+        }.get(type(node), lambda one: "")(node)
+        if used in kinds and not is_method:
+            yield node.lineno, used
+
+
+@pytest.mark.parametrize(
+    ("module", "source", "found"),
+    [
+        ("build", 'if name == "swad":\n    pass', [(1, "swad")]),
+        ("build", 'tables = {"mixup": 1}', [(1, "mixup")]),
+        ("bench.plan", 'message = "give --algorithm irm"', [(1, "irm")]),
+        ("bench.plan", 'message = f"{one} of groupdro"', [(1, "groupdro")]),
+        ("training.run", "from geomoe.algorithms.pooled.swad import SWAD", [(1, "SWAD")]),
+        ("training.run", "isinstance(method, erm.ERM)", [(1, "ERM")]),
+        ("algorithms.contract", 'need_domains(facts, "vrex")', [(1, "vrex")]),
+        ("algorithms.contract", "class Other(DANN):\n    pass", [(1, "DANN")]),
+        ("algorithms.risks.irm", 'name = "vrex"', [(1, "vrex")]),
+        ("algorithms.risks.irm", 'name = "irm"', []),
+        ("algorithms.alignment.cdann", "class CDANN(DANN):\n    pass", []),
+        ("algorithms.risks.irm", 'kind: Literal["a", "mmd"]', []),
+        ("build", 'kind: Literal["a", "mmd"]', [(1, "mmd")]),
+        ("build", '"""What fish and moge do."""', []),
+        ("cli.train", 'example = "geomoe train bluemarble --algorithm erm"', []),
+        ("cli.train", 'if name == "moge":\n    pass', [(1, "moge")]),
+        ("cli.completion", 'shells = {"fish": 1}', []),
+    ],
+)
+def test_the_search_for_names_of_methods_finds_them(module, source, found):
+    assert list(methods_named(module, source)) == found
+
+
+@pytest.mark.slow
+def test_a_method_is_named_in_its_own_file_and_the_catalogue_alone():
+    found = {
+        module_of(path): list(methods_named(module_of(path), path.read_text(encoding="utf-8")))
+        for path in FILES
+        if path != PACKAGE / "catalogue.py"
+    }
+    assert {module: lines for module, lines in found.items() if lines} == {}

@@ -9,9 +9,10 @@ The table of all methods is :data:`geomoe.catalogue.METHODS`; a class is importe
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from geomoe.catalogue import METHODS
+from geomoe.support import on_first_use
 
 if TYPE_CHECKING:
     from geomoe.algorithms.contract import Answer, Facts, Method, Now
@@ -33,9 +34,4 @@ def method_class(name: str) -> type[Method]:
     return getattr(importlib.import_module(module), kind)
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is that of the name asked for
-    """Import a public name when it is first used."""
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(_PUBLIC[name]), name)
-    msg = f"module 'geomoe.algorithms' has no attribute {name!r}"
-    raise AttributeError(msg)
+__getattr__ = on_first_use(__name__, _PUBLIC)

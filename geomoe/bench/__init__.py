@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from geomoe.support import on_first_use
 
 if TYPE_CHECKING:
     from geomoe.bench.planning.spec import Spec, read_spec, spec_of
@@ -21,10 +23,4 @@ _PUBLIC = {
 }
 __all__ = ["BenchOptions", "BenchResult", "Results", "Spec", "bench", "read_spec", "spec_of"]
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - a public name
-    if name not in _PUBLIC:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
-
-    return getattr(importlib.import_module(_PUBLIC[name]), name)
+__getattr__ = on_first_use(__name__, _PUBLIC)

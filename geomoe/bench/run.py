@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from geomoe.bench.planning.plan import make_plan
-from geomoe.bench.planning.spec import spec_of
+from geomoe.bench.planning.spec import Spec, spec_of
 from geomoe.bench.results.gather import gather
 from geomoe.bench.results.output import write_results
 from geomoe.bench.running.folders import check_data, check_folders
@@ -26,13 +26,13 @@ from geomoe.support.files import check_folder
 from geomoe.support.options import call_options
 from geomoe.support.plain import to_plain
 from geomoe.support.text import counted
+from geomoe.support.workers import usable_cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from os import PathLike
 
     from geomoe.bench.planning.plan import Plan
-    from geomoe.bench.planning.spec import Spec
     from geomoe.bench.results.values import Results
 
 log = logging.getLogger(__name__)
@@ -106,8 +106,8 @@ def bench(
         KeyboardInterrupt: on Ctrl-C; called again, it goes on.
     """
     asked = call_options(BenchOptions, options, changes)
-    spec = spec_of(spec) if not hasattr(spec, "algorithms") else spec  # type: ignore[arg-type, assignment]
-    plan = make_plan(spec, check_folder(output))  # type: ignore[arg-type]
+    spec = spec if isinstance(spec, Spec) else spec_of(spec)
+    plan = make_plan(spec, check_folder(output))
     check_folders(plan)
     if not asked.table_only:
         plan = _train(plan, asked)
@@ -146,7 +146,7 @@ def _train(plan: Plan, asked: BenchOptions) -> Plan:
 
 def _start_workers(plan: Plan, options: WorkOptions, count: int, *, quiet: bool) -> None:
     """Run worker processes, each with its share of the threads, until all have ended."""
-    threads = str(max(1, _cores() // count))
+    threads = str(max(1, usable_cores() // count))
     shares = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), threads)
     command = [sys.executable, "-m", "geomoe", "bench", "--as-worker", *(["--quiet"] if quiet else [])]
     text = json.dumps(
@@ -182,11 +182,6 @@ def _start_workers(plan: Plan, options: WorkOptions, count: int, *, quiet: bool)
             log.warning("worker %d was killed (%s); call again to go on with its run", one.pid, name)
         elif one.returncode:
             log.warning("worker %d ended with status %d", one.pid, one.returncode)
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def work_as_told(told: Mapping[str, Any]) -> int:

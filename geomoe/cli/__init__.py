@@ -32,13 +32,13 @@ VERBS = {
     "train": "train one method on one configuration",
     "bench": "compare methods under one budget, over seeds, with tests, costs and tables",
     "evaluate": "judge a checkpoint: overall, per region, worst region, experts",
-    "summarize": "many reports in one: means over seeds and held-out domains, growth curves",
+    "summarize": "combine many reports: means over seeds and held-out domains, growth curves",
     "predict": "classify your own images, folders, tables or a large scene with a checkpoint",
-    "diagnose": "what experts and routers do, whether the place matters, what changed between checkpoints",
+    "diagnose": "measure what experts and routers do, if the place matters, what changed between checkpoints",
     "map-experts": "draw the map of what a checkpoint's routers do, everywhere on Earth",
-    "encode": "location embeddings for the points of a CSV or GeoParquet file",
-    "data": "what a data set is, fetched, checked, made fast to read, in small to try",
-    "doctor": "what is installed, found and writable here",
+    "encode": "write location embeddings for the points of a table of any kind",
+    "data": "describe, download, check or cache a data set, or write a small sample of it",
+    "doctor": "report what is installed, found and writable here",
 }
 _ANYWHERE = ("--json", "--quiet", "--debug")  # of every verb
 _HELP = ("-h", "--help")

@@ -119,10 +119,9 @@ def sample(args: Namespace) -> Result:
 
 def workers(args: Namespace) -> int:
     """Number of processes that read images: as given, else one for each core that this process may use."""
-    import os
+    from geomoe.support.workers import usable_cores
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return args.workers or cores
+    return args.workers or usable_cores()
 
 
 def images_done(args: Namespace) -> Progress:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from geomoe.cli.parsing import ALIASES, SWITCHES, Parser, UsageError, add_switches, number, whole
+from geomoe.cli.parsing import ALIASES, SWITCHES, Parser, UsageError, add_short_flags, number, whole
 from geomoe.config.keys import Setting, keys, nearest_key
 from geomoe.config.limits import MOST_SEED, MOST_WORKERS
 
@@ -63,15 +63,7 @@ def parser() -> DataParser:
     made.add_argument("action", choices=ACTIONS, help="what to do")
     made.add_argument("name", metavar="NAME", nargs="?", help="data set or shipped configuration")
     made.add_argument("folder", metavar="DIR", nargs="?", help="sample: folder that is written")
-    made.add_argument("--data-root", metavar="DIR", help="folder of the data, the same as --data.root")
-    made.add_argument("--held-out", metavar="DOMAIN", help="the same as --data.held_out")
-    made.add_argument(
-        "--metadata",
-        metavar="FILE",
-        help="table (.csv, .tsv, .parquet, .gpkg, .shp, .geojson), the same as --data.metadata (folder)",
-    )
-    made.add_argument("--columns", metavar="PART=COLUMN,...", help="names of its columns: --data.columns")
-    add_switches(made)
+    add_short_flags(made)
     made.add_argument(
         "--url",
         metavar="URL",

@@ -6,7 +6,7 @@ import argparse
 
 from geomoe.cli.console import Result, table_width
 from geomoe.cli.parsing import Parser, whole
-from geomoe.config.limits import MOST_BATCH, MOST_SEED, MOST_WORKERS
+from geomoe.config.limits import MOST_SEED
 from geomoe.support.files import check_folder
 
 _DESCRIPTION = """\
@@ -79,20 +79,7 @@ def parser() -> Parser:
     made.add_argument(
         "--seed", type=whole(0, MOST_SEED), default=0, help="of samples, places, folds and permutations"
     )
-    made.add_argument(
-        "--batch-size",
-        type=whole(1, MOST_BATCH),
-        default=64,
-        metavar="N",
-        help="images at once (default: 64)",
-    )
-    made.add_argument(
-        "--num-workers",
-        type=whole(0, MOST_WORKERS),
-        default=0,
-        metavar="N",
-        help="processes that read images (default: 0)",
-    )
+    made.add_batches()
     made.add_data_of_run()
     made.add_device()
     return made

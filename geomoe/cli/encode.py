@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from geomoe.cli.console import Result, rows
-from geomoe.cli.parsing import Parser, UsageError, whole
+from geomoe.cli.parsing import Parser, whole
 from geomoe.config.limits import MOST_DEGREE
 from geomoe.config.rules import ENCODER_NAMES
 
@@ -56,33 +56,18 @@ def names() -> list[str]:
 def run(args: Namespace) -> Result:
     """Read the points, encode them, and write the embeddings."""
     points, output = Path(args.points), Path(args.output)
-    _refuse_idle(args)
     from geomoe.inference.points import EncodeOptions, encode_points
 
     options = EncodeOptions(
         encoder=args.encoder,
         checkpoint=args.checkpoint,
         weights=args.weights,
-        legendre_polys=10 if args.legendre_polys is None else args.legendre_polys,
+        legendre_polys=args.legendre_polys,
         finest_km=args.finest_km,
-        capsules=tuple(args.capsules or [0]),
+        capsules=tuple(args.capsules) if args.capsules else None,
         lon=args.lon,
         lat=args.lat,
         safe_csv=args.safe_csv,
     )
     facts = encode_points(points, output, options)._asdict()
     return Result(facts, rows(facts))
-
-
-def _refuse_idle(args: Namespace) -> None:
-    """Refuse an option of another encoder: it would change nothing, and look as if it did."""
-    for flag, value, owners in (
-        ("--legendre-polys", args.legendre_polys, ("sh", "sh-siren")),
-        ("--finest-km", args.finest_km, ("fourier",)),
-        ("--capsules", args.capsules, ("geoclip",)),
-    ):
-        if value is not None and args.encoder not in owners:
-            given = f"--encoder {args.encoder}" if args.encoder else "a checkpoint, whose encoder is made"
-            raise UsageError(
-                f"{flag}: is of {' and '.join(owners)}, and does nothing for {given}; leave it out"
-            )

@@ -8,6 +8,7 @@ import re
 from typing import TYPE_CHECKING, NoReturn
 
 from geomoe.cli import console
+from geomoe.config.limits import MOST_BATCH, MOST_WORKERS
 from geomoe.errors import GeomoeError
 from geomoe.support.columns import read_columns
 from geomoe.support.text import is_utf8
@@ -116,6 +117,23 @@ class Parser(argparse.ArgumentParser):
         )
         self.add_argument("--allow-vrt", action="store_true", help="read .vrt files, which name other files")
 
+    def add_batches(self) -> None:
+        """Add the options for how many images are read and asked at once."""
+        self.add_argument(
+            "--batch-size",
+            type=whole(1, MOST_BATCH),
+            default=64,
+            metavar="N",
+            help="images at once (default: 64)",
+        )
+        self.add_argument(
+            "--num-workers",
+            type=whole(0, MOST_WORKERS),
+            default=0,
+            metavar="N",
+            help="processes that read images (default: 0)",
+        )
+
     def add_device(self) -> None:
         """Add the option for the device."""
         self.add_argument("--device", default="auto", help="auto, cpu, cuda, ... (default: auto)")
@@ -172,8 +190,16 @@ def refuse_unnamable(args: argparse.Namespace) -> None:
             raise UsageError(f"{setting.source}: {_EMPTY}")
 
 
-def add_switches(made: Parser) -> None:
-    """Add the short flags of configuration keys that have no value."""
+def add_short_flags(made: Parser) -> None:
+    """Add the short flags of configuration keys of the data."""
+    made.add_argument("--held-out", metavar="DOMAIN", help="the same as --data.held_out")
+    made.add_argument("--data-root", metavar="DIR", help="folder of the data, the same as --data.root")
+    made.add_argument(
+        "--metadata",
+        metavar="FILE",
+        help="table of your own images (.csv, .tsv, .parquet, .gpkg, .shp, .geojson): --data.metadata",
+    )
+    made.add_argument("--columns", metavar="PART=COLUMN,...", help="names of its columns: --data.columns")
     made.add_argument(
         "--allow-vrt", action="store_true", help="read .vrt files too: --data.allow_vrt true (folder)"
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe.cli.console import Result, progress, rows
 from geomoe.cli.parsing import Parser, columns, whole
-from geomoe.config.limits import MOST_BATCH, MOST_SIDE, MOST_WORKERS
+from geomoe.config.limits import MOST_SIDE
 from geomoe.support.files import check_folder, no_empty_folders
 
 if TYPE_CHECKING:
@@ -75,16 +75,7 @@ def parser() -> Parser:
         help="of a .tif: .csv (name,color) or .json, a colour #rrggbb for each class",
     )
     made.add_argument("--resume", action="store_true", help="go on with an interrupted prediction")
-    made.add_argument(
-        "--batch-size", type=whole(1, MOST_BATCH), metavar="N", default=64, help="images at once"
-    )
-    made.add_argument(
-        "--num-workers",
-        type=whole(0, MOST_WORKERS),
-        metavar="N",
-        default=0,
-        help="processes that read images (default: 0)",
-    )
+    made.add_batches()
     made.add_device()
     return made
 
@@ -105,7 +96,7 @@ def run(args: Namespace) -> Result:
             load(args.checkpoint, args.device),
             [Path(word) for word in args.inputs],
             output,
-            data_root=None if args.data_root is None else Path(args.data_root),
+            data_root=args.data_root,
             tile=args.tile,
             overlap=args.overlap,
             batch_size=args.batch_size,

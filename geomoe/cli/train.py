@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import cast
 
 from geomoe.cli.console import Result, rows, write
-from geomoe.cli.parsing import ALIASES, SWITCHES, Parser, add_switches
+from geomoe.cli.parsing import ALIASES, SWITCHES, Parser, add_short_flags
 from geomoe.config.keys import Setting, find_key, nearest_key, takes
 from geomoe.config.load import load
 from geomoe.config.shipped import shipped
@@ -85,15 +85,7 @@ def parser() -> TrainParser:
     made.add_argument(
         "--print-config", action="store_true", help="print the resolved configuration, and stop"
     )
-    made.add_argument("--held-out", metavar="REGION", help="the same as --data.held_out")
-    made.add_argument("--data-root", metavar="DIR", help="folder of the data, the same as --data.root")
-    made.add_argument(
-        "--metadata",
-        metavar="FILE",
-        help="table of your own images (.csv, .tsv, .parquet, .gpkg, .shp, .geojson): --data.metadata",
-    )
-    made.add_argument("--columns", metavar="PART=COLUMN,...", help="names of its columns: --data.columns")
-    add_switches(made)
+    add_short_flags(made)
     return made
 
 
@@ -138,7 +130,7 @@ def _take(words: list[str]) -> list[str]:
 
 
 def _nearest_flag(flag: str, key: str) -> str:
-    own = ["--held-out", "--data-root", "--metadata", *SWITCHES, "--config", *_SWITCHES]
+    own = ["--held-out", "--data-root", "--metadata", "--columns", *SWITCHES, "--config", *_SWITCHES]
     found = nearest(flag, own) or nearest_key(key)
     return found.replace("mean ", "mean --", 1) if "mean --" not in found else found
 

@@ -47,7 +47,17 @@ def in_sections(settings: Sequence[Setting], faults: list[str], *, tell: bool) -
         else:
             yield setting
     for source, names in old.items() if tell else ():
-        log.warning("%s: loss.%s and the like now stand in a section of the method's name", source, names[0])
+        log.warning("%s: %s", source, _moved(names, algorithm))
+
+
+def _moved(names: Sequence[str], algorithm: str) -> str:
+    """What has come of options in the old section, in one line."""
+    read = [name for name in names if algorithm in owners_of(name)]
+    unused = [name for name in names if name not in read]
+    told = "options of a method now have a section of its name"
+    told += f"; read as {', '.join(f'{algorithm}.{name}' for name in read)}" if read else ""
+    told += f"; {algorithm} has no option {', '.join(unused)}, so nothing is changed by it" if unused else ""
+    return f"{', '.join(f'loss.{name}' for name in names)}: {told}"
 
 
 def _in_use(settings: Sequence[Setting]) -> tuple[str, tuple[str, ...]]:

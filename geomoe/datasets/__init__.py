@@ -1,13 +1,14 @@
 """Data sets: torchgeo-style readers, their splits and protocols, and the data modules over them.
 
-Names are imported on first use: torchgeo takes seconds to import, and the index, the cache, the
-sampler and the auditor do not need it.
+Names are imported on first use: torchgeo takes seconds to import, and the index, the cache and the
+sampler do not need it.
 """
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from geomoe.support import on_first_use
 
 if TYPE_CHECKING:
     from geomoe.datasets.batches.grouped import GroupedSampler
@@ -61,9 +62,4 @@ def __dir__() -> list[str]:
     return sorted({*globals(), *__all__})
 
 
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is that of the name asked for
-    """Import a public name when it is first used."""
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(_PUBLIC[name]), name)
-    msg = f"module 'geomoe.datasets' has no attribute {name!r}"
-    raise AttributeError(msg)
+__getattr__ = on_first_use(__name__, _PUBLIC)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from geomoe.inference.sweep import batches, forced_choices
+from geomoe.models.families import prefix_tokens
 from geomoe.models.networks import classify
 from geomoe.types import Place
 
@@ -157,8 +158,8 @@ class _Watch:
         """Each expert's output: one vector for each sample, and some tokens of some samples."""
         count = len(output.logits)
         tokens = [outputs.unflatten(1, (count, -1)) for outputs in output.expert_outputs]  # (E, B, N, D)
-        prefix = bool(getattr(self.predictor.model.backbone, "num_prefix_tokens", 0))
-        one = [part[:, :, 0] if prefix else part.mean(dim=2) for part in tokens]
+        first = prefix_tokens(self.predictor.model.backbone) > 0  # the class token stands for the sample
+        one = [part[:, :, 0] if first else part.mean(dim=2) for part in tokens]
         self._keep("outputs", torch.stack(one).float())
         chosen = [row - here.start for row in range(here.start, here.stop) if row in self.sampled]
         self.tokens = self.tokens or [[] for _ in tokens]

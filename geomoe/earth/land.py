@@ -1,7 +1,8 @@
 """Land, region and land cover in the cells of a grid, and coastlines.
 
 Both files ship with the package. Regions and coastlines come from Natural Earth (public domain),
-land cover from MODIS MCD12C1 (docs/maps.md says how they were made).
+land cover from MODIS MCD12C1 (docs/maps.md says how they were made). They ship because geopandas has no such
+data since 1.0, and cartopy and geodatasets fetch it from a server when it is first used.
 """
 
 from __future__ import annotations

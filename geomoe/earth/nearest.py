@@ -29,27 +29,49 @@ class NearestPlace:
     def __init__(self, places: NDArray[np.float64]) -> None:
         from scipy.spatial import cKDTree
 
-        self._places = places[~np.isnan(places).any(axis=1)]
-        self._tree = cKDTree(unit_vectors(self._places), leafsize=_LEAF) if len(self._places) else None
+        self._places = places
+        self._known = np.flatnonzero(~np.isnan(places).any(axis=1))
+        self._tree = cKDTree(unit_vectors(places[self._known]), leafsize=_LEAF) if len(self._known) else None
 
     def __len__(self) -> int:
         """Return the number of known places."""
-        return len(self._places)
+        return len(self._known)
+
+    def rows(self, points: NDArray[np.float64], rank: int = 1) -> NDArray[np.int64]:
+        """(N,) row of the place nearest to each of (N, 2) degrees; -1 where the point is unknown.
+
+        Args:
+            points: lonlat degrees.
+            rank: 1: the nearest, 2: the second nearest, and so on; there have to be so many known places.
+        """
+        nearest = np.full(len(points), -1, dtype=np.int64)
+        asked = np.flatnonzero(~np.isnan(points).any(axis=1))
+        if self._tree is None:
+            return nearest
+        for start in range(0, len(asked), _BLOCK):
+            block = asked[start : start + _BLOCK]
+            nearest[block] = self._known[self._tree.query(unit_vectors(points[block]), k=[rank])[1][:, 0]]
+        return nearest
 
     def of(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """(N, 2) degrees of the place nearest to each of (N, 2) degrees; NaN where the point is unknown."""
-        nearest = np.full((len(points), 2), np.nan)
-        known = ~np.isnan(points).any(axis=1)
-        rows = np.flatnonzero(known) if self._tree is not None else np.array([], dtype=np.int64)
-        for start in range(0, len(rows), _BLOCK):
-            block = rows[start : start + _BLOCK]
-            found = self._tree.query(unit_vectors(points[block]))[1]  # type: ignore[union-attr]
-            nearest[block] = self._places[found]
-        return nearest
+        rows = self.rows(points)
+        found = np.full((len(points), 2), np.nan)
+        found[rows >= 0] = self._places[rows[rows >= 0]]
+        return found
 
     def km(self, points: NDArray[np.float64]) -> NDArray[np.float64]:
         """(N,) great-circle km from each of (N, 2) degrees to its nearest place; NaN where not known."""
         return great_circle_km(points, self.of(points))
+
+
+def neighbour_km(places: NDArray[np.float64]) -> NDArray[np.float64]:
+    """(N,) great-circle km from each place to the nearest other one.
+
+    Args:
+        places: (N, 2) lonlat degrees of two or more places, all known and all different.
+    """
+    return great_circle_km(places, places[NearestPlace(places).rows(places, rank=2)])
 
 
 def nearest_km(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:

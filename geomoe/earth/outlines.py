@@ -2,6 +2,7 @@
 
 Such a map continues beyond 180 degrees. Land and samples have longitudes from -180 to 180; those west of the
 map's left edge are drawn 360 degrees further east. On other maps nothing moves.
+shapely works in a plane, and has no operation that joins what the antimeridian cuts.
 """
 
 from __future__ import annotations

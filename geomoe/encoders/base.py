@@ -213,7 +213,16 @@ class LocationEncoder(nn.Module):
 
 
 def mlp_head(feature_dim: int, hidden_dim: int, out_dim: int) -> nn.Sequential:
-    """The usual head: linear, GELU, linear, LayerNorm (so that all embeddings have the same scale)."""
+    """The usual head: linear, GELU, linear, LayerNorm (so that all embeddings have the same scale).
+
+    Args:
+        feature_dim: width F of the features (B, F).
+        hidden_dim: width between both linear layers.
+        out_dim: width L of the embedding (B, L).
+
+    Raises:
+        ConfigError: a width that is not a positive whole number.
+    """
     check_size("hidden_dim", hidden_dim)
     check_size("out_dim", out_dim)
     return nn.Sequential(

@@ -17,6 +17,7 @@ from geomoe.inference.answers import Layout, write_answers
 from geomoe.inference.ground import Ground, ground_of
 from geomoe.inference.inputs import Images, Loaded, collect
 from geomoe.inference.journal import Journal
+from geomoe.inference.options import PredictOptions
 from geomoe.inference.scene import Scene, beside, open_scene, write_scene
 from geomoe.inference.skipped import EMPTY_TILE, list_of_skipped, skipped_of, write_skipped
 from geomoe.inference.tiles import Item, Tiles, Tiling, make_tiling
@@ -25,12 +26,13 @@ from geomoe.reading.raster import MOST_PIXELS
 from geomoe.reading.skips import Skip
 from geomoe.support.content import size_and_time
 from geomoe.support.legends import read_colours, refuse_foreign_style
+from geomoe.support.options import call_options
 from geomoe.support.text import counted
 from geomoe.support.workers import open_loader
 from geomoe.types import Place
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from os import PathLike
 
     from geomoe.inference.predictor import Predictor
@@ -65,20 +67,8 @@ def predict_files(
     predictor: Predictor,
     inputs: Sequence[str | PathLike[str]] | str | PathLike[str],
     output: str | PathLike[str],
-    *,
-    data_root: str | PathLike[str] | None = None,
-    tile: int | None = None,
-    overlap: float = 0.5,
-    batch_size: int = 64,
-    num_workers: int = 0,
-    probabilities: bool = False,
-    resume: bool = False,
-    allow_vrt: bool = False,
-    match_gsd: bool = False,
-    safe_csv: bool = False,
-    columns: Mapping[str, str] | None = None,
-    colors: str | PathLike[str] | None = None,
-    progress: Callable[[int, int, int], None] | None = None,
+    options: PredictOptions | None = None,
+    **changes: Any,  # noqa: ANN401 - fields of PredictOptions
 ) -> Summary:
     """Predict images, folders, tables of images, or one large scene.
 
@@ -86,22 +76,8 @@ def predict_files(
         predictor: from :func:`geomoe.load`.
         inputs: a file or folder, or several; for a scene one raster.
         output: .csv, .parquet or .geojson: one row for each image (or tile); .tif: the scene, classified.
-        data_root: base folder of a table's file names; default: the folder of the table.
-        tile: side of a tile in pixels; default: whole images, and for a scene the size of the training
-            images.
-        overlap: fraction of a side shared by neighbouring tiles: 0, 0.5 or 0.75.
-        batch_size: images in a forward pass.
-        num_workers: number of processes that read images; 0: this process.
-        probabilities: whether to write the probability of every class.
-        resume: whether to resume an interrupted prediction.
-        allow_vrt: whether to read VRTs; their sources must be in the given folder, or next to the VRT.
-        match_gsd: whether to cut images (and tiles) to the ground that training images covered, instead of
-            resizing whatever they cover; of a larger image the middle is predicted.
-        safe_csv: whether cells of a CSV that a spreadsheet would take for formulas are quoted.
-        columns: part -> column of tables whose columns have other names: ``{"filename": "image"}``.
-        colors: file with a colour for each class of a classified scene: see
-            :func:`geomoe.support.legends.read_colours`; default: hues that differ.
-        progress: called with finished images, total images and skipped images.
+        options: how to do it.
+        **changes: fields of :class:`PredictOptions` by name: ``predict_files(..., tile=224)``.
 
     Raises:
         InputError: inputs do not exist, the output has an unsupported format, ``match_gsd`` with a
@@ -110,22 +86,17 @@ def predict_files(
         DataError: a table cannot be used, or no image can be read.
         OutputError: the output cannot be written.
     """
+    asked = call_options(PredictOptions, options, changes)
     given = [Path(inputs)] if isinstance(inputs, str | os.PathLike) else [Path(one) for one in inputs]
-    output, root = Path(output), None if data_root is None else Path(data_root)
-    as_scene = output.suffix.lower() in SCENES
+    output, as_scene = Path(output), Path(output).suffix.lower() in SCENES
     _check_output(output, given, as_scene)
-    if tile and tile**2 > MOST_PIXELS:
-        raise InputError(
-            f"tile: {tile} x {tile} pixels are too many at once; give up to {MOST_PIXELS**0.5:.0f}"
-        )
-    if colors is not None and not as_scene:
-        raise InputError(f"{colors}: colours are those of a classified raster; give --output a name in .tif")
-    colours = None if colors is None else read_colours(colors, predictor.classes)
-    ground = ground_of(predictor.info, match_gsd)
-    vrt_root = given[0].parent if allow_vrt and as_scene else None
+    colours = _colours(asked, predictor, as_scene)
+    ground = ground_of(predictor.info, asked.match_gsd)
+    vrt_root = given[0].parent if asked.allow_vrt and as_scene else None
     scene = open_scene(given, vrt_root) if as_scene else None
-    tiling = make_tiling(tile or _source_pixels(predictor), overlap) if tile or as_scene else None
-    if scene is not None and tiling is not None and match_gsd:
+    side = asked.tile or (_source_pixels(predictor) if as_scene else None)
+    tiling = make_tiling(side, asked.overlap) if side else None
+    if scene is not None and tiling is not None and asked.match_gsd:
         tiling = _fit_scene(ground, tiling, scene)
     items: Sequence[Item]
     skipped: list[Skip]
@@ -133,13 +104,15 @@ def predict_files(
         whole = Item(scene.path.as_posix(), scene.path, vrt_root=vrt_root)
         items, skipped = Tiles(whole, tiling, scene.width, scene.height), []
     else:
-        items, skipped = collect(given, root, tiling, allow_vrt=allow_vrt, ground=ground, columns=columns)
+        root = None if asked.data_root is None else Path(asked.data_root)
+        items, skipped = collect(
+            given, root, tiling, allow_vrt=asked.allow_vrt, ground=ground, columns=asked.columns
+        )
     parts = tiling.size // tiling.step if tiling and as_scene else 1
-    key = _key(predictor, items, parts) + (f" {ground}" if match_gsd else "")
-    with Journal(output, key, resume=resume) as journal:
+    key = _key(predictor, items, parts) + (f" {ground}" if asked.match_gsd else "")
+    with Journal(output, key, resume=asked.resume) as journal:
         resumed = len(journal.done)
-        images = _images(predictor, items, journal, parts, ground)
-        _ask_all(predictor, images, journal, batch_size, num_workers, len(skipped), progress)
+        _ask_all(predictor, _images(predictor, items, journal, parts, ground), journal, asked, len(skipped))
         found = [*skipped, *skipped_of(items, journal)]
         counts = _counts(journal)
         _tell_doubts(journal, items)
@@ -148,13 +121,13 @@ def predict_files(
             what = f"{found[0].filename}: {found[0].reason}" if found else f"{given[0]}: holds no data"
             count = counted(len(items) + len(skipped), "image")
             raise DataError(f"none of {count} can be predicted; first: {what}")
-        layout = Layout(predictor, probabilities=probabilities, tiles=tiling is not None)
+        layout = Layout(predictor, probabilities=asked.probabilities, tiles=tiling is not None)
         files: tuple[Path, ...] = (output,)
         if scene is not None and tiling is not None:
             files = write_scene(scene, tiling, journal, layout, output, colours)
         else:
-            write_answers(items, journal, layout, output, safe_csv=safe_csv)
-        files += write_skipped(found, output, safe_csv=safe_csv)
+            write_answers(items, journal, layout, output, safe_csv=asked.safe_csv)
+        files += write_skipped(found, output, safe_csv=asked.safe_csv)
         journal.remove()
     return Summary(files, counts["predicted"], found, counts["empty"], counts["unknown"], resumed)
 
@@ -171,6 +144,16 @@ def _check_output(output: Path, inputs: Sequence[Path], as_scene: bool) -> None:
             raise InputError(f"{path}: would overwrite an input; give another --output")
     if as_scene:
         refuse_foreign_style(output)
+
+
+def _colours(asked: PredictOptions, predictor: Predictor, as_scene: bool) -> list[str] | None:
+    """Return the user's colours of the classes; None: they are chosen."""
+    if asked.colors is None:
+        return None
+    if not as_scene:
+        msg = f"{asked.colors}: colours are those of a classified raster; give --output a name in .tif"
+        raise InputError(msg)
+    return read_colours(asked.colors, predictor.classes)
 
 
 def _source_pixels(predictor: Predictor) -> int:
@@ -226,18 +209,16 @@ def _ask_all(
     predictor: Predictor,
     images: Images,
     journal: Journal,
-    batch_size: int,
-    num_workers: int,
+    asked: PredictOptions,
     left_out: int,
-    progress: Callable[[int, int, int], None] | None,
 ) -> None:
     count = len(images.items)
     done, total = count - len(images) + left_out, count + left_out
     loader = open_loader(
         images,
-        batch_size=batch_size,
-        num_workers=num_workers,
-        tensors=batch_size,
+        batch_size=asked.batch_size,
+        num_workers=asked.num_workers,
+        tensors=asked.batch_size,
         collate_fn=list,
         generator=torch.Generator(),
     )
@@ -245,8 +226,8 @@ def _ask_all(
         journal.add(_ask(predictor, batch))
         done += len(batch)
         left_out += sum(bool(loaded.error) and loaded.error != EMPTY_TILE for loaded in batch)
-        if progress is not None:
-            progress(done, total, left_out)
+        if asked.progress is not None:
+            asked.progress(done, total, left_out)
 
 
 def _ask(predictor: Predictor, batch: list[Loaded]) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import geopandas
@@ -13,6 +12,7 @@ import torch
 from geomoe.coords import Places, check_lonlat
 from geomoe.encoders import create_encoder
 from geomoe.errors import DataError, InputError
+from geomoe.inference.options import EncodeOptions
 from geomoe.inference.predictor import load
 from geomoe.reading.delimited import with_points
 from geomoe.reading.points import has_points, in_degrees, lonlat_of_geometry
@@ -34,33 +34,6 @@ _CHUNK = 65536  # rows encoded at once
 
 
 SUFFIXES = (".csv", ".parquet")
-
-
-@dataclass(frozen=True, kw_only=True)
-class EncodeOptions:
-    """The encoder that turns places into embeddings, and the columns that hold the places.
-
-    Args:
-        encoder: name of a location encoder; or
-        checkpoint: checkpoint file whose trained encoder is used instead.
-        weights: pretrained weights of the named encoder (required by satclip).
-        legendre_polys: L of the encoder sh, which gives L * L values.
-        finest_km: half the shortest wave of the encoder fourier in km (required by it).
-        capsules: capsules of the encoder geoclip.
-        lon: name of the column of longitudes; None: point geometry, else ``lon``, ``longitude``, ``lng``.
-        lat: name of the column of latitudes; None: point geometry, else ``lat``, ``latitude``.
-        safe_csv: whether cells of a CSV that a spreadsheet would take for formulas are quoted.
-    """
-
-    encoder: str | None = None
-    checkpoint: str | None = None
-    weights: str | None = None
-    legendre_polys: int = 10
-    finest_km: float | None = None
-    capsules: tuple[int, ...] = (0,)
-    lon: str | None = None
-    lat: str | None = None
-    safe_csv: bool = False
 
 
 class Encoded(NamedTuple):
@@ -116,9 +89,9 @@ def encoder_of(options: EncodeOptions) -> Callable[[torch.Tensor], torch.Tensor]
     encoder = create_encoder(
         str(options.encoder),
         weights=options.weights,
-        legendre_polys=options.legendre_polys,
+        legendre_polys=10 if options.legendre_polys is None else options.legendre_polys,
         finest_km=options.finest_km,
-        capsules=options.capsules,
+        capsules=options.capsules or (0,),
     )
     return encoder.eval().features
 

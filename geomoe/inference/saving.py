@@ -17,7 +17,7 @@ from geomoe.coords import check_lonlat
 from geomoe.datasets.training_places import thin_places
 from geomoe.errors import CheckpointError, ConfigError, InputError, one_line
 from geomoe.inference.predictor import Predictor
-from geomoe.models import MoGEViT
+from geomoe.models import Network
 from geomoe.moe import CosineRouter
 from geomoe.support.plain import from_plain
 from geomoe.support.text import counted
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from geomoe.config import RunConfig
+    from geomoe.models import MoGEViT
     from geomoe.moe import MoGELayer
 
 NAMED = "trained by `geomoe train`, it has checkpoints already"
@@ -70,10 +71,7 @@ def save(
         CoordinateError: places that are not degrees.
         OutputError: the file cannot be written.
     """
-    if not isinstance(model, MoGEViT):
-        raise InputError(
-            f"model: expected what geomoe.add_moge returns; got {type(model).__name__}; if it was {NAMED}"
-        )
+    _check_own(model)
     info = _info(model, name, classes, mean, std)
     info["places"] = thin_places(np.empty((0, 2)) if lonlat is None else check_lonlat(lonlat).lonlat)
     from_plain(Info, info)
@@ -90,12 +88,20 @@ def predictor_of(model: MoGEViT, name: str = "own") -> Predictor:
     """A predictor around a network that has no checkpoint; its classes have numbers for names.
 
     Raises:
-        InputError: a network whose backbone or encoder has no name.
+        InputError: another kind of network, or one whose backbone or encoder has no name.
     """
+    _check_own(model)
     bands = _bands(model)
     classes = [str(number) for number in range(model.backbone.num_classes)]
     info = _info(model, name, classes, [0.0] * bands, [1.0] * bands)
     return Predictor(model, _config(model, info), info, str(next(model.parameters()).device))
+
+
+def _check_own(model: nn.Module) -> None:
+    if not (isinstance(model, Network) and model.routes_places):
+        raise InputError(
+            f"model: expected what geomoe.add_moge returns; got {type(model).__name__}; if it was {NAMED}"
+        )
 
 
 def _info(

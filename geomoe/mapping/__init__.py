@@ -5,8 +5,7 @@ One routing table (:mod:`geomoe.mapping.table`) becomes a page, a raster, a vect
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
+from geomoe.support import on_first_use
 
 # public name -> module that holds it; looked up when first used, so that tables and pages need no torch
 _PUBLIC = {
@@ -27,10 +26,4 @@ _PUBLIC = {
 
 __all__ = sorted(_PUBLIC)
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is that of the name asked for
-    """Import a public name when it is first used."""
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(_PUBLIC[name]), name)
-    msg = f"module 'geomoe.mapping' has no attribute {name!r}"
-    raise AttributeError(msg)
+__getattr__ = on_first_use(__name__, _PUBLIC)

@@ -23,7 +23,7 @@ from geomoe.mapping.summary import report_map, summarise
 from geomoe.mapping.support import Support, box_of, find_support, places_of, reach_of, step_of
 from geomoe.mapping.table import BlockSummary, Points, RoutingTable
 from geomoe.mapping.vector import write_vector
-from geomoe.models import MoGEViT
+from geomoe.models import Network
 from geomoe.support.figures import FORMATS, check_format
 from geomoe.support.files import Workplace
 from geomoe.support.legends import attribute_tables, qgis_style, read_colours
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from geomoe.coords import Grid
+    from geomoe.models import MoGEViT
 
 STEP = 0.5  # side of a cell in degrees on a map of the whole Earth
 _WHOLE_STEP = 1.0  # the same for numbers over the whole Earth beside a map of a part of it
@@ -161,14 +162,14 @@ def map_experts(
     asked.grid()  # refuses what makes no grid before the checkpoint is read
     if asked.support_km is not None and not 0 < asked.support_km < np.inf:
         raise ConfigError(f"support_km: expected a positive number of km; got {asked.support_km}")
-    if isinstance(checkpoint, MoGEViT):
+    if isinstance(checkpoint, Network):
         asked = replace(asked, points=False)
         predictor, name = predictor_of(checkpoint), "a network without a checkpoint"
     elif isinstance(checkpoint, Predictor):
         predictor, name = checkpoint, "a loaded checkpoint"
     else:
         predictor, name = load(checkpoint, asked.device), Path(checkpoint).name
-    check_routes_by_place(predictor, name if isinstance(checkpoint, Predictor | MoGEViT) else str(checkpoint))
+    check_routes_by_place(predictor, name if isinstance(checkpoint, Predictor | Network) else str(checkpoint))
     grid = asked.grid(places_of(predictor.info))
     names = expert_names(predictor.config.model.num_experts)
     colours = () if asked.colors is None else tuple(read_colours(asked.colors, names))

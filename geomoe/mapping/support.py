@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import shapely
 
-from geomoe.coords import EARTH_RADIUS_KM, unit_vectors
+from geomoe.coords import EARTH_RADIUS_KM
 from geomoe.earth.borders import ground_in, is_part
 from geomoe.earth.extent import extent_km
 from geomoe.earth.land import earth_on
-from geomoe.earth.nearest import NearestPlace
+from geomoe.earth.nearest import NearestPlace, neighbour_km
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -69,15 +69,11 @@ def reach_of(places: NDArray[np.float64]) -> float:
     That is twice the distance within which nine tenths of the places have another one, from 50 to 500 km. For
     places that span less than 200 km the lower bound is a quarter of what they span, and at least 1 km.
     """
-    from scipy.spatial import cKDTree
-
-    single_places = np.unique(places, axis=0)
-    single = unit_vectors(single_places)
+    single = np.unique(places, axis=0)
     if len(single) < 2:
         return NEAREST
-    chord = cKDTree(single).query(single, k=2)[0][:, 1]
-    km = 2 * EARTH_RADIUS_KM * np.arcsin(np.clip(chord / 2, 0, 1))
-    low = min(max(PART * (extent_km(single_places) or 0.0), LEAST_KM), NEAREST)
+    km = neighbour_km(single)
+    low = min(max(PART * (extent_km(single) or 0.0), LEAST_KM), NEAREST)
     return float(np.clip(2 * np.quantile(km, 0.9), low, FURTHEST).round())
 
 

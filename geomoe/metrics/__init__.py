@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from geomoe.support import on_first_use
 
 if TYPE_CHECKING:
     from geomoe.metrics.agreement import Agreement, routing_agreement
@@ -178,10 +179,4 @@ __all__ = [
     "worst_name",
 ]
 
-
-def __getattr__(name: str) -> Any:  # noqa: ANN401 - the type is that of the name asked for
-    """Import a public name when it is first used."""
-    if name in _PUBLIC:
-        return getattr(importlib.import_module(_PUBLIC[name]), name)
-    msg = f"module 'geomoe.metrics' has no attribute {name!r}"
-    raise AttributeError(msg)
+__getattr__ = on_first_use(__name__, _PUBLIC)

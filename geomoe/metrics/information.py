@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from geomoe.errors import InputError
 from geomoe.metrics.arrays import Values, as_array, as_weights, check_rows, check_some
+from geomoe.metrics.routing import entropies
 
 
 class MutualInformation(NamedTuple):
@@ -56,12 +57,7 @@ def information_of_ids(
     cells = np.bincount(first * columns + second, weights=weight, minlength=(first.max() + 1) * columns)
     joint = cells.reshape(-1, columns) / weight.sum()
     rows, cols = joint.sum(axis=1), joint.sum(axis=0)
-    mean_entropy = (_entropy(rows) + _entropy(cols)) / 2
-    nats = max(_entropy(rows) + _entropy(cols) - _entropy(joint.ravel()), 0.0)
+    both = float(entropies(rows) + entropies(cols))
+    nats = max(both - float(entropies(joint.ravel())), 0.0)
     constant = min(np.count_nonzero(rows), np.count_nonzero(cols)) < 2
-    return MutualInformation(0.0, 0.0) if constant else MutualInformation(nats, min(nats / mean_entropy, 1.0))
-
-
-def _entropy(shares: NDArray[np.float64]) -> float:
-    shares = shares[shares > 0]
-    return float(-(shares * np.log(shares)).sum())
+    return MutualInformation(0.0, 0.0) if constant else MutualInformation(nats, min(nats / (both / 2), 1.0))

@@ -91,7 +91,12 @@ def weighted_accuracy(correct: Values) -> Statistic:
 
 
 def weighted_group_accuracy(correct: Values, groups: Values, num_groups: int) -> Statistic:
-    """Accuracy of each group under weights, (S, num_groups); groups as in ``group_accuracy``.
+    """Accuracy of each group under weights, (S, num_groups); NaN for a group without samples.
+
+    Args:
+        correct: (n,) true where the prediction is right.
+        groups: (n,) group ids; a negative one belongs to no group.
+        num_groups: number of groups.
 
     Raises:
         InputError: shapes that do not fit, or a group id of num_groups or more.
@@ -107,7 +112,13 @@ def weighted_group_accuracy(correct: Values, groups: Values, num_groups: int) ->
 def weighted_worst_group(
     correct: Values, groups: Values, num_groups: int, exclude: Collection[int] = ()
 ) -> Statistic:
-    """Lowest accuracy over the groups with samples in the resample, without excluded group ids.
+    """Lowest accuracy over the groups with samples in the resample, (S,).
+
+    Args:
+        correct: (n,) true where the prediction is right.
+        groups: (n,) group ids; a negative one belongs to no group.
+        num_groups: number of groups.
+        exclude: ids of groups that are never the worst, such as WILDS' region "Other".
 
     Raises:
         InputError: as in :func:`weighted_group_accuracy`, or no group is left.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from geomoe.errors import InputError
 from geomoe.metrics.arrays import Values, as_array, as_gates, as_ids, check_some
+from geomoe.metrics.routing import entropies
 
 
 def load_deviation(mean_weight: Values) -> float:
@@ -101,13 +102,8 @@ def jensen_shannon(first: NDArray[np.float64], second: NDArray[np.float64]) -> N
         first: (..., E) distributions.
         second: (..., E) distributions; both are broadcast. NaN where either has NaN.
     """
-    middle = _entropy((first + second) / 2)
-    return np.maximum(middle - (_entropy(first) + _entropy(second)) / 2, 0)
-
-
-def _entropy(shares: NDArray[np.float64]) -> NDArray[np.float64]:
-    logs = np.log(shares, where=shares > 0, out=np.zeros_like(shares))
-    return np.where(np.isnan(shares).any(axis=-1), np.nan, -(shares * logs).sum(axis=-1))
+    middle = entropies((first + second) / 2)
+    return np.maximum(middle - (entropies(first) + entropies(second)) / 2, 0)
 
 
 def routing_divergence(prototypes: Values) -> float:

@@ -100,9 +100,9 @@ def normalised_entropy(weights: Values, sample_weight: Values | None = None) -> 
 
 
 def entropies(gates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """(n,) entropy in nats of each row of (n, E) gate weights; 0 ln 0 is 0."""
+    """(...,) entropy in nats along the last axis of (..., E) shares; 0 ln 0 is 0, and NaN stays NaN."""
     logs = np.log(gates, where=gates > 0, out=np.zeros_like(gates))
-    return -(gates * logs).sum(axis=1)
+    return -(gates * logs).sum(axis=-1)
 
 
 def over_log(nats: Any, experts: int) -> Any:  # noqa: ANN401 - a number or an array, as given

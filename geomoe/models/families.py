@@ -8,7 +8,7 @@ position biases in BEiT), and in how the two branches of a block are scaled.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from timm.models import beit, eva, vision_transformer
@@ -127,3 +127,8 @@ _REASONS = {
     "vision_transformer_relpos": "its blocks take their positions in a way of their own",
     "vision_transformer_hybrid": "a convolutional network makes its tokens",
 }
+
+
+def prefix_tokens(network: nn.Module) -> int:
+    """Class and register tokens, which come before those of the image; 0 in networks of other families."""
+    return int(cast("int", network.num_prefix_tokens)) if find_family(network) is not None else 0

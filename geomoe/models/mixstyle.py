@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from geomoe.errors import ConfigError
-from geomoe.models.families import find_family
+from geomoe.models.families import find_family, prefix_tokens
 
 STAGES = 4
 EPSILON = 1e-6  # added to variances
@@ -92,7 +92,7 @@ def mixing(
         stages: as for :func:`style_points`.
         draw: called at each point; returns shares and partners (:func:`mix_styles`), or None: no mixing.
     """
-    skipped = int(backbone.num_prefix_tokens) if find_family(backbone) is not None else 0  # type: ignore[arg-type]
+    skipped = prefix_tokens(backbone)
 
     def mix(module: nn.Module, given: object, values: Tensor) -> Tensor:
         axes = style_axes(backbone, values)

@@ -242,7 +242,11 @@ def _counts(sent: Tensor) -> tuple[int, ...]:
 
 
 def draw_tokens(x: Tensor, number: int) -> Tensor:
-    """(B, number) random token ids of each sample, without repeats; 0: all tokens, in order."""
+    """(B, number) random token ids of each sample, without repeats; 0: all tokens, in order.
+
+    Raises:
+        ConfigError: a negative number.
+    """
     batch, total = x.shape[:2]
     if number < 0:
         raise ConfigError(f"cka_tokens: expected 0 (all) or more; got {number}")

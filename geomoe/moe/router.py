@@ -124,6 +124,12 @@ ROUTERS: dict[str, type[Router]] = {"cosine": CosineRouter, "linear": LinearRout
 def create_router(name: str, dim: int, num_experts: int, top_k: int) -> Router:
     """Build a router by name.
 
+    Args:
+        name: "cosine" or "linear".
+        dim: width L of the location embeddings (B, L).
+        num_experts: E, experts to choose from.
+        top_k: K, experts of a sample, 1 to E.
+
     Raises:
         ConfigError: unknown name, or invalid sizes.
     """

@@ -1,22 +1,25 @@
-"""Check that the system has enough file handles for the processes that read images."""
+"""How many processes may run at once: cores, and file handles for those that read images."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
 
-from torch.utils.data import DataLoader
-
 from geomoe.errors import ConfigError
 from geomoe.support.text import counted
 
 if TYPE_CHECKING:
-    from torch.utils.data import Dataset
+    from torch.utils.data import DataLoader, Dataset
 
 SAMPLE_TENSORS = 12  # tensors in a batch of samples: image, label, place and so on
 SPARE = 48  # handles for images, sockets and libraries, in each process
 _PIPES = 6  # handles of a process's pipes
 _AHEAD = 2  # results that each process makes ahead of time (torch's prefetch_factor)
+
+
+def usable_cores() -> int:
+    """Cores that this process may use, which may be fewer than the machine has."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def open_loader(
@@ -37,6 +40,8 @@ def open_loader(
     Raises:
         ConfigError: the system allows too few handles.
     """
+    from torch.utils.data import DataLoader
+
     check_handles(num_workers, tensors)
     return DataLoader(data, num_workers=num_workers, **options)
 

@@ -28,7 +28,7 @@ class EpochSums:
     def __init__(self) -> None:
         self.names: list[str] = []
         self._terms: Tensor | None = None  # (1 + T,) samples, then each named term times samples
-        self._routes: Tensor | None = None  # (M, E + 1) gate weight of each expert, then entropy of probs
+        self._routes: Tensor | None = None  # (M, E + 1) gate weight of each expert, then their entropy
 
     def reset(self) -> None:
         """Start an epoch."""
@@ -43,8 +43,7 @@ class EpochSums:
         self._terms = _add(self._terms, values, samples)
         if routings:
             weights = torch.stack([routing.weights for routing in routings]).float()
-            probs = torch.stack([routing.probs for routing in routings]).float()
-            entropy = torch.special.entr(probs).sum(dim=(1, 2))
+            entropy = torch.special.entr(weights).sum(dim=(1, 2))
             self._routes = _add(self._routes, torch.cat([weights.sum(dim=1), entropy[:, None]], dim=1), 1)
 
     def tensors(self) -> list[Tensor]:
@@ -56,8 +55,8 @@ class EpochSums:
 
         Returns:
             ``train_loss``, ``train_<term>``, and for each MoGE block ``blockB_expertE_load`` (share
-            of the gate weight; they sum to 1) and ``blockB_entropy`` (mean entropy of the router's
-            softmax divided by log E: 0 certain, 1 uniform).
+            of the gate weight; they sum to 1) and ``blockB_entropy`` (mean entropy of the gate weights
+            divided by log E, as :func:`geomoe.metrics.normalised_entropy` of all samples).
         """
         if not sums:
             return {}

@@ -121,8 +121,13 @@ def test_options_of_moge_in_the_old_section_are_read_with_a_note(file, caplog):
     assert config.loss.label_smoothing == 0.1
     assert (config.options["moge"]["aux"], config.options["moge"]["cka_tokens"]) == (0.5, 4)
     (note,) = caplog.messages
-    assert note == f"{own}: loss.aux and the like now stand in a section of the method's name"
+    told = "loss.aux, loss.cka_tokens: options of a method now have a section of its name"
+    assert note == f"{own}: {told}; read as moge.aux, moge.cka_tokens"
+    caplog.clear()
     assert load(file=own, environment={}, flags=[flag("algorithm", "erm")]).options == {"erm": {}}
+    assert caplog.messages == [
+        f"{own}: {told}; erm has no option aux, cka_tokens, so nothing is changed by it"
+    ]
     assert "did you mean loss.label_smoothing?" in faults_of(flags=[flag("loss.label_smothing", "1")])
 
 

@@ -8,7 +8,7 @@ import pytest
 from geomoe.checking.leakage import different_places
 from geomoe.coords import great_circle_km
 from geomoe.earth import nearest as module
-from geomoe.earth.nearest import NearestPlace, nearest_km
+from geomoe.earth.nearest import NearestPlace, nearest_km, neighbour_km
 
 
 def brute(points, others):
@@ -51,6 +51,28 @@ def test_against_every_distance(of, to):
     generator = np.random.default_rng(PATTERNS.index(of) * 10 + PATTERNS.index(to))
     points, others = of(generator, 500), to(generator, 1500)
     np.testing.assert_allclose(nearest_km(points, others), brute(points, others), rtol=1e-12, atol=1e-9)
+
+
+def test_rows_are_those_of_the_places_given_and_ranks_are_in_order_of_distance():
+    generator = np.random.default_rng(1)
+    points, others = everywhere(generator, 60), everywhere(generator, 200)
+    points[3], others[[0, 7, 90]] = np.nan, np.nan  # unknown places are no neighbours, and keep their rows
+    every = np.array([great_circle_km(np.broadcast_to(one, others.shape), others) for one in points])
+    order = np.argsort(np.where(np.isnan(every), np.inf, every), axis=1)
+    known = np.arange(60) != 3
+    for rank in (1, 2, 5):
+        found = NearestPlace(others).rows(points, rank)
+        np.testing.assert_array_equal(found[known], order[known, rank - 1])
+        assert found[3] == -1
+    assert NearestPlace(others[:1]).rows(points).tolist() == [-1] * 60
+
+
+@pytest.mark.parametrize("of", PATTERNS)
+def test_the_nearest_other_place(of):
+    places = of(np.random.default_rng(PATTERNS.index(of)), 300)
+    every = np.array([great_circle_km(np.broadcast_to(one, places.shape), places) for one in places])
+    np.fill_diagonal(every, np.inf)
+    np.testing.assert_allclose(neighbour_km(places), every.min(axis=1), rtol=1e-12, atol=1e-9)
 
 
 def test_places_that_are_the_same_and_centimetres_apart():

@@ -9,6 +9,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
+from geomoe import metrics
 from geomoe.training.sums import EpochSums, dead_experts
 from geomoe.training.validation import RegionMetrics
 from geomoe.types import LossTerms, Routing
@@ -34,12 +35,9 @@ def _plain(batches):
         means[f"train_{name}"] = sum(float(terms.named[name]) * n for terms, _, n in batches) / samples
     means["train_loss"] = sum(float(terms.total) * n for terms, _, n in batches) / samples
     for position, block in enumerate((8, 10)):
-        entropy, load = 0.0, np.zeros(E)
-        for _, routings, n in batches:
-            for row in range(n):
-                load += routings[position].weights[row].double().numpy()
-                entropy -= sum(p * math.log(p) for p in routings[position].probs[row].double().tolist())
-        means[f"block{block}_entropy"] = entropy / samples / math.log(E)
+        gates = [routings[position].weights.double().numpy() for _, routings, _ in batches]
+        load = np.concatenate(gates).sum(axis=0)
+        means[f"block{block}_entropy"] = metrics.normalised_entropy(np.concatenate(gates))
         means |= {f"block{block}_expert{k}_load": load[k] / samples for k in range(E)}
     return means
 

@@ -170,15 +170,3 @@ def _is_in(one: Span | Choice, value: Any) -> bool:  # noqa: ANN401 - a value of
 def _seed(where: Sequence[int | str]) -> int:
     """A seed of 32 bits, as Optuna takes it."""
     return int.from_bytes(hashlib.sha256("\n".join(map(str, where)).encode()).digest()[:4], "big")
-
-
-def value_of(config: RunConfig, key: str) -> Any:  # noqa: ANN401 - any configuration value
-    """The value of a key in a configuration; ``method.X`` and options of methods included."""
-    section, _, name = key.partition(".")
-    section = config.algorithm if section == "method" else section
-    if section in config.options:
-        return config.options[section].get(name)
-    value: Any = config
-    for part in key.split("."):
-        value = getattr(value, part)
-    return value

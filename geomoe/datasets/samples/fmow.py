@@ -76,7 +76,6 @@ COUNTRIES = (
 # Share of a part's rows before 2013, and the years since 2002 that the others are of.
 _YEARS = {"train": (0.85, 11, 16), "val": (0.4, 11, 15), "test": (0.35, 13, 16), "seq": (0.5, 11, 16)}
 _SEEN = COUNTRIES[:-1]  # Antarctica comes once, by hand
-_BY_CODE = {country.alpha3: country for country in COUNTRIES}
 _CLASSES = tuple(CATEGORIES.index(name) for name in ("airport", "crop_field", "port", "stadium", "zoo"))
 
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from geomoe.coords import great_circle_km
-from geomoe.datasets.bluemarble import audit, index
+from geomoe.datasets.bluemarble import index
+from tools import audit_bluemarble as audit
 
 
 def made_up(lonlat, split):

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from geomoe.datasets.bluemarble import audit, index
+from geomoe.datasets.bluemarble import index
+from tools import audit_bluemarble as audit
 from tools import describe_bluemarble
 
 PAGE = (Path(__file__).parents[3] / "docs" / "bluemarble.md").read_text(encoding="utf-8")

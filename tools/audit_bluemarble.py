@@ -1,6 +1,6 @@
 """Verify that splits of the embedded data set share no pixel, and measure the distances between them.
 
-    python -m geomoe.datasets.bluemarble.audit [--json]
+    python -m tools.audit_bluemarble [--json]
 
 The audit uses only the places of the samples: it paints every footprint into a mask of the whole image
 and intersects the masks. It does not use the block rule that made the splits.
@@ -122,7 +122,7 @@ def _grow(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def main(argv: list[str] | None = None) -> int:
     """Print the audit; return exit status 1 if a split leaks into another."""
-    parser = argparse.ArgumentParser(prog="python -m geomoe.datasets.bluemarble.audit", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m tools.audit_bluemarble", description=__doc__)
     parser.add_argument("--json", action="store_true", help="for machines")
     args = parser.parse_args(argv)
     pairs, leaking = audit(), leaks()

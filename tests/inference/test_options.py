@@ -1,0 +1,35 @@
+"""Options of predicting and encoding: refused before anything is read."""
+
+from __future__ import annotations
+
+import pytest
+
+from geomoe.errors import InputError
+from geomoe.inference.files import predict_files
+from geomoe.inference.options import EncodeOptions, PredictOptions
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({}, "encoder: give the name of an encoder, or a checkpoint"),
+        ({"encoder": "sh", "checkpoint": "best.ckpt"}, "encoder: give the name of an encoder, or a"),
+        ({"encoder": "sh", "capsules": (0,)}, "--capsules: is of geoclip, and does nothing for --encoder sh"),
+        ({"checkpoint": "best.ckpt", "legendre_polys": 3}, "does nothing for a checkpoint"),
+    ],
+)
+def test_an_encoder_that_is_not_one_and_options_of_another_are_refused(given, message):
+    with pytest.raises(InputError, match=message):
+        EncodeOptions(**given)
+    assert EncodeOptions(encoder="sh-siren", legendre_polys=3).legendre_polys == 3
+
+
+def test_a_tile_of_more_pixels_than_are_read_at_once_is_refused():
+    with pytest.raises(InputError, match=r"^tile: 1000000 x 1000000 pixels are too many at once; give up"):
+        PredictOptions(tile=10**6)
+    assert PredictOptions(tile=224).overlap == 0.5
+
+
+def test_options_by_an_unknown_name_are_refused_with_the_nearest():
+    with pytest.raises(TypeError, match=r"^PredictOptions: no option .tiles.; did you mean tile\?"):
+        predict_files(None, "images", "out.csv", tiles=3)
