@@ -9,18 +9,18 @@ import pytest
 from geomoe.bench.plan import make_plan
 from geomoe.bench.shipped import shipped_specs
 from geomoe.bench.spec import read_spec
-from geomoe.catalogue import ALGORITHMS
+from geomoe.catalogue import ALGORITHMS, AROUND_MOGE
 from geomoe.cli import main
 
 RUNS = {
-    "poster-ablation-1": (1 + 3 * 3 * 2) * 3,
-    "poster-ablation-2": (1 + 2 * 2) * 3,
+    "poster-ablation-1": (6 + 3 * 3 * 2) * 3,
+    "poster-ablation-2": (6 + 2 * 2) * 3,
     "messi-invariance-sweep": 6 * 3,
     "messi-objectives": 6 * 4 * 3,
     "bluemarble-methods": len(ALGORITHMS),
     "messi-selectors": 7 * 4 * 3,
     "domain-growth": 8 * (1 + 5 + 1) * 3,
-    "region-growth": 3 * 5 * 3,
+    "region-growth": 3 * 9 * 3,
 }
 
 
@@ -35,6 +35,12 @@ def test_a_dry_run_lists_every_run(name, capsys, tmp_path, monkeypatch):
     found = json.loads(capsys.readouterr().out)
     assert len(found["runs"]) == RUNS[name]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", shipped_specs())
+def test_beside_moge_stands_what_location_can_do(name):
+    names = {row.name for row in read_spec(shipped_specs()[name]).algorithms}
+    assert "moge" not in names or names >= set(AROUND_MOGE)
 
 
 @pytest.mark.slow
