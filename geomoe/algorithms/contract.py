@@ -242,7 +242,7 @@ def need_domains(facts: Facts, method: str, fewest: int = 2) -> None:
     if len(facts.domains) < fewest:
         raise ConfigError(
             f"algorithm: {method} compares domains and needs {fewest} to train on; the data has "
-            f"{len(facts.domains)}; use another method, or hold nothing out"
+            f"{len(facts.domains)}; use another method, or train on more domains"
         )
 
 
