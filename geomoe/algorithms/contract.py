@@ -73,7 +73,8 @@ class Answer(NamedTuple):
     Attributes:
         output: the network's output, for the routing statistics.
         terms: name -> () weighted loss term; the training loss is their sum.
-        notes: name -> () further numbers to log, which are not part of the loss.
+        notes: name -> () further numbers to log, which are not part of the loss. The names of terms and notes
+            are the same in every update of a run, because their sums over an epoch are kept.
     """
 
     output: ModelOutput
