@@ -132,12 +132,15 @@ class Method(nn.Module):
     Attributes:
         model: the network that is trained.
         accumulates: whether one update may accumulate several batches.
+        compares: term or note -> what a batch needs for it not to be exactly 0, as "two training domains";
+            training says once if it was 0 through an epoch.
 
     Raises:
         ConfigError: an option out of its range.
     """
 
     accumulates: ClassVar[bool] = True
+    compares: ClassVar[Mapping[str, str]] = {}
     class_weights: Tensor | None
 
     @dataclass(frozen=True)

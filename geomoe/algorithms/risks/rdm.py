@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from geomoe.algorithms.across import Annealed
 from geomoe.algorithms.contract import Answer, Method, Now
@@ -30,6 +32,7 @@ class RDM(Annealed):
     """
 
     name = "rdm"
+    compares: ClassVar[Mapping[str, str]] = {"loss_mmd": "two training domains"}
 
     @dataclass(frozen=True)
     class Options(Method.Options):
