@@ -73,7 +73,8 @@ class Answer(NamedTuple):
     Attributes:
         output: the network's output, for the routing statistics.
         terms: name -> () weighted loss term; the training loss is their sum.
-        notes: name -> () further numbers to log, which are not part of the loss.
+        notes: name -> () further numbers to log, which are not part of the loss. The names of terms and notes
+            are the same in every update of a run, because their sums over an epoch are kept.
     """
 
     output: ModelOutput
@@ -131,12 +132,15 @@ class Method(nn.Module):
     Attributes:
         model: the network that is trained.
         accumulates: whether one update may accumulate several batches.
+        compares: term or note -> what a batch needs for it not to be exactly 0, as "two training domains";
+            training says once if it was 0 through an epoch.
 
     Raises:
         ConfigError: an option out of its range.
     """
 
     accumulates: ClassVar[bool] = True
+    compares: ClassVar[Mapping[str, str]] = {}
     class_weights: Tensor | None
 
     @dataclass(frozen=True)
@@ -242,7 +246,7 @@ def need_domains(facts: Facts, method: str, fewest: int = 2) -> None:
     if len(facts.domains) < fewest:
         raise ConfigError(
             f"algorithm: {method} compares domains and needs {fewest} to train on; the data has "
-            f"{len(facts.domains)}; use another method, or hold nothing out"
+            f"{len(facts.domains)}; use another method, or train on more domains"
         )
 
 

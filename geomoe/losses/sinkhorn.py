@@ -43,10 +43,12 @@ def grouped_sinkhorn(
     needed.
 
     The plan is a constant in the gradient. This is exact once the iterations have converged (envelope
-    theorem), because the entropic term is part of the value. At eps = 0.05 of the mean cost, 50 iterations
-    leave a relative error of the gradient below 1e-4 on features of a network's width; a smaller eps, or
-    features with few dimensions, need more iterations. ``unrolled`` follows the authors' code instead: the
-    gradient flows through the iterations, and the value is <plan, C> alone.
+    theorem), because the entropic term is part of the value. How far 50 iterations are from that depends
+    on how many directions the features vary in. At eps = 0.05 of the mean cost the relative error of the
+    gradient is below 1e-4 where 64 or 384 features vary alike; 1e-3 where two of 64 vary three times as
+    much as the others, 2e-2 where they vary ten times as much, and 2e-3 with 8 features (96 samples, 3
+    domains, 7 classes). There, and with a smaller eps, use more iterations. ``unrolled`` follows the
+    authors' code instead: the gradient flows through the iterations, and the value is <plan, C> alone.
 
     Checked against POT 0.9.7 (ot.sinkhorn, log domain, float64): see the vector in the tests.
 

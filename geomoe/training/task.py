@@ -17,6 +17,7 @@ from geomoe.datasets.module import BATCH
 from geomoe.errors import ConfigError
 from geomoe.support.ranks import world
 from geomoe.training.divergence import Divergence
+from geomoe.training.idle import IdleTerms
 from geomoe.training.optimizers import LearningRate, parameter_groups
 from geomoe.training.probe import Probe
 from geomoe.training.stepper import LightningStepper
@@ -63,7 +64,7 @@ class TrainingTask(LightningModule):
         self.val_metrics = RegionMetrics(
             self.info["domains"], self.info.get("uncounted", ()), num_classes=len(self.info["classes"])
         )
-        self.sums = EpochSums()
+        self.sums, self.idle = EpochSums(), IdleTerms(algorithm)
         self.divergence = Divergence(config.data.batch_size or BATCH)
         self.probe = Probe(algorithm, config.optimizer.probe_epochs)
         self.blocks = sorted(algorithm.answering().blocks)
@@ -187,6 +188,7 @@ class TrainingTask(LightningModule):
         self._report(means)
         if self.trainer.is_global_zero:
             self._warn(means)
+            self.idle.tell(means, self.current_epoch)
 
     def _report(self, metrics: Mapping[str, float]) -> None:
         # The values are already equal in every process; sync_dist avoids a warning of Lightning.

@@ -84,6 +84,17 @@ HALF = ("one sample", "every place is known", "no domain is known")  # tried in 
 
 @pytest.mark.slow
 @one_of_each_kind
+@pytest.mark.slow
+def test_names_are_the_same_in_every_update(name, make, make_batch, stepper):
+    """Early and late, in each turn, with several domains and one: sums over an epoch are kept by name."""
+    method, lone = make(name), make_batch(6, domains=[1] * 6)
+    some, found = stepper(method), set()
+    for step, batch in ((0, make_batch(6)), (99_998, lone), (99_999, make_batch(6))):
+        answer = method.update(batch, Now(step, 100_000, 0), some)
+        found.add((*answer.terms, "|", *answer.notes))
+    assert len(found) == 1
+
+
 @pytest.mark.parametrize(
     ("case", "autocast"), [(case, half) for case in BATCHES for half in (False, True)[: 1 + (case in HALF)]]
 )

@@ -134,6 +134,26 @@ def test_the_entropic_term_makes_a_fixed_plan_exact():
     assert (slope * step).sum().item() == pytest.approx(wide.item() / 2e-5, rel=1e-6)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("width", "stretch", "least", "most"), [(64, 1, 0, 1e-4), (384, 1, 0, 1e-4), (64, 10, 1e-3, 5e-2)]
+)
+def test_how_far_50_iterations_are_from_convergence(width, stretch, least, most):
+    torch.manual_seed(0)
+    features = torch.randn(1, 96, width, dtype=torch.float64)
+    features[:, :, :2] *= stretch
+    pairs = ClassPairs.of(torch.randint(7, (96,)), torch.arange(96) % 3)
+    weights = torch.ones(1, len(pairs.first))
+
+    def slope(iterations):
+        x = features.clone().requires_grad_()
+        value = grouped_sinkhorn(x, pairs, weights, iterations=iterations).value
+        return torch.autograd.grad(value, x)[0]
+
+    exact = slope(2000)
+    assert least <= (slope(50) - exact).norm() / exact.norm() < most
+
+
 def test_pot():
     features = torch.tensor([FIRST + SECOND], dtype=torch.float64)
     pairs = ClassPairs.of(torch.zeros(5), torch.tensor([0, 0, 0, 1, 1]))

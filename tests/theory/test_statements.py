@@ -92,6 +92,25 @@ def test_theorem_33_holds_for_all_pairs_and_not_for_a_chain():
     assert conditional_information(seen(one.joint, SAME)) == pytest.approx(4 / 9 * (1 - h(0.25)), abs=1e-12)
 
 
+@pytest.mark.slow
+def test_what_the_figures_of_33_and_36_show():
+    """Zero bits where the laws agree, and nowhere else; a chain of pairs misses some."""
+    found = invariance.chains(worlds=30)
+    assert all((every == 0) == (whole == 0) for every, _, whole in found)
+    assert any(chain == 0 < whole for _, chain, whole in found)
+    term, whole = 2 / 3 * (1 - h(0.25)), 4 / 9 * (1 - h(0.25))
+    assert (round(term, 3), 0.0, round(whole, 3)) in found  # the broken chain
+    points = invariance.subset_points(worlds=2)
+    assert all((apart == 0) == (bits == 0) for apart, bits, _ in points)
+    assert {lacking for *_, lacking in points} == {True, False}
+    assert len(points) > 20
+
+
+@pytest.mark.parametrize(("bits", "want"), [(0.0, 0.0), (1e-15, 0.0), (1e-6, 0.001), (0.1234, 0.123)])
+def test_only_zero_is_rounded_to_zero(bits, want):
+    assert invariance.rounded(bits) == want
+
+
 def test_theorem_34_with_the_data_of_k():
     """An exactly invariant optimum for both sets, and pooled I(Z; Y) rises all the same."""
     one = growth.label_shift()

@@ -63,6 +63,36 @@ def equivalence_figure() -> Figure:
     return figure
 
 
+def chain_figure() -> Figure:
+    """I(Z; D | Y) of three domains against the terms of all pairs, and of a chain of pairs."""
+    figure, axes = _panels(2, "", "I(Z; D | Y) of three domains, bits")
+    found = np.array(sorted(invariance.chains()))
+    heads = ("all three pairs", "the pairs (1, 2) and (2, 3)")
+    for ax, terms, head in zip(axes, found.T[:2], heads, strict=True):
+        missed = (terms == 0) & (found[:, 2] > 0)
+        ax.scatter(terms[~missed], found[~missed, 2], s=6, color=COLOURS["fixed"])
+        ax.scatter(terms[missed], found[missed, 2], s=14, marker="x", color=COLOURS["pooled"])
+        ax.set(title=head, xlabel="sum of the terms, bits")
+        ax.title.set_fontsize(9)
+    return figure
+
+
+def subset_figure() -> Figure:
+    """The term within a subset against the largest distance of its laws, for every router."""
+    across = "largest total variation of P(Z | y, i, m), P(Z | y, j, m)"
+    figure, (ax,) = _panels(1, across, "I(Z; D | Y, S = m), bits")
+    found = invariance.subset_points()
+    kinds = {
+        False: ("fixed", "o", "every law exists, or two differ"),
+        True: ("pooled", "x", "0 bits, a law undefined"),
+    }
+    for lacking, (colour, mark, label) in kinds.items():
+        points = np.array(sorted(one[:2] for one in found if one[2] is lacking))
+        ax.scatter(*points.T, s=6 + 14 * lacking, marker=mark, color=COLOURS[colour], label=label)
+    ax.legend(frameon=False)
+    return figure
+
+
 def threshold_figure() -> Figure:
     """How far the optimum of J lies above the best invariant representation, by lambda."""
     figure, (ax,) = _panels(1, "lambda", "V - best invariant J, bits")
@@ -121,6 +151,8 @@ def _panels(count: int, x: str, y: str) -> tuple[Figure, list[Axes]]:
 FIGURES = {
     "growth": growth_figure,
     "equivalence": equivalence_figure,
+    "chain": chain_figure,
+    "subset": subset_figure,
     "threshold": threshold_figure,
     "routing": routing_figure,
     "access": access_figure,

@@ -78,6 +78,26 @@ def theorem_33(worlds: int = 120, seed: int = 3) -> Counter[tuple[bool, bool]]:
     return found
 
 
+def chains(worlds: int = 60, seed: int = 3) -> set[tuple[float, float, float]]:
+    """(all pairs, a chain of them, I(Z; D | Y)) in bits, rounded to 1/1000, of the same representations.
+
+    Terms of pairs are summed; the chain is (1, 2), (2, 3). What is rounded to 0 and is not, is 1/1000.
+    """
+    found = set()
+    for one in [broken_chain(), *random_worlds(worlds, 3, 3, seed=seed, most=1)]:
+        for channel in channels(one.joint.shape[1])[1:]:
+            first, both, second = (penalty(one, channel, i, j) for i, j in pairs(range(3)))
+            whole = conditional_information(seen(one.joint, channel))
+            bits = first + both + second, first + second, whole
+            found.add(tuple(rounded(value) for value in bits))
+    return found
+
+
+def rounded(bits: float) -> float:
+    """To 1/1000; 0 only for what is 0."""
+    return 0.0 if bits < ZERO else max(round(bits, 3), 0.001)
+
+
 def broken_chain() -> World:
     """Label 1 is absent from the second of three domains, and the first and the third differ in it."""
     given = ([[1, 1], [3, 1]], [[1, 1], [0, 0]], [[1, 1], [1, 3]])
@@ -129,6 +149,35 @@ def lemma_36(worlds: int = 8, seed: int = 4) -> Agreement:
                     for channel in channels(4)[1:]
                 ]
     return _tally(found)
+
+
+def subset_points(worlds: int = 8, seed: int = 4) -> set[tuple[float, float, bool]]:
+    """What :func:`lemma_36` looks at, as numbers rounded to 1/1000.
+
+    Returns:
+        (largest total variation of P(Z | y, D = i, S = m) and P(Z | y, D = j, S = m), I(Z; D | Y, S = m) in
+        bits, whether a domain of the subset lacks a label); labels that a domain lacks have no distance.
+    """
+    found = set()
+    for one in random_worlds(worlds, 3, 4, seed=seed):
+        for router in routers(4):
+            joint = routed(one, router)
+            alive = [d for d in range(len(joint)) if joint[d].sum()]
+            for channel in channels(4)[1:] if len(alive) > 1 else []:
+                lacking = subset_equal(joint, channel) is None
+                apart = max(_distance(joint, channel, i, j) for i, j in pairs(alive))
+                bits = subset_information(joint, channel)
+                found.add((rounded(apart), rounded(bits), lacking))
+    return found
+
+
+def _distance(joint: NDArray[Any], channel: NDArray[Any], i: int, j: int) -> float:
+    """The largest total variation of P(Z | y, i) and P(Z | y, j) over the labels that both have."""
+    table = seen(joint[[i, j]], channel).astype(float)
+    mass = table.sum(axis=2)
+    common = (mass > 0).all(axis=0)
+    laws = table[:, common] / mass[:, common, None]
+    return float(np.abs(laws[0] - laws[1]).sum(axis=1).max(initial=0) / 2)
 
 
 class Cells(NamedTuple):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from geomoe.algorithms.across import AcrossDomains
 from geomoe.algorithms.contract import Answer, Method, Now
@@ -28,6 +30,7 @@ class CORAL(AcrossDomains):
     """
 
     name = "coral"
+    compares: ClassVar[Mapping[str, str]] = {"coral_distance": "two training domains"}
 
     @dataclass(frozen=True)
     class Options(Method.Options):

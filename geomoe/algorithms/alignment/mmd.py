@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from geomoe.algorithms.across import AcrossDomains
 from geomoe.algorithms.contract import Answer, Method, Now
@@ -27,6 +29,7 @@ class MMD(AcrossDomains):
     """
 
     name = "mmd"
+    compares: ClassVar[Mapping[str, str]] = {"discrepancy": "two training domains"}
 
     @dataclass(frozen=True)
     class Options(Method.Options):

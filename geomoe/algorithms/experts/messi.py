@@ -25,7 +25,7 @@ from geomoe.support.ranks import gathered
 from geomoe.types import Batch, Routing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from geomoe.models import Network
 
@@ -52,6 +52,7 @@ class MESSI(ERMMoE):
     """
 
     name: ClassVar[str]
+    compares: ClassVar[Mapping[str, str]] = {"ssi_of_a_pair": "a class in two training domains"}
 
     @dataclass(frozen=True)
     class Options(ERMMoE.Options):

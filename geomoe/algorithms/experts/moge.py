@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 import torch
 from torch import Tensor
@@ -37,6 +37,8 @@ class MoGE(Method):
     Raises:
         ConfigError: an option out of its range, or a network without MoGE blocks.
     """
+
+    compares: ClassVar[Mapping[str, str]] = {"supcon": "two samples of a class with different first experts"}
 
     @dataclass(frozen=True)
     class Options(Method.Options):

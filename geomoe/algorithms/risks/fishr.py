@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +46,7 @@ class Fishr(Annealed):
 
     name = "fishr"
     average: Tensor
+    compares: ClassVar[Mapping[str, str]] = {"fishr_penalty": "two samples of each of two training domains"}
 
     @dataclass(frozen=True)
     class Options(Method.Options):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from geomoe.algorithms.across import Annealed
 from geomoe.algorithms.contract import Answer, Method, Now
@@ -35,6 +36,7 @@ class IRM(Annealed):
 
     name = "irm"
     early = 1.0
+    compares: ClassVar[Mapping[str, str]] = {"irm_penalty": "two samples of a training domain"}
 
     @dataclass(frozen=True)
     class Options(Method.Options):

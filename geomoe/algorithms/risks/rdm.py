@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from geomoe.algorithms.across import Annealed
 from geomoe.algorithms.contract import Answer, Method, Now
@@ -30,6 +32,7 @@ class RDM(Annealed):
     """
 
     name = "rdm"
+    compares: ClassVar[Mapping[str, str]] = {"loss_mmd": "two training domains"}
 
     @dataclass(frozen=True)
     class Options(Method.Options):
@@ -43,10 +46,11 @@ class RDM(Annealed):
         """mean_d R_d, the discrepancy and the variances."""
         output = self.ask(batch)
         members, each = self.members(batch), self.each(output, batch)
-        terms = {"task": self.mean_risk(each, members)}
         found, spread = risk_matching(each, members)
-        if self.weight(now):
-            terms["rdm"] = self.weight(now) * found
-        if now.step >= self.options.anneal and self.options.variance:
-            terms["rdm_variance"] = self.options.variance * spread
+        variance = self.options.variance if now.step >= self.options.anneal else 0.0
+        terms = {
+            "task": self.mean_risk(each, members),
+            "rdm": self.weight(now) * found,
+            "rdm_variance": variance * spread,
+        }
         return Answer(output, terms, {"loss_mmd": found, "loss_variance": spread})

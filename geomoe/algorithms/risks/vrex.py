@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from geomoe.algorithms.across import Annealed
 from geomoe.algorithms.contract import Answer, Method, Now
@@ -27,6 +29,7 @@ class VREx(Annealed):
 
     name = "vrex"
     early = 1.0
+    compares: ClassVar[Mapping[str, str]] = {"risk_variance": "two training domains"}
 
     @dataclass(frozen=True)
     class Options(Method.Options):

@@ -56,7 +56,24 @@ def _table(confusion: Confusion, names: tuple[str, ...], what: str) -> list[str 
     table = new_table(title, *COLUMNS)
     for name, one in rows:
         table.add_row(*class_values(name, one))
-    return [table, *_confused(confusion, names)]
+    return [table, *_worst(confusion, names), *_confused(confusion, names)]
+
+
+def worst_class(confusion: Confusion) -> tuple[int, float] | None:
+    """Return id and recall of the class that is found least, and so the worst-class accuracy.
+
+    Classes without samples do not count, of equal ones the first is named; None: no class has samples.
+    """
+    recalls = [(one.recall, number) for number, one in enumerate(confusion.classes) if one.recall is not None]
+    return min(recalls)[::-1] if recalls else None
+
+
+def _worst(confusion: Confusion, names: tuple[str, ...]) -> list[str]:
+    found = worst_class(confusion)
+    if found is None:
+        return []
+    number, recall = found
+    return [f"worst-class accuracy (lowest recall): {percent(recall)}, {visible(names[number])}"]
 
 
 def _confused(confusion: Confusion, names: tuple[str, ...]) -> list[str]:

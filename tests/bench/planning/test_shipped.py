@@ -12,15 +12,17 @@ from geomoe.bench.planning.spec import read_spec
 from geomoe.catalogue import ALGORITHMS
 from geomoe.cli import main
 
+#: What location does in one network without experts at its blocks, and with its encoding beside them.
+LOCATION_ALONE = {"film_le", "le_mlp", "le_token", "moge_le"}
 RUNS = {
-    "poster-ablation-1": (1 + 3 * 3 * 2) * 3,
-    "poster-ablation-2": (1 + 2 * 2) * 3,
+    "poster-ablation-1": (6 + 3 * 3 * 2) * 3,
+    "poster-ablation-2": (6 + 2 * 2) * 3,
     "messi-invariance-sweep": 6 * 3,
     "messi-objectives": 6 * 4 * 3,
     "bluemarble-methods": len(ALGORITHMS),
     "messi-selectors": 7 * 4 * 3,
     "domain-growth": 8 * (1 + 5 + 1) * 3,
-    "region-growth": 3 * 5 * 3,
+    "region-growth": 3 * 9 * 3,
 }
 
 
@@ -35,6 +37,12 @@ def test_a_dry_run_lists_every_run(name, capsys, tmp_path, monkeypatch):
     found = json.loads(capsys.readouterr().out)
     assert len(found["runs"]) == RUNS[name]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("name", shipped_specs())
+def test_beside_moge_stands_what_location_can_do(name):
+    names = {row.name for row in read_spec(shipped_specs()[name]).algorithms}
+    assert "moge" not in names or names >= LOCATION_ALONE
 
 
 @pytest.mark.slow

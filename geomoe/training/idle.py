@@ -1,0 +1,42 @@
+"""Says when a term that compares samples had nothing to compare through a whole epoch."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from geomoe.algorithms.contract import Method
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+log = logging.getLogger(__name__)
+
+
+class IdleTerms:
+    """What :attr:`Method.compares` names, of a method and those that it goes around.
+
+    Each name is told once in a process.
+    """
+
+    def __init__(self, method: Method) -> None:
+        self.needs = {
+            name: what
+            for part in method.modules()
+            if isinstance(part, Method)
+            for name, what in part.compares.items()
+        }
+
+    def tell(self, means: Mapping[str, float], epoch: int) -> None:
+        """Warn of names whose mean over the epoch is exactly 0.
+
+        Args:
+            means: ``train_<name>`` -> mean over the epoch.
+            epoch: its number, for the message.
+        """
+        for name in [name for name in self.needs if means.get(f"train_{name}") == 0]:
+            log.warning(
+                "%s was 0 in every batch of epoch %d: no batch had %s; raise data.batch_size, "
+                "or set data.groups_per_batch",
+                name, epoch, self.needs.pop(name),
+            )  # fmt: skip
