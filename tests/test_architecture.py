@@ -333,6 +333,7 @@ def test_drawing_needs_no_torch():
     )
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_importing_does_nothing(tmp_path):
     """No folder, file, warning, environment variable, random number or device comes of an import."""

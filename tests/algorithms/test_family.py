@@ -83,8 +83,6 @@ HALF = ("one sample", "every place is known", "no domain is known")  # tried in 
 
 
 @pytest.mark.slow
-@one_of_each_kind
-@pytest.mark.slow
 def test_names_are_the_same_in_every_update(name, make, make_batch, stepper):
     """Early and late, in each turn, with several domains and one: sums over an epoch are kept by name."""
     method, lone = make(name), make_batch(6, domains=[1] * 6)
@@ -95,6 +93,8 @@ def test_names_are_the_same_in_every_update(name, make, make_batch, stepper):
     assert len(found) == 1
 
 
+@pytest.mark.slow
+@one_of_each_kind
 @pytest.mark.parametrize(
     ("case", "autocast"), [(case, half) for case in BATCHES for half in (False, True)[: 1 + (case in HALF)]]
 )

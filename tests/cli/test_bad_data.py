@@ -486,7 +486,7 @@ def test_what_archivers_and_notebooks_leave_behind_changes_nothing(name, data, c
         (
             "pacs",
             lambda folder: shutil.copy(folder / "photo/dog/dog_0000.jpg", folder / "photo/loose.jpg"),
-            "photo: 1 files in no class, or no images by their name, left out: loose.jpg",
+            "photo: 1 file in no class, or no images by their name, left out: loose.jpg",
         ),
         (
             "pacs",

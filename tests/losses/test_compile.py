@@ -14,6 +14,7 @@ from geomoe.losses import (
     supcon,
 )
 from geomoe.types import Routing
+from tests.kinds import long_after
 
 LABELS, GROUPS = torch.arange(12) % 3, torch.arange(12) % 2
 MEMBERS = LABELS[:, None] == torch.arange(3)
@@ -34,7 +35,7 @@ LOSSES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", LOSSES)
+@pytest.mark.parametrize("name", long_after(4, list(LOSSES)))
 def test_one_graph_with_the_same_gradient(name):
     loss = LOSSES[name]
     x = torch.randn(96, dtype=torch.float64, requires_grad=True)

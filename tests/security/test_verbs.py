@@ -86,8 +86,8 @@ VERBS = {
 }
 
 
-#: Verbs that open images as evaluate or another way of predict does.
-LONG = ("predict a table", "predict tiles", "data cache", "diagnose", "map-experts")
+#: Verbs that open images as data check or another way of predict does.
+LONG = ("predict a table", "predict tiles", "data cache", "evaluate", "diagnose", "map-experts")
 
 
 @pytest.mark.slow
@@ -95,8 +95,11 @@ LONG = ("predict a table", "predict tiles", "data cache", "diagnose", "map-exper
     ("verb", "allowed"),
     [
         *((verb, False) for verb in VERBS),
-        *((verb, True) for verb in VERBS if verb not in {*LONG, "data info"}),
-        *(pytest.param(verb, True, marks=pytest.mark.long) for verb in LONG),
+        *(
+            pytest.param(verb, True, marks=pytest.mark.long if verb in LONG else ())
+            for verb in VERBS
+            if verb != "data info"
+        ),
     ],
 )
 def test_a_verb_goes_on_without_hostile_files(verb, allowed, quiet, checkpoint, capsys):

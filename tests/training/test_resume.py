@@ -51,7 +51,7 @@ METHODS = {
     "erm": ("swad",),
 }
 #: Their updates are of the kind of another one here; tests/algorithms/test_family.py resumes every method.
-LONG = {"groupdro", "dann", "gmoe", "lfme", "irm"}
+LONG = {"groupdro", "dann", "gmoe", "lfme", "irm", "erm"}
 
 
 @pytest.mark.slow

@@ -195,7 +195,9 @@ CASES = {
 @pytest.mark.parametrize(
     ("name", "domains"),
     [
-        pytest.param(name, domains, marks=() if "messi" in name or "unequal" in domains else pytest.mark.long)
+        pytest.param(
+            name, domains, marks=() if name == "messi_ot" or "unequal" in domains else pytest.mark.long
+        )
         for name in CASES
         for domains in DOMAINS
     ],

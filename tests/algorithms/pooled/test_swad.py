@@ -6,6 +6,7 @@ import torch
 from torch.nn.utils import parameters_to_vector
 
 from geomoe.algorithms import Now
+from tests.kinds import long_after
 
 
 def literal(segments, losses, converge, tolerance, ratio):
@@ -42,7 +43,7 @@ CASES = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("windows", [(3, 6), (3, 2), (1, 1), (2, 4), (4, 3)])
+@pytest.mark.parametrize("windows", long_after(2, [(3, 6), (3, 2), (1, 1), (2, 4), (4, 3)]))
 @pytest.mark.parametrize("case", CASES)
 def test_the_average_is_that_of_the_valley(case, windows, make):
     compare(make, CASES[case], *windows, seed=0)
