@@ -28,7 +28,7 @@ def pictures(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", list(first_of_each(METHODS, update_of)))
+@pytest.mark.parametrize("name", first_of_each(METHODS, update_of))
 def test_a_dry_run_its_report_and_its_answers_without_its_file(name, pictures, capsys, tmp_path, monkeypatch):
     entry = METHODS[name]
     method = ["--algorithm", ALGORITHMS[0], "--around", name] if entry.wrapper else ["--algorithm", name]

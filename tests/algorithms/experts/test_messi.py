@@ -195,11 +195,9 @@ CASES = {
 @pytest.mark.parametrize(
     ("name", "domains"),
     [
-        pytest.param(
-            name, domains, marks=() if name == "messi_ot" or "unequal" in domains else pytest.mark.long
-        )
+        pytest.param(name, given, marks=() if name == "messi_ot" or "unequal" in given else pytest.mark.long)
         for name in CASES
-        for domains in DOMAINS
+        for given in DOMAINS
     ],
 )
 def test_terms_and_gradients(name, domains, variant, make):
