@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import zlib
 from array import array
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,8 +48,9 @@ class _Record:
 class Journal:
     """One JSON line for each prediction, in ``OUTPUT.partial`` next to the output; removed at the end.
 
-    A line truncated by a kill is dropped, and its item is predicted again. An open journal is locked:
-    otherwise two processes would write predictions for the same items.
+    Each prediction ends with a checksum. A line truncated by a kill, or damaged, is dropped with those after
+    it, and their items are predicted again. An open journal is locked: otherwise two processes would write
+    predictions for the same items.
 
     Args:
         output: the output file of the predictions.
@@ -88,7 +90,7 @@ class Journal:
         return file
 
     def _take_up(self, resume: bool) -> None:
-        """Read the existing predictions, and cut off a line that was truncated by a kill."""
+        """Read the existing predictions, and cut off what follows the first line that is not whole."""
         whole = 0
         with self.path.open("rb") as file:
             for number, line in enumerate(file):
@@ -131,7 +133,7 @@ class Journal:
     def _write(self, records: Iterable[dict[str, Any]]) -> None:
         try:
             for record in records:
-                self._file.write(json.dumps(record, separators=(",", ":")) + "\n")
+                self._file.write(_line(record))
                 if "i" in record:
                     self.done.add(record["i"])
             self._file.flush()
@@ -144,7 +146,7 @@ class Journal:
         with self.path.open(encoding="utf-8") as file:
             next(file)
             for line in file:
-                yield json.loads(line)
+                yield _content(line)
 
     def in_order(self) -> Iterator[dict[str, Any]]:
         """Yield predictions by item number; if an item has several, only the first.
@@ -161,7 +163,7 @@ class Journal:
             _, first = np.unique(np.frombuffer(numbers, dtype=np.int64), return_index=True)
             for row in first:
                 file.seek(places[row])
-                yield json.loads(file.readline())
+                yield _content(file.readline())
 
     def remove(self) -> None:
         """Remove the journal once the output is written."""
@@ -179,13 +181,28 @@ def _number(line: bytes) -> int:
     return int(found[1]) if found else int(json.loads(line)["i"])
 
 
+def _line(record: dict[str, Any]) -> str:
+    """Return a record as a line of ASCII; its last key is a checksum of what stands before it."""
+    text = json.dumps(record, separators=(",", ":"))
+    return f'{text[:-1]},"crc":"{zlib.crc32(text[:-1].encode()):08x}"}}\n'
+
+
+def _content(line: str | bytes) -> dict[str, Any]:
+    """Return a record that was held to its checksum before."""
+    record = json.loads(line)
+    del record["crc"]
+    return record
+
+
 def _parse(line: bytes, *, first: bool) -> dict[str, Any] | None:
-    if not line.endswith(b"\n"):
+    """Return the content of a line; None: it is damaged. The first line is of any version."""
+    said, _, crc = line.rpartition(b',"crc":')
+    if not line.endswith(b"\n") or (not first and crc != b'"%08x"}\n' % zlib.crc32(said)):
         return None
     try:
         content = parse_json(line)
-        if not first:
-            from_plain(_Record, content)
+        if not first and from_plain(_Record, content).p and not content.keys() >= {"at", "w", "v"}:
+            return None
     except ValueError:
         return None
     return content if isinstance(content, dict) else None

@@ -475,6 +475,27 @@ def test_what_an_interrupted_prediction_left_is_not_thrown_away_in_silence(predi
     assert len(partial_path(output).read_text().splitlines()) == 2
 
 
+def test_no_damaged_answer_is_gone_on_with(tmp_path):
+    """Wherever a byte of a line changed: it and those after it are asked again; so is one without a sum."""
+    output, key = tmp_path / "out.csv", "key"
+    records = [{"i": n, "at": [1.5, -2.0], "p": [0.25, 0.75], "w": [[1.0]], "v": [1]} for n in range(3)]
+    with Journal(output, key, resume=False) as journal:
+        journal.add(records)
+        assert list(journal.records()) == records
+    path = partial_path(output)
+    raw = path.read_bytes()
+    lines = raw.splitlines(keepends=True)
+    start = len(lines[0]) + len(lines[1])
+    for place in range(start, start + len(lines[2])):
+        path.write_bytes(raw[:place] + bytes([raw[place] ^ 1]) + raw[place + 1 :])
+        with Journal(output, key, resume=True) as journal:
+            assert journal.done == {0}
+            assert list(journal.records()) == records[:1]
+    path.write_bytes(b"".join(lines[:2]) + json.dumps(records[1], separators=(",", ":")).encode() + b"\n")
+    with Journal(output, key, resume=True) as journal:
+        assert journal.done == {0}
+
+
 def test_answers_in_order_whatever_order_they_came_in(tmp_path):
     with Journal(tmp_path / "out.tif", "key", resume=False) as journal:
         journal.add(
