@@ -179,6 +179,7 @@ def _quietly(module: Any, args: Namespace) -> console.Result:  # noqa: ANN401 - 
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         stack.enter_context(console.Log(quiet=args.quiet))
         if not args.debug:
+            stack.enter_context(console.only_errors_of_others())
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", module=r"(?!geomoe\b)")
         return module.run(args)
