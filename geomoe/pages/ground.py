@@ -82,7 +82,7 @@ def packed(lines: list[NDArray[np.int64]]) -> str:
     """
     steps = [np.append(len(line) * 2, _zigzag(np.diff(line, axis=0, prepend=0)).ravel()) for line in lines]
     numbers = np.concatenate(steps)
-    size = 1 + sum((numbers >= 1 << bits).astype(np.int64) for bits in (7, 14, 21))
+    size = np.searchsorted([1 << 7, 1 << 14, 1 << 21], numbers, side="right") + 1
     start = np.cumsum(size) - size
     out = np.zeros(int(size.sum()), dtype=np.uint8)
     for byte in range(4):
