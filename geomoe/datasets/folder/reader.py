@@ -95,6 +95,7 @@ class FolderImages(LabelledImages):
         self.earlier_hashes = index.earlier_hashes
         self.contents, self.types = index.content[chosen], index.dtype[chosen]
         self.footprints, self.groups = index.footprints.take(chosen), index.groups[chosen]
+        self.parents = index.parents[chosen]
         self.ground = np.stack([index.metres[chosen], index.side[chosen]], axis=1)
         self.overlapping = ({"test", "held_out"}, *({LEFT_OUT, name} for name in set(index.split)))
 
