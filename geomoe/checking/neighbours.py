@@ -66,7 +66,7 @@ def _shared_parents(one: LabelledImages, other: LabelledImages, where: str) -> I
         return
     outlined = True
     for data in (one, other):
-        corners = data.footprints.corners[np.isin(data.parents, both)]  # type: ignore[union-attr]
+        corners = data.footprints.corners[np.isin(data.parents, both)]  # type: ignore[union-attr,arg-type]
         outlined &= not np.isnan(corners).any()
     row = int(np.flatnonzero(one.parents == both[0])[0])
     have = counted(len(both), "scene has", "scenes have")
