@@ -12,7 +12,7 @@ from shapely.geometry.polygon import orient
 
 from geomoe.coords import EARTH_RADIUS_KM
 from geomoe.earth.borders import WIDEST, degree_text, graticule, graticule_step, ground_in, is_part
-from geomoe.earth.fine import CELL, region_lines, whole_earth
+from geomoe.earth.fine import CELL, region_lines, whole_earth, whole_region
 from geomoe.earth.land import coastlines
 
 if TYPE_CHECKING:
@@ -68,6 +68,11 @@ def page_region(region: str, box: Box) -> list[list[list[float]]]:
     """The fine outline of a region in and around a box, as lines for the scripts of a page."""
     lines = region_lines(region, _around(box), _detail(box))
     return [_rounded(line, _digits(box)) for line in lines.geoms]
+
+
+def page_region_of_earth(region: str, left: float) -> str:
+    """The fine outline of a region of the whole Earth, packed."""
+    return packed(whole_region(region, left))
 
 
 def packed(lines: list[NDArray[np.int64]]) -> str:

@@ -8,7 +8,7 @@ import shapely
 from shapely.geometry import shape
 
 from geomoe.earth.borders import ground_in
-from geomoe.earth.fine import CELL, DETAIL, region_in, region_lines, whole_earth
+from geomoe.earth.fine import CELL, DETAIL, region_in, region_lines, whole_earth, whole_region
 from geomoe.earth.land import coastlines
 
 BOSPORUS = (26.0, 38.0, 44.0, 46.0)  # Europe and Asia
@@ -61,3 +61,16 @@ def test_the_land_of_the_whole_earth_is_the_fine_land_to_the_stated_detail(left)
     assert lon.min() < left + 10
     along = [np.abs(np.diff(line[line[:, 0] == 18000, 1])).sum() * CELL for line in rings]
     assert (sum(along) < 0.5) == (left == 20)  # land that the antimeridian cuts is joined
+
+
+@pytest.mark.slow
+def test_the_regions_of_the_whole_earth_are_those_of_a_box():
+    box = shapely.box(*BOSPORUS)
+    for name in ("Asia", "Europe"):
+        rings = [shapely.Polygon(ring * CELL) for ring in whole_region(name, -180.0) if len(ring) > 3]
+        # shapely's union turns holes the other way
+        outer = [one.buffer(0) for one in rings if not one.exterior.is_ccw]
+        holes = [one.buffer(0) for one in rings if one.exterior.is_ccw]
+        land = shapely.difference(shapely.union_all(outer), shapely.union_all(holes))
+        exact, found = region_in(name, BOSPORUS), shapely.intersection(land, box)
+        assert shapely.area(shapely.symmetric_difference(exact, found)) < 0.03 * exact.area

@@ -163,8 +163,10 @@ function geomoeBase(map, data) {
   const held = L.layerGroup();
   if (data.heldOut) {
     const line = { renderer: draw("lines"), interactive: false, fill: false };
-    const { lines, shape } = data.heldOut; // fine lines, or coarse polygons
-    const outline = (style) => (lines ? L.polyline(lines.map(swap), style) : L.polygon(turned(shape), style));
+    const { lines, shape, rings: packed } = data.heldOut; // fine lines; or coarse polygons and fine rings
+    const far = (style) => () => L.polygon(turned(shape), style);
+    const close = (style) => () => L.polyline(geomoeCoasts(geomoeLines(packed, data.detail.cell), data.detail.left), style);
+    const outline = (style) => (lines ? L.polyline(lines.map(swap), style) : packed ? swapped(far(style), close(style)) : far(style)());
     held.addLayer(outline({ ...line, color: "#ffffff", weight: 3.6, opacity: 0.95 }));
     held.addLayer(outline({ ...line, color: "#111111", weight: 1.7, dashArray: "6 4" }));
   }
