@@ -238,6 +238,9 @@ def read(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         CheckpointError: see :func:`load_checkpoint`.
     """
+    if not isinstance(path, str | os.PathLike):
+        given = type(path).__name__
+        raise CheckpointError(f"checkpoint: expected a file such as RUN/checkpoints/best.ckpt; got {given}")
     path = Path(path)
     content = read_weights(path, "expected a checkpoint such as RUN/checkpoints/best.ckpt")
     if not isinstance(content, dict) or not isinstance(content.get(KEY), dict):

@@ -54,6 +54,25 @@ def look_at_neighbours(parts: Mapping[str, LabelledImages]) -> Iterator[Finding]
             which = " (column group or scene) "
             have = counted(both, f"group{which}has", f"groups{which}have")
             yield Finding("fault", where, f"{have} images in both")
+        yield from _shared_parents(one, other, where)
+
+
+def _shared_parents(one: LabelledImages, other: LabelledImages, where: str) -> Iterator[Finding]:
+    """A fault where names tell that images are of one scene; a warning where outlines show them apart."""
+    if one.parents is None or other.parents is None:
+        return
+    both = np.intersect1d(one.parents[one.parents >= 0], other.parents[other.parents >= 0])
+    if not len(both):
+        return
+    outlined = True
+    for data in (one, other):
+        corners = data.footprints.corners[np.isin(data.parents, both)]  # type: ignore[union-attr,arg-type]
+        outlined &= not np.isnan(corners).any()
+    row = int(np.flatnonzero(one.parents == both[0])[0])
+    have = counted(len(both), "scene has", "scenes have")
+    text = f"{have} images in both, by their names (first: {one.name_of(row)})"
+    text += "; without a column split, they are kept in one split"
+    yield Finding("warning" if outlined else "fault", where, text)
 
 
 def _shared_groups(one: LabelledImages, other: LabelledImages) -> int:

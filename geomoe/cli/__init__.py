@@ -21,6 +21,7 @@ from geomoe import __version__
 from geomoe.cli import console
 from geomoe.cli.parsing import refuse_unnamable
 from geomoe.errors import ConfigError, ConfigFaultsError, CoordinateError, GeomoeError, InputError
+from geomoe.support.text import why_not_utf8
 from geomoe.support.words import nearest
 
 if TYPE_CHECKING:
@@ -178,6 +179,7 @@ def _quietly(module: Any, args: Namespace) -> console.Result:  # noqa: ANN401 - 
         stack.enter_context(contextlib.redirect_stdout(sys.stderr))
         stack.enter_context(console.Log(quiet=args.quiet))
         if not args.debug:
+            stack.enter_context(console.only_errors_of_others())
             stack.enter_context(warnings.catch_warnings())
             warnings.filterwarnings("ignore", module=r"(?!geomoe\b)")
         return module.run(args)
@@ -195,7 +197,7 @@ def _explain(error: Exception, *, debug: bool) -> tuple[str, int]:
         where = text.partition(" from ")[2].strip("'")
         return f"{where}: {_ADVICE[errno.ELOOP]}", USAGE
     if isinstance(error, UnicodeEncodeError) and "surrogates" in text:
-        return f"a name is not in UTF-8 ({str(error.object)[:200]}); rename it", USAGE
+        return f"{str(error.object)[:200]}: {why_not_utf8(str(error.object))}", USAGE
     text = " ".join(text.split())
     more = "" if debug else " (--debug shows the traceback)"
     return f"{type(error).__name__}: {text}{more}", FAILED

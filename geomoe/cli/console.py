@@ -170,6 +170,20 @@ def _short(value: Any) -> str:  # noqa: ANN401 - any result
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+@contextlib.contextmanager
+def only_errors_of_others() -> Iterator[None]:
+    """Keep the logged warnings of other packages from stderr; errors still show.
+
+    They have no handler, so Python writes them there: matplotlib's, for example, where the home is read-only.
+    """
+    before, logging.lastResort = logging.lastResort, logging.StreamHandler()
+    logging.lastResort.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        logging.lastResort = before
+
+
 class _Lines(logging.Handler):
     """Each message of the log as one line."""
 

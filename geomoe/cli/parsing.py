@@ -11,7 +11,7 @@ from geomoe.cli import console
 from geomoe.config.limits import MOST_BATCH, MOST_WORKERS
 from geomoe.errors import GeomoeError
 from geomoe.support.columns import read_columns
-from geomoe.support.text import is_utf8
+from geomoe.support.text import is_utf8, why_not_utf8
 from geomoe.support.words import nearest
 
 if TYPE_CHECKING:
@@ -184,7 +184,7 @@ def refuse_unnamable(args: argparse.Namespace) -> None:
             if isinstance(one, str) and not one.strip():
                 raise UsageError(f"{option}: {_EMPTY}")
             if name in _NAMED and isinstance(one, str) and not is_utf8(one):
-                raise UsageError(f"{option}: {one}: the name is not in UTF-8; choose another")
+                raise UsageError(f"{option}: {one}: {why_not_utf8(one, 'choose another')}")
     for setting in getattr(args, "settings", ()):
         if setting.key in _KEYS and isinstance(setting.value, str) and not setting.value.strip():
             raise UsageError(f"{setting.source}: {_EMPTY}")

@@ -37,7 +37,7 @@ from geomoe.config.values import read_value
 from geomoe.errors import ConfigError
 from geomoe.support.bounded import read_yaml
 from geomoe.support.plain import shown
-from geomoe.support.text import is_utf8
+from geomoe.support.text import is_utf8, why_not_utf8
 from geomoe.support.words import nearest, unknown
 
 
@@ -167,7 +167,7 @@ def convert(setting: Setting) -> Any:  # noqa: ANN401 - the type is that of the 
 def _wrong_type(key: Key, setting: Setting) -> str:
     hint = ""
     if isinstance(setting.value, str) and not is_utf8(setting.value):
-        hint = "; names have to be UTF-8"
+        hint = f"; {why_not_utf8(setting.value)}"
     elif typing.get_origin(key.hint) is Literal and isinstance(setting.value, str):
         hint = nearest(setting.value, typing.get_args(key.hint))
     value = repr(setting.value)

@@ -1,7 +1,8 @@
 """The converter of configuration values: from flags, variables and files to the type of the key.
 
 It is our own code because jsonargparse parses text for an optional key as YAML: ``--data.held_out '#12'``
-became null, so that the held-out domain was trained on. Here text stays text. Only ``null`` means None.
+became null, so that the held-out domain was trained on. Here text stays text. Only ``null`` means None, and
+``"null"`` in quotes, which the shell has to leave in place, is that word.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from geomoe.support.text import is_utf8
 
+_NULL_AS_TEXT = ('"null"', "'null'")
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -42,6 +44,8 @@ def read_value(hint: Any, value: Any, *, text: bool) -> Any:  # noqa: ANN401 - t
 
 
 def _one_of(hints: tuple[Any, ...], value: Any, text: bool) -> Any:  # noqa: ANN401
+    if text and value in _NULL_AS_TEXT and str in hints:
+        return "null"
     # none is tried first and text last, because any value can be read as text
     for hint in sorted(hints, key=lambda one: (one is not type(None), one is str)):
         try:

@@ -88,6 +88,7 @@ class LabelledImages(NonGeoDataset):
         footprints: where the images are, with their corners; None: not known.
         ground: (N, 2) ground size of a pixel in metres, and pixels of the longer side; None: not known.
         groups: (N, G) numbers of groups whose images should be in one split; -1: in none; None: no groups.
+        parents: (N,) numbers of the scenes that names of files tell of; -1: none; None: not looked for.
         extra: further numeric columns, one value for each sample (year, country code, ...).
         countries: country codes, indexed by the column ``country`` of ``extra``, if it exists.
         data_hash: hash that changes when the data changes.
@@ -119,6 +120,7 @@ class LabelledImages(NonGeoDataset):
     footprints: Footprints | None = None
     ground: NDArray[np.float64] | None = None
     groups: NDArray[np.int64] | None = None
+    parents: NDArray[np.int64] | None = None
     overlapping: tuple[set[str], ...] = ({"test", "held_out"},)
     rgb: tuple[int, int, int] = (0, 1, 2)  # bands that plot() shows
     scale: tuple[float, float] = (0.0, 255.0)  # raw values that plot() draws black and white

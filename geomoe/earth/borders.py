@@ -77,7 +77,7 @@ def ground_in(box: Box, detail: float = 0.0) -> Ground:
         box: west, south, east, north in degrees; east may be beyond 180, west below -180.
         detail: degrees that a line may move so that it has fewer positions; smaller islands are left out.
     """
-    land, lines = _read()
+    land, lines = read_borders()
     west, south, east, north = box
     wider = (west - _BEYOND, south - _BEYOND, east + _BEYOND, north + _BEYOND)
     whole: shapely.Geometry = _polygons(shapely.union_all(_cut(land, wider)))
@@ -95,7 +95,7 @@ def ground_in(box: Box, detail: float = 0.0) -> Ground:
 
 
 @cache
-def _read() -> tuple[NDArray[np.object_], NDArray[np.object_]]:
+def read_borders() -> tuple[NDArray[np.object_], NDArray[np.object_]]:
     """Polygons of land and lines of borders in degrees, longitudes from -180 to 180."""
     with (ASSETS / "borders.npz").open("rb") as file, np.load(file, allow_pickle=False) as data:
         ends = tuple(np.concatenate([[0], np.cumsum(data[name])]) for name in ("rings", "polygons"))

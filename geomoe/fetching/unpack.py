@@ -6,6 +6,7 @@ shutil.unpack_archive is not used: it silently skips members of a zip file and d
 from __future__ import annotations
 
 import contextlib
+import errno
 import gzip
 import io
 import lzma
@@ -31,6 +32,14 @@ RATIO, SLACK = (
     1 << 30,
 )  # pictures hardly compress, so an archive that expands more is not one of pictures
 SPARE = 64 << 20  # bytes that stay free on the disk
+MOST_HEADER = 1 << 20  # bytes of a long name or of further facts of a member, which tarfile keeps in memory
+MOST_DEEP = 100  # folders within one another
+#: What a name does that no file can have: a file as a folder, the folder itself, too many letters.
+_NAMES = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
+_HEADERS = (
+    *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
+    *(tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK),
+)
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
     *(RuntimeError, NotImplementedError, KeyError, ValueError),  # a password, a method, a link, a date
@@ -85,6 +94,10 @@ def unpack(archive: Path, folder: Path, tell: Tell) -> None:
         shutil.rmtree(folder, ignore_errors=True)
         if isinstance(error, DataError | OutputError):
             raise
+        if isinstance(error, OSError) and error.errno in _NAMES:
+            last = Path(str(error.filename or "")).name[:100]
+            why = f"it has a member whose name no file can have ({last!r}: {reason(error)})"
+            raise DataError(f"{archive}: refused: {why}; nothing of it is kept") from error
         if isinstance(error, OSError) and error.errno is not None:
             raise OutputError(f"{folder}: cannot be written: {reason(error)}; make room") from error
         if isinstance(error, (*_DAMAGE, OSError)):  # bz2 and gzip raise OSErrors without a number
@@ -105,6 +118,13 @@ class _Room:
         path = PurePosixPath(name)
         if path.is_absolute() or ".." in path.parts or re.search(r"\\|^[A-Za-z]:", name):
             raise self.refusal(name, "leads out of the folder")
+        if len(path.parts) > MOST_DEEP:
+            raise self.refusal(f"{name[:100]}...", f"lies more than {MOST_DEEP} folders deep")
+
+    def once(self, name: str) -> None:
+        """Refuse a file that is there: which of two contents counts depends on the program that unpacks."""
+        if (self.folder / name).is_file():
+            raise self.refusal(name, "is in it twice, on this file system")
 
     def take(self, name: str, size: int) -> None:
         self.total += size
@@ -121,16 +141,27 @@ class _Room:
 
 def _untar(archive: Path, folder: Path, room: _Room, tell: Tell) -> None:
     total = archive.stat().st_size
-    with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*") as tar:
+    with archive.open("rb") as raw, tarfile.open(fileobj=raw, mode="r:*", tarinfo=_Member) as tar:
         while (member := tar.next()) is not None:
             room.name(member.name)
             if member.issym() or not (member.isreg() or member.isdir() or member.islnk()):
                 raise room.refusal(member.name, "is a link or a device; pack it with tar --dereference")
             room.take(member.name, member.size if member.isreg() else 0)
+            if not member.isdir():
+                room.once(member.name)
             tar.extract(member, folder, filter="data")
             tar.members = []  # type: ignore[attr-defined]  # half a million of them are hundreds of megabytes
             tell(raw.tell(), total)
         _check_end(tar)
+
+
+class _Member(tarfile.TarInfo):
+    """A member whose headers are small: tarfile reads them whole, and compressed zeros take no room."""
+
+    def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
+        if self.type in _HEADERS and self.size > MOST_HEADER:
+            raise DataError(f"{self.name!r}: refused: a header of {self.size:,} bytes; nothing of it is kept")
+        return super()._proc_member(tar)  # type: ignore[misc,no-any-return]
 
 
 def _check_end(tar: tarfile.TarFile) -> None:
@@ -151,7 +182,7 @@ def _check_end(tar: tarfile.TarFile) -> None:
 
 def _unzip(archive: Path, folder: Path, room: _Room, tell: Tell) -> None:
     with zipfile.ZipFile(archive) as zipped:
-        members = zipped.infolist()
+        members, seen = zipped.infolist(), dict[str, tuple[int, int]]()
         room.take("all its members", sum(member.file_size for member in members))
         done, total = 0, sum(member.compress_size for member in members)
         for member in members:
@@ -159,6 +190,9 @@ def _unzip(archive: Path, folder: Path, room: _Room, tell: Tell) -> None:
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise room.refusal(member.filename, "is a link or a device")
+            same = (member.file_size, member.CRC)
+            if seen.setdefault(member.filename, same) != same:
+                raise room.refusal(member.filename, "is in it twice")
             zipped.extract(member, folder)
             done += member.compress_size
             tell(done, total)

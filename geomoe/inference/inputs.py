@@ -22,7 +22,7 @@ from geomoe.reading.opening import KeptOpen
 from geomoe.reading.sheets import SUFFIXES
 from geomoe.reading.skips import Skip
 from geomoe.reading.swapped import refuse_swapped
-from geomoe.support.text import is_utf8, visible
+from geomoe.support.text import is_utf8, visible, why_not_utf8
 from geomoe.support.walking import walk
 from geomoe.types import UNKNOWN_DOMAIN
 
@@ -135,7 +135,7 @@ def _below(folder: Path, skipped: list[Skip]) -> Iterator[Item]:
 
 def _unnamable(path: Path) -> Skip:
     """A file whose name no table can hold."""
-    return Skip(0, visible(path.as_posix()), "the name is not in UTF-8; rename it")
+    return Skip(0, visible(path.as_posix()), why_not_utf8(path))
 
 
 def _rows(
@@ -144,7 +144,7 @@ def _rows(
     if not root.is_dir():
         raise InputError(f"{root}: no such folder of images; --data-root is what the table's names lie in")
     if not is_utf8(root):
-        raise InputError(f"{root}: the name of the folder of images is not in UTF-8; rename it")
+        raise InputError(f"{root}: {why_not_utf8(root)}")
     table = read_table(path, labels=False, columns=columns)
     skipped.extend(table.skipped)
     _look_for_swapped(table, root, path, vrt_root)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from geomoe.earth.borders import is_part
 from geomoe.earth.land import earth_on
 from geomoe.earth.mercator import Frame, frame
 from geomoe.earth.outlines import left_edge, outlines, place_lon
@@ -18,7 +19,7 @@ from geomoe.errors import ConfigError, OutputError
 from geomoe.mapping.labels import place_labels
 from geomoe.mapping.support import NEAR_LAND
 from geomoe.pages import palette
-from geomoe.pages.ground import page_ground
+from geomoe.pages.ground import page_detail, page_ground, page_region, page_region_of_earth
 from geomoe.pages.shell import assemble
 from geomoe.support.text import counted
 
@@ -92,13 +93,21 @@ def _data(
         "blocks": [_block(table, number, summary, view) for number, summary in enumerate(summaries)],
         "land": [] if ground else list(shapes.values()),
         "ground": ground,
-        "heldOut": {"name": held_out, "shape": shapes[held_out]} if held_out in shapes else None,
+        "detail": None if ground else page_detail(left),
+        "heldOut": _held_out(held_out, shapes, view, left) if held_out in shapes else None,
         "points": None if points is None or not len(points.label) else _points(points, left),
         "far": _far(table, view),
         "counted": summaries[0].area,
         "beside": summaries[0].whole.area if summaries[0].whole else "",
         "notes": _notes(table, points, view),
     }
+
+
+def _held_out(name: str, shapes: dict[str, Any], view: Frame, left: float) -> dict[str, Any]:
+    """The outline of the held-out region: fine lines for a part of the Earth, else both."""
+    if is_part(view.bounds):
+        return {"name": name, "lines": page_region(name, view.bounds)}
+    return {"name": name, "shape": shapes[name], "rings": page_region_of_earth(name, left)}
 
 
 def _far(table: RoutingTable, view: Frame) -> str | None:

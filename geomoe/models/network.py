@@ -175,11 +175,14 @@ def need_place(place: Place | Tensor | None) -> Place:
 
 
 def check_rows(image: Tensor, place: Place | None) -> None:
-    """Check that there is one place for each image.
+    """Check that images are a tensor, and that there is one place for each.
 
     Raises:
-        InputError: wrong number of places.
+        InputError: no tensor (B, bands, H, W), or a wrong number of places.
     """
+    if not isinstance(image, Tensor) or image.ndim != 4:
+        given = f"{tuple(image.shape)}" if isinstance(image, Tensor) else type(image).__name__
+        raise InputError(f"image: expected a tensor (B, bands, H, W); got {given}")
     if place is not None and len(place.lonlat) != len(image):
         images = counted(len(image), "image")
         raise InputError(f"place: expected one for each of the {images}; got {len(place.lonlat)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from shapely.geometry import shape
 from shapely.geometry.polygon import orient
 
 from geomoe.coords import EARTH_RADIUS_KM
-from geomoe.earth.borders import degree_text, graticule, graticule_step, ground_in, is_part
+from geomoe.earth.borders import WIDEST, degree_text, graticule, graticule_step, ground_in, is_part
+from geomoe.earth.fine import CELL, region_lines, whole_earth, whole_region
 from geomoe.earth.land import coastlines
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from numpy.typing import NDArray
     from shapely import MultiPolygon
 
     from geomoe.earth.borders import Box
@@ -34,21 +37,79 @@ def page_ground(box: Box, *, everywhere: bool = False) -> dict[str, Any] | None:
     """
     if not is_part(box):
         return None
-    west, south, east, north = box
-    wide, high = AROUND * (east - west), AROUND * (north - south)
-    around = (west - wide, max(south - high, -90.0), east + wide, min(north + high, 90.0))
+    around = _around(box)
     found = ground_in(around, _detail(box))
     land, coasts = list(found.land.geoms), list(found.coasts.geoms)
     if everywhere:
         rest = _elsewhere(around)
         land += list(rest.geoms)
         coasts += [line for one in rest.geoms for line in (one.exterior, *one.interiors)]
-    digits = max(int(np.ceil(-np.log10(_detail(box)))), 2)
+    digits = _digits(box)
     return {
         "land": [[_rounded(ring, digits) for ring in (one.exterior, *one.interiors)] for one in land],
         "coasts": [_rounded(line, digits) for line in coasts],
         "borders": [_rounded(line, digits) for line in found.borders.geoms],
     }
+
+
+def page_detail(left: float) -> dict[str, Any]:
+    """Fine coasts and borders of the whole Earth, which a page shows from the zoom of a country on.
+
+    Lines are packed, about three characters for each position: see :func:`packed`.
+
+    Args:
+        left: longitude at which the map begins.
+    """
+    rings, borders = whole_earth(left)
+    return {"cell": CELL, "widest": WIDEST, "left": left, "rings": packed(rings), "borders": packed(borders)}
+
+
+def page_region(region: str, box: Box) -> list[list[list[float]]]:
+    """The fine outline of a region in and around a box, as lines for the scripts of a page."""
+    lines = region_lines(region, _around(box), _detail(box))
+    return [_rounded(line, _digits(box)) for line in lines.geoms]
+
+
+def page_region_of_earth(region: str, left: float) -> str:
+    """The fine outline of a region of the whole Earth, packed."""
+    return packed(whole_region(region, left))
+
+
+def packed(lines: list[NDArray[np.int64]]) -> str:
+    """Lines of whole numbers in base 64.
+
+    Each is the number of its positions, its first position and the steps to the next ones. Negative numbers
+    are between the others (0, -1, 1, -2, ...). A number has seven bits in each byte, the lowest first; the
+    eighth bit says that more follow.
+
+    Args:
+        lines: (N, 2) each.
+    """
+    steps = [np.append(len(line) * 2, _zigzag(np.diff(line, axis=0, prepend=0)).ravel()) for line in lines]
+    numbers = np.concatenate(steps)
+    size = np.searchsorted([1 << 7, 1 << 14, 1 << 21], numbers, side="right") + 1
+    start = np.cumsum(size) - size
+    out = np.zeros(int(size.sum()), dtype=np.uint8)
+    for byte in range(4):
+        more = size > byte
+        rest = (numbers[more] >> (7 * byte)) & 127
+        out[start[more] + byte] = rest | np.where(size[more] > byte + 1, 128, 0)
+    return base64.b64encode(out.tobytes()).decode("ascii")
+
+
+def _zigzag(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.where(numbers < 0, -2 * numbers - 1, 2 * numbers)
+
+
+def _around(box: Box) -> Box:
+    """A box with as much around it as a page lets one move to."""
+    west, south, east, north = box
+    wide, high = AROUND * (east - west), AROUND * (north - south)
+    return (west - wide, max(south - high, -90.0), east + wide, min(north + high, 90.0))
+
+
+def _digits(box: Box) -> int:
+    return max(int(np.ceil(-np.log10(_detail(box)))), 2)
 
 
 def _elsewhere(box: Box) -> MultiPolygon:

@@ -17,6 +17,7 @@ import rasterio
 from geomoe.errors import DataError, one_line
 from geomoe.reading.gdal import GDAL_ERRORS
 from geomoe.reading.kinds import HFA, look
+from geomoe.reading.world import suffixes
 from geomoe.support.files import open_regular, refuse_special
 
 #: GDAL configuration while an image is open: no driver reaches a server, no VRT runs code. libcurl does not
@@ -85,7 +86,7 @@ def _names(path: str) -> list[str]:
     stem, suffix = os.path.splitext(path)
     names = [f"{path}.aux.xml", *(path + end for end in (*_MASKS, *_AUX)), *(stem + end for end in _AUX)]
     if len(suffix) > 2:
-        world = (f".{suffix[1]}{suffix[-1]}w", f"{suffix}w", ".wld", ".tab")
+        world = (*suffixes(suffix), ".tab")
         names += [stem + end for end in world] + [stem + end.upper() for end in world]
     return [name for name in names if name != path]
 

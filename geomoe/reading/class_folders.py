@@ -13,7 +13,7 @@ from geomoe.reading.image_table import Table
 from geomoe.reading.raster import SUFFIXES
 from geomoe.reading.sheets import SUFFIXES as TABLES
 from geomoe.reading.skips import Skip, refuse_many
-from geomoe.support.text import counted, is_utf8, visible
+from geomoe.support.text import counted, is_utf8, visible, why_not_utf8
 from geomoe.support.walking import walk
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def class_folders(folder: Path, *, allow_vrt: bool = False) -> Table:
     for name in names:
         parts = name.split("/")
         if not is_utf8(name):
-            skipped.append(Skip(0, visible(name), "the name is not in UTF-8; rename it"))
+            skipped.append(Skip(0, visible(name), why_not_utf8(name)))
         elif len(parts) < 2 + parted:
             skipped.append(Skip(0, name, "lies in no class folder"))
         else:

@@ -16,6 +16,7 @@ from rasterio.warp import transform as to_crs
 
 from geomoe.coords import EARTH_RADIUS_KM, great_circle_km, unit_vectors, wrap_lon
 from geomoe.reading.gdal import GDAL_ERRORS
+from geomoe.reading.world import world_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +49,9 @@ class Located(NamedTuple):
 def located(source: Any) -> Located:  # noqa: ANN401 - an open rasterio data set
     """Return the georeference of an open raster; control points count where there is no transform."""
     transform, crs = source.transform, source.crs
+    fault = world_fault(source)
+    if fault and not source.gcps[0]:
+        return Located(None, crs, fault)
     points, points_crs = source.gcps
     if transform.is_identity and points:
         return _from_points(points, points_crs, (source.width / 2, source.height / 2))

@@ -16,7 +16,7 @@ from geomoe.errors import DataError, one_line
 from geomoe.reading.delimited import other_separator, separator_of, skip_declaration
 from geomoe.reading.vectors import IN_THIS_THREAD, read_shapes
 from geomoe.support.files import refuse_special
-from geomoe.support.text import counted, is_utf8
+from geomoe.support.text import counted, is_utf8, why_not_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -66,7 +66,7 @@ def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) ->
     refuse_special(path, DataError)
     kind = path.suffix.lower()
     if kind == ".parquet" and not is_utf8(path):
-        raise DataError(f"{path}: the name is not in UTF-8; rename it")
+        raise DataError(f"{path}: {why_not_utf8(path)}")
     path = path.absolute() if ":" in str(path) else path  # so that it is not taken for a URL
     try:
         if kind in TEXT:

@@ -16,7 +16,7 @@ from geomoe.reading.geopackage import choose_layer
 from geomoe.reading.shapefile import look_at_shapefile, refuse_no_columns
 from geomoe.support.bounded import MOST_BYTES, parse_json
 from geomoe.support.files import open_regular, read_text
-from geomoe.support.text import is_utf8
+from geomoe.support.text import is_utf8, why_not_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +70,7 @@ def _read(name: str) -> Any:  # noqa: ANN401 - a DataFrame, with or without geom
     if head.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"{"):
         return _geojson(Path(name))
     if not is_utf8(name):
-        raise DataError(f"{name}: the name is not in UTF-8; rename it")
+        raise DataError(f"{name}: {why_not_utf8(name)}")
     if head.startswith(_PARQUET):
         return geopandas.read_parquet(name, **IN_THIS_THREAD)
     if head.startswith(_SHAPEFILE):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -85,6 +86,26 @@ def counted(number: int, one: str, many: str | None = None) -> str:
 def is_utf8(name: str | PurePath) -> bool:
     """Whether the name of a file is UTF-8; tables, JSON and pages can hold no other."""
     return not any("\ud800" <= one <= "\udfff" for one in os.fspath(name))
+
+
+def why_not_utf8(name: str | PurePath, advice: str = "rename it") -> str:
+    """Why :func:`is_utf8` is false of a name, and what to do: the name is at fault, or the locale.
+
+    Where the locale is not UTF-8 and Python's UTF-8 mode is off, Python cannot decode a name that is UTF-8.
+
+    Args:
+        name: the name of a file.
+        advice: what to do if the name is at fault.
+    """
+    encoding = sys.getfilesystemencoding()
+    try:
+        os.fsencode(name).decode("utf-8")
+        in_utf8 = encoding != "utf-8"
+    except UnicodeError:
+        in_utf8 = False
+    if in_utf8:
+        return f"Python reads names of files as {encoding} here; set PYTHONUTF8=1, or a locale of UTF-8"
+    return f"the name is not in UTF-8; {advice}"
 
 
 def _escape(found: re.Match[str]) -> str:

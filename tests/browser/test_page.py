@@ -429,3 +429,22 @@ def test_a_country_has_borders_and_a_graticule_that_follows_the_zoom(browser, sy
     boxes[1].click()
     assert written() == []
     assert browser.run("return document.querySelectorAll('.leaflet-control-scale').length") == 1
+
+
+def test_a_page_of_the_earth_has_fine_coasts_and_borders_at_the_zoom_of_a_country(page, drawn):
+    def see(lon, lat, zoom):
+        place = "map_experts.setView([arguments[1], arguments[0]], arguments[2], {animate: false})"
+        page.run(place, lon, lat, zoom)
+        return page.run("return document.body.dataset.detail"), page.run(
+            "let lines = 0, most = 0; map_experts.eachLayer((layer) => {"
+            " if (layer.options.dashArray === '5 3') lines += layer.getLatLngs().length;"
+            " if (layer.options.fillOpacity === 0.78) most = layer.getLatLngs().length; });"
+            "return [lines, most]"
+        )
+
+    assert see(10, 51, 6)[0] == "fine"
+    kind, (borders, rings) = see(10, 51, 6)
+    assert (kind, borders > 300, rings > 3000) == ("fine", True, True)
+    kind, (borders, rings) = see(0, 20, 2)
+    assert (kind, borders, rings < 1000) == ("coarse", 0, True)
+    check_quiet(page, drawn[0])

@@ -108,3 +108,38 @@ def test_a_full_disk_is_no_success(capsys):
     assert run.stderr == (
         "geomoe: error: output: No space left on device; give a folder with room that can be written\n"
     )
+
+
+DRAWING = """
+import logging, sys
+from geomoe.cli import doctor, main
+from geomoe.cli.console import Result
+
+def run(args):
+    import matplotlib.font_manager
+    logging.getLogger("geomoe.drawing").warning("ours")
+    logging.getLogger("other").error("an error of another package")
+    return Result({}, "done")
+
+doctor.run = run
+main(["doctor", *sys.argv[1:]])
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("debug", [False, True])
+def test_warnings_that_other_packages_log_show_with_debug_alone(debug, tmp_path):
+    (tmp_path / "file").touch()
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MPL", "XDG_"))}
+    done = subprocess.run(
+        [sys.executable, "-c", DRAWING, *["--debug"][: int(debug)]],
+        env={**kept, "HOME": str(tmp_path / "file")},  # a home in which no folder can be made
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "done\n"
+    if debug:
+        assert "Matplotlib created a temporary cache directory" in done.stderr
+    else:
+        assert done.stderr == "geomoe: ours\nan error of another package\n"

@@ -146,6 +146,11 @@ def test_only_null_is_none(file):
     assert load(environment={}, flags=[flag("data.root", "null")]).data.root is None
     assert load(environment={}, file=file("data: {root: null}")).data.root is None
     assert load(environment={}, file=file("data: {root: 'null'}")).data.root == "null"
+    for quoted in ('"null"', "'null'"):
+        assert load(environment={}, flags=[flag("data.root", quoted)]).data.root == "null"
+        assert load(environment={"GEOMOE_DATA__ROOT": quoted}).data.root == "null"
+        with pytest.raises(ConfigError, match="budget"):
+            load(environment={}, flags=[flag("data.budget", quoted)])
 
 
 @pytest.mark.parametrize("name", shipped())

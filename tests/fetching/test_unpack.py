@@ -186,6 +186,61 @@ def test_a_zip_with_a_member_that_leads_elsewhere_is_refused_whole(tmp_path, nam
     assert [path.name for path in tmp_path.iterdir()] == ["x.zip"]
 
 
+IMPOSSIBLE = {
+    "twice": (["a.png", "a.png"], "is in it twice"),
+    "a file as a folder": (["a", "a/b"], "no file can have"),
+    "a folder as a file": (["a/b", "a"], "no file can have"),
+    "the folder itself": (["good", "."], "no file can have"),
+    "too long": (["n" * 300], "no file can have"),
+    "too deep": (["a/" * 1500 + "b"], "lies more than 100 folders deep"),
+}
+
+
+@pytest.mark.parametrize("what", IMPOSSIBLE)
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_names_that_no_folder_holds_are_refused_as_such(tmp_path, what, kind):
+    names, why = IMPOSSIBLE[what]
+    archive, contents = tmp_path / f"x.{kind}", [f"content {k}".encode() for k in range(len(names))]
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as zipped:
+            for name, content in zip(names, contents, strict=True):
+                zipped.writestr(name, content)
+    else:
+        with tarfile.open(archive, "w:gz") as tar:
+            for name, content in zip(names, contents, strict=True):
+                tar.addfile(member(name, size=len(content)), io.BytesIO(content))
+    with pytest.raises(DataError, match=f"{kind}: refused: .*{why}.*nothing of it is kept"):
+        come_out(archive, tmp_path / "out")
+    assert [path.name for path in tmp_path.iterdir()] == [archive.name]
+
+
+def test_an_archive_in_an_archive_and_names_that_differ_in_case_are_files(tmp_path):
+    inner = io.BytesIO()
+    with zipfile.ZipFile(inner, "w") as zipped:
+        zipped.writestr("../evil", "x")
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as zipped:
+        zipped.writestr("a/inner.zip", inner.getvalue())
+        zipped.writestr("B.png", "large")
+        zipped.writestr("b.png", "small")
+        program = zipfile.ZipInfo("program")
+        program.external_attr = (stat.S_IFREG | 0o4777) << 16  # runs as its owner
+        zipped.writestr(program, "x")
+    out = come_out(tmp_path / "x.zip", tmp_path / "out")
+    assert (out / "a" / "inner.zip").read_bytes() == inner.getvalue()
+    assert [(out / name).read_text() for name in ("B.png", "b.png")] == ["large", "small"]
+    assert not (out / "program").stat().st_mode & 0o7111
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME])
+def test_a_header_that_would_fill_the_memory_is_refused(tmp_path, kind):
+    size = module.MOST_HEADER + 1
+    with gzip.open(tmp_path / "x.tgz", "wb", 1) as file:
+        file.write(member("x", type=kind, size=size).tobuf() + bytes(2 * size))
+    with pytest.raises(DataError, match=f"refused: a header of {size:,} bytes"):
+        come_out(tmp_path / "x.tgz", tmp_path / "out")
+
+
 def test_hard_links_inside_the_folder_are_files(tmp_path):
     with tarfile.open(tmp_path / "x.tar", "w") as tar:
         tar.addfile(member("a/one", size=4), io.BytesIO(b"good"))

@@ -8,7 +8,7 @@ import timm
 import torch
 
 import geomoe
-from geomoe.errors import ConfigError, CoordinateError, InputError
+from geomoe.errors import CheckpointError, ConfigError, CoordinateError, InputError
 from geomoe.models import create_backbone
 
 FACTS = {"classes": ["field", "forest", "town"], "mean": [100.0, 110.0, 90.0], "std": [50.0, 40.0, 60.0]}
@@ -156,3 +156,12 @@ def test_arguments_of_other_kinds_are_named():
         model(torch.zeros(2, 3, 32, 32), torch.zeros(3, 2, dtype=torch.float64))
     with pytest.raises(ConfigError, match=r"encoder: expected what .* returns; got NoneType"):
         geomoe.add_moge(vit(), None)
+    known = torch.zeros(2, 2, dtype=torch.float64)
+    with pytest.raises(InputError, match=r"image: expected a tensor \(B, bands, H, W\); got ndarray"):
+        model(np.zeros((2, 3, 32, 32)), known)
+    with pytest.raises(InputError, match=r"image: expected a tensor \(B, bands, H, W\); got \(3, 32, 32\)"):
+        model(torch.zeros(3, 32, 32), known)
+    for call in (geomoe.load, geomoe.evaluate, lambda given: geomoe.map_experts(given, "map")):
+        for given, name in ((None, "NoneType"), (vit(), "VisionTransformer")):
+            with pytest.raises(CheckpointError, match=rf"checkpoint: expected a file .*; got {name}$"):
+                call(given)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import numpy as np
 import pytest
 import shapely
@@ -10,7 +12,16 @@ from matplotlib.figure import Figure
 from geomoe.coords import great_circle_km
 from geomoe.earth.borders import ground_in
 from geomoe.earth.land import coastlines
-from geomoe.pages.ground import draw_graticule, draw_ground, nice_km, page_ground, shrunk
+from geomoe.pages.ground import (
+    draw_graticule,
+    draw_ground,
+    nice_km,
+    packed,
+    page_detail,
+    page_ground,
+    page_region,
+    shrunk,
+)
 
 GERMANY = (5.0, 46.5, 16.0, 56.0)
 
@@ -61,3 +72,44 @@ def test_land_elsewhere_is_that_of_the_whole_earth():
 
 def test_wide_maps_have_none():
     assert page_ground((-100.0, 0.0, 0.0, 50.0)) is None
+
+
+def unpacked(text):
+    """The lines again, byte by byte, as docs of ``packed`` say."""
+    numbers, number, bits = [], 0, 0
+    for byte in base64.b64decode(text):
+        number |= (byte & 127) << bits
+        bits += 7
+        if byte < 128:
+            numbers.append(-(number + 1) // 2 if number % 2 else number // 2)
+            number = bits = 0
+    lines, at = [], 0
+    while at < len(numbers):
+        count, steps = numbers[at], numbers[at + 1 : at + 1 + 2 * numbers[at]]
+        lines.append(np.cumsum(np.array(steps).reshape(count, 2), axis=0))
+        at += 1 + 2 * count
+    return lines
+
+
+def test_packed_lines_are_the_lines():
+    rng = np.random.default_rng(0)
+    lines = [rng.integers(-36000, 72000, (count, 2)) for count in (1, 2, 63, 64, 200, 9000)]
+    lines.append(np.array([[0, 0], [-1, 1], [63, -64], [64, -65], [-64, 64], [8192, -8193]]))
+    for found, line in zip(unpacked(packed(lines)), lines, strict=True):
+        np.testing.assert_array_equal(found, line)
+
+
+def test_what_a_page_of_the_earth_has_for_the_zoom_of_a_country():
+    detail = page_detail(-180.0)
+    assert len(detail["rings"]) + len(detail["borders"]) < 350_000
+    borders = shapely.MultiLineString([line * detail["cell"] for line in unpacked(detail["borders"])])
+    rhine = shapely.Point(7.59, 47.56)  # Basel, where three countries meet
+    assert borders.distance(rhine) < 0.05
+    assert len(unpacked(detail["rings"])) > 3000
+
+
+def test_the_fine_outline_of_a_region_for_a_page():
+    lines = page_region("Asia", (26.0, 38.0, 32.0, 42.0))
+    drawn = shapely.MultiLineString(lines)
+    assert drawn.distance(shapely.Point(26.55, 41.67)) < 0.1  # Edirne, at the land border to Europe
+    assert all(round(value, 3) == value for line in lines for place in line for value in place)

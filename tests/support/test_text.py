@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from geomoe.support.figures import plain_text
 from geomoe.support.files import Workplace
 from geomoe.support.names import MOST, file_name
 from geomoe.support.tables import new_table, render
-from geomoe.support.text import counted, encodable, is_utf8, visible, visible_json
+from geomoe.support.text import counted, encodable, is_utf8, visible, visible_json, why_not_utf8
 
 AWKWARD = "aA/\\.:$ \n\r\x00\x1b\x7f\x9b\u00e9\u0436\u202e\u2028\ud83d\udce9\ufeff\U0001f44d\U000e0041"
 HOSTILE = "a\x1b[2J\n\u202eb\x9b31m\u2028\x7f\ud83d\udce9"
@@ -84,6 +85,17 @@ def test_cells_are_one_line_without_markup():
 def test_names_in_utf8():
     assert is_utf8(Path("forêt"))
     assert not is_utf8(Path(os.fsdecode(b"caf\xe9")))
+
+
+def test_why_a_name_is_not_utf8(monkeypatch):
+    latin, whole = os.fsdecode(b"caf\xe9"), "caf\udcc3\udca9"  # the second is how an ASCII locale reads UTF-8
+    assert why_not_utf8(latin) == "the name is not in UTF-8; rename it"
+    assert why_not_utf8(Path(latin), "choose another").endswith("UTF-8; choose another")
+    assert why_not_utf8("half \ud800").startswith("the name is not in UTF-8")
+    assert why_not_utf8(whole).startswith("the name is not in UTF-8")  # no system with UTF-8 gives this name
+    monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "ascii")
+    assert "as ascii here; set PYTHONUTF8=1" in why_not_utf8(whole)
+    assert why_not_utf8(latin) == "the name is not in UTF-8; rename it"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from geomoe.datasets.cache.pixels import KINDS
 from geomoe.datasets.folder.decide import Rule, decide
 from geomoe.datasets.folder.doubts import doubts, ground_doubts
 from geomoe.datasets.folder.scan import Scan, describe, places_of, scan
+from geomoe.datasets.folder.units import parents_of
 from geomoe.earth.footprints import Footprints
 from geomoe.errors import DataError
 from geomoe.reading.skips import Skip
@@ -72,6 +73,7 @@ class Index(NamedTuple):
         footprints: where the images are.
         groups: (N, G) numbers of the groups of each image, whose images should be in one split; -1: in none.
         metres: ground size of a pixel of each image; NaN where unknown.
+        parents: (N,) numbers of the scenes that names of images tell of; -1: none.
     """
 
     filename: NDArray[Any]
@@ -96,6 +98,7 @@ class Index(NamedTuple):
     footprints: Footprints
     groups: NDArray[np.int64]
     metres: NDArray[np.float64]
+    parents: NDArray[np.int64]
 
 
 def make_index(
@@ -167,6 +170,7 @@ def make_index(
         footprints,
         _groups(table),
         found.metres,
+        _codes(parents_of(table.filename, lonlat))[1],
     )
 
 

@@ -38,6 +38,11 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_NULL = (
+    "a domain is called 'null', and it is trained on: --held-out null and `held_out: null` hold out nothing; "
+    'to hold this domain out, give --held-out \'"null"\', or `held_out: "null"` in a file'
+)
+
 
 class FolderImages(LabelledImages):
     """One split of a user's images.
@@ -90,6 +95,7 @@ class FolderImages(LabelledImages):
         self.earlier_hashes = index.earlier_hashes
         self.contents, self.types = index.content[chosen], index.dtype[chosen]
         self.footprints, self.groups = index.footprints.take(chosen), index.groups[chosen]
+        self.parents = index.parents[chosen]
         self.ground = np.stack([index.metres[chosen], index.side[chosen]], axis=1)
         self.overlapping = ({"test", "held_out"}, *({LEFT_OUT, name} for name in set(index.split)))
 
@@ -197,6 +203,8 @@ class FolderDataModule(ImageDataModule):
             log.info("%s", says(table, self.metadata))
         own = (self.files, self.bands, rule, self.allow_vrt)
         index = make_index(table, self.folder, self.metadata, *own)
+        if self.held_out is None and "null" in index.domains:
+            log.warning("%s: %s", self.metadata, _NULL)
         if self.metadata.is_dir():
             placed, count = int((~np.isnan(index.columns.lonlat[:, 0])).sum()), len(index.filename)
             log.info("%d of %d images have a place, by their georeference", placed, count)

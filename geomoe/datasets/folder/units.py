@@ -147,9 +147,14 @@ def _blocks(filename: NDArray[Any], lonlat: NDArray[np.float64], side: float) ->
 
 
 def parent_pairs(filename: NDArray[Any], lonlat: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Return pairs that connect images whose names differ in two last numbers alone, as chips of a scene do.
+    """Return pairs that connect images of one parent; see :func:`parents_of`."""
+    return _equal(parents_of(filename, lonlat))
 
-    A parent of most images, or of images far apart, is no scene (``S2_2021_06.tif``).
+
+def parents_of(filename: NDArray[Any], lonlat: NDArray[np.float64]) -> NDArray[Any]:
+    """Return (N,) parents: of names that differ in two last numbers alone, as those of chips of a scene.
+
+    A parent of most images, or of images far apart, is no scene (``S2_2021_06.tif``). Empty: none.
     """
     parent = np.array([_parent(str(name)) for name in filename], dtype=object)
     for one, rows in _rows_of(parent):
@@ -157,7 +162,7 @@ def parent_pairs(filename: NDArray[Any], lonlat: NDArray[np.float64]) -> NDArray
         wide = len(known) and (great_circle_km(lonlat[known], lonlat[known[:1]]) > _SCENE_KM).any()
         if wide or len(rows) > max(0.5 * len(filename), 1):
             parent[parent == one] = ""
-    return _equal(parent)
+    return parent
 
 
 def _rows_of(names: NDArray[Any]) -> Iterator[tuple[str, NDArray[np.int64]]]:

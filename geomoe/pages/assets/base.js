@@ -44,6 +44,47 @@ function geomoeGraticule(map, el, line) {
   return group;
 }
 
+// Lines of whole numbers in base 64, as pages.ground.packed makes them: [[lat, lon], ...] in degrees each.
+function geomoeLines(text, cell) {
+  const bytes = Uint8Array.from(atob(text), (one) => one.charCodeAt(0));
+  const lines = [];
+  let at = 0;
+  const next = () => {
+    let number = 0, bits = 0, byte;
+    do { byte = bytes[at++]; number |= (byte & 127) << bits; bits += 7; } while (byte & 128);
+    return number & 1 ? -(number + 1) / 2 : number / 2;
+  };
+  while (at < bytes.length) {
+    const line = [];
+    let lon = 0, lat = 0;
+    for (let left = next(); left > 0; left--) {
+      lon += next();
+      lat += next();
+      line.push([lat * cell, lon * cell]);
+    }
+    lines.push(line);
+  }
+  return lines;
+}
+
+// Rings of land as lines, without the parts along the edge of the map, which are no coast.
+function geomoeCoasts(rings, left) {
+  const found = [];
+  const edge = ([lat, lon]) => lat < -89.9 || Math.abs(lon - left) < 1e-6 || Math.abs(lon - left - 360) < 1e-6;
+  for (const ring of rings) {
+    let line = [ring[0]];
+    for (let k = 1; k < ring.length; k++) {
+      if (edge(ring[k - 1]) && edge(ring[k])) {
+        if (line.length > 1) found.push(line);
+        line = [];
+      }
+      line.push(ring[k]);
+    }
+    if (line.length > 1) found.push(line);
+  }
+  return found;
+}
+
 // What every page of a map has: panes, the land, the panel with its head, boxes that switch things on.
 // Every text from the data goes in as textContent, never as markup.
 function geomoeBase(map, data) {
@@ -79,19 +120,55 @@ function geomoeBase(map, data) {
   const fine = data.ground && { land: data.ground.land.map((polygon) => polygon.map(swap)), coasts: data.ground.coasts.map(swap) };
   const rings = fine ? fine.land : data.land.flatMap(turned);
   const world = [[-89, -360], [-89, 720], [89, 720], [89, -360]]; // a map across the antimeridian ends below 540
-  const veil = L.polygon([world, ...rings.flat()], {
+  const faded = {
     renderer: draw("veil"), interactive: false, stroke: false, fillColor: "#eef3f6", fillOpacity: 0.78, fillRule: "evenodd",
+  };
+  // On a map of the Earth, fine lines take the place of coarse ones from the zoom of a country on.
+  const swaps = [];
+  const near = () => {
+    const view = map.getBounds();
+    return Boolean(data.detail) && Math.max(view.getEast() - view.getWest(), view.getNorth() - view.getSouth()) <= data.detail.widest;
+  };
+  const swapped = (far, close) => {
+    if (!data.detail) return far();
+    const group = L.layerGroup(), made = {};
+    const show = (on) => {
+      const layer = (made[on] = made[on] || (on ? close() : far()));
+      if (group.hasLayer(layer)) return;
+      group.clearLayers();
+      group.addLayer(layer);
+    };
+    swaps.push(show);
+    show(near());
+    return group;
+  };
+  map.on("moveend resize", () => {
+    const on = near();
+    document.body.dataset.detail = on ? "fine" : "coarse";
+    for (const show of swaps) show(on);
   });
+  const detail = {};
+  const fineRings = () => (detail.rings = detail.rings || geomoeLines(data.detail.rings, data.detail.cell));
+  const fineBorders = () => geomoeLines(data.detail.borders, data.detail.cell);
+  const veil = swapped(() => L.polygon([world, ...rings.flat()], faded), () => L.polygon([world, ...fineRings()], faded));
   const thin = { renderer: draw("lines"), interactive: false, fill: false, color: "#22313a", weight: 0.7, opacity: 0.75 };
-  const coast = fine ? L.polyline(fine.coasts, { ...thin, weight: 0.9 }) : L.polygon(rings, thin);
-  const borders = fine && L.polyline(data.ground.borders.map(swap), { ...thin, weight: 1.1, dashArray: "5 3" });
+  const firm = { ...thin, weight: 0.9 }, dashed = { ...thin, weight: 1.1, dashArray: "5 3" };
+  const coast = fine
+    ? L.polyline(fine.coasts, firm)
+    : swapped(() => L.polygon(rings, thin), () => L.polyline(geomoeCoasts(fineRings(), data.detail.left), firm));
+  const borders = fine
+    ? L.polyline(data.ground.borders.map(swap), dashed)
+    : data.detail && swapped(() => L.layerGroup(), () => L.polyline(fineBorders(), dashed));
   const graticule = geomoeGraticule(map, el, { ...thin, weight: 0.5, opacity: 0.35 });
   const held = L.layerGroup();
   if (data.heldOut) {
-    const ring = turned(data.heldOut.shape);
     const line = { renderer: draw("lines"), interactive: false, fill: false };
-    held.addLayer(L.polygon(ring, { ...line, color: "#ffffff", weight: 3.6, opacity: 0.95 }));
-    held.addLayer(L.polygon(ring, { ...line, color: "#111111", weight: 1.7, dashArray: "6 4" }));
+    const { lines, shape, rings: packed } = data.heldOut; // fine lines; or coarse polygons and fine rings
+    const far = (style) => () => L.polygon(turned(shape), style);
+    const close = (style) => () => L.polyline(geomoeCoasts(geomoeLines(packed, data.detail.cell), data.detail.left), style);
+    const outline = (style) => (lines ? L.polyline(lines.map(swap), style) : packed ? swapped(far(style), close(style)) : far(style)());
+    held.addLayer(outline({ ...line, color: "#ffffff", weight: 3.6, opacity: 0.95 }));
+    held.addLayer(outline({ ...line, color: "#111111", weight: 1.7, dashArray: "6 4" }));
   }
 
   // ---- panel -----------------------------------------------------------------------------------

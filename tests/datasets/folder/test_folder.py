@@ -281,6 +281,24 @@ def test_held_out_leaves_a_domain_out_of_training_and_selection(folder):
         module(folder).dataset("tset")
 
 
+def test_a_domain_a_class_and_a_column_may_be_called_null(folder, caplog):
+    table = pd.read_csv(folder / "clean.csv")
+    table["domain"] = ["null" if k % 2 else "ring" for k in range(len(table))]
+    table["label"] = [("null", "NA")[k % 2] for k in range(len(table))]
+    table["null"] = [f"of {k % 2}" for k in range(len(table))]
+    table.to_csv(folder / "nulls.csv", index=False)
+
+    made = module(folder, "nulls.csv")
+    assert made.index.classes == ("NA", "null")
+    assert set(made.index.domains) == {"null", "ring"}
+    assert "a domain is called 'null', and it is trained on" in caplog.text
+    caplog.clear()
+    made = module(folder, "nulls.csv", held_out="null")
+    assert made.index.domains.index("null") not in made.dataset("train").domains
+    assert "called 'null'" not in caplog.text
+    assert set(module(folder, "nulls.csv", domain_by="null").index.domains) == {"of 0", "of 1"}
+
+
 @pytest.mark.slow
 def test_bands_are_chosen_by_number_and_mixed_counts_then_fit(folder):
     made = module(folder, bands=(3, 1))

@@ -223,6 +223,32 @@ def test_a_check_fails_on_neighbours_and_groups_in_a_given_split(folder):
     assert check_data(config(folder, "given.csv")).found.sound
 
 
+@pytest.mark.parametrize("placed", [False, True])
+def test_a_check_looks_at_the_names_of_chips_in_a_given_split(tmp_path, placed):
+    rows = []
+    for number in range(24):
+        scene, chip = divmod(number, 4)
+        name = f"2020010{scene}_{chip:02d}_{chip:02d}.tif"
+        x = 300_000 + 2_000 * number  # 640 m on a side: none touches another
+        where = (
+            {"crs": "EPSG:32632", "transform": rasterio.Affine(10, 0, x, 0, -10, 5_500_000)} if placed else {}
+        )
+        with rasterio.open(tmp_path / name, "w", "GTiff", 64, 64, 3, dtype="uint8", **where) as made:
+            made.write(np.random.default_rng(number).integers(0, 255, (3, 64, 64), dtype=np.uint8))
+        rows.append((name, "ab"[number % 2], ("train", "train", "val", "test")[chip], scene))
+    table = pd.DataFrame(rows, columns=["filename", "label", "split", "number"])
+    table.to_csv(tmp_path / "given.csv", index=False)
+    found = check_data(config(tmp_path, "given.csv")).found
+    said = "6 scenes have images in both, by their names (first: 20200100_00_00.tif)"
+    severities = {one.severity for one in found.findings if said in one.what}
+    assert severities == {"warning" if placed else "fault"}  # outlines that are apart say more than names
+    table["split"] = np.array(["train", "train", "train", "train", "val", "test"])[table["number"]]
+    table.to_csv(tmp_path / "given.csv", index=False)
+    assert not any(
+        "by their names" in one.what for one in check_data(config(tmp_path, "given.csv")).found.findings
+    )
+
+
 def test_a_buffer_leaves_training_images_out_and_says_how_many(folder, caplog):
     whole = module(folder)
     before = whole.index
