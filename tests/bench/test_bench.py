@@ -101,6 +101,44 @@ def test_scores_are_those_of_geomoe_evaluate(made, plan_of):
         assert sum(counts.classes.count) == sum(blocks.count)
 
 
+def recalls(found, without=None):
+    """Share of the samples of each class that are right, from the cells of confusion matrices."""
+    size = len(found.classes)
+    matrix = np.zeros((size, size))
+    np.add.at(matrix, (list(found.label), list(found.answer)), found.count)
+    if without is not None:
+        np.subtract.at(matrix, (list(without.label), list(without.answer)), without.count)
+    count = matrix.sum(axis=1)
+    return matrix.diagonal()[count > 0] / count[count > 0]
+
+
+def test_the_worst_class_is_that_of_the_confusion_matrix(made):
+    folder, result = made
+    for entry in result.results.runs:
+        for choice, own in Report.load(folder / entry.folder).scores.items():
+            scores, apart = entry.scores[choice], own.held_out_confusion
+            assert scores["worst_class"] == min(recalls(apart))
+            assert scores["source_worst_class"] == min(recalls(own.confusion, apart))
+
+
+def test_records_without_the_worst_class_have_it_from_their_reports(copy, made, small):
+    files = sorted(copy.glob("runs/*/*/*/bench.json"))
+    for file in files:
+        found = json.loads(file.read_text())
+        for scores in found["scores"].values():
+            del scores["worst_class"], scores["source_worst_class"]
+        file.write_text(json.dumps(found))
+    assert bench(small, copy).results == made[1].results
+    found["scores"]["all"]["source_worst_class"] = 0.125
+    file.write_text(json.dumps(found))
+    with pytest.raises(DataError, match=r"report\.json: holds other scores than bench\.json beside it"):
+        bench(small, copy)
+    del found["scores"]["all"]["source_worst_class"], found["scores"]["all"]["macro_f1"]
+    file.write_text(json.dumps(found))
+    with pytest.raises(DataError, match=r"report\.json: holds other scores"):
+        bench(small, copy)
+
+
 def test_rows_are_statistics_of_their_runs(made):
     results = made[1].results
     by_label = {row.label: row for row in results.rows}

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
 NAMES = {
     "accuracy": "accuracy",
     "worst": "worst domain",
+    "worst_class": "worst class",
     "macro_f1": "macro F1",
     "calibration_error": "ECE",
     "source_accuracy": "source accuracy",
     "source_worst": "worst source",
+    "source_worst_class": "worst source class",
     "source_macro_f1": "source macro F1",
     "source_calibration_error": "source ECE",
 }
