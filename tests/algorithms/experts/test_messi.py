@@ -364,6 +364,11 @@ def test_what_is_logged_beside_the_terms(make):
     value = answer.terms["ssi"].item() / ON["ssi"]
     assert answer.notes["ssi_of_a_pair"].item() == pytest.approx(value / slots_of_all)
     assert 0 < answer.notes["moved"].item() < value  # without the entropic term
+    assert 0 < answer.notes["plan_gap"].item() < 1
+    longer = make("messi_ot", iterations=2000, **ON).double()
+    longer.load_state_dict(method.state_dict())
+    assert longer.losses(batch, NOW).notes["plan_gap"] < answer.notes["plan_gap"] / 2
+    assert "plan_gap" not in make("messi_mmd", **ON).double().losses(batch, NOW).notes  # it has no plan
     assert 1 / 6 <= answer.notes["top_load"].item() <= 1
 
 
