@@ -8,6 +8,7 @@ import re
 import shutil
 import statistics
 from dataclasses import replace
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy import stats
 from geomoe.bench import Results, bench, spec_of
 from geomoe.bench.planning.plan import make_plan
 from geomoe.bench.results.known import read_counts
+from geomoe.bench.results.tables import main_table
 from geomoe.bench.running.run_values import read_done, read_failed
 from geomoe.bench.running.work import WorkOptions, state_of, work
 from geomoe.checkpoint import load_checkpoint
@@ -198,6 +200,12 @@ def test_files_and_their_links(made):
         assert all((folder / one / "done").exists() for one in row["runs"].split())
     tex = (folder / "table.tex").read_text()
     assert tex.count(r"\\") == 4
+    found = re.findall(r"\\href\{\\benchfolder/((?:\\[%#_]|[^\\%#_{}])+)\}\{.*?[0-9].*?\}", tex)
+    assert len(found) == sum(cell.link is not None for row in main_table(result.results).rows for cell in row)
+    for link in found:
+        path, _, place = re.sub(r"\\(.)", r"\1", link).partition("#")
+        assert path == "bench.html"
+        assert unquote(place) in anchors
     assert r"95 \% interval" in tex
 
 

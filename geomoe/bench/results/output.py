@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geomoe.bench.results.latex import latex
 from geomoe.bench.results.tables import (
+    PAGE,
     csv_text,
     growth_table,
-    latex,
     main_table,
     markdown,
     run_table,
@@ -22,8 +23,6 @@ from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from geomoe.bench.results.values import Results
-
-PAGE = "bench.html"
 
 
 def write_results(results: Results, folder: Path, *, safe_csv: bool = False) -> tuple[Path, ...]:

@@ -28,6 +28,7 @@ NAMES = {
     "source_calibration_error": "source ECE",
 }
 LESS_IS_BETTER = ("calibration_error", "source_calibration_error")
+PAGE = "bench.html"
 _NONE = "-"
 
 
@@ -154,18 +155,6 @@ def markdown(table: Table) -> str:
     return f"{text}\n\n{table.note}\n" if table.note else f"{text}\n"
 
 
-def latex(table: Table, results: Results) -> str:
-    """A table in LaTeX (package booktabs); comments name the folder of each run."""
-    lines = [f"\\begin{{tabular}}{{l{'r' * (len(table.heads) - 1)}}}", "\\toprule"]
-    lines += [" & ".join(map(_latex, table.heads)) + r" \\", r"\midrule"]
-    for row in table.rows:
-        cells = [f"\\textbf{{{_latex(cell.text)}}}" if cell.best else _latex(cell.text) for cell in row]
-        lines.append(" & ".join(cells) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}", f"% {table.note}"]
-    lines += [f"% {run.name}: {run.folder}" for run in results.runs if run.chosen]
-    return "\n".join(lines) + "\n"
-
-
 def csv_text(results: Results, *, safe_csv: bool = False) -> str:
     """One line for each row with plain numbers (shares, not percent), and the folders of its runs.
 
@@ -279,11 +268,3 @@ def _markdown(cell: Cell) -> str:
     text = cell.text.replace("|", "\\|").replace("\n", " ")
     text = f"**{text}**" if cell.best else text
     return f"[{text}]({cell.link.replace(' ', '%20')})" if cell.link is not None else text
-
-
-_LATEX = {"\\": r"\textbackslash{}", "%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{"}
-_LATEX |= {"}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": "$<$"}
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)
