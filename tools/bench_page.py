@@ -114,8 +114,8 @@ def _note(results: Results) -> str:
     digest = "" if results.data_hash is None else f", data {results.data_hash[:12]}"
     return (
         f"Percent; {over}. {results.steps:,} updates, {results.images:,} images of each run{digest}, geomoe "
-        f"{results.geomoe}. Intervals: {results.confidence:.0%} of {results.resamples:,} resamples of whole "
-        "blocks. NAME-SE: the shared expert alone."
+        f"{results.geomoe}. Intervals: {100 * results.confidence:.0f} % of {results.resamples:,} resamples "
+        "of whole blocks. NAME-SE: the shared expert alone."
     )
 
 

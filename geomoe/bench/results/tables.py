@@ -76,9 +76,10 @@ def _in_order(results: Results) -> list[str]:
 
 
 def run_table(results: Results) -> Table:
-    """Every run with its scores; numbers link to its folder."""
+    """Every run with its scores; numbers link to its folder. What a trial is, where there are several."""
     names = [n for n in NAMES if any(n in some for run in results.runs for some in run.scores.values())]
-    heads = ("run", "state", "validation", *(NAMES[name] for name in names), "chosen", "drawn")
+    tuned = ("chosen", "drawn") if results.trials > 1 else ()
+    heads = ("run", "state", "validation", *(NAMES[name] for name in names), *tuned)
     rows = []
     for run in results.runs:
         link = f"{run.folder}/" if run.state != "open" else None
@@ -89,11 +90,14 @@ def run_table(results: Results) -> Table:
                 Cell(run.name, link),
                 Cell(_state(run)),
                 *(Cell(_NONE if n is None else percent(n), None if n is None else link) for n in numbers),
-                Cell("yes" if run.chosen else ""),
-                Cell(", ".join(f"{key} {value}" for key, value in run.drawn.items())),
+                *((Cell("yes" if run.chosen else ""), Cell(_drawn(run))) if tuned else ()),
             )
         )
     return Table(heads, tuple(rows))
+
+
+def _drawn(run: RunEntry) -> str:
+    return ", ".join(f"{key} {value}" for key, value in run.drawn.items())
 
 
 def runs_of(results: Results, row: RowResult) -> Table:
@@ -122,7 +126,7 @@ def note(results: Results) -> str:
         text += f" Ranks, differences and intervals: {NAMES[results.score]}."
     if results.resamples:
         resamples = counted(results.resamples, "resample")
-        text += f" Intervals: {results.confidence:.0%} of {resamples} of whole blocks."
+        text += f" Intervals: {100 * results.confidence:.0f} % of {resamples} of whole blocks."
     if results.baseline is not None:
         name = {"t": "paired t-test", "wilcoxon": "Wilcoxon's signed-rank test"}[results.test]
         text += f" p: {name} over seeds against {results.baseline}"
@@ -252,13 +256,13 @@ def _state(run: RunEntry) -> str:
 
 
 def _best(results: Results, name: str) -> set[str]:
-    """The rows with the best mean among those that are finished."""
+    """The rows with the best mean among those that are finished; none where all are equal."""
     means = {
         row.label: row.scores[name].mean
         for row in results.rows
         if row.finished == row.planned and name in row.scores
     }
-    if len(means) < 2:
+    if len(set(means.values())) < 2:
         return set()
     top = min(means.values()) if name in LESS_IS_BETTER else max(means.values())
     return {label for label, mean in means.items() if mean == top}

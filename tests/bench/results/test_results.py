@@ -21,7 +21,7 @@ from geomoe.bench.results.figure import cost_drawing, cost_figure
 from geomoe.bench.results.gather import gather
 from geomoe.bench.results.latex import latex
 from geomoe.bench.results.output import markdown_page, page, write_results
-from geomoe.bench.results.tables import csv_text, growth_table, main_table, note
+from geomoe.bench.results.tables import csv_text, growth_table, main_table, note, run_table
 from geomoe.bench.running.counts import Counts, GroupCounts, write_counts
 from geomoe.bench.running.run_values import Blocks, Cost, Done, Failed, read_done, write_value
 from geomoe.errors import DataError
@@ -178,6 +178,20 @@ def test_growth_is_that_of_the_metric(score, tmp_path):
     told = {"accuracy": "Asia (held out)", "macro_f1": "Asia (held out, macro F1)"}[score]
     assert growth_table(results).note.startswith(f"{told}, percent. Peak: ")
     assert "Growth of the number" in page(results)
+
+
+def test_the_best_of_a_column_is_marked_unless_all_are_equal(tmp_path):
+    table = main_table(gather(filled(tmp_path)))
+    marked = {head: [row[0].text for row in table.rows if row[k].best] for k, head in enumerate(table.heads)}
+    assert marked["accuracy"] == marked["macro F1"] == ["vrex"]
+    assert marked["ECE"] == []  # 0.1 of all of them
+
+
+@pytest.mark.parametrize("trials", [1, 2])
+def test_trials_are_told_where_there_are_several(trials, tmp_path):
+    results = replace(gather(filled(tmp_path)), trials=trials)
+    assert ("drawn" in run_table(results).heads) == ("chosen" in run_table(results).heads) == (trials > 1)
+    assert {len(row) for row in run_table(results).rows} == {len(run_table(results).heads)}
 
 
 def test_unfinished_rows_say_so(tmp_path):
