@@ -22,6 +22,7 @@ from geomoe.moe import CosineTokenRouter, StackedFFN, TokenMoELayer
 from geomoe.types import Batch, Place
 
 METHODS_SHOWN = ("erm", "gmoe", "omoe", "dynmoe", "moge", "moge_messi", "gmoe_sagm", "sagm")
+METHODS_SHOWN += ("film_le", "le_mlp", "le_token", "moge_le")  # what location can do, wherever moge is shown
 CLASSES, BLOCKS = 10, (8, 10)
 STEP_BAR, LOOP_BAR = 1.25, 10.0
 WIDTH = 192

@@ -26,6 +26,7 @@ SPEC = "bluemarble-methods"
 HEADING = "## Every method, recorded"
 #: Columns of the main table that the page leaves out: they say nothing of one seed, or are of a machine.
 LEFT_OUT = {"runs", "p", "p (Holm)", "rank", "s / update", "ECE", "source ECE", "macro F1", "source macro F1"}
+LEFT_OUT |= {"worst class", "worst source class"}
 
 
 def main() -> None:
@@ -113,8 +114,8 @@ def _note(results: Results) -> str:
     digest = "" if results.data_hash is None else f", data {results.data_hash[:12]}"
     return (
         f"Percent; {over}. {results.steps:,} updates, {results.images:,} images of each run{digest}, geomoe "
-        f"{results.geomoe}. Intervals: {results.confidence:.0%} of {results.resamples:,} resamples of whole "
-        "blocks. NAME-SE: the shared expert alone."
+        f"{results.geomoe}. Intervals: {100 * results.confidence:.0f} % of {results.resamples:,} resamples "
+        "of whole blocks. NAME-SE: the shared expert alone."
     )
 
 

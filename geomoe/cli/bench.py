@@ -45,7 +45,7 @@ _KEYS: tuple[tuple[str, str, Any, str], ...] = (
     ("--held-out", "A,B,...", _names, "domains left out, one run for each; or each"),
     ("--trials", "N", int, "configurations tried for each run (default: 1)"),
     ("--sampler", "NAME", str, "random (default) or optuna"),
-    ("--score", "NAME", str, "accuracy, worst or macro_f1: what ranks (default: the data's own)"),
+    ("--score", "NAME", str, "accuracy, worst, worst_class, macro_f1: what ranks (default: the data's own)"),
     ("--selection", "RULE", str, "accuracy, mean, worst, macro_f1 or last (default: the data's own)"),
     ("--twins", "A,B", _names, "dense twins: parameters, flops"),
     ("--baseline", "LABEL", str, "row that the others are compared with (default: ERM)"),

@@ -15,6 +15,11 @@ land cover) for a few epochs, judge each per region, and draw the map of MoGE's 
 two cores; stopped, the same command goes on where it was. A short budget shows that everything
 works and what comes out; docs/results.md has the long one."""
 
+#: Each of these methods would add as long a run as those that are shown.
+_ELSEWHERE = (
+    "what else location can do (film_le, le_mlp, le_token, moge_le) stands beside these in:\n"
+    "  geomoe bench bluemarble-methods --output DIR"
+)
 _EXAMPLE = "geomoe quickstart --output quickstart --epochs 8"
 
 
@@ -52,7 +57,7 @@ def run(args: Namespace) -> Result:
     comparison, drawn = made.comparison, made.drawn
     data = {"comparison": comparison.as_dict(), "checkpoints": made.checkpoints, "map": drawn.files}
     where = rows({"reports": made.reports, **made.checkpoints})
-    return Result(data, f"{str(comparison).rstrip()}\n\n{drawn.text()}\n\n{where}")
+    return Result(data, f"{str(comparison).rstrip()}\n{_ELSEWHERE}\n\n{drawn.text()}\n\n{where}")
 
 
 def resume_hint(args: Namespace, argv: list[str]) -> str:

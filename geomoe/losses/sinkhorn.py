@@ -18,10 +18,13 @@ class Transport(NamedTuple):
     Attributes:
         value: () sum of weight * W; with a gradient with respect to the features.
         cost: () sum of weight * <plan, cost>, without the entropic term; no gradient.
+        gap: () how far the iterations are from convergence: the largest |row sum - marginal| / marginal over
+            the plans of all experts and pairs. Column sums are exact. No gradient; 0 if no plan is iterated.
     """
 
     value: Tensor
     cost: Tensor
+    gap: Tensor
 
 
 def grouped_sinkhorn(
@@ -63,7 +66,7 @@ def grouped_sinkhorn(
         unrolled: see above.
 
     Returns:
-        Both in float32 (float64 for float64 features), also under autocast; 0 with a gradient if there are
+        All in float32 (float64 for float64 features), also under autocast; 0 with a gradient if there are
         no pairs.
 
     Raises:
@@ -76,11 +79,11 @@ def grouped_sinkhorn(
         with torch.set_grad_enabled(unrolled and torch.is_grad_enabled()):
             distances = squared_distances(x)
             forced = spread(weights * pairs.shares.to(x.dtype), pairs.pair)
-            plan, entropy = _moved(distances, forced, pairs, weights, (epsilon, scale, iterations))
+            plan, entropy, gap = _moved(distances, forced, pairs, weights, (epsilon, scale, iterations))
             cost = (plan * distances).sum()
         if unrolled:
-            return Transport(cost + x.sum() * 0, cost.detach())
-        return Transport(with_gradient(cost + entropy, x, plan), cost)
+            return Transport(cost + x.sum() * 0, cost.detach(), gap)
+        return Transport(with_gradient(cost + entropy, x, plan), cost, gap)
 
 
 def centred(features: Tensor) -> Tensor:
@@ -112,13 +115,13 @@ def with_gradient(value: Tensor, x: Tensor, plan: Tensor) -> Tensor:
 
 def _moved(
     distances: Tensor, forced: Tensor, pairs: ClassPairs, weights: Tensor, options: tuple[float, str, int]
-) -> tuple[Tensor, Tensor]:
-    """(E, B, B) weighted plans of all pairs, and () the weighted sum of their entropic terms.
+) -> tuple[Tensor, Tensor, Tensor]:
+    """(E, B, B) weighted plans of all pairs, () the weighted sum of their entropic terms, and () their gap.
 
     The last dimension holds the problems, by expert and then by pair: (n, m, E * F).
     """
     if not len(pairs.free):
-        return forced, forced.new_zeros(())
+        return forced, forced.new_zeros(()), forced.new_zeros(())
     epsilon, scale, iterations = options
     size, experts = len(pairs.cell), len(weights)
     row_ok, column_ok = (pairs.rows < size).T[:, None], (pairs.columns < size).T[None]
@@ -135,12 +138,14 @@ def _moved(
     log_b = _log_marginal(column_ok, cost).repeat(1, 1, experts)
     kernel = -cost / eps
     conditional = _log_conditional(kernel, log_a, log_b, iterations)
-    plan = (conditional + log_b).exp() * weights[:, pairs.free].flatten()
+    plan = (conditional + log_b).exp()
+    gap = _gap(plan.detach(), row_ok)
+    plan = plan * weights[:, pairs.free].flatten()
     relative = torch.where(valid, conditional - log_a, 0.0)  # log(plan / (a b))
     entropy = (plan * relative * eps).sum()
     target = torch.where(valid, where, forced.numel())
     moved = torch.nn.functional.pad(forced.flatten(), (0, 1)).scatter(0, target.flatten(), plan.flatten())
-    return moved[:-1].view_as(forced), entropy.detach()
+    return moved[:-1].view_as(forced), entropy.detach(), gap
 
 
 def _log_conditional(kernel: Tensor, log_a: Tensor, log_b: Tensor, iterations: int) -> Tensor:
@@ -154,6 +159,13 @@ def _log_conditional(kernel: Tensor, log_a: Tensor, log_b: Tensor, iterations: i
             g = log_b - torch.logsumexp(kernel + f, dim=0, keepdim=True)
         f = log_a - torch.logsumexp(kernel + g, dim=1, keepdim=True)
     return torch.log_softmax(kernel + f, dim=0)
+
+
+def _gap(plan: Tensor, row_ok: Tensor) -> Tensor:
+    """() largest relative distance of a row sum of plans (n, m, E * F) from its uniform marginal."""
+    sums = plan.sum(dim=1).unflatten(1, (-1, row_ok.shape[2]))
+    relative = sums * row_ok.sum(dim=0) - 1
+    return (relative * row_ok).abs().amax()
 
 
 def _log_marginal(valid: Tensor, like: Tensor) -> Tensor:

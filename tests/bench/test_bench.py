@@ -8,6 +8,7 @@ import re
 import shutil
 import statistics
 from dataclasses import replace
+from urllib.parse import unquote
 from xml.etree import ElementTree
 
 import numpy as np
@@ -18,6 +19,7 @@ from scipy import stats
 from geomoe.bench import Results, bench, spec_of
 from geomoe.bench.planning.plan import make_plan
 from geomoe.bench.results.known import read_counts
+from geomoe.bench.results.tables import main_table
 from geomoe.bench.running.run_values import read_done, read_failed
 from geomoe.bench.running.work import WorkOptions, state_of, work
 from geomoe.checkpoint import load_checkpoint
@@ -101,6 +103,44 @@ def test_scores_are_those_of_geomoe_evaluate(made, plan_of):
         assert sum(counts.classes.count) == sum(blocks.count)
 
 
+def recalls(found, without=None):
+    """Share of the samples of each class that are right, from the cells of confusion matrices."""
+    size = len(found.classes)
+    matrix = np.zeros((size, size))
+    np.add.at(matrix, (list(found.label), list(found.answer)), found.count)
+    if without is not None:
+        np.subtract.at(matrix, (list(without.label), list(without.answer)), without.count)
+    count = matrix.sum(axis=1)
+    return matrix.diagonal()[count > 0] / count[count > 0]
+
+
+def test_the_worst_class_is_that_of_the_confusion_matrix(made):
+    folder, result = made
+    for entry in result.results.runs:
+        for choice, own in Report.load(folder / entry.folder).scores.items():
+            scores, apart = entry.scores[choice], own.held_out_confusion
+            assert scores["worst_class"] == min(recalls(apart))
+            assert scores["source_worst_class"] == min(recalls(own.confusion, apart))
+
+
+def test_records_without_the_worst_class_have_it_from_their_reports(copy, made, small):
+    files = sorted(copy.glob("runs/*/*/*/bench.json"))
+    for file in files:
+        found = json.loads(file.read_text())
+        for scores in found["scores"].values():
+            del scores["worst_class"], scores["source_worst_class"]
+        file.write_text(json.dumps(found))
+    assert bench(small, copy).results == made[1].results
+    found["scores"]["all"]["source_worst_class"] = 0.125
+    file.write_text(json.dumps(found))
+    with pytest.raises(DataError, match=r"report\.json: holds other scores than bench\.json beside it"):
+        bench(small, copy)
+    del found["scores"]["all"]["source_worst_class"], found["scores"]["all"]["macro_f1"]
+    file.write_text(json.dumps(found))
+    with pytest.raises(DataError, match=r"report\.json: holds other scores"):
+        bench(small, copy)
+
+
 def test_rows_are_statistics_of_their_runs(made):
     results = made[1].results
     by_label = {row.label: row for row in results.rows}
@@ -160,6 +200,12 @@ def test_files_and_their_links(made):
         assert all((folder / one / "done").exists() for one in row["runs"].split())
     tex = (folder / "table.tex").read_text()
     assert tex.count(r"\\") == 4
+    found = re.findall(r"\\href\{\\benchfolder/((?:\\[%#_]|[^\\%#_{}])+)\}\{.*?[0-9].*?\}", tex)
+    assert len(found) == sum(cell.link is not None for row in main_table(result.results).rows for cell in row)
+    for link in found:
+        path, _, place = re.sub(r"\\(.)", r"\1", link).partition("#")
+        assert path == "bench.html"
+        assert unquote(place) in anchors
     assert r"95 \% interval" in tex
 
 

@@ -8,6 +8,8 @@ from functools import cache
 import pytest
 
 from geomoe import evaluation, mapping, training
+from geomoe.bench.planning.shipped import shipped_specs
+from geomoe.bench.planning.spec import read_spec
 from geomoe.cli import main
 from geomoe.quickstart import SHOWN, configuration
 
@@ -33,6 +35,11 @@ def short(monkeypatch):
     return calls
 
 
+def test_the_bench_that_is_named_has_the_methods_that_are_named():
+    labels = {one.label for one in read_spec(shipped_specs()["bluemarble-methods"]).algorithms}
+    assert {*SHOWN, "film_le", "le_mlp", "le_token", "moge_le"} <= labels
+
+
 def test_configurations_differ_in_the_method_alone(tmp_path):
     plain = {method: configuration(method, 3, tmp_path).as_dict() for method in SHOWN}
     for method, values in plain.items():
@@ -49,7 +56,10 @@ def test_from_nothing_to_table_and_map_and_again(short, capsys, tmp_path):
     out, _ = capsys.readouterr()
     rows = [line.split()[0] for line in out.splitlines() if line.strip()]
     assert [row for row in rows if row in {"erm", "erm_le", "moge", "moge-SE"}][:4] == [*SHOWN, "moge-SE"]
-    assert "out/map/experts.html" in out
+    told = out.index(
+        "(film_le, le_mlp, le_token, moge_le) stands beside these in:\n  geomoe bench bluemarble-methods"
+    )
+    assert out.index("moge-SE") < told < out.index("out/map/experts.html")
     assert (tmp_path / "out/map/experts.html").is_file()
     assert (tmp_path / "out/evaluation/erm/report.json").is_file()
     assert json.loads((tmp_path / "out/comparison.json").read_text(encoding="utf-8"))["split"] == "val"

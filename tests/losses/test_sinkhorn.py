@@ -42,8 +42,8 @@ def sides(features, label, domain):
                     number += 1
 
 
-def transport(p, q, epsilon, scale, iterations, unrolled=False):
-    """W_eps and <plan, C> of two clouds by the plain iterations on potentials."""
+def plan_of(p, q, epsilon, scale, iterations):
+    """Plan, C and eps of two clouds by the plain iterations on potentials."""
     cost = torch.stack([torch.stack([(x - y).square().sum() for y in q]) for x in p])
     eps = epsilon * (cost.detach().mean() if scale == "mean" else 1.0)
     a, b = 1 / len(p), 1 / len(q)
@@ -51,7 +51,13 @@ def transport(p, q, epsilon, scale, iterations, unrolled=False):
     for _ in range(iterations):
         f = -eps * torch.stack([((g - row) / eps + math.log(b)).logsumexp(0) for row in cost])
         g = -eps * torch.stack([((f - column) / eps + math.log(a)).logsumexp(0) for column in cost.T])
-    plan = torch.exp((f[:, None] + g[None, :] - cost) / eps) * a * b
+    return torch.exp((f[:, None] + g[None, :] - cost) / eps) * a * b, cost, eps
+
+
+def transport(p, q, epsilon, scale, iterations, unrolled=False):
+    """W_eps and <plan, C> of two clouds."""
+    plan, cost, eps = plan_of(p, q, epsilon, scale, iterations)
+    a, b = 1 / len(p), 1 / len(q)
     if unrolled:
         return (plan * cost).sum(), (plan * cost).sum()
     kl = (plan * (plan / (a * b)).clamp(min=1e-300).log()).sum()
@@ -154,6 +160,23 @@ def test_how_far_50_iterations_are_from_convergence(width, stretch, least, most)
     assert least <= (slope(50) - exact).norm() / exact.norm() < most
 
 
+@pytest.mark.parametrize("unrolled", [False, True])
+@pytest.mark.parametrize(("case", "iterations"), [("few", 1), ("many", 1), ("many", 4), ("many", 30)])
+def test_the_gap_is_that_of_the_sums_of_literal_plans(case, iterations, unrolled):
+    features, label, domain, pairs, weights = setting(case)
+    with torch.no_grad():
+        features *= torch.linspace(0.2, 3, WIDTH)
+        want = 0.0
+        for _, _, p, q in sides(features, label, domain):
+            plan, _, _ = plan_of(p, q, 0.02, "mean", iterations)
+            for sums in (plan.sum(dim=1), plan.sum(dim=0)):
+                want = max(want, *((len(sums) * one - 1).abs().item() for one in sums))
+    found = grouped_sinkhorn(features, pairs, weights, epsilon=0.02, iterations=iterations, unrolled=unrolled)
+    assert want > 1e-6
+    assert found.gap.item() == pytest.approx(want, rel=1e-6)
+    assert not found.gap.requires_grad
+
+
 def test_pot():
     features = torch.tensor([FIRST + SECOND], dtype=torch.float64)
     pairs = ClassPairs.of(torch.zeros(5), torch.tensor([0, 0, 0, 1, 1]))
@@ -162,6 +185,7 @@ def test_pot():
     )
     assert found.cost.item() == pytest.approx(POT_COST, rel=1e-9)
     assert found.value.item() == pytest.approx(POT_VALUE, rel=1e-9)
+    assert found.gap.item() < 1e-14
 
 
 def test_a_single_sample_is_moved_everywhere():
@@ -192,7 +216,7 @@ def test_nothing_to_compare_is_zero_with_a_gradient(case, unrolled):
     features = torch.randn(2, len(label), 3, requires_grad=True)
     found = grouped_sinkhorn(features, ClassPairs.of(label, domain), torch.ones(2, 0), unrolled=unrolled)
     found.value.backward()
-    assert found.value.item() == found.cost.item() == 0.0
+    assert found.value.item() == found.cost.item() == found.gap.item() == 0.0
     assert torch.equal(features.grad, torch.zeros_like(features))
 
 
@@ -210,6 +234,7 @@ def test_extreme_features_stay_finite(size, scale, unrolled):
     found.value.backward()
     assert found.value.isfinite()
     assert features.grad.isfinite().all()
+    assert found.gap.isfinite()
     assert found.value >= 0
 
 

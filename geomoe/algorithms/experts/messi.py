@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from geomoe.models import Network
 
+#: A weighted sum, and name -> () further numbers to log.
+Discrepancy = tuple[Tensor, dict[str, Tensor]]
 _CODE_SINKHORN: dict[str, Any] = {"epsilon": 0.1, "scale": "absolute", "iterations": 50, "unrolled": True}
 _CODE_SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)  # standard deviations
 
@@ -92,9 +94,9 @@ class MESSI(ERMMoE):
         notes = {"top_load": routing.probs.mean(dim=0).amax()}
         if pairs is not None:
             weights = self.pair_weights(routing.probs.detach(), pairs)
-            value, moved = self.discrepancy(features, pairs, weights)
+            value, beside = self.discrepancy(features, pairs, weights)
             terms["ssi"] = self.options.ssi * value
-            notes |= {"moved": moved, "ssi_of_a_pair": value / max(weights.numel(), 1)}
+            notes |= beside | {"ssi_of_a_pair": value / max(weights.numel(), 1)}
         return Answer(output, terms | dict(self._regularisers(routing, features)), notes)
 
     def pairs(self, batch: Batch) -> ClassPairs:
@@ -110,17 +112,18 @@ class MESSI(ERMMoE):
         sharp = torch.sigmoid(self.options.alpha * masses).T
         return sharp[:, pairs.first] * sharp[:, pairs.second]
 
-    def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """() weighted sum over experts and pairs, and () a further number to log."""
+    def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> Discrepancy:
+        """() weighted sum over experts and pairs, and further numbers to log."""
         raise NotImplementedError
 
-    def transport(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
-        """Discrepancy by optimal transport, and the cost without the entropic term."""
+    def transport(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> Discrepancy:
+        """Optimal transport; beside it the cost without the entropic term, and the gap of the plans."""
         given = {"epsilon": self.options.epsilon, "iterations": self.options.iterations}
         options = _CODE_SINKHORN if self.options.variant == "code" else given
-        return grouped_sinkhorn(features, pairs, weights, **options)
+        found = grouped_sinkhorn(features, pairs, weights, **options)
+        return found.value, {"moved": found.cost, "plan_gap": found.gap}
 
-    def mmd(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def mmd(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> Discrepancy:
         """Maximum mean discrepancy, as the discrepancy and as the number to log."""
         if self.options.variant == "code":
             variances = [scale**2 for scale in _CODE_SCALES]
@@ -128,7 +131,7 @@ class MESSI(ERMMoE):
             value = grouped_mmd(features, pairs, weights, **unbiased)
         else:
             value = grouped_mmd(features, pairs, weights)
-        return value, value.detach()
+        return value, {"moved": value.detach()}
 
     def _regularisers(self, routing: Routing, features: Tensor) -> Iterator[tuple[str, Tensor]]:
         options = self.options
@@ -169,7 +172,7 @@ class MESSIOT(MESSI):
         )
         iterations: int = option(50, "of the paper's variant: Sinkhorn iterations", at_least=1)
 
-    def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> Discrepancy:
         """Optimal transport."""
         return self.transport(features, pairs, weights)
 
@@ -184,6 +187,6 @@ class MESSIMMD(MESSI):
 
     name = "messi_mmd"
 
-    def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> Discrepancy:
         """MMD."""
         return self.mmd(features, pairs, weights)

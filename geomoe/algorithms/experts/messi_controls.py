@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from geomoe.algorithms.experts.messi import MESSI
+from geomoe.algorithms.experts.messi import MESSI, Discrepancy
 from geomoe.losses import ClassPairs
 from geomoe.support.options import option
 from geomoe.support.ranks import shared
@@ -27,7 +27,7 @@ class MESSIControl(MESSI):
         )
         iterations: int = option(50, "of the paper's variant: Sinkhorn iterations", at_least=1)
 
-    def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> tuple[Tensor, Tensor]:
+    def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> Discrepancy:
         """The discrepancy that the option selects."""
         ask = self.mmd if self.options.discrepancy == "mmd" else self.transport
         return ask(features, pairs, weights)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from geomoe.bench.planning.search import Sampler, Space
 
 Selection = Literal["accuracy", "mean", "worst", "macro_f1", "last"]
-Score = Literal["accuracy", "worst", "macro_f1"]
+Score = Literal["accuracy", "worst", "worst_class", "macro_f1"]
 Twin = Literal["parameters", "flops"]
 Test = Literal["t", "wilcoxon"]
 #: Selection rule -> validation metric of the source domains that picks epoch and trial.
@@ -231,7 +231,7 @@ def _score(values: Mapping[str, Any], spec: Spec, read: Reader) -> Score:
     default = "accuracy" if apart and headline == "worst" else headline
     score = read.choice(values, "score", get_args(Score), default)
     if score == "worst" and apart:
-        read.fault("score", "a held-out domain is one domain and has no worst one; give accuracy or macro_f1")
+        read.fault("score", "a held-out domain has no worst domain; give accuracy, worst_class or macro_f1")
     return score
 
 

@@ -3,7 +3,7 @@
 All runs are resampled together: a block that is drawn twice counts twice in every run. So the interval of a
 difference is paired, and that of a mean over seeds is as wide as the samples allow, whatever the seeds do.
 The score of a resample is computed from its counts: the lowest accuracy over the domains that it has samples
-of, the mean F1 over the classes that occur among its labels.
+of, or over the classes that occur among its labels, or the mean F1 over these classes.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def sums(blocks: Blocks, counts: Counts | None, choice: str, score: str) -> Sums
         blocks: samples and correct answers of each block.
         counts: samples of each domain and class in each block; accuracy does not need them.
         choice: who answered.
-        score: accuracy, worst or macro_f1.
+        score: accuracy, worst, worst_class or macro_f1.
 
     Returns:
         Sums by block; None: without counts, or without domains, there is no such score.
@@ -65,6 +65,8 @@ def sums(blocks: Blocks, counts: Counts | None, choice: str, score: str) -> Sums
         table = (own.block, own.group, own.correct[choice], own.count)
         return _sums(table, lowest_accuracy) if own.block else None
     own = counts.classes
+    if score == "worst_class":
+        return _sums((own.block, own.group, own.correct[choice], own.count), lowest_accuracy)
     return _sums((own.block, own.group, own.correct[choice], own.count, own.answered[choice]), mean_f1)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from geomoe.bench.results.intervals import score_of, sums
 from geomoe.bench.running.counts import FILE as COUNTS
 from geomoe.bench.running.counts import FORMAT, NEEDING, Counts
-from geomoe.bench.running.run_values import FILE, REPORT, Done, read_done, read_failed, scores_of
+from geomoe.bench.running.run_values import FILE, LATER, REPORT, Done, read_done, read_failed, scores_of
 from geomoe.bench.running.work import state_of
 from geomoe.errors import DataError, InputError, one_line
 from geomoe.evaluation.reports.report import Report
@@ -39,12 +40,12 @@ def look(plan: Plan, run: Run) -> Known:
     folder, state = plan.folder(run), state_of(plan, run)
     done = read_done(folder) if state == "done" else None
     if done is not None and (folder / REPORT).exists():
-        _check_report(folder, done)
+        done = _checked(folder, done)
     return Known(state, done, read_failed(folder) if state == "failed" else None)
 
 
-def _check_report(folder: Path, done: Done) -> None:
-    """Hold the numbers of a run to its report, which the tables link to.
+def _checked(folder: Path, done: Done) -> Done:
+    """Hold the numbers of a run to its report, which the tables link to, and add those of later versions.
 
     Raises:
         DataError: the report is damaged, or says something else.
@@ -54,8 +55,14 @@ def _check_report(folder: Path, done: Done) -> None:
         report = Report.load(folder)
     except DataError as error:
         raise DataError(f"{one_line(error)}; {hint}") from error
-    if {choice: scores_of(scores) for choice, scores in report.scores.items()} != done.scores:
+    told = {choice: scores_of(scores) for choice, scores in report.scores.items()}
+    if told.keys() != done.scores.keys():
         raise DataError(f"{folder / REPORT}: holds other scores than {FILE} beside it; {hint}")
+    for choice, own in done.scores.items():
+        later = {name: told[choice][name] for name in LATER if name in told[choice] and name not in own}
+        if told[choice] != own | later:
+            raise DataError(f"{folder / REPORT}: holds other scores than {FILE} beside it; {hint}")
+    return replace(done, scores=told)
 
 
 def read_counts(folder: Path, done: Done) -> Counts:

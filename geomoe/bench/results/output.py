@@ -6,10 +6,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from geomoe.bench.results.latex import latex
 from geomoe.bench.results.tables import (
+    NAMES,
+    PAGE,
     csv_text,
     growth_table,
-    latex,
     main_table,
     markdown,
     run_table,
@@ -22,8 +24,6 @@ from geomoe.support.text import counted
 
 if TYPE_CHECKING:
     from geomoe.bench.results.values import Results
-
-PAGE = "bench.html"
 
 
 def write_results(results: Results, folder: Path, *, safe_csv: bool = False) -> tuple[Path, ...]:
@@ -94,7 +94,7 @@ def _facts(results: Results) -> list[tuple[str, str]]:
         ("budget", f"{counted(results.steps, 'update')}, {counted(results.images, 'image')} a run"),
         ("seeds", ", ".join(map(str, results.seeds))),
         ("trials", f"{results.trials} ({results.sampler})" if results.trials > 1 else "1: as configured"),
-        ("ranked by", results.score),
+        ("ranked by", NAMES[results.score]),
         ("selection", f"{results.selection} on the validation part of the source domains"),
         ("geomoe", results.geomoe),
     ]

@@ -18,14 +18,17 @@ if TYPE_CHECKING:
 NAMES = {
     "accuracy": "accuracy",
     "worst": "worst domain",
+    "worst_class": "worst class",
     "macro_f1": "macro F1",
     "calibration_error": "ECE",
     "source_accuracy": "source accuracy",
     "source_worst": "worst source",
+    "source_worst_class": "worst source class",
     "source_macro_f1": "source macro F1",
     "source_calibration_error": "source ECE",
 }
 LESS_IS_BETTER = ("calibration_error", "source_calibration_error")
+PAGE = "bench.html"
 _NONE = "-"
 
 
@@ -73,9 +76,10 @@ def _in_order(results: Results) -> list[str]:
 
 
 def run_table(results: Results) -> Table:
-    """Every run with its scores; numbers link to its folder."""
+    """Every run with its scores; numbers link to its folder. What a trial is, where there are several."""
     names = [n for n in NAMES if any(n in some for run in results.runs for some in run.scores.values())]
-    heads = ("run", "state", "validation", *(NAMES[name] for name in names), "chosen", "drawn")
+    tuned = ("chosen", "drawn") if results.trials > 1 else ()
+    heads = ("run", "state", "validation", *(NAMES[name] for name in names), *tuned)
     rows = []
     for run in results.runs:
         link = f"{run.folder}/" if run.state != "open" else None
@@ -86,11 +90,14 @@ def run_table(results: Results) -> Table:
                 Cell(run.name, link),
                 Cell(_state(run)),
                 *(Cell(_NONE if n is None else percent(n), None if n is None else link) for n in numbers),
-                Cell("yes" if run.chosen else ""),
-                Cell(", ".join(f"{key} {value}" for key, value in run.drawn.items())),
+                *((Cell("yes" if run.chosen else ""), Cell(_drawn(run))) if tuned else ()),
             )
         )
     return Table(heads, tuple(rows))
+
+
+def _drawn(run: RunEntry) -> str:
+    return ", ".join(f"{key} {value}" for key, value in run.drawn.items())
 
 
 def runs_of(results: Results, row: RowResult) -> Table:
@@ -119,7 +126,7 @@ def note(results: Results) -> str:
         text += f" Ranks, differences and intervals: {NAMES[results.score]}."
     if results.resamples:
         resamples = counted(results.resamples, "resample")
-        text += f" Intervals: {results.confidence:.0%} of {resamples} of whole blocks."
+        text += f" Intervals: {100 * results.confidence:.0f} % of {resamples} of whole blocks."
     if results.baseline is not None:
         name = {"t": "paired t-test", "wilcoxon": "Wilcoxon's signed-rank test"}[results.test]
         text += f" p: {name} over seeds against {results.baseline}"
@@ -150,18 +157,6 @@ def markdown(table: Table) -> str:
     lines += [[_markdown(cell) for cell in row] for row in table.rows]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
     return f"{text}\n\n{table.note}\n" if table.note else f"{text}\n"
-
-
-def latex(table: Table, results: Results) -> str:
-    """A table in LaTeX (package booktabs); comments name the folder of each run."""
-    lines = [f"\\begin{{tabular}}{{l{'r' * (len(table.heads) - 1)}}}", "\\toprule"]
-    lines += [" & ".join(map(_latex, table.heads)) + r" \\", r"\midrule"]
-    for row in table.rows:
-        cells = [f"\\textbf{{{_latex(cell.text)}}}" if cell.best else _latex(cell.text) for cell in row]
-        lines.append(" & ".join(cells) + r" \\")
-    lines += [r"\bottomrule", r"\end{tabular}", f"% {table.note}"]
-    lines += [f"% {run.name}: {run.folder}" for run in results.runs if run.chosen]
-    return "\n".join(lines) + "\n"
 
 
 def csv_text(results: Results, *, safe_csv: bool = False) -> str:
@@ -261,13 +256,13 @@ def _state(run: RunEntry) -> str:
 
 
 def _best(results: Results, name: str) -> set[str]:
-    """The rows with the best mean among those that are finished."""
+    """The rows with the best mean among those that are finished; none where all are equal."""
     means = {
         row.label: row.scores[name].mean
         for row in results.rows
         if row.finished == row.planned and name in row.scores
     }
-    if len(means) < 2:
+    if len(set(means.values())) < 2:
         return set()
     top = min(means.values()) if name in LESS_IS_BETTER else max(means.values())
     return {label for label, mean in means.items() if mean == top}
@@ -277,11 +272,3 @@ def _markdown(cell: Cell) -> str:
     text = cell.text.replace("|", "\\|").replace("\n", " ")
     text = f"**{text}**" if cell.best else text
     return f"[{text}]({cell.link.replace(' ', '%20')})" if cell.link is not None else text
-
-
-_LATEX = {"\\": r"\textbackslash{}", "%": r"\%", "_": r"\_", "&": r"\&", "#": r"\#", "$": r"\$", "{": r"\{"}
-_LATEX |= {"}": r"\}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "<": "$<$"}
-
-
-def _latex(text: str) -> str:
-    return "".join(_LATEX.get(letter, letter) for letter in text)

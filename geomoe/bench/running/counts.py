@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 FILE = "counts.json"
 FORMAT = 1
-NEEDING = ("worst", "macro_f1")  # the scores whose intervals need these counts
+NEEDING = ("worst", "worst_class", "macro_f1")  # the scores whose intervals need these counts
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,16 @@ from geomoe.support.plain import from_plain, to_plain
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from geomoe.evaluation.reports.values import Part, Scores
+    from geomoe.evaluation.reports.values import Confusion, Part, Scores
 
 Drawn = str | int | float | bool | tuple[int, ...] | tuple[str, ...] | None
 FILE = "bench.json"
 FAILED = "failed.json"
 REPORT = "report.json"
 FORMAT = 1
+WORST_CLASS = "worst_class"
+#: Scores that records of earlier versions lack; their reports give them.
+LATER = (WORST_CLASS, f"source_{WORST_CLASS}")
 
 
 @dataclass(frozen=True)
@@ -147,19 +150,35 @@ class Failed:
 
 
 def scores_of(scores: Scores) -> dict[str, float]:
-    """The scores that tables have: of the source domains, and of the held-out one where there is one."""
+    """The scores that tables have: of the source domains, and of the held-out one where there is one.
+
+    Reports without a confusion matrix give no worst class.
+    """
     main = scores.overall if scores.source is None else scores.source
     worst = scores.worst if scores.source is None else scores.source_worst
     found = {**_part(main), **({} if worst is None else {"worst": scores.regions[worst].accuracy})}
+    found |= _worst_class(scores.confusion, scores.held_out_confusion)
     if scores.held_out is None:
         return found
     sources = {f"source_{name}": value for name, value in found.items()}
-    return {**_part(scores.held_out), **sources}
+    return {**_part(scores.held_out), **_worst_class(scores.held_out_confusion), **sources}
 
 
 def _part(part: Part) -> dict[str, float]:
     names = ("accuracy", "macro_f1", "calibration_error")
     return {name: getattr(part, name) for name in names}
+
+
+def _worst_class(whole: Confusion | None, without: Confusion | None = None) -> dict[str, float]:
+    """The lowest share of the samples of a class that are right, of some samples without others."""
+    if whole is None:
+        return {}
+    right, count = [one.correct for one in whole.classes], [one.count for one in whole.classes]
+    if without is not None:
+        right = [one - other.correct for one, other in zip(right, without.classes, strict=True)]
+        count = [one - other.count for one, other in zip(count, without.classes, strict=True)]
+    shares = [k / n for k, n in zip(right, count, strict=True) if n]
+    return {WORST_CLASS: min(shares)} if shares else {}
 
 
 def write_value(path: Path, value: Done | Failed) -> None:

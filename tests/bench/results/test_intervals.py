@@ -55,6 +55,8 @@ def plain_score(one, rows, score):
     if score == "worst":
         found = [right[domain == k].mean() for k in (0, 1, 3) if (domain == k).any()]
         return min(found) if found else np.nan
+    if score == "worst_class":
+        return min(right[label == k].mean() for k in np.unique(label))
     return f1_score(label, predicted, labels=np.unique(label), average="macro", zero_division=0)
 
 
@@ -70,7 +72,7 @@ def loop(value, block, resamples):
     return tuple(np.quantile(found[~np.isnan(found)], [0.025, 0.975]))
 
 
-@pytest.mark.parametrize("score", ["accuracy", "worst", "macro_f1"])
+@pytest.mark.parametrize("score", ["accuracy", "worst", "worst_class", "macro_f1"])
 def test_intervals_are_those_of_a_loop_over_resamples(score):
     one, other = answers(1), answers(2)
     own, base = counted(one, score), counted(other, score)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
+import subprocess
 import zlib
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pytest
@@ -15,8 +19,9 @@ from geomoe.bench.planning.plan import make_plan
 from geomoe.bench.planning.spec import spec_of
 from geomoe.bench.results.figure import cost_drawing, cost_figure
 from geomoe.bench.results.gather import gather
+from geomoe.bench.results.latex import latex
 from geomoe.bench.results.output import markdown_page, page, write_results
-from geomoe.bench.results.tables import csv_text, growth_table, latex, main_table, note
+from geomoe.bench.results.tables import csv_text, growth_table, main_table, note, run_table
 from geomoe.bench.running.counts import Counts, GroupCounts, write_counts
 from geomoe.bench.running.run_values import Blocks, Cost, Done, Failed, read_done, write_value
 from geomoe.errors import DataError
@@ -106,7 +111,7 @@ def test_the_mean_over_targets_is_taken_within_a_seed(tmp_path):
     assert (*heads[4:6], heads[2]) == ("Asia", "Europe", "held-out accuracy")
 
 
-@pytest.mark.parametrize("score", ["worst", "macro_f1"])
+@pytest.mark.parametrize("score", ["worst", "worst_class", "macro_f1"])
 def test_rows_are_ranked_and_compared_by_the_score(score, tmp_path):
     plan = plan_of(tmp_path, score=score)
     value = {  # the best by accuracy is the worst by the score
@@ -119,7 +124,7 @@ def test_rows_are_ranked_and_compared_by_the_score(score, tmp_path):
         file = plan.folder(run) / "bench.json"
         found = json.loads(file.read_text())
         own = value[run.label, run.seed]
-        found["scores"]["all"] |= {"worst": own, "macro_f1": own}
+        found["scores"]["all"] |= {"worst": own, "worst_class": own, "macro_f1": own}
         file.write_text(json.dumps(found))
         write_counts(plan.folder(run), counts_of({0: own - 0.1, 1: own + 0.1}, domains=True))
     results = gather(plan)
@@ -134,7 +139,8 @@ def test_rows_are_ranked_and_compared_by_the_score(score, tmp_path):
     assert rows["vrex"].interval == pytest.approx((mean - 0.1, mean + 0.1))
     assert f"{score}_low" in csv_text(results).splitlines()[0].split(",")
     table = main_table(results)
-    assert table.heads[2] == {"worst": "worst domain", "macro_f1": "macro F1"}[score]
+    names = {"worst": "worst domain", "worst_class": "worst class", "macro_f1": "macro F1"}
+    assert table.heads[2] == names[score]
     assert [row[0].text for row in table.rows if row[2].best] == ["erm"]
     assert f"Ranks, differences and intervals: {table.heads[2]}." in table.note
     assert "200 resamples" in table.note
@@ -174,6 +180,20 @@ def test_growth_is_that_of_the_metric(score, tmp_path):
     assert "Growth of the number" in page(results)
 
 
+def test_the_best_of_a_column_is_marked_unless_all_are_equal(tmp_path):
+    table = main_table(gather(filled(tmp_path)))
+    marked = {head: [row[0].text for row in table.rows if row[k].best] for k, head in enumerate(table.heads)}
+    assert marked["accuracy"] == marked["macro F1"] == ["vrex"]
+    assert marked["ECE"] == []  # 0.1 of all of them
+
+
+@pytest.mark.parametrize("trials", [1, 2])
+def test_trials_are_told_where_there_are_several(trials, tmp_path):
+    results = replace(gather(filled(tmp_path)), trials=trials)
+    assert ("drawn" in run_table(results).heads) == ("chosen" in run_table(results).heads) == (trials > 1)
+    assert {len(row) for row in run_table(results).rows} == {len(run_table(results).heads)}
+
+
 def test_unfinished_rows_say_so(tmp_path):
     plan = filled(tmp_path)
     (plan.folder(plan.runs[-1]) / "done").unlink()
@@ -209,7 +229,72 @@ def test_what_people_write_stays_text(tmp_path):
     assert "<script" not in html
     assert "&lt;script&gt;" in html
     assert r"<script>x</script> \| 5 % of a_b" in text
-    assert r"$<$b>\&\_50\%|" in latex(main_table(results), results)
+    assert r"$<$b$>$\&\_50\%\textbar{}" in latex(main_table(results), results)
+
+
+@pytest.fixture(scope="module")
+def strange(tmp_path_factory):
+    """Results with strange labels and folders; the first row has one run, the others three."""
+    results = gather(filled(tmp_path_factory.mktemp("strange")))
+    first, *others = results.rows
+    label, folder = "<b>&_50%|-3~^\\{}$#", "runs/a b/\u00e9_50%#x~&{}$^\\/-1"
+    runs = [replace(run, folder=folder) if run.name in first.runs else run for run in results.runs]
+    rows = [
+        replace(first, label=label, runs=first.runs[:1]),
+        *(replace(r, label=f"{r.label}_#~%") for r in others),
+    ]
+    return replace(results, rows=tuple(rows), runs=tuple(runs)), folder
+
+
+def test_links_of_latex(strange):
+    """Every number links: to the report of one run, to the list of several; nothing in a link is TeX's."""
+    results, folder = strange
+    text = latex(main_table(results), results)
+    lines = [line for line in text.splitlines() if "&" in line][1:4]
+    for line, row, cells in zip(lines, results.rows, main_table(results).rows, strict=True):
+        links = re.findall(r"\\href\{\\benchfolder/(.*?)\}\{", line)
+        assert len(links) == sum(cell.link is not None for cell in cells) >= 9
+        assert len(set(links)) == 1
+        assert re.fullmatch(r"(?:[\w./-]|\\[%#])+", links[0].replace("\\_", "_"), flags=re.ASCII)
+        path, _, place = re.sub(r"\\(.)", r"\1", links[0]).partition("#")
+        if len(row.runs) == 1:
+            assert (unquote(path), place) == (f"{folder}/report.json", "")
+        else:
+            assert (path, unquote(place)) == ("bench.html", f"runs-of-{row.label}")
+    plain = r"$<$b$>$\&\_50\%\textbar{}-3\textasciitilde{}\textasciicircum{}\textbackslash{}\{\}\$\#"
+    assert lines[0].startswith(f"{plain} & ")
+
+
+def test_minus_and_dash_of_latex(strange):
+    results, _ = strange
+    lower = replace(results.rows[1].difference, mean=-0.012, interval=(-0.02, 0.01))
+    rows = (results.rows[0], replace(results.rows[1], difference=lower), results.rows[2])
+    results = replace(results, rows=rows)
+    first, second = [line for line in latex(main_table(results), results).splitlines() if "&" in line][1:3]
+    assert first.count(" & -- & ") >= 2  # the baseline has no difference
+    assert "{$-$1.2}" in second
+    assert "{$-$2.0 to 1.0}" in second
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+@pytest.mark.parametrize("package", ["", "\\usepackage{hyperref}"])
+def test_latex_compiles(package, strange, tmp_path):
+    results, _ = strange
+    (tmp_path / "table.tex").write_text(latex(main_table(results), results), encoding="utf-8")
+    lines = [
+        "\\documentclass{article}\\pdfcompresslevel=0\\pdfobjcompresslevel=0",
+        f"\\usepackage{{booktabs,graphicx}}{package}\\begin{{document}}",
+        "\\input{table.tex} \\resizebox{\\textwidth}{!}{\\input{table.tex}}\\end{document}",
+    ]
+    (tmp_path / "all.tex").write_text("\n".join(lines), encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True, timeout=120)
+    pdf = (tmp_path / "all.pdf").read_bytes()
+    links = set(re.findall(rb"/URI\((.*?)\)>>", pdf))
+    wanted = {b"./runs/a%20b/%C3%A9_50%25%23x%7E%26%7B%7D%24%5E%5C/-1/report.json"}
+    wanted |= {b"./bench.html#runs-of-irm_%23%7E%25", b"./bench.html#runs-of-vrex_%23%7E%25"}
+    assert links == (wanted if package else set())
 
 
 def test_one_seed_has_no_deviation_and_no_p(tmp_path):
