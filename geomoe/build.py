@@ -15,7 +15,7 @@ from geomoe.config.reach import fit_encoder, is_open
 from geomoe.earth.extent import extent_km
 from geomoe.encoders import create_encoder
 from geomoe.errors import CheckpointError, ConfigError
-from geomoe.models import BackboneOptions, create_backbone, create_network, load_network
+from geomoe.models import create_backbone, create_network, load_network
 from geomoe.models.table import NETWORKS, Parts
 from geomoe.support.words import unknown
 
@@ -98,18 +98,17 @@ def build_network(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
     kind, options = NETWORKS[METHODS[config.algorithm].network], config.model
     create = create_backbone if kind.vit else create_network
 
-    sizes = BackboneOptions(
-        num_classes=len(info["classes"]),
-        image_size=options.image_size,
-        patch_size=options.patch_size,
-        bands=int(info["bands"]),
-        weights=options.weights if pretrained else None,
-        drop_path=options.drop_path,
-        mlp_ratio=options.mlp_ratio,
-    )
-
     def backbone() -> nn.Module:
-        made: nn.Module = create(options.backbone, sizes)
+        made: nn.Module = create(
+            options.backbone,
+            num_classes=len(info["classes"]),
+            image_size=options.image_size,
+            patch_size=options.patch_size,
+            bands=int(info["bands"]),
+            weights=options.weights if pretrained else None,
+            drop_path=options.drop_path,
+            mlp_ratio=options.mlp_ratio,
+        )
         if options.init_from and pretrained:
             _start_from(made, config, options.init_from)
         return made

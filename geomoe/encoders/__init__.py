@@ -9,13 +9,12 @@ from geomoe.encoders.satclip import SatCLIP, SatCLIPEncoder
 from geomoe.encoders.simple import Cartesian3DEncoder, WrapEncoder
 from geomoe.encoders.siren import SirenNet
 from geomoe.encoders.sphere import SphereEncoder, SphereSirenEncoder
-from geomoe.encoders.table import ENCODERS, EncoderOptions, create_encoder
+from geomoe.encoders.table import ENCODERS, create_encoder
 
 __all__ = [
     "ENCODERS",
     "Cartesian3DEncoder",
     "DomainEmbedding",
-    "EncoderOptions",
     "FourierEncoder",
     "GeoCLIP",
     "GeoCLIPEncoder",

@@ -7,7 +7,7 @@ runs over the whole table.
 from __future__ import annotations
 
 import difflib
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import torch
@@ -20,7 +20,6 @@ from geomoe.encoders.satclip_weights import RELEASED
 from geomoe.encoders.simple import Cartesian3DEncoder, WrapEncoder
 from geomoe.encoders.sphere import SphereEncoder, SphereSirenEncoder
 from geomoe.errors import CheckpointError, ConfigError, InputError
-from geomoe.support.options import call_options
 from geomoe.support.plain import from_plain
 
 if TYPE_CHECKING:
@@ -29,36 +28,21 @@ if TYPE_CHECKING:
     from geomoe.encoders.base import LocationEncoder
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class EncoderOptions:
-    """The options of :func:`create_encoder`; each encoder uses those that apply to it.
+    """The arguments of :func:`create_encoder`; each encoder uses those that apply to it."""
 
-    Args:
-        out_dim: L, width of the embedding.
-        hidden_dim: width of the hidden layer of the trainable head.
-        legendre_polys: L of the harmonics, for sh and sh-siren (a SatCLIP file has its own).
-        finest_km: for fourier: half the length of the shortest wave in km.
-        weights: for satclip: a local file, or hf:NAME from the Hugging Face hub.
-        capsules: for geoclip: the frequency capsules to use.
-        noise: standard deviation of Gaussian noise on the standardised features, in training.
-        freeze: whether pretrained weights stay fixed.
-        num_domains: for domain: number of domains.
-        trained_domains: for domain: ids with training samples; None: all of them.
-        architecture: an encoder's ``architecture``, to rebuild it without its weights file; its state
-            dict must be loaded afterwards.
-    """
-
-    out_dim: int = 64
-    hidden_dim: int = 128
-    legendre_polys: int = 10
-    finest_km: float | None = None
-    weights: str | None = None
-    capsules: Sequence[int] = (0,)
-    noise: float = 0.0
-    freeze: bool = True
-    num_domains: int | None = None
-    trained_domains: Sequence[int] | None = None
-    architecture: Mapping[str, Any] | None = None
+    out_dim: int
+    hidden_dim: int
+    legendre_polys: int
+    finest_km: float | None
+    weights: str | None
+    capsules: tuple[int, ...]
+    noise: float
+    freeze: bool
+    num_domains: int | None
+    trained_domains: Sequence[int] | None
+    architecture: Mapping[str, Any] | None
 
     @property
     def head(self) -> dict[str, Any]:
@@ -115,36 +99,67 @@ ENCODERS: dict[str, Callable[[EncoderOptions], LocationEncoder]] = {
 
 def create_encoder(
     name: str,
-    options: EncoderOptions | None = None,
-    **changes: Any,  # noqa: ANN401 - fields of EncoderOptions
+    *,
+    out_dim: int = 64,
+    hidden_dim: int = 128,
+    legendre_polys: int = 10,
+    finest_km: float | None = None,
+    weights: str | None = None,
+    capsules: Sequence[int] = (0,),
+    noise: float = 0.0,
+    freeze: bool = True,
+    num_domains: int | None = None,
+    trained_domains: Sequence[int] | None = None,
+    architecture: Mapping[str, Any] | None = None,
 ) -> LocationEncoder:
     """Make a location encoder by name.
 
     Args:
         name: sh, sh-siren, fourier, satclip, wrap, cartesian3d, geoclip or domain.
-        options: the sizes and weights; None: the defaults.
-        **changes: fields of :class:`EncoderOptions` by name: ``create_encoder("sh", legendre_polys=40)``.
+        out_dim: L, width of the embedding.
+        hidden_dim: width of the hidden layer of the trainable head.
+        legendre_polys: L of the harmonics, for sh and sh-siren (a SatCLIP file has its own).
+        finest_km: for fourier: half the length of the shortest wave in km.
+        weights: for satclip: a local file, or hf:NAME from the Hugging Face hub.
+        capsules: for geoclip: the frequency capsules to use.
+        noise: standard deviation of Gaussian noise on the standardised features, in training.
+        freeze: keep pretrained weights fixed.
+        num_domains: for domain: number of domains.
+        trained_domains: for domain: ids with training samples; None: all of them.
+        architecture: an encoder's ``architecture``, to rebuild it without its weights file; its state
+            dict must be loaded afterwards.
 
     Raises:
         ConfigError: an unknown name, or an option that the encoder cannot use.
         CheckpointError: the weights are missing, damaged or of another model.
         DependencyNotFoundError: an extra is not installed.
-        TypeError: no field of that name.
     """
     if name not in ENCODERS:
         near = difflib.get_close_matches(name, ENCODERS, n=1)
         hint = f"; did you mean {near[0]}?" if near else ""
         msg = f"encoder: expected one of {', '.join(ENCODERS)}; got {name!r}{hint}"
         raise ConfigError(msg)
-    asked = call_options(EncoderOptions, options, changes)
-    if asked.weights is not None and name != "satclip":
-        msg = f"weights: the encoder {name} reads no weights file; got {asked.weights!r}"
+    if weights is not None and name != "satclip":
+        msg = f"weights: the encoder {name} reads no weights file; got {weights!r}"
         raise ConfigError(msg)
-    encoder = ENCODERS[name](replace(asked, capsules=tuple(asked.capsules)))
+    options = EncoderOptions(
+        out_dim,
+        hidden_dim,
+        legendre_polys,
+        finest_km,
+        weights,
+        tuple(capsules),
+        noise,
+        freeze,
+        num_domains,
+        trained_domains,
+        architecture,
+    )
+    encoder = ENCODERS[name](options)
     names = ("out_dim", "hidden_dim", "legendre_polys", "finest_km", "weights", "noise", "freeze")
     encoder.recipe = {
         "name": name,
-        "capsules": list(asked.capsules),
-        **{key: getattr(asked, key) for key in names},
+        "capsules": list(capsules),
+        **{key: getattr(options, key) for key in names},
     }
     return encoder

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from geomoe.models.backbone_weights import load_backbone, load_network
-from geomoe.models.backbones import BackboneOptions, create_backbone
+from geomoe.models.backbones import create_backbone
 from geomoe.models.film import ConditionedNetwork
 from geomoe.models.heads import RelatedHeads
 from geomoe.models.location import LocationNetwork
 from geomoe.models.location_inputs import FiLMNetwork, LocationMLPNetwork, LocationTokenViT
 from geomoe.models.messi import ExpertHeadNetwork
-from geomoe.models.moge import MoGEViT
-from geomoe.models.moge_options import MoGEOptions, add_moge
+from geomoe.models.moge import MoGEViT, add_moge
 from geomoe.models.network import Network
 from geomoe.models.networks import create_network
 from geomoe.models.per_region import RegionNetworks
@@ -20,7 +19,6 @@ from geomoe.models.token_moe import TokenMoEViT, add_token_moe
 LocationViT, PlainViT = LocationNetwork, PlainNetwork  # their earlier names
 
 __all__ = [
-    "BackboneOptions",
     "ConditionedNetwork",
     "ExpertHeadNetwork",
     "FiLMNetwork",
@@ -28,7 +26,6 @@ __all__ = [
     "LocationNetwork",
     "LocationTokenViT",
     "LocationViT",
-    "MoGEOptions",
     "MoGEViT",
     "Network",
     "PlainNetwork",

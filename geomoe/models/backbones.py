@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from dataclasses import dataclass
 from typing import Any
 
 import timm
@@ -19,7 +18,6 @@ from geomoe.models.families import MODULES, NAMES, Transformer, why_not
 from geomoe.models.mnist_cnn import MNIST_CNN
 from geomoe.models.named_weights import load_timm
 from geomoe.models.vit import check_vit
-from geomoe.support.options import call_options
 
 QUICK = "vit_quick"
 _VIT_MODULES = ["vision_transformer", "deit"]  # of timm
@@ -80,53 +78,31 @@ class ConvStem(nn.Module):
         return self.layers(image).flatten(2).transpose(1, 2)
 
 
-@dataclass(frozen=True, kw_only=True)
-class BackboneOptions:
-    """The options of :func:`create_backbone` and :func:`~geomoe.models.create_network`.
-
-    Args:
-        num_classes: C.
-        image_size: pixels on a side.
-        patch_size: pixels on a side of a patch, for transformers; default: the backbone's own.
-        bands: channels of the images.
-        weights: None (random), "timm" (timm's weights for that name, downloaded or from the cache),
-            "torchgeo:ViTSmall16_Weights.SENTINEL2_ALL_MOCO" or another such name, or a local file.
-        drop_path: stochastic depth, 0 to below 1, if the network supports it.
-        mlp_ratio: hidden width of every MLP of a transformer over that of its tokens, rounded down to whole
-            units; default: the backbone's own (4).
-
-    Raises:
-        ConfigError: a number is out of range.
-    """
-
-    num_classes: int
-    image_size: int
-    patch_size: int | None = None
-    bands: int = 3
-    weights: str | None = None
-    drop_path: float = 0.0
-    mlp_ratio: float | None = None
-
-    def __post_init__(self) -> None:
-        for key in ("num_classes", "image_size", "bands"):
-            if getattr(self, key) < 1:
-                raise ConfigError(f"{key}: expected at least 1; got {getattr(self, key)}")
-        if not 0 <= self.drop_path < 1:
-            raise ConfigError(f"drop_path: expected 0 to below 1; got {self.drop_path}")
-
-
 def create_backbone(
     name: str,
-    options: BackboneOptions | None = None,
-    **changes: Any,  # noqa: ANN401 - fields of BackboneOptions
+    *,
+    num_classes: int,
+    image_size: int,
+    patch_size: int | None = None,
+    bands: int = 3,
+    weights: str | None = None,
+    drop_path: float = 0.0,
+    mlp_ratio: float | None = None,
 ) -> Transformer:
-    """Build a backbone whose blocks can hold experts.
+    """Build a backbone.
 
     Args:
         name: "vit_quick" (4 blocks of 64, convolutional stem) or the name of a timm ViT, DeiT,
             BEiT or one of Eva's family (EVA-02, DINOv3, rope ViTs).
-        options: its sizes and weights; may be left out if both sizes without a default are given by name.
-        **changes: fields of :class:`BackboneOptions` by name.
+        num_classes: C.
+        image_size: pixels on a side.
+        patch_size: pixels on a side of a patch; default: the backbone's own.
+        bands: channels of the images.
+        weights: None (random), "timm" (timm's weights for that name, downloaded or from the cache),
+            "torchgeo:ViTSmall16_Weights.SENTINEL2_ALL_MOCO" or another such name, or a local file.
+        drop_path: stochastic depth, 0 to below 1.
+        mlp_ratio: hidden width of every MLP over that of the tokens, rounded down to whole units; default:
+            the backbone's own (4).
 
     Returns:
         A timm transformer.
@@ -135,35 +111,27 @@ def create_backbone(
         ConfigError: unknown backbone, one of another family, or invalid sizes.
         CheckpointError: weights that are missing, of another network, or cannot be fetched.
         DependencyNotFoundError: torchgeo weights, but torchgeo is not installed.
-        TypeError: a size is missing, or no field of that name.
     """
-    asked = call_options(BackboneOptions, options, changes)
-    check_ratio(asked.mlp_ratio, asked.weights)
-    vit = _create_quick(asked) if name == QUICK else _create_transformer(name, asked)
-    if asked.weights not in (None, "timm"):
-        load_weights(vit, asked.weights, name)
+    check_sizes(num_classes, image_size, bands, drop_path)
+    check_ratio(mlp_ratio, weights)
+    widened: dict[str, Any] = {} if mlp_ratio is None else {"mlp_ratio": mlp_ratio}
+    if name == QUICK:
+        refuse_offered(weights, QUICK)
+        vit: Transformer = _create_quick(
+            num_classes, image_size, patch_size or 8, bands, drop_path, **widened
+        )
+    else:
+        _check_name(name)
+        options: dict[str, Any] = {"num_classes": num_classes, "in_chans": bands, "drop_path_rate": drop_path}
+        options |= widened
+        if patch_size is not None:
+            options["patch_size"] = patch_size
+        create = load_timm if weights == "timm" else timm.create_model
+        vit = check_vit(create(name, img_size=image_size, **options))
+        _check_patches(name, image_size, vit.patch_embed.patch_size[0])
+    if weights not in (None, "timm"):
+        load_weights(vit, weights, name)
     return vit
-
-
-def _create_transformer(name: str, asked: BackboneOptions) -> Transformer:
-    """A transformer of timm's."""
-    _check_name(name)
-    given = {
-        "num_classes": asked.num_classes,
-        "in_chans": asked.bands,
-        "drop_path_rate": asked.drop_path,
-        **_widened(asked),
-    }
-    if asked.patch_size is not None:
-        given["patch_size"] = asked.patch_size
-    create = load_timm if asked.weights == "timm" else timm.create_model
-    vit = check_vit(create(name, img_size=asked.image_size, **given))
-    _check_patches(name, asked.image_size, vit.patch_embed.patch_size[0])
-    return vit
-
-
-def _widened(asked: BackboneOptions) -> dict[str, Any]:
-    return {} if asked.mlp_ratio is None else {"mlp_ratio": asked.mlp_ratio}
 
 
 def refuse_offered(weights: str | None, name: str) -> None:
@@ -194,28 +162,46 @@ def check_ratio(mlp_ratio: float | None, weights: str | None) -> None:
         )
 
 
-def _create_quick(asked: BackboneOptions) -> VisionTransformer:
-    refuse_offered(asked.weights, QUICK)
-    patch_size = asked.patch_size or 8
+def _create_quick(
+    num_classes: int,
+    image_size: int,
+    patch_size: int,
+    bands: int,
+    drop_path: float,
+    **widened: Any,  # noqa: ANN401 - mlp_ratio, or nothing
+) -> VisionTransformer:
     if patch_size not in _STRIDES:
         raise ConfigError(f"patch_size: {QUICK} has {' or '.join(map(str, _STRIDES))}; got {patch_size}")
-    _check_patches(QUICK, asked.image_size, patch_size)
+    _check_patches(QUICK, image_size, patch_size)
     vit = VisionTransformer(
-        img_size=asked.image_size,
+        img_size=image_size,
         patch_size=patch_size,
-        in_chans=asked.bands,
-        num_classes=asked.num_classes,
+        in_chans=bands,
+        num_classes=num_classes,
         embed_dim=64,
         depth=4,
         num_heads=2,
         class_token=False,
         global_pool="avg",
-        drop_path_rate=asked.drop_path,
+        drop_path_rate=drop_path,
         embed_layer=ConvStem,
-        **_widened(asked),
+        **widened,
     )
     vit.pretrained_cfg = {"architecture": QUICK}  # type: ignore[assignment]  # its name, where timm has it
     return vit
+
+
+def check_sizes(num_classes: int, image_size: int, bands: int, drop_path: float) -> None:
+    """Check the numbers that every network needs.
+
+    Raises:
+        ConfigError: a number is out of range.
+    """
+    for key, value in (("num_classes", num_classes), ("image_size", image_size), ("bands", bands)):
+        if value < 1:
+            raise ConfigError(f"{key}: expected at least 1; got {value}")
+    if not 0 <= drop_path < 1:
+        raise ConfigError(f"drop_path: expected 0 to below 1; got {drop_path}")
 
 
 def _check_patches(name: str, image_size: int, patch_size: int) -> None:

@@ -15,6 +15,7 @@ from geomoe.models.network import Ask, Network, check_rows
 from geomoe.models.vit import (
     attend,
     blocks_of,
+    check_block,
     check_blocks,
     check_vit,
     embed_tokens,
@@ -22,7 +23,7 @@ from geomoe.models.vit import (
     read_out,
     run_block,
 )
-from geomoe.moe import MoGELayer, Plan, check_experts
+from geomoe.moe import MoGELayer, Plan, check_experts, copy_experts, create_router
 from geomoe.types import BlockExperts, Experts, ModelOutput, Place, Routing, as_place
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class MoGEViT(Network):
 
     The backbone object, its structure and its weights are not changed: the FFN of a MoGE block is its
     shared expert f_0, and the specialists are separate modules in ``layers``. So the shared expert alone
-    (experts="shared", MoGE-SE) is exactly the backbone. Made by :func:`geomoe.models.add_moge`.
+    (experts="shared", MoGE-SE) is exactly the backbone. Made by :func:`add_moge`.
 
     Args:
         backbone: a timm transformer: ViT, DeiT, BEiT or one of Eva's family.
@@ -237,3 +238,59 @@ class MoGEViT(Network):
         for choice in choices:
             check_experts(choice, self.num_experts)
         return choices
+
+
+def add_moge(
+    vit: nn.Module,
+    encoder: LocationEncoder,
+    *,
+    blocks: Sequence[int] = (8, 10),
+    num_experts: int = 6,
+    top_k: int = 3,
+    router: str = "cosine",
+    gamma: float = 0.5,
+    learn_gamma: bool = False,
+    expert_noise: float = 0.02,
+    expert_dropout: float = 0.0,
+    at_head: bool = False,
+) -> MoGEViT:
+    """Put MoGE blocks into a timm vision transformer.
+
+    The transformer is not changed; with ``expert_noise=0`` its output does not change either.
+
+    Args:
+        vit: a timm ViT, DeiT, BEiT or one of Eva's family (EVA-02, DINOv3, rope ViTs), pretrained or not.
+        encoder: the location encoder; its embedding is the routers' input.
+        blocks: blocks whose FFN gets specialists, counted from 0.
+        num_experts: specialists in each block; the shared expert is not counted.
+        top_k: specialists chosen for a sample.
+        router: "cosine" or "linear".
+        gamma: weight of the shared expert, 0 to 1.
+        learn_gamma: learn gamma for each block, starting from that value.
+        expert_noise: noise on the copied FFNs, relative to each weight's standard deviation.
+        expert_dropout: share of the samples that use only the shared expert, in training.
+        at_head: whether the encoding is also at the head, beside the experts.
+
+    Returns:
+        The network; ``remove()`` returns ``vit``.
+
+    Raises:
+        ConfigError: another kind of network, encoder or block, blocks that do not exist or are given twice,
+            top_k above num_experts, or a number out of range.
+    """
+    if isinstance(vit, MoGEViT):
+        raise ConfigError("vit: it has MoGE blocks already; add them to vit.remove()")
+    backbone = check_vit(vit)
+    if not isinstance(encoder, nn.Module):
+        got = type(encoder).__name__
+        raise ConfigError(f"encoder: expected what geomoe.create_encoder returns; got {got}")
+    chosen = check_blocks(backbone, blocks)
+    layers = {}
+    for index in chosen:
+        ffn = check_block(backbone, index).mlp
+        experts = copy_experts(ffn, num_experts, expert_noise)
+        layer = MoGELayer(
+            experts, create_router(router, encoder.out_dim, num_experts, top_k), gamma, learn_gamma
+        )
+        layers[index] = layer.to(next(ffn.parameters()).device)
+    return MoGEViT(backbone, encoder, layers, expert_dropout, at_head=at_head)

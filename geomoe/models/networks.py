@@ -18,8 +18,8 @@ from geomoe.errors import ConfigError, GeomoeError, InputError, one_line
 from geomoe.models.backbone_weights import load_network, network_state
 from geomoe.models.backbones import (
     QUICK,
-    BackboneOptions,
     can_hold_experts,
+    check_sizes,
     create_backbone,
     is_plain_vit,
     no_such_backbone,
@@ -28,7 +28,6 @@ from geomoe.models.backbones import (
 from geomoe.models.mnist_cnn import MNIST_CNN, MnistCnn
 from geomoe.models.named_weights import load_timm
 from geomoe.models.vit import check_vit, image_features
-from geomoe.support.options import call_options
 
 _INTERFACE = ("forward_features", "forward_head", "get_classifier", "reset_classifier")
 _LARGE = 64  # pixels: no network reduces an image of this size to nothing
@@ -36,16 +35,26 @@ _LARGE = 64  # pixels: no network reduces an image of this size to nothing
 
 def create_network(
     name: str,
-    options: BackboneOptions | None = None,
-    **changes: Any,  # noqa: ANN401 - fields of BackboneOptions
+    *,
+    num_classes: int,
+    image_size: int,
+    patch_size: int | None = None,
+    bands: int = 3,
+    weights: str | None = None,
+    drop_path: float = 0.0,
+    mlp_ratio: float | None = None,
 ) -> nn.Module:
-    """Build a backbone of any kind.
+    """Build a backbone of any kind; arguments as for :func:`~geomoe.models.create_backbone`.
 
     Args:
         name: "vit_quick", "mnist_cnn" (DomainBed's, for digits) or the name of any timm network.
-        options: its sizes and weights, as for :func:`~geomoe.models.create_backbone`; ``patch_size`` and
-            ``mlp_ratio`` are for plain vision transformers only.
-        **changes: fields of :class:`~geomoe.models.BackboneOptions` by name.
+        num_classes: C.
+        image_size: pixels on a side.
+        patch_size: pixels on a side of a patch, for plain vision transformers only.
+        bands: channels of the images.
+        weights: None (random), "timm", "torchgeo:NAME" or a local file.
+        drop_path: stochastic depth, 0 to below 1, if the network supports it.
+        mlp_ratio: hidden width of every MLP over that of the tokens, for plain vision transformers only.
 
     Returns:
         A timm network with its classifier, or one with timm's interface.
@@ -55,70 +64,69 @@ def create_network(
             support.
         CheckpointError: weights that are missing, of another network, or cannot be fetched.
         DependencyNotFoundError: torchgeo weights, but torchgeo is not installed.
-        TypeError: a size is missing, or no field of that name.
     """
-    asked = call_options(BackboneOptions, options, changes)
-    if name == QUICK or is_plain_vit(name) or (asked.patch_size is not None and can_hold_experts(name)):
-        return check_network(create_backbone(name, asked))
-    for key, lack in (
-        ("mlp_ratio", "is no plain vision transformer"),
-        ("patch_size", "has no patches to choose"),
-    ):
-        if getattr(asked, key) is not None:
-            raise ConfigError(f"{key}: {name} {lack}; leave it out; got {getattr(asked, key)}")
+    if name == QUICK or is_plain_vit(name) or (patch_size is not None and can_hold_experts(name)):
+        made = create_backbone(
+            name,
+            num_classes=num_classes,
+            image_size=image_size,
+            patch_size=patch_size,
+            bands=bands,
+            weights=weights,
+            drop_path=drop_path,
+            mlp_ratio=mlp_ratio,
+        )
+        return check_network(made)
+    check_sizes(num_classes, image_size, bands, drop_path)
+    if mlp_ratio is not None:
+        raise ConfigError(f"mlp_ratio: {name} is no plain vision transformer; leave it out; got {mlp_ratio}")
+    if patch_size is not None:
+        raise ConfigError(f"patch_size: {name} has no patches to choose; leave it out; got {patch_size}")
     if name == MNIST_CNN:
-        network: nn.Module = _create_mnist_cnn(asked)
+        network: nn.Module = _create_mnist_cnn(num_classes, bands, weights, drop_path)
     else:
-        network = check_network(_create_timm(name, asked))
-        _probe(network, name, asked.image_size, asked.bands)
-    if asked.weights not in (None, "timm"):
-        state = network_state(asked.weights, name, asked.bands)
-        load_network(network, state, where=asked.weights)
+        options = {"num_classes": num_classes, "in_chans": bands, "drop_path_rate": drop_path or None}
+        network = check_network(_create_timm(name, image_size, weights == "timm", options))
+        _probe(network, name, image_size, bands)
+    if weights not in (None, "timm"):
+        load_network(network, network_state(cast("str", weights), name, bands), where=cast("str", weights))
     return network
 
 
-def _create_mnist_cnn(asked: BackboneOptions) -> MnistCnn:
-    if asked.drop_path:
-        raise ConfigError(
-            f"drop_path: {MNIST_CNN} has no stochastic depth; set it to 0; got {asked.drop_path}"
-        )
-    refuse_offered(asked.weights, MNIST_CNN)
-    return MnistCnn(asked.num_classes, asked.bands)
+def _create_mnist_cnn(num_classes: int, bands: int, weights: str | None, drop_path: float) -> MnistCnn:
+    if drop_path:
+        raise ConfigError(f"drop_path: {MNIST_CNN} has no stochastic depth; set it to 0; got {drop_path}")
+    refuse_offered(weights, MNIST_CNN)
+    return MnistCnn(num_classes, bands)
 
 
-def _create_timm(name: str, asked: BackboneOptions) -> nn.Module:
+def _create_timm(name: str, image_size: int, pretrained: bool, options: dict[str, Any]) -> nn.Module:
     if not timm.is_model(name.split(".", 1)[0]):
         raise ConfigError(no_such_backbone(name, [MNIST_CNN, *timm.list_models()]))
-    create = load_timm if asked.weights == "timm" else timm.create_model
-    options: dict[str, Any] = {
-        "num_classes": asked.num_classes,
-        "in_chans": asked.bands,
-        "drop_path_rate": asked.drop_path or None,
-    }
+    create = load_timm if pretrained else timm.create_model
     known = timm.get_pretrained_cfg(name)
-    sized: dict[str, Any] = (
-        {"img_size": asked.image_size} if known is not None and known.fixed_input_size else {}
-    )
+    sized: dict[str, Any] = {"img_size": image_size} if known is not None and known.fixed_input_size else {}
     try:
         return create(name, **options, **sized)
     except GeomoeError:  # errors of the weights, which are also builtin errors
         raise
     except TypeError as error:  # from the class to which timm passes the options
         if "drop_path_rate" in str(error):
+            drop_path = options["drop_path_rate"]
             raise ConfigError(
-                f"drop_path: {name} has no stochastic depth; set it to 0; got {asked.drop_path}"
+                f"drop_path: {name} has no stochastic depth; set it to 0; got {drop_path}"
             ) from error
         if not sized or "img_size" not in str(error):
             raise
         only = cast("Any", known).input_size[-1]
-        if asked.image_size != only:
+        if image_size != only:
             raise ConfigError(
-                f"image_size: {name} reads images of {only} px only; got {asked.image_size}"
+                f"image_size: {name} reads images of {only} px only; got {image_size}"
             ) from error
         return create(name, **options)
     except (AssertionError, ValueError) as error:
         raise ConfigError(
-            f"image_size: {name} cannot be built for {asked.image_size} px ({one_line(error)})"
+            f"image_size: {name} cannot be built for {image_size} px ({one_line(error)})"
         ) from error
 
 

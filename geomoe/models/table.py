@@ -13,7 +13,7 @@ from geomoe.models.heads import group_heads, place_heads
 from geomoe.models.location import LocationNetwork
 from geomoe.models.location_inputs import FiLMNetwork, LocationMLPNetwork, LocationTokenViT
 from geomoe.models.messi import ExpertHeadNetwork
-from geomoe.models.moge_options import add_moge
+from geomoe.models.moge import add_moge
 from geomoe.models.network import Network
 from geomoe.models.per_region import RegionNetworks
 from geomoe.models.plain import PlainNetwork

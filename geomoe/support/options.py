@@ -112,7 +112,7 @@ def call_options(kind: type[T], options: T | None, changes: Mapping[str, Any]) -
         changes: name of a field -> value.
 
     Raises:
-        TypeError: options of another class, no field of that name, or no value for one without a default.
+        TypeError: options of another class, or no field of that name.
     """
     if options is not None and not isinstance(options, kind):
         raise TypeError(f"expected {kind.__name__}, or its fields by name; got {options!r}")
@@ -121,4 +121,4 @@ def call_options(kind: type[T], options: T | None, changes: Mapping[str, Any]) -
         if name not in known:
             said = f"no option {name!r}{nearest(name, known)} (known: {', '.join(known)})"
             raise TypeError(f"{kind.__name__}: {said}")
-    return kind(**changes) if options is None else replace(options, **changes)
+    return replace(options if options is not None else kind(), **changes)

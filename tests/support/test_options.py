@@ -15,24 +15,11 @@ class Some:
     points: bool = True
 
 
-@dataclass(frozen=True)
-class Needs:
-    size: int
-    bands: int = 3
-
-
 def test_defaults_a_value_names_and_both():
     assert call_options(Some, None, {}) == Some()
     assert call_options(Some, Some(2.0), {}) == Some(2.0)
     assert call_options(Some, None, {"step": 3.0}) == Some(3.0)
     assert call_options(Some, Some(2.0, False), {"step": 3.0}) == Some(3.0, False)
-
-
-def test_a_value_without_a_default():
-    assert call_options(Needs, None, {"size": 3}) == Needs(3)
-    assert call_options(Needs, Needs(3), {"bands": 2}) == Needs(3, 2)
-    with pytest.raises(TypeError, match="missing 1 required positional argument: 'size'"):
-        call_options(Needs, None, {"bands": 2})
 
 
 def test_refusals():
