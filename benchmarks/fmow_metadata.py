@@ -64,9 +64,9 @@ count = int(((frame["split"] == "train") & (times < "2013-01-01T00:00:00Z")).sum
 
 def generate(folder, rows, seed=0):
     """Write the two tables of ``rows`` rows, a split of all of them, and the images that readers look for."""
-    from geomoe.datasets.fmow.names import CATEGORIES
     from geomoe.datasets.fmow.splits import SPLITS, assign
     from geomoe.datasets.fmow.tables import read_table
+    from geomoe.datasets.fmow_names import CATEGORIES
     from geomoe.datasets.samples import fmow as sample
 
     sample.write(folder)  # the mapping and the images of its rows

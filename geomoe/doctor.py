@@ -79,7 +79,7 @@ def _version(name: str) -> str | None:
 
 
 def device() -> dict[str, Any]:
-    """What training would run on."""
+    """The device that training would use."""
     facts: dict[str, Any] = {"system": platform.platform(terse=True), "cpus": os.cpu_count()}
     if util.find_spec("torch") is None:
         return facts

@@ -44,7 +44,7 @@ class QuickstartOptions:
 
 
 class QuickstartResult(NamedTuple):
-    """What it left.
+    """The results of a quickstart.
 
     Attributes:
         comparison: of the methods, on the test split.
@@ -60,7 +60,7 @@ class QuickstartResult(NamedTuple):
 
 
 def quickstart(output: str | PathLike[str], options: QuickstartOptions | None = None) -> QuickstartResult:
-    """Train, judge, compare, draw; called again after a stop, it goes on where it was.
+    """Train, evaluate, compare, draw; a second call resumes an interrupted one.
 
     Args:
         output: folder of everything; made if it is not there.

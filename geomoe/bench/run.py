@@ -71,7 +71,7 @@ class BenchOptions:
 
 
 class BenchResult(NamedTuple):
-    """What a bench left.
+    """The results of a call of :func:`bench`.
 
     Attributes:
         results: the results so far.
@@ -90,7 +90,7 @@ def bench(
     options: BenchOptions | None = None,
     **changes: Any,  # noqa: ANN401 - fields of BenchOptions
 ) -> BenchResult:
-    """Compare methods under one budget; called again, it does what is missing.
+    """Compare methods under one budget; a second call performs only the runs that are missing.
 
     Args:
         spec: what to compare: of :func:`geomoe.bench.read_spec`, or plain values as in its YAML file.

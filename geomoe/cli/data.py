@@ -12,17 +12,11 @@ from geomoe.cli.data_download import download
 from geomoe.cli.data_info import info
 from geomoe.cli.data_parser import parser
 from geomoe.cli.data_text import check_text
-from geomoe.config.keys import Setting
-from geomoe.config.load import load
-from geomoe.config.shipped import shipped
-from geomoe.support.files import check_folder, no_empty_folders
+from geomoe.config.of_data import load_data
+from geomoe.support.files import check_folder
 
 if TYPE_CHECKING:
-    from geomoe.config import RunConfig
     from geomoe.support.progress import Progress
-
-#: Splits that lose no samples if a domain is held out; test keeps every domain.
-WITH_HELD_OUT = ("all", "test", "id_test")
 
 __all__ = ["parser", "resume_hint", "run"]
 
@@ -30,26 +24,15 @@ __all__ = ["parser", "resume_hint", "run"]
 def run(args: Namespace) -> Result:
     """Run one of the five actions."""
     if args.action == "download":
-        return download(args, configuration(args))
+        return download(args, load_data(args.name, args.settings))
     return {"info": info, "check": check, "cache": cache, "sample": sample}[args.action](args)
-
-
-def configuration(args: Namespace, *more: Setting) -> RunConfig:
-    """The configuration for a name: the shipped one, or the defaults with the data set of that name."""
-    from geomoe.config.load import data_set_of
-
-    name = data_set_of(args.name)
-    settings = [*args.settings, *more]
-    if args.name in shipped():
-        return load(args.name, flags=settings)
-    return load(flags=[Setting("data.name", name, "NAME"), *settings])
 
 
 def check(args: Namespace) -> Result:
     """Check a data set; status 1 if it has a fault."""
     if args.output is not None:
         check_folder(args.output)
-    config = configuration(args, *no_budget(args))
+    config = load_data(args.name, args.settings, whole=True)
     from geomoe.checking.check import CheckOptions
     from geomoe.checking.run import check_data
 
@@ -63,20 +46,9 @@ def check(args: Namespace) -> Result:
     return Result({**data, "files": files}, check_text(data, files), status=0 if data["sound"] else 1)
 
 
-def no_budget(args: Namespace) -> list[Setting]:
-    """Settings without a run's budget: by default a check reads the whole data set."""
-    from geomoe.catalogue import CATALOGUE
-    from geomoe.config.load import data_set_of
-
-    keys = {"num_domains", "budget"} & set(CATALOGUE[data_set_of(args.name)].keys)
-    if keys & {one.key.removeprefix("data.") for one in args.settings}:
-        return []
-    return [Setting(f"data.{key}", "null", "check") for key in sorted(keys)]
-
-
 def cache(args: Namespace) -> Result:
     """Create, complete or verify the image cache of a data set."""
-    config = configuration(args)
+    config = load_data(args.name, args.settings)
     from geomoe.checking.run import cache_data
 
     with images_done(args) as tell:
@@ -97,24 +69,12 @@ def cache(args: Namespace) -> Result:
 def sample(args: Namespace) -> Result:
     """Write a small data set in the layout of the full one."""
     from geomoe.config.load import data_set_of
-    from geomoe.datasets.samples.write import write_sample
-    from geomoe.errors import ConfigError, OutputError
-    from geomoe.fetching.facts import read_facts
+    from geomoe.datasets.samples.write import make_sample
 
-    name = data_set_of(args.name)
-    facts = read_facts(name)
-    if not facts.sample:
-        raise ConfigError(f"{name}: needs no sample, it comes with geomoe; geomoe train {name}")
-    folder = Path(args.folder)
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise OutputError(f"{folder}: is there and not empty; nothing is written over; choose a new folder")
-    check_folder(folder)
-    with no_empty_folders(folder):
-        write_sample(facts, folder, args.seed)
-    made = {"data": name, "folder": folder, "files": sum(path.is_file() for path in folder.rglob("*"))}
-    words = ["geomoe", "train", args.name, "--data-root", str(folder), *shlex.split(facts.try_flags)]
-    command = shlex.join(words)
-    return Result({**made, "command": command}, f"{rows(made)}\n\nto try it: {command}")
+    made = make_sample(data_set_of(args.name), Path(args.folder), args.seed)
+    told = {"data": made.data, "folder": made.folder, "files": made.files}
+    command = shlex.join(["geomoe", "train", args.name, "--data-root", str(made.folder), *made.flags])
+    return Result({**told, "command": command}, f"{rows(told)}\n\nto try it: {command}")
 
 
 def workers(args: Namespace) -> int:

@@ -1,4 +1,4 @@
-"""What to look at, in words: numbers that mean less, or something else, than they seem to."""
+"""Red flags: sentences on numbers of a diagnosis that may not mean what they seem to."""
 
 from __future__ import annotations
 

@@ -46,7 +46,7 @@ T = TypeVar("T")
 
 
 def carry_out(plan: Plan, tell: Tell = lambda what, done, total: None) -> tuple[Item, ...]:
-    """Fetch what is missing. Stopped at any time, the same call goes on where it was.
+    """Fetch what is missing; the same call resumes an interrupted download.
 
     Args:
         plan: from :func:`~geomoe.fetching.plan.make_plan`.
@@ -95,7 +95,7 @@ def found_or_fetched(
     checksum: bool,
     folder: Callable[[T], Path],
 ) -> T:
-    """What a reader finds; where it finds nothing and was told to download, what it finds after that.
+    """Find the data of a reader; if nothing is found and a download was requested, fetch it and look again.
 
     Args:
         look: finds the data set, or raises DatasetNotFoundError.

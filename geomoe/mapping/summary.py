@@ -1,4 +1,4 @@
-"""What is said about a map: shares, information and verdicts, near training places and over all land."""
+"""Summary of a map: shares, information and verdicts, near training places and over all land."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def _summarise(table: RoutingTable, counted: NDArray[np.bool_], area_name: str) 
 def report_map(
     table: RoutingTable, summaries: tuple[BlockSummary, ...], points: Points | None = None
 ) -> MapReport:
-    """What is said about a map: numbers rounded to six decimals.
+    """The report of a map, with numbers rounded to six decimals.
 
     Args:
         table: what the routers answer.

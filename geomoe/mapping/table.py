@@ -116,7 +116,7 @@ class RoutingTable:
 
 
 class BlockNumbers(NamedTuple):
-    """What one block's routing amounts to.
+    """Statistics of the routing of one block.
 
     Attributes:
         share: (E,) share of the area where each expert is dominant; sums to 1.
@@ -210,7 +210,7 @@ class Points(NamedTuple):
 
 
 class BlockSummary(NamedTuple):
-    """What is said about a block beside its map.
+    """The text and numbers on a block that stand beside its map.
 
     Attributes:
         report: shares, mean weights, spreads and entropy over what counts: the land near training places,

@@ -1,4 +1,4 @@
-"""What one network can do with the place without experts: modulation, an MLP, a token in every block.
+"""Networks that use the place without experts: by modulation, an MLP, or a token in every block.
 
 These are the baselines that a mixture of experts has to beat: each of them can let the place change what
 image features mean, and not only how likely a class is.

@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from geomoe.errors import ConfigError
-from geomoe.models.network import Network, refuse_choice
+from geomoe.models.network import Ask, Network, refuse_choice
 from geomoe.models.networks import check_network, classify, pooled_features, width
 from geomoe.moe.stacked import StackedLinear
-from geomoe.types import BlockExperts, ModelOutput, Place, Routing
+from geomoe.types import ModelOutput, Place, Routing
 
 
 class ExpertHead(nn.Module):
@@ -51,7 +51,11 @@ class ExpertHeadNetwork(Network):
 
     Image content, not place, selects the experts. No block of the backbone is changed, and no expert can be
     used alone. So :attr:`blocks` and :attr:`num_experts`, which describe experts for places, are those of a
-    network without experts.
+    network without experts. The place is not read, and ``experts="all"`` is the only choice.
+
+    The output's ``features`` are the mixture. With ``cka_tokens`` the output also has the experts' features,
+    (E, B, D) with one row for each sample, and the head's routing. Without it there is no routing, because
+    that of the head is not that of a MoGE block.
 
     Args:
         backbone: a timm network with its classifier; the features of a DeiT are its class token.
@@ -66,33 +70,10 @@ class ExpertHeadNetwork(Network):
         super().__init__(check_network(backbone))
         self.experts = ExpertHead(width(backbone), experts, expansion)
 
-    def forward(
-        self,
-        image: Tensor,
-        place: Place | Tensor | None = None,
-        *,
-        experts: BlockExperts = "all",
-        cka_tokens: int | None = None,
-        shared_features: bool | None = None,
-    ) -> ModelOutput:
-        """Classify images.
-
-        Args:
-            image: (B, bands, H, W).
-            place: not used.
-            experts: only "all".
-            cka_tokens: if not None: also return the experts' features, (E, B, D), one row for each sample,
-                and the head's routing. Omitted otherwise, because it is not the routing of a MoGE block.
-            shared_features: not used.
-
-        Returns:
-            Scores, and the mixture of the experts' features.
-
-        Raises:
-            ConfigError: experts other than "all".
-            InputError: images of another size or number of bands.
-        """
-        refuse_choice(experts, "ExpertHeadNetwork")
+    def _answer(self, image: Tensor, place: Place | Tensor | None, ask: Ask) -> ModelOutput:
+        refuse_choice(ask.experts, "ExpertHeadNetwork")
         mixed, each, routing = self.experts(pooled_features(self.backbone, image))
         output = ModelOutput(classify(self.backbone, mixed), mixed)
-        return output if cka_tokens is None else output._replace(routings=(routing,), expert_outputs=(each,))
+        if ask.cka_tokens is None:
+            return output
+        return output._replace(routings=(routing,), expert_outputs=(each,))

@@ -1,4 +1,4 @@
-"""What every page of a map is: one HTML file that opens from disk without a network.
+"""The shell of every map page: one HTML file that opens from disk without a network.
 
 One template makes it; Leaflet and everything else is inside. Text from data and file names travels as JSON
 in which no character can end the script, and reaches the page as text only; a content security policy, which

@@ -1,4 +1,4 @@
-"""Rows and images that are left out: what is said of them, and how many may be."""
+"""Rows and images that are left out: the reasons, and how many are tolerated."""
 
 from __future__ import annotations
 

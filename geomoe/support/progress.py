@@ -1,4 +1,4 @@
-"""How far a long piece of work is: a bar on a terminal, a line now and then elsewhere, nothing when quiet."""
+"""Progress of long work: a bar on a terminal, an occasional line elsewhere, nothing when quiet."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REFRESH = 0.2  # seconds between two looks of a bar
 
 
 class Count(NamedTuple):
-    """How far it is.
+    """The progress of a piece of work.
 
     Attributes:
         done: how many are done, of whatever is counted.
@@ -54,7 +54,7 @@ class Count(NamedTuple):
 
 
 class Progress:
-    """Tells how far it is; call it with what is done and how many there are.
+    """Reports progress; call it with the number done and the total.
 
     Args:
         say: takes a line, where there is no bar.
@@ -92,7 +92,7 @@ class Progress:
 
     @property
     def seconds(self) -> float:
-        """Since the clock started."""
+        """Seconds since the clock started."""
         return time.monotonic() - self._begun
 
     def __enter__(self) -> Self:
@@ -118,7 +118,7 @@ class Progress:
             self.tell()
 
     def tell(self) -> None:
-        """Draw or say how far it is, now."""
+        """Draw or print the progress now."""
         self._told = time.monotonic()
         if self._console is not None:
             self._draw(self._console)

@@ -1,4 +1,4 @@
-"""What is said at the beginning of a run of the extent of its data and the resolution of its encoder."""
+"""Report the extent of a run's data and the resolution of its encoder when training begins."""
 
 from __future__ import annotations
 

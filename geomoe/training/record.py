@@ -50,7 +50,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Record:
-    """``run.json``. It may say more; that is kept."""
+    """The content of ``run.json``; keys that are not listed here are kept."""
 
     seed: int
     data: Trained

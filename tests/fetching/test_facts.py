@@ -7,8 +7,9 @@ import pytest
 from geomoe.catalogue import CATALOGUE
 from geomoe.config.load import data_set_of, load
 from geomoe.config.shipped import shipped
+from geomoe.datasets.samples import write
 from geomoe.datasets.samples.write import write_sample
-from geomoe.errors import ConfigError
+from geomoe.errors import ConfigError, OutputError
 from geomoe.fetching import facts
 from geomoe.fetching.digests import parse_digest
 
@@ -85,3 +86,22 @@ def test_a_configuration_stands_for_its_data_set(name):
 def test_an_unknown_name():
     with pytest.raises(ConfigError, match=r"NAME: no data set 'rcminst'; did you mean rcmnist\? \(known: "):
         data_set_of("rcminst")
+
+
+def test_a_sample_is_written_whole_into_a_new_folder_or_not_at_all(tmp_path, monkeypatch):
+    folder = tmp_path / "new" / "small"
+    made = write.make_sample("pacs", folder)
+    assert made.files == sum(path.is_file() for path in folder.rglob("*")) > 0
+    assert (made.data, made.folder) == ("pacs", folder)
+    with pytest.raises(OutputError, match="is there and not empty"):
+        write.make_sample("pacs", folder)
+    with pytest.raises(ConfigError, match="bluemarble: needs no sample"):
+        write.make_sample("bluemarble", tmp_path / "other")
+
+    def fail(facts, folder, seed):
+        raise OutputError("disk full")
+
+    monkeypatch.setattr(write, "write_sample", fail)
+    with pytest.raises(OutputError, match="disk full"):
+        write.make_sample("pacs", tmp_path / "other")
+    assert not (tmp_path / "other").exists()

@@ -6,30 +6,28 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from geomoe.algorithms.across import AcrossDomains
-from geomoe.algorithms.contract import Answer, Method, Now
+from torch import Tensor
+
+from geomoe.algorithms.alignment.matching import MatchedFeatures
+from geomoe.algorithms.contract import Method
 from geomoe.losses import squared_mmd
 from geomoe.support.options import option
-from geomoe.support.ranks import gathered
-from geomoe.types import Batch
 
 
-class MMD(AcrossDomains):
+class MMD(MatchedFeatures):
     """Features matched by maximum mean discrepancy (Li et al., CVPR 2018), in DomainBed's form.
 
-    L = mean_d R_d + weight * M, with R_d the mean cross-entropy of domain d in the batch and M the squared
-    discrepancy of the pooled features under a sum of seven Gaussian kernels, averaged over the pairs of
-    domains in the batch (:func:`geomoe.losses.squared_mmd`). The authors match codes of an autoencoder, and
-    train them against an adversary; DomainBed omits both. Samples of no known training domain are left out.
-
-    With several processes the loss is computed on the joint batch.
+    The distance of :class:`~geomoe.algorithms.alignment.matching.MatchedFeatures` is the squared discrepancy
+    under a sum of seven Gaussian kernels (:func:`geomoe.losses.squared_mmd`). The authors match codes of an
+    autoencoder, and train them against an adversary; DomainBed omits both.
 
     Raises:
         ConfigError: fewer than two training domains, or an option out of its range.
     """
 
     name = "mmd"
-    compares: ClassVar[Mapping[str, str]] = {"discrepancy": "two training domains"}
+    note = "discrepancy"
+    compares: ClassVar[Mapping[str, str]] = {note: "two training domains"}
 
     @dataclass(frozen=True)
     class Options(Method.Options):
@@ -37,10 +35,6 @@ class MMD(AcrossDomains):
 
         weight: float = option(1.0, "weight of the discrepancy between domains", at_least=0)
 
-    def losses(self, batch: Batch, now: Now) -> Answer:
-        """mean_d R_d and the discrepancy between the domains' features."""
-        output = self.ask(batch)
-        members = self.members(batch)
-        found = squared_mmd(gathered(output.features), members)
-        terms = {"task": self.mean_risk(self.each(output, batch), members)}
-        return Answer(output, terms | {"mmd": self.options.weight * found}, {"discrepancy": found})
+    def distance(self, features: Tensor, members: Tensor) -> Tensor:
+        """() the discrepancy between the domains' features."""
+        return squared_mmd(features, members)

@@ -9,13 +9,14 @@ import torch
 from torch import Tensor
 
 from geomoe.algorithms.contract import Answer, Method, Now
+from geomoe.algorithms.experts.token_balance import BalancedTokens
 from geomoe.losses import smooth_load, squared_variation
 from geomoe.support.options import option
 from geomoe.support.ranks import summed
 from geomoe.types import Batch, TokenRouting
 
 
-class GMoE(Method):
+class GMoE(BalancedTokens):
     """Generalizable mixture of experts (Li et al., ICLR 2023), as in the authors' code on Tutel.
 
     Cross-entropy + aux * sum over blocks of (CV^2(importance) + CV^2(load)) / 2. The importance of an expert
@@ -49,14 +50,10 @@ class GMoE(Method):
         )
 
     def losses(self, batch: Batch, now: Now) -> Answer:
-        """Cross-entropy and balance."""
-        output = self.ask(batch)
-        terms = {"task": self.cross_entropy(output.logits, batch.label)}
-        if self.options.aux:
-            each = torch.stack([self.balance(routing) for routing in output.token_routings])
-            terms["aux"] = self.options.aux * each.sum()
-        chosen = torch.cat([routing.chosen for routing in output.token_routings])
-        return Answer(output, terms, {"served": chosen.any(dim=1).float().mean()})
+        """Cross-entropy and balance; notes the share of tokens that an expert had room for."""
+        answer = super().losses(batch, now)
+        chosen = torch.cat([routing.chosen for routing in answer.output.token_routings])
+        return answer._replace(notes={"served": chosen.any(dim=1).float().mean()})
 
     def balance(self, routing: TokenRouting) -> Tensor:
         """() half the squared variations of importance and load."""

@@ -5,16 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-import torch
+from torch import Tensor
 
-from geomoe.algorithms.contract import Answer, Method, Now
+from geomoe.algorithms.contract import Method
+from geomoe.algorithms.experts.token_balance import BalancedTokens
 from geomoe.losses import squared_variation
 from geomoe.support.options import option
 from geomoe.support.ranks import summed
-from geomoe.types import Batch
+from geomoe.types import TokenRouting
 
 
-class OMoE(Method):
+class OMoE(BalancedTokens):
     """Orthogonal mixture of experts (Feng et al., arXiv 2501.10062), with the router of GMoE.
 
     Cross-entropy + aux * sum over blocks of CV^2(importance), the importance of an expert being the sum of
@@ -41,11 +42,6 @@ class OMoE(Method):
             "own", "length of an orthogonal output: that of the expert's own one, or 1 as in MOORE"
         )
 
-    def losses(self, batch: Batch, now: Now) -> Answer:
-        """Cross-entropy and balance."""
-        output = self.ask(batch)
-        terms = {"task": self.cross_entropy(output.logits, batch.label)}
-        if self.options.aux:
-            loads = [summed(routing.weights.sum(dim=0)) for routing in output.token_routings]
-            terms["aux"] = self.options.aux * torch.stack([squared_variation(load) for load in loads]).sum()
-        return Answer(output, terms)
+    def balance(self, routing: TokenRouting) -> Tensor:
+        """() the squared variation of the experts' gate weights."""
+        return squared_variation(summed(routing.weights.sum(dim=0)))

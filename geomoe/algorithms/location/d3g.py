@@ -35,7 +35,13 @@ class HeadsOfDomains(AcrossDomains):
             the held-out domain, or an option out of its range.
     """
 
-    def __init__(self, options: Method.Options, make_network: Callable[[], Network], facts: Facts) -> None:
+    @dataclass(frozen=True)
+    class Options(Method.Options):
+        """How much the heads of the other domains count."""
+
+        weight: float = option(0.5, "weight of the cross-entropy of the other domains' heads", at_least=0)
+
+    def __init__(self, options: Options, make_network: Callable[[], Network], facts: Facts) -> None:
         super().__init__(options, make_network, facts)
         need_places(facts, self.name)
         cast("RelatedHeads", self.model).sources.know(facts.domains, facts.centres)
@@ -74,10 +80,9 @@ class D3G(HeadsOfDomains):
     name = "d3g"
 
     @dataclass(frozen=True)
-    class Options(Method.Options):
-        """What relates a place to a domain, and how much the other domains' heads count."""
+    class Options(HeadsOfDomains.Options):
+        """What relates a place to a domain."""
 
-        weight: float = option(0.5, "weight of the cross-entropy of the other domains' heads", at_least=0)
         beta: float = option(
             0.5, "share of the fixed relation; the rest is the learned one's", at_least=0, at_most=1
         )

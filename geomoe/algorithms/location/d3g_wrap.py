@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from geomoe.algorithms.contract import Method
 from geomoe.algorithms.location.d3g import HeadsOfDomains
 from geomoe.support.options import option
 
@@ -24,10 +23,9 @@ class D3GWrap(HeadsOfDomains):
     name = "d3g_wrap"
 
     @dataclass(frozen=True)
-    class Options(Method.Options):
-        """What relates a place to a domain, and how much the other domains' heads count."""
+    class Options(HeadsOfDomains.Options):
+        """What relates a place to a domain."""
 
-        weight: float = option(0.5, "weight of the cross-entropy of the other domains' heads", at_least=0)
         beta: float = option(
             0.8, "share of the fixed relation; the rest is the learned one's", at_least=0, at_most=1
         )

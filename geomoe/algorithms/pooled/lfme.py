@@ -45,7 +45,7 @@ class LFME(AcrossDomains):
 
     @dataclass(frozen=True)
     class Options(Method.Options):
-        """How much the experts say."""
+        """The weight of the experts' guidance."""
 
         weight: float = option(1.0, "weight of the experts' guidance", at_least=0)
 

@@ -40,7 +40,7 @@ class Run(NamedTuple):
 
     @property
     def cell(self) -> tuple[str, str | None, int]:
-        """What its trials have in common."""
+        """Row label, held-out domain and seed, which all trials of one cell share."""
         return self.label, self.held_out, self.seed
 
 

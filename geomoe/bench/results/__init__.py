@@ -1,1 +1,1 @@
-"""What the runs of a bench amount to: chosen trials, intervals, differences, tables, the page."""
+"""Results of a bench, from its runs: chosen trials, intervals, differences, tables, the page."""

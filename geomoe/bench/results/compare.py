@@ -1,4 +1,4 @@
-"""The rows of a bench beside each other: ranks, and paired differences to the baseline."""
+"""Comparison of the rows of a bench: ranks, and paired differences to the baseline."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Chosen(NamedTuple):
     counts: Counts | None
 
     def sums(self, choice: str, score: str) -> Sums | None:
-        """What its score is made of, by block."""
+        """Counts by block from which the score of a run is computed."""
         return sums(self.done.blocks, self.counts, choice, score)
 
 
@@ -51,7 +51,7 @@ class Cells(NamedTuple):
 
 
 def suffix(choice: str) -> str:
-    """What a label ends with, by who answers."""
+    """Suffix of a row's label for a choice of experts: -SE for the shared expert alone."""
     return "-SE" if choice == SHARED else ""
 
 

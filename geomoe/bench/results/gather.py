@@ -1,4 +1,4 @@
-"""From the folders of runs to results: chosen trials, and what the rows of the tables say of them."""
+"""Collect results from the folders of runs: chosen trials, and the rows of the tables."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 
 def gather(plan: Plan) -> Results:
-    """The results so far.
+    """Collect the results of all runs that are finished so far.
 
     Raises:
         DataError: what a run left is damaged, or runs were judged on different data.

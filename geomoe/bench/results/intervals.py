@@ -28,7 +28,7 @@ CONFIDENCE = 0.95
 
 
 class Sums(NamedTuple):
-    """What the score of one run is made of, summed by block and group.
+    """Counts from which the score of one run is computed, summed by block and group.
 
     Attributes:
         block: (n,) block of each entry.
@@ -44,7 +44,7 @@ class Sums(NamedTuple):
 
 
 def sums(blocks: Blocks, counts: Counts | None, choice: str, score: str) -> Sums | None:
-    """What the score of a run is made of.
+    """Counts from which the score of a run is computed.
 
     Args:
         blocks: samples and correct answers of each block.

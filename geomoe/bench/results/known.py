@@ -1,4 +1,4 @@
-"""What is known of the runs of a bench: their states, and what they left, checked."""
+"""State and results of each run of a bench, read from its folder and checked."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Known(NamedTuple):
-    """What is known of a run."""
+    """State of a run, its results if it is done, and its error if it has failed."""
 
     state: str
     done: Done | None
@@ -32,10 +32,10 @@ class Known(NamedTuple):
 
 
 def look(plan: Plan, run: Run) -> Known:
-    """What is known of a run.
+    """Read the state of a run and its files.
 
     Raises:
-        DataError: what it left is damaged.
+        DataError: one of its files is damaged.
     """
     folder, state = plan.folder(run), state_of(plan, run)
     done = read_done(folder) if state == "done" else None

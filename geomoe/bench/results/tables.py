@@ -113,7 +113,7 @@ def runs_of(results: Results, row: RowResult) -> Table:
 
 
 def note(results: Results) -> str:
-    """What the numbers are."""
+    """The note below a table: how its numbers were computed."""
     seeds = len(results.seeds)
     images = f", {results.images:,} images" if results.images else ""
     over = f"mean ± sample standard deviation over {seeds} seeds" if seeds > 1 else "one seed"
@@ -215,7 +215,7 @@ def interval(ends: Interval | None) -> str:
 
 
 def main_name(results: Results) -> str:
-    """What the main score is called."""
+    """Name of the main score."""
     targets = [target for target in results.held_out if target is not None]
     name = NAMES[results.score]
     if not targets:

@@ -82,7 +82,7 @@ class CostMeter(Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        """Begin to count, if this is one of the last updates."""
+        """Start counting operations, if this is one of the last updates."""
         if pl_module.now(batch_idx).step >= self._count_from:
             self._counter = flop_counter()
             self._counter.__enter__()
@@ -95,7 +95,7 @@ class CostMeter(Callback):
         batch: object,
         batch_idx: int,
     ) -> None:
-        """End to count; add the seconds since the update before."""
+        """Stop counting operations; add the seconds since the previous update."""
         now, self._seen = time.perf_counter(), self._seen + 1
         ended = pl_module.ends_update(batch_idx)
         if self._counter is not None:
@@ -113,7 +113,7 @@ class CostMeter(Callback):
         self._last = None
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave the counter."""
+        """Stop counting operations."""
         self._close()
 
     def _close(self) -> None:
@@ -123,7 +123,7 @@ class CostMeter(Callback):
             self._counter = None
 
     def cost(self) -> TrainingCost:
-        """What was measured."""
+        """The measured cost."""
         return TrainingCost(
             self._seconds / self._timed if self._timed else None,
             self._timed,

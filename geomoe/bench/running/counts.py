@@ -1,4 +1,4 @@
-"""What a run keeps for intervals of other scores than accuracy: samples by block and domain, block and class.
+"""Counts of a run, by block and domain or class, for intervals of scores other than accuracy.
 
 They lie in ``counts.json`` beside ``bench.json``, because only benches that rank by such a score read them.
 """

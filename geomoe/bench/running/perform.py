@@ -60,7 +60,7 @@ class _StopWhenLost(Callback):
         self.claim = claim
 
     def on_train_batch_start(self, *args: Any) -> None:  # noqa: ANN401 - Lightning's
-        """Look whether the claim is still there."""
+        """Stop the run if another process has taken over its claim."""
         if self.claim.lost.is_set():
             raise TakenOver
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from geomoe.datasets.base import Columns, Grouping, LabelledImages
-from geomoe.datasets.fmow.names import CATEGORIES, REGIONS, SOURCE_REGIONS, UNCOUNTED, YEARS
 from geomoe.datasets.fmow.splits import OFFICIAL, SPLITS, assign
 from geomoe.datasets.fmow.tables import CSV_SPLITS, IMAGES, METADATA, find_folder, read_table
+from geomoe.datasets.fmow_names import CATEGORIES, REGIONS, SOURCE_REGIONS, UNCOUNTED, YEARS
 from geomoe.errors import ConfigError, DataError
 from geomoe.fetching.download import found_or_fetched
 from geomoe.reading.pictures import absent, read_rgb

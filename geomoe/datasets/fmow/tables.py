@@ -18,7 +18,7 @@ import numpy as np
 
 from geomoe.coords import check_lonlat
 from geomoe.datasets.fmow.footprints import DOUBTFUL, MENDED, mend
-from geomoe.datasets.fmow.names import CATEGORIES, REGIONS
+from geomoe.datasets.fmow_names import CATEGORIES, REGIONS
 from geomoe.errors import DataError, DatasetNotFoundError, one_line
 from geomoe.support.files import read_text
 

@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from geomoe.datasets.fmow.names import CATEGORIES
+from geomoe.datasets.fmow_names import CATEGORIES
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -3,15 +3,60 @@
 from __future__ import annotations
 
 import importlib
+import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
+
+from geomoe.errors import ConfigError, OutputError
+from geomoe.fetching.facts import read_facts
+from geomoe.support.files import check_folder, no_empty_folders
 
 if TYPE_CHECKING:
     from geomoe.fetching.facts import Facts
 
 
+class Sample(NamedTuple):
+    """A small data set that was written.
+
+    Attributes:
+        data: name of the data set.
+        folder: where it is; the ``data.root`` of a run.
+        files: number of files.
+        flags: further words of the command ``geomoe train`` that try it.
+    """
+
+    data: str
+    folder: Path
+    files: int
+    flags: tuple[str, ...]
+
+
+def make_sample(name: str, folder: Path, seed: int = 0) -> Sample:
+    """Write a small data set into a new or empty folder; all of it, or nothing.
+
+    Args:
+        name: a data set of the catalogue.
+        folder: made if it is not there.
+        seed: of the sample's random parts.
+
+    Raises:
+        ConfigError: the data set comes with geomoe, so that it needs no sample.
+        OutputError: the folder is not empty, or cannot be written.
+    """
+    facts = read_facts(name)
+    if not facts.sample:
+        raise ConfigError(f"{name}: needs no sample, it comes with geomoe; geomoe train {name}")
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise OutputError(f"{folder}: is there and not empty; nothing is written over; choose a new folder")
+    check_folder(folder)
+    with no_empty_folders(folder):
+        write_sample(facts, folder, seed)
+    files = sum(path.is_file() for path in folder.rglob("*"))
+    return Sample(name, folder, files, tuple(shlex.split(facts.try_flags)))
+
+
 def write_sample(facts: Facts, folder: Path, seed: int = 0) -> None:
-    """Write a small data set in the layout of the real one.
+    """Write a small data set in the layout of the real one, whatever is in the folder.
 
     Args:
         facts: facts on a data set that has a sample.

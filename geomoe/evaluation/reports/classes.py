@@ -1,4 +1,4 @@
-"""The classes of a report: which were found, and for which others they were taken."""
+"""The classes of a report: precision, recall, and which classes are confused."""
 
 from __future__ import annotations
 

@@ -19,9 +19,9 @@ from torchgeo.datasets import NonGeoDataset, stack_samples
 
 from geomoe.catalogue import CATALOGUE
 from geomoe.datasets import DATASETS, FMoW, FMoWLAO
-from geomoe.datasets.fmow.names import REGIONS
 from geomoe.datasets.fmow.reader import cells
 from geomoe.datasets.fmow.splits import SPLITS
+from geomoe.datasets.fmow_names import REGIONS
 from geomoe.datasets.samples import fmow as sample
 from geomoe.errors import ConfigError, CoordinateError, DataError, DatasetNotFoundError
 

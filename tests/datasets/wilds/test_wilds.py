@@ -14,8 +14,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from geomoe.datasets.collate import collate
-from geomoe.datasets.fmow.names import REGIONS
 from geomoe.datasets.fmow.reader import FMoW, FMoWLAO
+from geomoe.datasets.fmow_names import REGIONS
 from geomoe.datasets.iwildcam.reader import IWildCam
 from geomoe.datasets.samples import fmow as fmow_sample
 from geomoe.datasets.samples import iwildcam as iwildcam_sample
