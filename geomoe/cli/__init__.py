@@ -50,6 +50,7 @@ _RIGHTS = "there is no right to it, or to a folder above it; change that, or giv
 _ADVICE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS), _ROOM),
     **dict.fromkeys((errno.EACCES, errno.EPERM), _RIGHTS),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "raise the limit of open files (ulimit -n)"),
     errno.ENOTDIR: "a part of the path is a file; give another path",
     errno.ENAMETOOLONG: "give a shorter name",
     errno.ELOOP: "links lead in a circle; give another path",

@@ -85,17 +85,14 @@ def streams() -> Iterator[None]:
     A closed one is connected to nothing: the next file that is opened would get its number, and what
     libraries print with it. What cannot be written to stderr any more is lost, and the work goes on.
     """
-    nothing = os.open(os.devnull, os.O_RDWR)
     for number in range(3):
         try:
             os.fstat(number)
-        except OSError:
-            os.dup2(nothing, number)
-    if nothing > 2:
-        os.close(nothing)
+        except OSError:  # a process opens files in the lowest number that is free: this one
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
     before = sys.stdout, sys.stderr
     if sys.stdout is None:
-        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 - open to the end
+        sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - open to the end
     if sys.stderr is None or sys.stderr is sys.__stderr__:
         encoding = "utf-8" if sys.stderr is None else sys.stderr.encoding
         sys.stderr = io.TextIOWrapper(_Messages(), encoding, "backslashreplace", write_through=True)

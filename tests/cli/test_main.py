@@ -5,9 +5,11 @@ from __future__ import annotations
 import errno
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -269,6 +271,20 @@ def test_wrong_usage(argv, message, capsys):
     assert err.startswith("geomoe: error: ")
     assert message in err
     assert len(err.splitlines()) == 1
+
+
+def test_without_a_free_file_handle_there_is_one_line(doing, capsys):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    doing(lambda args: Path("/dev/null").read_text())
+    resource.setrlimit(resource.RLIMIT_NOFILE, (3, hard))
+    try:
+        status = main(["doctor"])
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert status == 2
+    assert capsys.readouterr().err == (
+        "geomoe: error: /dev/null: Too many open files; raise the limit of open files (ulimit -n)\n"
+    )
 
 
 def test_a_reader_that_leaves_is_no_error():
