@@ -456,6 +456,7 @@ def test_without_wandb(refused, monkeypatch):
 # Ctrl-C -------------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_ctrl_c_leaves_a_run_that_goes_on(tmp_path, info, capsys):
     """The real command, interrupted in the middle, then resumed with the words that it printed."""

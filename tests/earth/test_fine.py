@@ -7,6 +7,7 @@ import pytest
 import shapely
 from shapely.geometry import shape
 
+from geomoe.earth import fine
 from geomoe.earth.borders import ground_in
 from geomoe.earth.fine import CELL, DETAIL, region_in, region_lines, whole_earth, whole_region
 from geomoe.earth.land import coastlines
@@ -37,6 +38,21 @@ def test_the_outline_runs_along_coasts_and_the_border_to_the_other_region_and_no
     assert lines.length > 5
     assert region_lines("Africa", PAPUA, 0.005).is_empty
     assert region_lines("Asia", (-40, 20, -30, 30), 0.005).is_empty  # the sea
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_in_a_wide_box_the_outline_is_that_of_the_whole_earth(monkeypatch):
+    box = (-10.0, 35.0, 30.0, 60.0)
+    near = region_lines("Europe", box, 0.02)
+    monkeypatch.setattr(fine, "WIDE", 10.0)
+    wide = region_lines("Europe", box, 0.02)
+    points = shapely.points(shapely.get_coordinates(wide))
+    away = shapely.distance(points, near)
+    assert len(points) > 1000
+    assert np.median(away) < DETAIL
+    assert np.quantile(away, 0.99) < 0.1  # islands that are too small for one of both are further away
+    assert region_lines("Oceania", box, 0.02).is_empty
 
 
 def test_a_region_beyond_the_antimeridian():

@@ -291,6 +291,7 @@ def test_a_box_across_the_antimeridian_is_its_two_sides(write_checkpoint, encode
         np.testing.assert_array_equal(route_grid(model, make_grid(step, box)), apart)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_both_spellings_of_a_box_give_the_same_bytes(checkpoint, splits, tmp_path):
     for folder, west, east in (("a", 170, -170), ("b", 170, 190)):

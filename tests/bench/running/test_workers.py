@@ -53,6 +53,7 @@ def weights(plan, run):
     return load_checkpoint(plan.folder(run) / "checkpoints/last.ckpt").state_dict
 
 
+@pytest.mark.long
 def test_two_processes_share_the_runs_and_a_killed_one_is_followed(small, tmp_path, start):
     """One of two is killed in the middle of a run; the other takes it over, and nothing is done twice."""
     trainer = {**small["settings"]["trainer"], "checkpoint_every_n_steps": 8}
