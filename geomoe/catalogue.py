@@ -193,13 +193,18 @@ METHODS: dict[str, MethodEntry] = {
         places=True,
         quickstart=True,
     ),
-    "film_le": MethodEntry(f"{_HOME}.location.film_le:FiLMLE", "FiLM by location", "film", places=True),
-    "le_mlp": MethodEntry(f"{_HOME}.location.le_mlp:LEMLP", "Location + MLP", "location_mlp", places=True),
+    "film_le": MethodEntry(
+        f"{_HOME}.location.film_le:FiLMLE", "FiLM by location", "film", places=True, quickstart=True
+    ),
+    "le_mlp": MethodEntry(
+        f"{_HOME}.location.le_mlp:LEMLP", "Location + MLP", "location_mlp", places=True, quickstart=True
+    ),
     "le_token": MethodEntry(
         f"{_HOME}.location.le_token:LEToken",
         "Location token",
         "location_token",
         places=True,
+        quickstart=True,
     ),
     "per_region": MethodEntry(f"{_HOME}.location.per_region:PerRegion", "Per-region", "regions", domains=2),
     "d3g": MethodEntry(
@@ -231,6 +236,7 @@ METHODS: dict[str, MethodEntry] = {
         "experts_le",
         places=True,
         experts=True,
+        quickstart=True,
     ),
     "pg_dro": MethodEntry(f"{_HOME}.experts.pg_dro:PGDRO", "PG-DRO", "experts", places=True, experts=True),
     "moge_messi": MethodEntry(

@@ -1,4 +1,4 @@
-"""Train, evaluate and compare the three methods on a short budget, and map MoGE's experts."""
+"""Train, evaluate and compare a few methods on a short budget, and map MoGE's experts."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SHOWN = tuple(name for name, entry in METHODS.items() if entry.quickstart)
 MAPPED = next(name for name in SHOWN if METHODS[name].experts)
+_STEPS = len(SHOWN) + 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +34,7 @@ class QuickstartOptions:
         step: degrees on a side of a cell of the map.
         command: how it was asked for; kept in each run's run.json.
         quiet: no progress on stderr.
-        tell: called with one line before each of the five steps.
+        tell: called with one line before each step.
     """
 
     epochs: int = 8
@@ -77,7 +78,7 @@ def quickstart(output: str | PathLike[str], options: QuickstartOptions | None = 
         comparison = _judge(folder, checkpoints, asked)
         from geomoe.mapping import map_experts
 
-        asked.tell(f"5/5 drawing the map of {MAPPED}")
+        asked.tell(f"{_STEPS}/{_STEPS} drawing the map of {MAPPED}")
         drawn = map_experts(checkpoints[MAPPED], folder / "map", step=asked.step)
     return QuickstartResult(comparison, checkpoints, folder / "evaluation", drawn)
 
@@ -100,7 +101,7 @@ def _train(folder: Path, asked: QuickstartOptions) -> dict[str, Path]:
 
     found = {}
     for number, (method, config) in enumerate(configs.items(), start=1):
-        asked.tell(f"{number}/5 training {method}, epochs: {asked.epochs}")
+        asked.tell(f"{number}/{_STEPS} training {method}, epochs: {asked.epochs}")
         run = run_folder(config)
         if run.done.exists():
             found[method] = run.best
@@ -114,7 +115,7 @@ def _judge(folder: Path, checkpoints: dict[str, Path], asked: QuickstartOptions)
     """A report of each checkpoint, and comparison.json."""
     from geomoe.evaluation import compare, evaluate
 
-    asked.tell("4/5 judging the three on the test split")
+    asked.tell(f"{_STEPS - 1}/{_STEPS} judging them on the test split")
     reports = {method: evaluate(path) for method, path in checkpoints.items()}
     for method, report in reports.items():
         report.save(folder / "evaluation" / method)

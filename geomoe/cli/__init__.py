@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 #: verb -> its description; the module is geomoe.cli.VERB, with _ for -.
 VERBS = {
-    "quickstart": "train the three methods on a short budget, compare them, draw the map",
+    "quickstart": "train a few methods on a short budget, compare them, draw the map",
     "train": "train one method on one configuration",
     "bench": "compare methods under one budget, over seeds, with tests, costs and tables",
     "evaluate": "judge a checkpoint: overall, per region, worst region, experts",

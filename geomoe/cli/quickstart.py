@@ -1,4 +1,4 @@
-"""``geomoe quickstart``: train three methods with a short budget, compare them, and draw the map."""
+"""``geomoe quickstart``: train a few methods with a short budget, compare them, and draw the map."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ from geomoe.cli.parsing import Parser, whole
 from geomoe.config.limits import MOST_EPOCHS
 
 _DESCRIPTION = """\
-Train ERM, ERM + location encoding and MoGE on the embedded data (NASA Blue Marble crops, MODIS
-land cover) for a few epochs, judge each per region, and draw the map of MoGE's experts. Minutes on
-two cores; stopped, the same command goes on where it was. A short budget shows that everything
-works and what comes out; docs/results.md has the long one."""
+Train ERM, MoGE and other networks that read locations (encoding, FiLM, MLP, token) on the embedded
+data (NASA Blue Marble crops, MODIS land cover) for a few epochs, judge each per region, and draw the
+map of MoGE's experts. Minutes on two cores; stopped, the same command goes on where it was. A short
+budget shows that everything works and what comes out; docs/results.md has the long one."""
 
-#: Each of these methods would add as long a run as those that are shown.
-_ELSEWHERE = (
-    "what else location can do (film_le, le_mlp, le_token, moge_le) stands beside these in:\n"
-    "  geomoe bench bluemarble-methods --output DIR"
-)
+_ELSEWHERE = "all other methods stand beside these in:\n  geomoe bench bluemarble-methods --output DIR"
 _EXAMPLE = "geomoe quickstart --output quickstart --epochs 8"
 
 

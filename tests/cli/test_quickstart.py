@@ -7,9 +7,10 @@ from functools import cache
 
 import pytest
 
-from geomoe import evaluation, mapping, training
+from geomoe import evaluation, mapping, quickstart, training
 from geomoe.bench.planning.shipped import shipped_specs
 from geomoe.bench.planning.spec import read_spec
+from geomoe.catalogue import METHODS
 from geomoe.cli import main
 from geomoe.quickstart import SHOWN, configuration
 
@@ -35,9 +36,13 @@ def short(monkeypatch):
     return calls
 
 
-def test_the_bench_that_is_named_has_the_methods_that_are_named():
+def test_what_location_can_do_without_experts_stands_beside_moge():
+    assert SHOWN == ("erm", "erm_le", "film_le", "le_mlp", "le_token", "moge", "moge_le")
+
+
+def test_the_bench_that_is_named_has_all_methods():
     labels = {one.label for one in read_spec(shipped_specs()["bluemarble-methods"]).algorithms}
-    assert {*SHOWN, "film_le", "le_mlp", "le_token", "moge_le"} <= labels
+    assert {name for name, entry in METHODS.items() if not entry.wrapper} <= labels
 
 
 def test_configurations_differ_in_the_method_alone(tmp_path):
@@ -46,31 +51,34 @@ def test_configurations_differ_in_the_method_alone(tmp_path):
         assert values.pop("algorithm") == method
         assert values["trainer"]["max_epochs"] == 3
         values.pop(method, None)  # its own options
-    assert plain["erm"] == plain["erm_le"] == plain["moge"]
+    assert all(values == plain["erm"] for values in plain.values())
 
 
 @pytest.mark.slow
-def test_from_nothing_to_table_and_map_and_again(short, capsys, tmp_path):
+@pytest.mark.parametrize("methods", [("erm", "moge"), pytest.param(SHOWN, marks=pytest.mark.long)], ids=len)
+def test_from_nothing_to_table_and_map_and_again(methods, short, monkeypatch, capsys, tmp_path):
+    monkeypatch.setattr(quickstart, "SHOWN", methods)
+    expected = [
+        row for name in methods for row in ([name, f"{name}-SE"] if METHODS[name].experts else [name])
+    ]
     argv = ["quickstart", "--output", "out", "--epochs", "1", "--step", "10", "--quiet"]
     assert main(argv) == 0
     out, _ = capsys.readouterr()
     rows = [line.split()[0] for line in out.splitlines() if line.strip()]
-    assert [row for row in rows if row in {"erm", "erm_le", "moge", "moge-SE"}][:4] == [*SHOWN, "moge-SE"]
-    told = out.index(
-        "(film_le, le_mlp, le_token, moge_le) stands beside these in:\n  geomoe bench bluemarble-methods"
-    )
+    assert [row for row in rows if row in expected][: len(expected)] == expected
+    told = out.index("all other methods stand beside these in:\n  geomoe bench bluemarble-methods")
     assert out.index("moge-SE") < told < out.index("out/map/experts.html")
     assert (tmp_path / "out/map/experts.html").is_file()
     assert (tmp_path / "out/evaluation/erm/report.json").is_file()
     assert json.loads((tmp_path / "out/comparison.json").read_text(encoding="utf-8"))["split"] == "val"
-    assert short == [(method, False) for method in SHOWN]
+    assert short == [(method, False) for method in methods]
 
     short.clear()
     (tmp_path / "out/runs/bluemarble/moge/1-epochs/done").unlink()  # as if it had been stopped at the end
     assert main([*argv, "--json"]) == 0
     assert short == [("moge", True)]
     again = json.loads(capsys.readouterr().out)
-    assert [row["method"] for row in again["comparison"]["rows"]] == [*SHOWN, "moge-SE"]
+    assert [row["method"] for row in again["comparison"]["rows"]] == expected
 
 
 def test_ctrl_c_says_how_to_go_on(monkeypatch, capsys):
