@@ -43,6 +43,7 @@ def test_a_checkpoint_gives_the_answers_it_gave(old, algorithm):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_stopped_run_goes_on_to_its_end(old, tmp_path):
     shutil.copytree(old / "stopped", tmp_path / "stopped")
     run = tmp_path / "stopped/bluemarble/moge/all-seed0"

@@ -24,6 +24,7 @@ RAMP = (
     "#00224e", "#083370", "#35456c", "#4f576c", "#666970", "#7d7c78",
     "#948e77", "#aea371", "#c8b866", "#e5cf52", "#fee838",
 )  # fmt: skip
+_STOPS = tuple(tuple(bytes.fromhex(colour[1:])) for colour in RAMP)
 
 
 class Mark(NamedTuple):
@@ -78,10 +79,10 @@ class Layer(NamedTuple):
 
 def ramp_colour(value: float, low: float = 0.0, high: float = 1.0) -> str:
     """The colour of a value on :data:`RAMP`, which goes from ``low`` to ``high``."""
-    share = float(np.clip((value - low) / (high - low), 0, 1)) * (len(RAMP) - 1)
-    stops = np.array([list(bytes.fromhex(colour[1:])) for colour in RAMP], dtype=float)
-    mixed = [np.interp(share, np.arange(len(RAMP)), stops[:, channel]) for channel in range(3)]
-    return "#" + bytes(round(float(channel)) for channel in mixed).hex()
+    share = min(max((value - low) / (high - low), 0.0), 1.0) * (len(RAMP) - 1)
+    below = min(int(share), len(RAMP) - 2)
+    mixed = ((b - a) * (share - below) + a for a, b in zip(*_STOPS[below : below + 2], strict=True))
+    return "#" + bytes(round(channel) for channel in mixed).hex()
 
 
 def render_atlas(

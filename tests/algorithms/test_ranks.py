@@ -6,7 +6,7 @@ import torch
 from tests import forked
 from tests.algorithms import ranks_worker
 from tests.algorithms.ranks_worker import gradients
-from tests.kinds import first_of_each, folder_of, names_asked
+from tests.kinds import names_asked
 
 EXPERTS = {"cka": 0.5, "cka_tokens": 0, "aux": 0.5, "supcon": 0.5}  # 0: no random choice of tokens
 TOKENS = {"dropout": 0.0, "aux": 0.5}
@@ -57,7 +57,8 @@ def halves(request, tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", first_of_each(METHODS, folder_of))
+@pytest.mark.long  # tests/training/test_ddp.py compares whole trainings
+@pytest.mark.parametrize("name", METHODS)
 def test_the_joint_batch_counts(name, halves):
     whole = gradients(name, METHODS[name], None)
     exact = name not in SINGLE

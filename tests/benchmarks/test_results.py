@@ -143,6 +143,7 @@ def test_the_bench_has_the_configurations_of_the_commands(results, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_runs_become_a_page(results, monkeypatch, tmp_path):
     """From the command to the page, with two updates in the place of twelve epochs."""
     _, data_hash = results.updates("bluemarble", "all")

@@ -102,6 +102,7 @@ def test_a_quick_network_with_a_learned_gamma_and_a_linear_router(tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_map_of_a_network_is_that_of_its_checkpoint(tmp_path):
     model = with_experts(vit())
     path = geomoe.save(model, tmp_path / "own.ckpt", **FACTS)

@@ -258,6 +258,7 @@ def test_a_checkpoint_that_repeats_itself(trained, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_states_of_a_training(tmp_path):
     from geomoe.training import fit
 

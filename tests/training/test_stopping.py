@@ -77,7 +77,7 @@ def test_a_run_that_does_not_end_early_says_nothing():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("around", [(), ("swad",)])
+@pytest.mark.parametrize("around", [(), pytest.param(("swad",), marks=pytest.mark.long)])
 def test_a_run_stops_says_why_and_resumes_exactly(around, tiny, tmp_path, caplog):
     def configured(name):
         options = {"max_epochs": 6, "patience": 2, "min_delta": 2.0, "around": around}

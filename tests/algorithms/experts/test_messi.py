@@ -195,7 +195,7 @@ CASES = {
 @pytest.mark.parametrize(
     ("name", "domains"),
     [
-        pytest.param(name, given, marks=() if name == "messi_ot" or "unequal" in given else pytest.mark.long)
+        pytest.param(name, given, marks=() if "unequal" in given else pytest.mark.long)
         for name in CASES
         for given in DOMAINS
     ],

@@ -218,6 +218,7 @@ def turned(domains, lon, count):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_graded_domains_that_erm_fails(make, stepper):
     """Domains at 60 and 20 W, 20 and 60 E; tested on places halfway between neighbours, of no domain."""
     lon, between = [-60.0, -20.0, 20.0, 60.0], [-40.0, 0.0, 40.0]
