@@ -105,7 +105,7 @@ def test_stochastic_depth_reaches_the_network():
         ("densenet121", {"drop_path": 0.1}, "drop_path: densenet121 has no stochastic depth; .* got 0.1"),
         ("mnist_cnn", {"drop_path": 0.1}, "drop_path: mnist_cnn has no stochastic depth"),
         ("mnist_cnn", {"weights": "timm"}, "weights: mnist_cnn has no published weights"),
-        ("densenet121", {"image_size": 16}, r"densenet121 cannot be asked .* images of 16 px \("),
+        ("densenet121", {"image_size": 16}, r"densenet121 gives no pooled features .* images of 16 px \("),
         ("dla34", {}, "backbone: dla34 gives no pooled features"),
         ("volo_d1_224", {"image_size": 224}, "volo_d1_224 has no single classifier"),
         ("efficientformer_l1", {"image_size": 224}, "backbone: EfficientFormer has several classifiers"),

@@ -127,7 +127,7 @@ def test_experts_that_are_not_there(experts, message):
 def test_blocks_that_are_not_a_vits_own_are_refused():
     vit = create_backbone("vit_quick", num_classes=5, image_size=16)
     model = add_token_moe(vit, lambda e, d: TokenMoELayer(e, CosineTokenRouter(d, e.count)), blocks=(1,))
-    with pytest.raises(ConfigError, match=r"experts: copies of linear.*; got a Identity"):
+    with pytest.raises(ConfigError, match=r"experts: expected an FFN of linear.*; got a Identity"):
         add_token_moe(vit, lambda e, d: TokenMoELayer(e, CosineTokenRouter(d, e.count)), blocks=(1,))
     assert model.blocks == (1,)
 
