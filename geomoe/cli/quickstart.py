@@ -12,8 +12,8 @@ from geomoe.config.limits import MOST_EPOCHS
 _DESCRIPTION = """\
 Train ERM, ERM + location encoding and MoGE on the embedded data (NASA Blue Marble crops, MODIS
 land cover) for a few epochs, judge each per region, and draw the map of MoGE's experts. Minutes on
-two cores; stopped, the same command goes on where it was. A short budget shows that everything
-works and what comes out; docs/results.md has the long one."""
+two cores; if it is stopped, the same command continues it. A short budget shows that everything
+works and what the results look like; docs/results.md has those of a long one."""
 
 #: Each of these methods would add as long a run as those that are shown.
 _ELSEWHERE = (
