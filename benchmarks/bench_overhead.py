@@ -1,11 +1,11 @@
-"""What geomoe bench costs beside the runs that it does, in seconds of one core.
+"""The overhead of geomoe bench beyond its runs, in seconds of one core.
 
     python -m benchmarks.bench_overhead [--steps 300] [--methods erm moge] [--seeds 2]
 
 One process, one thread. The runs themselves are the calls of ``fit`` and ``evaluate_fully``; everything else
-of ``geomoe.bench.bench`` is overhead: plan, checks, claims, cost, results, tables, page. The updates whose
-operations are counted are slower; what they take longer than others is overhead, too. Imports come first,
-because ``geomoe train`` needs them as well.
+of ``geomoe.bench.bench`` is overhead: plan, checks, claims, cost, results, tables, page. Updates whose
+operations are counted are slower; the additional time is overhead, too. Imports are done before, because
+``geomoe train`` needs them as well.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ class Stopwatch:
 
 @contextmanager
 def replaced(module, name, value):
-    """A name of a module has another value in the block."""
+    """Replace the value of a name of a module inside a ``with`` block."""
     before = getattr(module, name)
     setattr(module, name, value)
     try:
@@ -49,7 +49,7 @@ def replaced(module, name, value):
 
 
 def timed_meter(base, slow: list[float]):
-    """A cost meter that writes down what counted updates take longer than the others."""
+    """A cost meter that records the additional time of counted updates."""
 
     class Timed(base):
         def __init__(self, *arguments, **keywords):

@@ -1,4 +1,4 @@
-"""What bluemarble yields without a network: majority, colour, location, both.
+"""Scores on bluemarble without a network: majority, colour, location, both.
 
     python -m benchmarks.bluemarble_baselines [--seeds 0 1 2 3]
 

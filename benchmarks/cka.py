@@ -1,8 +1,8 @@
-"""What the diversity loss costs: linear CKA between 6 experts, and its share of a training step.
+"""The cost of the diversity loss: linear CKA between 6 experts, and its share of a training step.
 
-Run ``python -m benchmarks.cka [--batch 16] [--rounds 11]``. One thread; what is compared runs in
-turns in one process; medians of processor time, which other load on the machine disturbs least. Bars
-are on ratios measured in the same run.
+Run ``python -m benchmarks.cka [--batch 16] [--rounds 11]``. The contestants take turns in one process with
+one thread. Times are medians of processor time, which other load on the machine disturbs least. Bars are on
+ratios measured in the same run.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def _feature_cka(x: Tensor, y: Tensor) -> Tensor:
 
 
 def both_ways(loss: Callable[[Tensor], Tensor], outputs: Tensor) -> Callable[[], None]:
-    """Forward and backward."""
+    """Run a loss forward and backward."""
 
     def run() -> None:
         outputs.grad = None
@@ -64,7 +64,7 @@ def both_ways(loss: Callable[[Tensor], Tensor], outputs: Tensor) -> Callable[[],
 
 
 def losses_alone(rows: int, rounds: int, with_gram_pairs: bool = True) -> dict[str, float]:
-    """Median seconds forward and backward of every way to the number, on (E, rows, D)."""
+    """Median seconds, forward and backward, of every way to compute the loss, on (E, rows, D)."""
     outputs = torch.randn(EXPERTS, rows, WIDTH).requires_grad_()
     ways: dict[str, Callable[[Tensor], Tensor]] = {
         "auto, unbiased": lambda x: cka_diversity(x, "unbiased"),
@@ -80,7 +80,7 @@ def losses_alone(rows: int, rounds: int, with_gram_pairs: bool = True) -> dict[s
 
 
 def digits(rows: int) -> None:
-    """How far float32 is from float64."""
+    """Print the difference between float32 and float64."""
     outputs = torch.randn(EXPERTS, rows, WIDTH) + torch.randn(rows, WIDTH)
     for name, way in (("auto", lambda x: cka_diversity(x, "biased")), ("Gram pairs", gram_pairs)):
         exact = (
@@ -105,7 +105,7 @@ def noise() -> float:
 
 
 def step_share(batch: int, tokens: tuple[int, ...], rounds: int) -> dict[int, float]:
-    """Time of a whole MoGE step with CKA over the same step without, by tokens a sample."""
+    """Time of a complete MoGE step with CKA relative to the step without, by tokens per sample."""
     vit = timm.create_model("vit_tiny_patch16_224", num_classes=CLASSES)
     model = add_moge(vit, create_encoder("sh", out_dim=64))
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5)

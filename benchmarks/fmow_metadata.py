@@ -5,11 +5,12 @@ Run: python -m benchmarks.fmow_metadata [--rows 523846] [--rounds 5] [--folder D
 A table of as many rows as the real one is generated (columns, lengths of text and quoting as in WILDS v1.1;
 sequestered rows between the others, stamps with and without milliseconds), then fresh processes open it.
 Seconds are CPU time of the first ``FMoW(root, "train")`` of a process with one thread: the wall clock of an
-idle machine (that of this one is printed too); median of the rounds. Memory is the process's peak above what
-it held when geomoe, torch and torchgeo were imported. Beside it, what a plain ``pandas.read_csv`` of the six
-columns takes. The check opens all five splits and does all that ``geomoe data check fmow --images 0`` does:
-every two splits compared, every country code held against the outlines. It is done with the official split
-and with one of every row that is not sequestered (three times as many as the real official split has).
+idle machine (that of this one is printed too); the median of the rounds is printed. Memory is the process's
+peak above the memory that it used after geomoe, torch and torchgeo were imported. A plain ``pandas.read_csv``
+of the six columns is measured for comparison. The check opens all five splits and does the work of ``geomoe
+data check fmow --images 0``: it compares every pair of splits, and every country code with the outlines. It
+is done with the official split and with a split of all rows that are not sequestered (three times as many as
+in the real official split).
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ def generate(folder, rows, seed=0):
 
 
 def measure(work, folder):
-    """CPU seconds, MB above the baseline, rows found and wall seconds, in a process of its own."""
+    """CPU seconds, MB above the baseline, number of rows and wall seconds, measured in a separate process."""
     command = [sys.executable, "-c", _MEASURE.format(work=work), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=True, env=_ONE_THREAD)
     return tuple(map(float, done.stdout.split()))

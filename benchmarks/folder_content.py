@@ -1,9 +1,9 @@
-"""What it costs to notice changed pixels: a folder looked at for the first time, again, and byte by byte.
+"""The cost of noticing changed pixels: the first scan of a folder, the next one, and one byte by byte.
 
     python -m benchmarks.folder_content [--images 2000] [--pixels 64] [--rounds 3]
 
-Writes images of four bands of 16 bits. ``stat`` is what a scan that goes by size and time alone has to do,
-``sample`` what every run does, ``content`` what the first run and ``geomoe data check`` do.
+The benchmark writes images of four bands of 16 bits. ``stat`` is the work of a scan that compares only size
+and time, ``sample`` that of every run, ``content`` that of the first run and of ``geomoe data check``.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def write(folder: Path, images: int, pixels: int) -> list[Path]:
-    """Images of noise."""
+    """Write images of noise."""
     rng, paths = np.random.default_rng(0), []
     options = {"driver": "GTiff", "count": 4, "height": pixels, "width": pixels, "dtype": "uint16"}
     for number in range(images):

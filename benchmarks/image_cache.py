@@ -1,4 +1,4 @@
-"""Images per second and core: the cache beside the folder of files that it was made from.
+"""Images per second and core: the cache compared with the folder of files that it was made from.
 
     python -m benchmarks.image_cache [--images 512] [--pixels 224] [--rounds 5]
 
@@ -81,12 +81,12 @@ def write_raster(path: Path, values: np.ndarray) -> None:
 
 
 def ask(data: Folder, rows: np.ndarray) -> torch.Tensor:
-    """One batch, as a loader makes it."""
+    """Read one batch in the same way as a loader."""
     return collate(data.__getitems__(rows.tolist()))["image"]
 
 
 def walk(data: Folder, batches: list[np.ndarray], *, floats: bool = False) -> None:
-    """Ask for one batch after another; as in training, none is kept."""
+    """Read one batch after another; as in training, none is kept."""
     for rows in batches:
         image = ask(data, rows)
         if floats:
@@ -94,7 +94,7 @@ def walk(data: Folder, batches: list[np.ndarray], *, floats: bool = False) -> No
 
 
 def compare(images: int, pixels: int, rounds: int, suffix: str) -> None:
-    """Write images, make the cache, read both in turns, and print what came out."""
+    """Write images, make the cache, read both in turns, and print the results."""
     kind = {"png": "PNG", "tif": "GeoTIFF"}[suffix]
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)

@@ -1,8 +1,8 @@
-"""What MESSI's losses cost: all pairs of domains at once, beside loops over them and POT's solvers.
+"""The cost of MESSI's losses: all pairs of domains at once, compared with loops over pairs and POT's solvers.
 
-Run ``python -m benchmarks.messi [--rounds 31] [--loops 3]``; POT is compared where it is installed
-(``pip install pot``). One thread; what is compared runs in turns in one process; medians of processor time,
-which other load on the machine disturbs least. Bars are on ratios measured in the same run.
+Run ``python -m benchmarks.messi [--rounds 31] [--loops 3]``; POT is compared if it is installed
+(``pip install pot``). The contestants take turns in one process with one thread. Times are medians of
+processor time, which other load on the machine disturbs least. Bars are on ratios measured in the same run.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ EXPERTS, WIDTH, EPSILON, ITERATIONS = 6, 384, 0.05, 50
 SCALES = (1.0, 2.0, 4.0, 8.0, 16.0)
 LOOP_BAR, MMD_BAR, POT_BAR, OT_STEP_BAR, MMD_STEP_BAR = 60.0, 100.0, 1.0, 1.25, 1.15
 VALUE_BAR, GRADIENT_BAR = 1e-5, 1e-4
-MASK = 1e6  # POT has no masks: what is not in a problem costs as much
+MASK = 1e6  # POT has no masks, so entries outside a problem get this cost
 
 
 class Case(NamedTuple):
@@ -125,9 +125,9 @@ def pot_loop(ot: Any, case: Case, features: Tensor) -> Tensor:
 
 
 def pot_batch(ot_batch: Any, pairs: ClassPairs, features: Tensor) -> Tensor:
-    """POT's batched solver on all problems at once, padded as ours; forced ones too, since it knows none.
+    """POT's batched solver on all problems at once, padded like ours, including problems with only one plan.
 
-    Its strength is one for all problems, so the costs are put on one scale before.
+    POT uses one regularisation strength for all problems, so the costs are brought to one scale before.
     """
     size = len(pairs.cell)
     rows, columns = padded(pairs, pairs.first), padded(pairs, pairs.second)

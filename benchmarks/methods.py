@@ -1,14 +1,14 @@
-"""What every method of the catalogue costs: its training step as a ratio to ERM's, parameters, inference.
+"""The cost of every method of the catalogue: its training step relative to ERM's, parameters, inference.
 
     python -m benchmarks.methods
     python -m benchmarks.methods --backbone deit_small_patch16_224 --size 224 --batch 96 --device cuda
 
 Each method is built on the same backbone and takes whole updates (losses, backward pass, optimiser) on
 batches of noise with known places and domains of equal size, in turns with ERM in one process; the numbers
-are medians of the ratios of a round. As in a run, fixed location features are computed before. Annealed
-penalties are measured with their weight. A method that alternates between learners is measured over a whole
-turn, and the time is that of one update. Only the inner rooms are used (torch and timm), so that it also runs
-on a machine without Lightning and torchgeo.
+are medians of the ratios of the rounds. As in a run, fixed location features are computed before. Annealed
+penalties are measured with their full weight. A method that alternates between learners is measured over a
+complete turn, and the time is that of one update. Only the inner rooms are used (torch and timm), so the
+benchmark also runs on a machine without Lightning and torchgeo.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ class PlainStepper:
         self.optimizers[learner].zero_grad()
 
     def reset(self, learner: str = "main") -> None:
-        """Forget the moments."""
+        """Reset the moments."""
         self.optimizers[learner].state.clear()
 
     @contextlib.contextmanager
@@ -189,12 +189,12 @@ def seconds(case: Callable[[], None], device: str) -> float:
 
 
 def measure(name: str, erm: Contestant, arguments: argparse.Namespace) -> Row:
-    """A method beside ERM, in turns, after one round to warm up."""
+    """Measure a method and ERM in turns, after one round to warm up."""
     own = Contestant(name, arguments)
     steps: list[float] = []
     answers: list[float] = []
     for number in range(arguments.rounds + 1):
-        pair = (own, erm) if number % 2 else (erm, own)  # who goes first finds other caches
+        pair = (own, erm) if number % 2 else (erm, own)  # the first one finds the caches in another state
         trained = {one: seconds(one.train, arguments.device) / one.turn for one in pair}
         asked = {one: seconds(one.answer, arguments.device) for one in pair}
         if number:

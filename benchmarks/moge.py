@@ -1,7 +1,8 @@
-"""What MoGE costs: ViT-Tiny at 224 px with MoGE in blocks 8 and 10 (6 experts, top-3) beside dense timm.
+"""The cost of MoGE: ViT-Tiny at 224 px, with MoGE in blocks 8 and 10 (6 experts, top-3) and dense.
 
-Run ``python -m benchmarks.moge [--batch 16] [--repeats 5]``. One thread, everything interleaved in
-one process, medians of CPU time. Bars are on the ratios to the dense network measured in the same run.
+Run ``python -m benchmarks.moge [--batch 16] [--repeats 5]``. The contestants take turns in one process with
+one thread; times are medians of CPU time. Bars are on the ratios to the dense network measured in the same
+run.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ def loop_forward(model: MoGEViT, image: Tensor, embedding: Tensor) -> Tensor:
 
 
 def all_losses(output: ModelOutput, label: Tensor, terms: str) -> Tensor:
-    """Cross-entropy and, as far as asked for, the terms that MoGE adds, over both blocks."""
+    """Cross-entropy and the requested terms of MoGE, over both blocks."""
     loss = functional.cross_entropy(output.logits, label)
     if terms == "ce":
         return loss
@@ -77,7 +78,7 @@ def stepper(network: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None
 
 
 def flops(case: Callable[[], object]) -> float:
-    """Multiply-adds (in 1e9) that a case does."""
+    """Multiply-adds of a case, in 1e9."""
     # fused attention kernels on the CPU are not counted; the plain one is
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         case()
@@ -85,7 +86,7 @@ def flops(case: Callable[[], object]) -> float:
 
 
 def print_costs(title: str, macs: dict[str, float], seconds: dict[str, float], batch: int) -> None:
-    """Print work and time of each case, an image, and as ratios to the dense network."""
+    """Print work and time of each case, per image and as ratios to the dense network."""
     print(f"{title:<20}{'GMAC/img':>12}{'ratio':>9}{'ms/img':>10}{'ratio':>9}")
     for name, work in macs.items():
         ms = 1e3 * seconds[name] / batch

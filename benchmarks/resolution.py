@@ -1,11 +1,11 @@
-"""What location encoders tell apart in a region: a chequerboard of 8 x 8 fields over Germany.
+"""What location encoders can distinguish in a region: a chequerboard of 8 x 8 fields over Germany.
 
 Run: python -m benchmarks.resolution [--seeds 3] [--epochs 100]
 
-Each encoder learns with its own head, and a linear layer behind it, whether a place lies in a dark field or a
-bright one, from 2,000 places, and is asked about 2,000 others; guessing is right for half of them. A field is
-108 km high and 72 to 86 km wide. Features are computed once, as in training. One thread; seconds are CPU
-seconds of features and training together.
+Each encoder, with its own head and a linear layer after it, learns from 2,000 places whether a place is in a
+dark field or a bright one, and is tested on 2,000 others; guessing is right for half of them. A field is 108
+km high and 72 to 86 km wide. Features are computed once, as in training. One thread; seconds are CPU seconds
+of features and training together.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ ENCODERS = {
 
 @dataclass(frozen=True)
 class Found:
-    """What one encoder did with one seed."""
+    """The result of one encoder with one seed."""
 
     features: int
     resolution_km: float
@@ -69,7 +69,7 @@ def learn(encoder: LocationEncoder, features: Tensor, colour: Tensor, epochs: in
 
 
 def run(settings: dict, seed: int, epochs: int) -> Found:
-    """Draw places, train on the first half, ask about all."""
+    """Draw places, train on the first half, and test on all."""
     lonlat, colour = draw(torch.Generator().manual_seed(seed))
     torch.manual_seed(seed)
     start = time.process_time()
@@ -84,7 +84,7 @@ def run(settings: dict, seed: int, epochs: int) -> Found:
 
 
 def row(name: str, runs: list[Found]) -> str:
-    """A line of the table: means over seeds, and the standard deviation where there are several."""
+    """A line of the table: means over seeds, and the standard deviation if there are several seeds."""
     right = [100 * found.right for found in runs]
     spread = f" ± {statistics.stdev(right):.1f}" if len(runs) > 1 else ""
     learned = statistics.fmean(100 * found.learned for found in runs)

@@ -5,9 +5,9 @@
     python -m benchmarks.results --only-report
 
 For each configuration and protocol this is a bench (docs/bench.md) in its own folder: as many updates as the
-configuration's epochs have, one thread for each process, no tuning. What is finished is skipped and what was
-stopped goes on, so the command can be given again at any time. The tables hold every finished run found under
-``--output`` whose configuration and data are those of today; others are named and left out.
+configuration's epochs have, one thread for each process, no tuning. Finished runs are skipped and interrupted
+ones are resumed, so the command can be given again at any time. The tables hold every finished run found
+under ``--output`` whose configuration and data have not changed since; other runs are named and left out.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 from benchmarks.results_page import write_page
 
-#: MoGE, and what location can do in one network.
+#: MoGE, and methods that use the location without experts.
 METHODS = ("erm", "erm_le", "film_le", "le_mlp", "le_token", "moge", "moge_le")
 PROTOCOLS = ("all", "Asia")
 QUICK = "bluemarble"
@@ -42,7 +42,7 @@ class Run(NamedTuple):
         return "/".join(map(str, self))
 
     def flags(self) -> dict[str, str]:
-        """What differs from the configuration file, as dotted keys."""
+        """The differences from the configuration file, as dotted keys."""
         flags = {"algorithm": self.method, "seed": str(self.seed)}
         flags |= {key: str(value) for key, value in THREADS.items()}
         if self.protocol != "all":
@@ -50,7 +50,7 @@ class Run(NamedTuple):
         return flags
 
     def command(self) -> list[str]:
-        """The command line that trains this run; it gives the weights of the bench."""
+        """The command line that trains this run; it gives the same weights as the bench."""
         spelt = {"data.held_out": "held-out"}
         flags = [part for key, value in self.flags().items() for part in (f"--{spelt.get(key, key)}", value)]
         return ["geomoe", "train", self.config, *flags]
@@ -79,7 +79,7 @@ class Run(NamedTuple):
 
 
 def bench_folder(output: str, config: str, protocol: str) -> Path:
-    """Where the bench of a configuration and protocol lies."""
+    """The folder of the bench of a configuration and protocol."""
     from geomoe.bench.planning.rows import slug
 
     return Path(output) / "results" / config / slug(protocol)
@@ -87,7 +87,7 @@ def bench_folder(output: str, config: str, protocol: str) -> Path:
 
 @cache
 def updates(config: str, protocol: str) -> tuple[int, str]:
-    """Updates in all epochs of a configuration, and the hash of its data as it is here and now."""
+    """Number of updates in all epochs of a configuration, and the current hash of its data."""
     from geomoe.build import build_datamodule
 
     wanted = Run(config, METHODS[0], protocol, 0).configuration("runs")
@@ -110,7 +110,7 @@ def spec(config: str, protocol: str, methods, seeds, bootstrap: int) -> dict:
 
 
 def plan(arguments: argparse.Namespace) -> list[Run]:
-    """The runs that were asked for, seed by seed, so that early tables have every method."""
+    """The requested runs, seed by seed, so that early tables have every method."""
     return [
         Run(arguments.config, method, protocol, seed)
         for seed in arguments.seeds
@@ -154,7 +154,7 @@ def parse(argv: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run what is missing, then write the page. 1 when a run failed: failed.json in its folder says why."""
+    """Run what is missing, then write the page. Returns 1 if a run failed; see failed.json in its folder."""
     arguments = parse(argv)
     complete = arguments.only_report or train_missing(arguments)
     records = []
@@ -171,7 +171,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train_missing(arguments: argparse.Namespace) -> bool:
-    """Bench each protocol that was asked for; whether every run is finished."""
+    """Bench each requested protocol; return whether every run is finished."""
     from geomoe.bench import bench
 
     complete = True
@@ -185,7 +185,7 @@ def train_missing(arguments: argparse.Namespace) -> bool:
 
 
 def stale(run: Run, output: str) -> str:
-    """Why a run that is there cannot be used: another configuration or other data; empty: it can."""
+    """Why an existing run cannot be used (another configuration or other data); empty if it can."""
     from geomoe.training.runfolder import different_keys
 
     steps, data_hash = updates(run.config, run.protocol)

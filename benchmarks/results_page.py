@@ -25,7 +25,7 @@ def title(name: str) -> str:
 
 
 def write_page(records: list[dict], docs: Path) -> None:
-    """Write results.json, and what stands between the markers of results.md and of the README beside docs."""
+    """Write results.json, and the text between the markers of results.md and of the README."""
     docs.mkdir(parents=True, exist_ok=True)
     page, readme = docs / "results.md", docs.parent / "README.md"
     text = page.read_text(encoding="utf-8") if page.exists() else f"{INTRODUCTION}{BEGIN}\n{END}\n"
@@ -37,7 +37,7 @@ def write_page(records: list[dict], docs: Path) -> None:
 
 
 def between_markers(text: str, new: str, page: Path) -> str:
-    """A page with other text between its markers; what stands around them is kept."""
+    """A page with new text between its markers; the text around them is kept."""
     before, found, rest = text.partition(BEGIN)
     _, closed, after = rest.partition(END)
     if not found or not closed:
@@ -106,7 +106,7 @@ def section(config: str, protocol: str, records: list[dict]) -> str:
 
 
 def facts(records: list[dict], held_out: str | None) -> str:
-    """What the numbers of a section are."""
+    """How the numbers of a section were computed."""
     counts = " / ".join(map(str, sorted({record["count"] for record in records})))
     hashes = ", ".join(sorted({str(record["data_hash"])[:12] for record in records}))
     text = (
@@ -183,6 +183,6 @@ def spread(values: list[float | None]) -> str:
 
 
 def markdown(heads: list[str], rows: list[list[str]]) -> str:
-    """A Markdown table: text to the left, numbers to the right."""
+    """A Markdown table with text aligned left and numbers right."""
     lines = [heads, ["---", *["--:"] * (len(heads) - 1)], *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)

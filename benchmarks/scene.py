@@ -1,12 +1,12 @@
-"""A large scene, predicted: tiles per second and memory, beside opening the file for every tile.
+"""Prediction of a large scene: tiles per second and memory, compared with opening the file for every tile.
 
     python -m benchmarks.scene [--pixels 4000] [--tile 48] [--rounds 3]
 
-The scene is written for the run: four bands of 16 bits, deflate, in strips, as most rasters come. Both sides
+The scene is written for the run: four bands of 16 bits, deflate, in strips, like most rasters. Both sides
 read the same tiles with the same code (pixels, nodata, place); one keeps the file open, so that GDAL's cache
-has the strips that a tile shares with its neighbours. Then all of ``geomoe predict SCENE --output FILE.tif``
-runs in a process of its own with an untrained network of four blocks, and again on a quarter of the scene:
-how much more memory does four times the scene take?
+has the strips that a tile shares with its neighbours. Then ``geomoe predict SCENE --output FILE.tif`` runs in
+a separate process with an untrained network of four blocks, and again on a quarter of the scene, to see how
+much more memory the whole scene needs.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ READ = 400  # tiles that are read: some rows of the scene
 
 
 def write_scene(path: Path, pixels: int) -> None:
-    """Four bands of 16 bits: coarse squares with noise."""
+    """Write four bands of 16 bits: coarse squares with noise."""
     generator = np.random.default_rng(0)
     shape = {"count": 4, "height": pixels, "width": pixels, "dtype": "uint16", "crs": "EPSG:32632"}
     place = from_origin(4e5, 5.6e6, 10, 10)
@@ -52,7 +52,7 @@ def write_scene(path: Path, pixels: int) -> None:
 
 
 def write_checkpoint(path: Path, tile: int) -> None:
-    """An untrained network for such scenes."""
+    """Write the checkpoint of an untrained network for such scenes."""
     config = RunConfig(data=DataConfig(name="folder"), model=ModelConfig(image_size=32))
     info = {
         "name": "folder", "classes": ["a", "b", "c"], "domains": ["all"], "uncounted": [], "bands": 4,

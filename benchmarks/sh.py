@@ -4,8 +4,8 @@ Run: python -m benchmarks.sh
 
 One thread, contestants interleaved in one process, medians of CPU seconds (with one thread the same as
 elapsed ones on an idle machine, and steadier on a busy one); the bars are on ratios. torchgeo >= 0.10
-(Python 3.12) and rangegeo (which carries Microsoft's generated formulas) are peers; what is missing is
-named and its bars are not judged.
+(Python 3.12) and rangegeo (which contains Microsoft's generated formulas) are peers; a missing peer is
+named, and its bars are not judged.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ print((max(*seen, resident()) - before) / (out.numel() * out.element_size()))
 
 
 def peers():
-    """Name -> callable, and what could not be had."""
+    """Name -> callable, and the names of missing peers."""
     found, missing = {}, []
     try:
         module = importlib.import_module("torchgeo.models.satclip")
@@ -90,7 +90,7 @@ def sphere(number):
 
 
 def speed(contestants):
-    """Interleaved medians; Microsoft's takes part in a third of the samples, being slow."""
+    """Interleaved medians; Microsoft's formulas, which are slow, take part in a third of the samples."""
     for number, calls, samples in RUNS:
         places = sphere(number)
         times = {name: [] for name in contestants}
@@ -186,7 +186,7 @@ def accuracy():
 
 
 def microsoft_errors(formulas):
-    """How far Microsoft's generated formulas are from the function that they stand for."""
+    """Print the error of Microsoft's generated formulas by latitude."""
     edges = (0, 30, 45, 50, 55, 60, 66, 75, 85, 90)
     places = sphere(20_000)
     wrong = np.abs(formulas(places).numpy() - truth(places)).max(axis=1)
@@ -198,7 +198,7 @@ def microsoft_errors(formulas):
 
 
 def memory(names):
-    """Peak resident memory of one call, each in a process of its own, in sizes of its output."""
+    """Peak resident memory of one call relative to the size of its output, each in a separate process."""
     print(f"peak memory above the start, 50000 places, L={L}, float64")
     for name in names:
         command = [sys.executable, "-c", MEMORY, name]

@@ -1,4 +1,4 @@
-"""What the benchmarks share: taking contestants in turns, and holding a number against its bar."""
+"""Shared parts of the benchmarks: run contestants in turns, and compare a number with its bar."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Callable
 def interleave(cases: dict[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
     """CPU seconds of each case in each round, taken in turns after one warm-up round.
 
-    With one thread they are the wall clock of an idle machine; other load disturbs them less.
+    With one thread, CPU seconds equal the wall clock of an idle machine; other load disturbs them less.
     """
     times: dict[str, list[float]] = {name: [] for name in cases}
     for number in range(rounds + 1):

@@ -1,7 +1,7 @@
-"""What experts for tokens cost: a training step beside that of ERM, and a layer beside literal loops.
+"""The cost of experts for tokens: a training step compared with ERM's, and a layer with literal loops.
 
-Run ``python -m benchmarks.token_experts [--rounds 7] [--size 96] [--batch 32]``. One thread; what is compared
-runs in turns in one process; medians of processor time.
+Run ``python -m benchmarks.token_experts [--rounds 7] [--size 96] [--batch 32]``. The contestants take turns
+in one process with one thread; times are medians of processor time.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class _Stepper:
         self.optimizer.zero_grad()
 
     def reset(self, learner: str = "main") -> None:
-        """Forget the moments."""
+        """Reset the moments."""
         self.optimizer.state.clear()
 
     def replay(self) -> torch.random.fork_rng:  # type: ignore[valid-type]

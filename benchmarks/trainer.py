@@ -1,4 +1,4 @@
-"""What Lightning and geomoe's reports cost: a training step of a run beside a bare PyTorch loop.
+"""The cost of Lightning and geomoe's reports: a training step of a run compared with a bare PyTorch loop.
 
     python -m benchmarks.trainer [--steps 24] [--batch 8] [--methods erm groupdro dann fish swad]
 
@@ -73,7 +73,7 @@ class Images(Dataset):
 
 
 class Loaders:
-    """The data module's part that a run asks for, over :class:`Images`."""
+    """The part of a data module that a run uses, over :class:`Images`."""
 
     mean, std = torch.tensor([54.9, 65.4, 80.0]), torch.tensor([82.2, 77.3, 73.1])
 
@@ -86,7 +86,7 @@ class Loaders:
         """Nothing to open."""
 
     def train_dataloader(self) -> DataLoader:
-        """In an order of its own, as a run has it."""
+        """A loader with a shuffled order, like that of a run."""
         sampler = EpochSampler(len(self.train_dataset), 0, self.batch_size)
         return DataLoader(self.train_dataset, self.batch_size, sampler=sampler, collate_fn=collate)
 
@@ -111,14 +111,14 @@ class BareLoop:
         self.prepare()
 
     def optimizer_of(self, module: torch.nn.Module) -> torch.optim.Optimizer:
-        """Timm's optimiser, as a run has it."""
+        """The optimiser of timm that a run uses."""
         options = self.options
         return create_optimizer_v2(
             module, opt=options.name, lr=options.lr, weight_decay=options.weight_decay, fused=True
         )
 
     def prepare(self) -> None:
-        """What a method has besides."""
+        """Prepare the further state of a method."""
 
     def step(self) -> None:
         """Read a batch and update."""
@@ -126,7 +126,7 @@ class BareLoop:
         self.number += 1
 
     def train(self, batch: Batch) -> None:
-        """Go forward and backward, update."""
+        """Run forward and backward, and update the weights."""
         self.optimizer.zero_grad()
         cross_entropy(self.model(batch.image), batch.label).backward()
         self.optimizer.step()
@@ -157,14 +157,14 @@ class BareDANN(BareLoop):
     """A discriminator in turns with the network, by hand."""
 
     def prepare(self) -> None:
-        """Three linear layers."""
+        """Make three linear layers."""
         width = self.model.num_features
         layers = [torch.nn.Linear(width, 256), torch.nn.ReLU(), torch.nn.Linear(256, 256), torch.nn.ReLU()]
         self.discriminator = torch.nn.Sequential(*layers, torch.nn.Linear(256, DOMAINS))
         self.other = self.optimizer_of(self.discriminator)
 
     def train(self, batch: Batch) -> None:
-        """The discriminator first."""
+        """Train the discriminator first."""
         if self.number % 2 == 0:
             with torch.no_grad():
                 features = self.model.forward_head(self.model.forward_features(batch.image), pre_logits=True)
@@ -185,12 +185,12 @@ class BareFish(BareLoop):
     """An inner network that steps at every domain, by hand."""
 
     def prepare(self) -> None:
-        """A copy that the optimiser sees."""
+        """Make a copy for the optimiser."""
         self.inner = copy.deepcopy(self.model)
         self.optimizer = self.optimizer_of(self.inner)
 
     def train(self, batch: Batch) -> None:
-        """The inner loop, then the way to it."""
+        """Run the inner loop, then move towards its result."""
         self.inner.load_state_dict(self.model.state_dict())
         for number in torch.randperm(DOMAINS).tolist():
             rows = batch.domain == number
@@ -206,11 +206,11 @@ class BareSWAD(BareLoop):
     """ERM, and the mean of its weights."""
 
     def prepare(self) -> None:
-        """The first weights."""
+        """Store the first weights."""
         self.mean = torch.nn.utils.parameters_to_vector(self.model.parameters()).detach()
 
     def train(self, batch: Batch) -> None:
-        """ERM's step, then the mean."""
+        """Take ERM's step, then update the mean."""
         super().train(batch)
         with torch.no_grad():
             weights = torch.nn.utils.parameters_to_vector(self.model.parameters())

@@ -10,7 +10,7 @@ from typing import Any
 
 __version__ = "0.1.0"
 
-# public name -> module that holds it
+# public name -> its module
 _PUBLIC = {
     "Batch": "geomoe.types",
     "GeomoeError": "geomoe.errors",

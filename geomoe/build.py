@@ -31,17 +31,17 @@ if TYPE_CHECKING:
 
 
 def extent_of(info: Mapping[str, Any]) -> float | None:
-    """Km from one end of the training places to the other, from the facts about the data; None: not known."""
+    """Distance in km between the furthest training places, from the facts about the data; None: not known."""
     places = info.get("places") or {"lon": [], "lat": []}
     return extent_km(np.stack([places["lon"], places["lat"]], axis=1).astype(np.float64))
 
 
 def settled(config: RunConfig, info: Mapping[str, Any]) -> RunConfig:
-    """The configuration with what it leaves open of the encoder chosen by the extent of the training places.
+    """Choose the encoder options that a configuration leaves open, by the extent of the training places.
 
     Args:
         config: the run's configuration.
-        info: facts about the data: ``places``.
+        info: facts about the data, of which ``places`` are used.
     """
     extent = extent_of(info) if is_open(config) else None
     return replace(config, encoder=fit_encoder(config.encoder, extent))
@@ -54,7 +54,7 @@ def build_encoder(config: RunConfig, info: Mapping[str, Any], *, pretrained: boo
         config: the run's configuration.
         info: facts about the data. The encoder of domain ids uses ``domains`` and ``train_domains`` (default:
             all except ``held_out``); ``encoder`` has the sizes of pretrained weights, so that their file is
-            not needed again; ``places`` decide what the configuration leaves open.
+            not needed again; ``places`` determine the options that the configuration leaves open.
         pretrained: whether to read ``encoder.weights``; not needed if a checkpoint is loaded afterwards.
     """
     options = settled(config, info).encoder
@@ -127,7 +127,7 @@ def _check_algorithm(config: RunConfig) -> None:
 def build_method(
     config: RunConfig, info: Mapping[str, Any], facts: Facts, *, pretrained: bool = False
 ) -> Method:
-    """The training method of a run, with its network and its wrapper.
+    """The training method of a run, with its network and the methods around it.
 
     Args:
         config: the run's configuration.
@@ -180,7 +180,7 @@ def build_datamodule(config: RunConfig) -> Any:  # noqa: ANN401 - a data module 
     """The data module of a run; no data is read yet.
 
     Raises:
-        ConfigError: no such data set, region or split.
+        ConfigError: unknown data set, region or split.
     """
     from geomoe.datasets import DATASETS  # needs torchgeo, which networks do not need
 

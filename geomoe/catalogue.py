@@ -40,8 +40,8 @@ class Entry(NamedTuple):
         splits: names of its splits; ``held_out`` is an additional one whenever a domain is held out.
         source: name of the data set whose samples it uses with another protocol; empty: it has its own.
         places: whether it knows where images were taken.
-        headline: the score that its papers rank methods by: accuracy, worst (domain) or macro_f1. An epoch is
-            selected by ``trainer.select`` of its shipped configuration.
+        headline: the score by which its papers rank methods: accuracy, worst (domain) or macro_f1. The epoch
+            is selected by ``trainer.select`` of its shipped configuration.
     """
 
     module: str
@@ -147,7 +147,7 @@ class MethodEntry(NamedTuple):
         places: whether its network uses the places of images.
         experts: whether blocks of its network hold experts (``model.moge_blocks``).
         domains: minimum number of training domains; 1: it does not use domains.
-        domain_ids: whether the encoder of domain ids can take the place of one of places.
+        domain_ids: whether the encoder of domain ids can replace an encoder of places.
         wrapper: whether it wraps another method (``around``) and is not a method of its own.
         wraps: whether it can wrap another method, although it is also a method of its own.
         quickstart: whether ``geomoe quickstart`` trains it.
@@ -279,6 +279,6 @@ def methods_of_any_backbone() -> tuple[str, ...]:
 
 
 DEFAULT_METHOD = "moge"  # if a configuration names none
-BASELINE_METHOD = "erm"  # what a bench compares with, and what trains a dense twin
+BASELINE_METHOD = "erm"  # the method that a bench compares with, and that trains dense twins
 ALGORITHMS = tuple(name for name, entry in METHODS.items() if not entry.wrapper)
 WRAPPERS = tuple(name for name, entry in METHODS.items() if entry.wrapper or entry.wraps)

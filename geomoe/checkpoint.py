@@ -56,13 +56,13 @@ class Info:
         mean, std: mean and standard deviation of each band, in raw values.
         name: name of the data set.
         uncounted: domains that are never the worst one.
-        image_size, source_pixels: pixels on a side that the network reads, and that the files have.
-        held_out: the domain left out.
-        train_domains: ids of the training domains; None: all except the one left out.
+        image_size, source_pixels: side in pixels of the network's input, and of the images in the files.
+        held_out: the domain left out of training.
+        train_domains: ids of the training domains; None: all except ``held_out``.
         split_seed, protocol, data_hash: identify the data and its split.
         pixel_types: types of the training images' pixels; older checkpoints do not have them.
         pixel_metres: ground size of the training images' pixels: median, min, max; None: unknown.
-        extent_metres: the same of the longer side of the training images.
+        extent_metres: length of the training images' longer side: median, min, max; None: unknown.
         places: training places; older checkpoints do not have them.
         encoder: sizes of a pretrained location encoder.
     """
@@ -91,7 +91,7 @@ class Info:
         """Check that the facts are consistent.
 
         Raises:
-            InputError: they are not.
+            InputError: the facts are not consistent.
         """
         many, places = len(self.domains), self.places
         checks = {

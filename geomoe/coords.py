@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 EARTH_RADIUS_KM = 6371.0088  # IUGG mean radius
 HALF_TURN_KM = math.pi * EARTH_RADIUS_KM  # 20,015: nothing is further away than the opposite place
-_BALANCED = 1e-9  # a mean of unit vectors that is shorter has no direction
+_BALANCED = 1e-9  # a mean of unit vectors that is shorter than this has no direction
 
 _MOST_CELLS = 150_000_000  # 0.025 degrees on a side, everywhere
 _MOST_ON_A_SIDE = 1_000_000  # cells of a grid, so that a mistyped step does not fill the memory
@@ -36,7 +36,7 @@ def check_lonlat(lonlat: ArrayLike, *, where: str = "lonlat") -> Places:
 
     Args:
         lonlat: (N, 2) degrees, longitude first. Both NaN means that the place is unknown.
-        where: what to call the input in an error (a file and its columns, an argument).
+        where: name of the input in an error (a file and its columns, an argument).
 
     Returns:
         A new (N, 2) float64 array and which rows have a known place; the input is not changed.
@@ -77,7 +77,7 @@ def _refuse(array: NDArray[np.float64], bad: NDArray[np.bool_], where: str, why:
 def wrap_lon(lon: ArrayLike) -> NDArray[np.float64]:
     """Bring longitudes in degrees to [-180, 180)."""
     lon = np.asarray(lon, dtype=np.float64)
-    inside = (lon >= -180) & (lon < 180)  # left as they are, so that no digit is lost
+    inside = (lon >= -180) & (lon < 180)  # not changed, so that no digit is lost
     wrapped = np.mod(lon + 180.0, 360.0) - 180.0
     wrapped = np.where(wrapped >= 180, -180.0, wrapped)  # just below -180 rounds to 180
     return np.where(inside, lon, wrapped)
@@ -144,10 +144,10 @@ class Grid(NamedTuple):
         return len(self.lat), len(self.lon)
 
     def sides(self) -> list[tuple[slice, NDArray[np.float64]]]:
-        """Columns and their longitudes in [-180, 180): one side, or two across the antimeridian.
+        """Columns and their longitudes in [-180, 180): one part, or two if the antimeridian is crossed.
 
-        Where the antimeridian is a border of cells, these are the very longitudes of the two grids that
-        end and begin there, to the last digit.
+        If the antimeridian is a border of cells, these are exactly the longitudes of the two grids that end
+        and begin there.
         """
         west_side = int((self.lon < 180).sum())
         if west_side == len(self.lon):
@@ -173,9 +173,9 @@ class Grid(NamedTuple):
 def continuous(bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
     """West, south, east, north as one range of longitudes: -180 <= west < 180, west < east <= west + 360.
 
-    A box across the antimeridian comes in one of two spellings, east below west (170, -170: RFC 7946,
-    5.2) or east beyond 180 (170, 190), and leaves in the second. A box wholly beyond 180 (185, 190)
-    comes back from there. Any other box stays as it is.
+    A box across the antimeridian may be given in two forms, with east below west (170, -170: RFC 7946, 5.2)
+    or with east beyond 180 (170, 190); the result has the second form. A box entirely beyond 180 (185, 190)
+    is moved back by a full turn. Any other box is not changed.
 
     Raises:
         CoordinateError: bounds off the Earth, or empty.
@@ -195,10 +195,10 @@ def continuous(bounds: tuple[float, float, float, float]) -> tuple[float, float,
 
 
 def whole_cells(step: float, bounds: tuple[float, float, float, float]) -> tuple[float, float, float, float]:
-    """The smallest box of the whole Earth's cells that holds ``bounds`` = (west, south, east, north).
+    """The smallest box of whole cells of the Earth that contains ``bounds`` = (west, south, east, north).
 
-    Bounds whose sides are whole numbers of cells stay as they are, and so does whatever
-    :func:`make_grid` is to refuse: a step that does not divide the Earth, bounds that are no box.
+    Bounds whose sides are whole numbers of cells are not changed, and neither are bounds that
+    :func:`make_grid` refuses: a step that does not divide the Earth, or bounds that are no box.
     """
     try:
         west, south, east, north = continuous(bounds)

@@ -14,7 +14,7 @@ from geomoe.errors import GeomoeError, OutputError
 from geomoe.support.files import check_folder
 from geomoe.support.offline import SWITCHES, is_on
 
-#: What ``pip install geomoe`` brings; a test holds it to pyproject.toml.
+#: The packages that ``pip install geomoe`` installs; a test compares them with pyproject.toml.
 CORE: tuple[str, ...] = (
     *("torch", "torchvision", "timm", "torchgeo", "lightning", "torchmetrics", "tensorboard"),
     *("numpy", "scipy", "pandas", "rasterio", "geopandas", "shapely", "pyarrow", "pillow", "matplotlib"),
@@ -31,11 +31,11 @@ EXTRAS = {
 
 
 class Health(NamedTuple):
-    """What was found.
+    """The state of this machine.
 
     Attributes:
         facts: versions, device, extras, data, weights, offline, output: each a table of names and values.
-        problems: what every run needs and is missing, in words.
+        problems: missing parts that every run needs, in words.
     """
 
     facts: dict[str, dict[str, Any]]
@@ -43,10 +43,10 @@ class Health(NamedTuple):
 
 
 def look(output_folder: str) -> Health:
-    """Look at everything.
+    """Examine this machine.
 
     Args:
-        output_folder: where runs would be written to.
+        output_folder: folder to which runs would be written.
     """
     facts: dict[str, dict[str, Any]] = {
         "versions": versions(),
@@ -63,7 +63,7 @@ def look(output_folder: str) -> Health:
 
 
 def versions() -> dict[str, str | None]:
-    """Versions of geomoe, Python and every core dependency; None for what is not installed."""
+    """Versions of geomoe, Python and every core dependency; None if a package is not installed."""
     return {
         "geomoe": __version__,
         "python": platform.python_version(),
@@ -93,7 +93,7 @@ def device() -> dict[str, Any]:
 
 
 def extras() -> dict[str, str]:
-    """Optional dependencies: the version, or how to install what is missing."""
+    """Optional dependencies: the version of each, or how to install it."""
     return {
         extra: _version(package) or f'not installed: pip install "geomoe[{extra}]" for {purpose}'
         for extra, (package, purpose) in EXTRAS.items()
@@ -101,7 +101,7 @@ def extras() -> dict[str, str]:
 
 
 def data() -> dict[str, Any]:
-    """Where the embedded data set lies, and whether its crops are cut."""
+    """The folder of the embedded data set, and whether its crops have been cut."""
     if util.find_spec("torchgeo") is None:
         return {}
     from geomoe.datasets.bluemarble.crops import cache_path, find_image, open_crops
@@ -125,7 +125,7 @@ def data() -> dict[str, Any]:
 
 
 def weights() -> dict[str, Any]:
-    """Pretrained weights that are on this machine already."""
+    """Pretrained weights that are already on this machine."""
     from huggingface_hub.constants import HF_HUB_CACHE
 
     hub = Path(HF_HUB_CACHE)
@@ -136,7 +136,7 @@ def weights() -> dict[str, Any]:
 
 
 def _names(folder: Path, pattern: str) -> list[str]:
-    """Names in a folder; none where it cannot be opened."""
+    """Names in a folder; none if it cannot be opened."""
     try:
         return sorted(path.name for path in folder.glob(pattern))
     except OSError:

@@ -31,7 +31,7 @@ class DataError(GeomoeError, ValueError):
 
 
 class OverBudgetError(DataError):
-    """An image is well and too large to be read: beyond the stated budget of one image."""
+    """An image is valid but too large to be read: it exceeds the stated budget of one image."""
 
 
 class DatasetNotFoundError(GeomoeError, FileNotFoundError):

@@ -27,13 +27,13 @@ _STEPS = len(SHOWN) + 2
 
 @dataclass(frozen=True, kw_only=True)
 class QuickstartOptions:
-    """How long, how finely, and what is shown.
+    """Options of a quickstart.
 
     Args:
         epochs: passes over the data.
-        step: degrees on a side of a cell of the map.
-        command: how it was asked for; kept in each run's run.json.
-        quiet: no progress on stderr.
+        step: side in degrees of a cell of the map.
+        command: the command that was given; stored in each run's run.json.
+        quiet: whether to show no progress on stderr.
         tell: called with one line before each step.
     """
 
@@ -48,7 +48,7 @@ class QuickstartResult(NamedTuple):
     """The results of a quickstart.
 
     Attributes:
-        comparison: of the methods, on the test split.
+        comparison: comparison of the methods on the test split.
         checkpoints: method -> the checkpoint that validation selected.
         reports: folder of the reports.
         drawn: the map of MoGE's experts.
@@ -61,11 +61,11 @@ class QuickstartResult(NamedTuple):
 
 
 def quickstart(output: str | PathLike[str], options: QuickstartOptions | None = None) -> QuickstartResult:
-    """Train, evaluate, compare, draw; a second call resumes an interrupted one.
+    """Train, evaluate and compare the methods, and draw the map; a second call resumes an interrupted one.
 
     Args:
-        output: folder of everything; made if it is not there.
-        options: how long and how finely.
+        output: folder of all results; made if it does not exist.
+        options: number of epochs, and further options.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -84,7 +84,7 @@ def quickstart(output: str | PathLike[str], options: QuickstartOptions | None = 
 
 
 def configuration(method: str, epochs: int, output: Path) -> RunConfig:
-    """One method's configuration; a folder of its own for each budget, so that budgets do not mix."""
+    """One method's configuration; each budget has its own folder, so that their runs do not mix."""
     settings = {
         "algorithm": method,
         "trainer.max_epochs": epochs,
@@ -95,7 +95,7 @@ def configuration(method: str, epochs: int, output: Path) -> RunConfig:
 
 
 def _train(folder: Path, asked: QuickstartOptions) -> dict[str, Path]:
-    """Train each method, or go on, or do nothing where its run has ended; the selected checkpoints."""
+    """Train or resume each method whose run has not ended; return the selected checkpoints."""
     configs = {method: configuration(method, asked.epochs, folder) for method in SHOWN}
     from geomoe.training import fit, run_folder
 
@@ -112,7 +112,7 @@ def _train(folder: Path, asked: QuickstartOptions) -> dict[str, Path]:
 
 
 def _judge(folder: Path, checkpoints: dict[str, Path], asked: QuickstartOptions) -> Comparison:
-    """A report of each checkpoint, and comparison.json."""
+    """Write a report of each checkpoint, and comparison.json."""
     from geomoe.evaluation import compare, evaluate
 
     asked.tell(f"{_STEPS - 1}/{_STEPS} judging them on the test split")

@@ -139,7 +139,7 @@ class Batch(NamedTuple):
     Attributes:
         image: (B, bands, height, width) float32.
         label: (B,) int64 class ids.
-        place: where the images were taken, and in which domain.
+        place: places and domains of the images.
         index: (B,) int64 row of each sample in its data set.
     """
 
@@ -230,11 +230,11 @@ class ModelOutput(NamedTuple):
         expert_outputs: one (E, R, D) tensor for each MoGE block: every expert on the same R rows
             (only if requested).
         head_logits: (B, G, C) class scores of the heads of G training domains, from networks with such heads.
-        domain_scores: (B, G) what the network says about each sample and training domain: relations, from
-            networks with heads of domains; scores of the domain, from networks that predict it.
+        domain_scores: (B, G) one number for each sample and training domain: relations, from networks with
+            heads of domains; logits of the domain, from networks that predict it.
 
         token_routings: one :class:`TokenRouting` for each block whose router reads tokens; ``routings`` then
-            has their means over the tokens of each image.
+            holds their means over the tokens of each image.
     """
 
     logits: Tensor

@@ -1,1 +1,1 @@
-"""Commands for those who work on geomoe; not part of the installed package."""
+"""Commands for the development of geomoe; they are not part of the installed package."""

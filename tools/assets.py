@@ -1,4 +1,4 @@
-"""Files of the package that tools make: the same content gives the same bytes."""
+"""Write files of the package reproducibly: the same content gives the same bytes."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray]) -> None:
 
 
 def write(path: Path, content: bytes) -> None:
-    """Write a file and say how large it is."""
+    """Write a file and print its size."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     print(f"{path}: {len(content):,} bytes")

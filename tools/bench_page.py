@@ -1,4 +1,4 @@
-"""Put the table of a finished bench of a shipped spec into docs/bench.md, beside the command that made it.
+"""Put the table of a finished bench of a shipped spec into docs/bench.md, with the command that made it.
 
 geomoe bench bluemarble-methods --output DIR --workers 2
 python -m tools.bench_page DIR [--spec bluemarble-methods] [--page docs/bench.md]
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 PAGE = Path(__file__).parents[1] / "docs" / "bench.md"
 SPEC = "bluemarble-methods"
 HEADING = "## Every method, recorded"
-#: Columns of the main table that the page leaves out: they say nothing of one seed, or are of a machine.
+#: Columns of the main table that the page leaves out: they mean nothing for one seed, or depend on the
+#: machine.
 LEFT_OUT = {"runs", "p", "p (Holm)", "rank", "s / update", "ECE", "source ECE", "macro F1", "source macro F1"}
 LEFT_OUT |= {"worst class", "worst source class"}
 
@@ -49,10 +50,10 @@ def main() -> None:
 
 
 def check(results: Results, spec: str) -> None:
-    """Refuse results that the command of the page would not give.
+    """Refuse results that the command on the page would not give.
 
     Raises:
-        ValueError: they are of another spec or budget, or a run is missing.
+        ValueError: the results are of another spec or budget, or a run is missing.
     """
     plan = make_plan(read_spec(shipped_specs()[spec]), Path("bench"))
     told = plan.spec
@@ -89,12 +90,12 @@ def filled(text: str, results: Results, spec: str) -> str:
 
 
 def marks() -> tuple[str, str]:
-    """The lines between which the section stands."""
+    """The lines before and after the section."""
     return "<!-- bench: begin (written by tools.bench_page) -->", "<!-- bench: end -->"
 
 
 def section(results: Results, spec: str) -> str:
-    """The command, and the table that it gives, as Markdown."""
+    """The command and its table, as Markdown."""
     command = f"geomoe bench {spec} --output DIR\npython -m tools.bench_page DIR"
     whole = main_table(results)
     kept = [number for number, head in enumerate(whole.heads) if head not in LEFT_OUT]

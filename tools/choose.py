@@ -1,7 +1,7 @@
 """Which places become samples, and which split each block is in.
 
-Everything is decided by counts and by SHA-256 of ids, never by a random generator, so the choice is
-the same for ever.
+Everything is decided by counts and by SHA-256 of ids, never by a random generator, so the choice never
+changes.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ from tools.earth import CELLS_PER_DEGREE
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-CAP = 500  # samples of a class in a region
-BLOCK_CAP = 60  # of these, in one block: rare classes would otherwise hang on a block or two
+CAP = 500  # largest number of samples of a class in a region
+BLOCK_CAP = 60  # largest number of these in one block, so that rare classes do not depend on few blocks
 PURITY = 0.5  # share of the central square that the label's class must cover
 STEP = 4  # cells: 0.2 degrees, the finest lattice on which pixels and land-cover cells share corners
 
@@ -89,8 +89,8 @@ def _strip(regions: NDArray[np.uint8], landcover: NDArray[np.uint8], top: int) -
     row, column = _lattice(top)
     counts = np.stack([_window_sums(landcover == i + 1, row, column, half) for i in range(len(CLASSES))])
     pure = counts.max(axis=0) >= PURITY * (2 * half) ** 2
-    # Other land anywhere under the footprint rules a place out, so that no pixel of a region that
-    # is held out is ever seen in training.
+    # Land of another region anywhere under the footprint excludes a place, so that no pixel of a held-out
+    # region is ever seen in training.
     reach = int(np.ceil(CROP / 2 / PIXELS_PER_DEGREE * CELLS_PER_DEGREE))
     seen = np.stack([_window_sums(regions == i + 1, row, column, reach) > 0 for i in range(len(REGIONS) + 1)])
     keep = pure & (seen.sum(axis=0) == 1) & ~seen[len(REGIONS)]
@@ -141,8 +141,8 @@ def cap(found: Candidates) -> NDArray[np.int64]:
 def assign_splits(chosen: Candidates) -> NDArray[np.int64]:
     """Split of each sample under each declared seed, (N, seeds): positions in SPLIT_SHARES.
 
-    The blocks are dealt once into as many test sets as there are seeds; then, for each seed, the
-    blocks that it does not test are dealt into train and val.
+    The blocks are first divided into as many test sets as there are seeds; then, for each seed, the
+    blocks outside its test set are divided into train and val.
     """
     blocks, block_of = np.unique(chosen.block, return_inverse=True)
     counts, weight = _strata(chosen, block_of, len(blocks))
@@ -177,17 +177,17 @@ def deal(
     ids: NDArray[np.int64],
     shares: NDArray[np.float64],
 ) -> NDArray[np.int64]:
-    """Deal groups into parts that agree in every stratum.
+    """Divide groups into parts that have the same shares in every stratum.
 
-    The largest group comes first; each goes to the part where the weighted sum over strata of
-    squared load, relative to the part's share, grows least. Then groups change places as long as
-    that makes the sum smaller.
+    Groups are assigned in order of size, the largest first; each goes to the part where the weighted sum over
+    strata of squared load, relative to the part's share, grows least. Then groups are exchanged as long as
+    this makes the sum smaller.
 
     Args:
-        counts: (groups, strata).
-        weight: (strata,) of each stratum's squared load.
-        ids: (groups,) that order equally large groups, through their hash.
-        shares: (parts,) wanted share of each stratum; sums to 1.
+        counts: (groups, strata) samples of each group in each stratum.
+        weight: (strata,) weight of each stratum's squared load.
+        ids: (groups,) ids; equally large groups are ordered by the hash of their ids.
+        shares: (parts,) desired share of each stratum; sums to 1.
     """
     order = sorted(range(len(ids)), key=lambda g: (-counts[g].sum(), _hash("block", int(ids[g]))))
     load, part = np.zeros((len(shares), counts.shape[1])), np.zeros(len(ids), dtype=np.int64)
@@ -211,7 +211,7 @@ def _swap(
     part: NDArray[np.int64],
     load: NDArray[np.float64],
 ) -> bool:
-    # Exchange group g with the group of another part that helps most; in place; whether any helped.
+    # Exchange group g, in place, with the group of another part that helps most; return whether one helped.
     here = part[g]
     gain = counts - counts[g]  # what the part of g receives
     change = 2 * load[here] * gain + gain**2

@@ -1,16 +1,16 @@
-"""Which codes a polygon of Natural Earth's countries may be called by, so that no usual code is an alarm.
+"""The country codes that are in use for each polygon of Natural Earth, so that no usual code is reported.
 
-Natural Earth draws who holds the ground, and ISO 3166-1 has codes for parts that it draws inside another
-country. A data set may follow either, or a claim, or a sovereign's code for a territory. The outlines are
-for finding places that are somewhere else altogether, so a code gets every polygon that it is used for:
-nothing here says whose land it is.
+Natural Earth draws who controls an area, and ISO 3166-1 has codes for parts that Natural Earth draws inside
+another country. A data set may follow either of them, or a claim, or use a sovereign's code for a territory.
+The outlines only serve to find places that are somewhere else altogether, so a code gets every polygon for
+which it is used. This takes no position on whose land it is.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-# Drawn without a number: the alpha-3 codes that places there have.
+# Areas that Natural Earth draws without a numeric code -> the alpha-3 codes that places there have.
 UNNUMBERED = {
     "Akrotiri": ("GBR", "CYP"),
     "Baikonur": ("KAZ", "RUS"),
@@ -32,7 +32,7 @@ UNNUMBERED = {
 
 
 class Part(NamedTuple):
-    """Polygons of one country inside a box, in degrees, that another code is used for too."""
+    """Polygons of one country inside a box, in degrees, for which another code is used too."""
 
     code: str
     of: str

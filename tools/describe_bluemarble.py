@@ -28,7 +28,7 @@ LABELS = 190  # pixels for class names
 
 
 def main() -> None:
-    """Print and, if asked, draw."""
+    """Print the tables and, on request, draw the picture."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -78,7 +78,7 @@ def region_table() -> str:
 
 
 def draw_map(split_seed: int) -> np.ndarray:
-    """The image with every block framed in the colour of its split, (H, W, 3)."""
+    """The image with a frame around every block in the colour of its split, (H, W, 3)."""
     index = load_index()
     image = Image.fromarray(read_image()).resize((MAP_WIDTH, MAP_WIDTH // 2), Image.Resampling.LANCZOS)
     draw, per_degree = ImageDraw.Draw(image), MAP_WIDTH / 360

@@ -18,7 +18,7 @@ PAGE = Path(__file__).parents[1] / "docs" / "methods.md"
 
 
 def main() -> None:
-    """Put both tables between their marks in the page."""
+    """Write both tables between their marks in the page."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -45,7 +45,7 @@ def filled(text: str) -> str:
 
 
 def marks(name: str) -> tuple[str, str]:
-    """The lines between which a table stands."""
+    """The lines before and after a table."""
     return f"<!-- {name}: begin (written by tools.describe_methods) -->", f"<!-- {name}: end -->"
 
 
@@ -66,7 +66,7 @@ def options_table() -> str:
 
 
 def _needs(entry: Any) -> tuple[str, str, str]:  # noqa: ANN401 - an entry of the catalogue
-    """Network, places and domains in words; those of a wrapper are those of what it goes around."""
+    """Network, places and domains in words; a wrapper has those of the method inside it."""
     if entry.wrapper:
         return ("the method's", "as the method", "as the method")
     domains = f"{entry.domains} or more" if entry.domains > 1 else "not looked at"

@@ -1,4 +1,4 @@
-"""Rasters of the whole Earth for the generator: regions from Natural Earth, land cover from MODIS."""
+"""Rasters of the whole Earth for the index: regions from Natural Earth, land cover from MODIS."""
 
 from __future__ import annotations
 

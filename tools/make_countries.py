@@ -1,11 +1,12 @@
-"""Make the outlines of countries that ``geomoe data check`` holds country codes against.
+"""Make the outlines of countries with which ``geomoe data check`` compares country codes.
 
     python -m tools.make_countries --atlas world-atlas-2.0.2.tgz --codes i18n-iso-countries-7.14.0.tgz
 
---atlas: the npm package world-atlas (``npm pack world-atlas@2.0.2``), Natural Earth 4.1 as TopoJSON; its 10m
-countries, as the 50m ones lack small islands. --codes: the npm package i18n-iso-countries (``npm pack
-i18n-iso-countries@7.14.0``), which has alpha-2, alpha-3 and numeric code of every country. The same inputs
-give the same bytes.
+--atlas: the npm package world-atlas (``npm pack world-atlas@2.0.2``), Natural Earth 4.1 as TopoJSON, of which
+    the
+10m countries are used, because the 50m ones lack small islands. --codes: the npm package i18n-iso-countries
+(``npm pack i18n-iso-countries@7.14.0``), which has alpha-2, alpha-3 and numeric code of every country. The
+same inputs give the same bytes.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).resolve().parents[1] / "geomoe"
 CELL = 0.01  # degrees: positions are whole numbers of these
-COARSE = 0.02  # degrees that a line may move when it is made of fewer positions
+COARSE = 0.02  # degrees by which a line may be moved to simplify it
 
 
 class Outlines(NamedTuple):
-    """Polygons, and which of them each code is used for.
+    """Polygons, and the codes that are used for them.
 
     Attributes:
-        polygons: of all countries, none twice.
+        polygons: polygons of all countries, each once.
         members: alpha-3 code -> numbers of its polygons.
     """
 
@@ -81,7 +82,7 @@ def gather(polygons: Iterable[tuple[str | None, str, Polygon]], alpha3: dict[str
 
 
 def coarse(polygon: Polygon) -> list[Polygon]:
-    """The same of fewer positions, on the grid of CELL; an island that vanishes becomes the box around it."""
+    """Simplify a polygon to the grid of CELL; an island that would vanish becomes the box around it."""
     pieces = _polygons(shapely.set_precision(polygon.simplify(COARSE), CELL))
     if pieces:
         return pieces
@@ -116,10 +117,10 @@ def _polygons(shape: Polygon) -> list[Polygon]:
 
 
 def to_arrays(outlines: Outlines, aliases: dict[str, str]) -> dict[str, NDArray]:
-    """What :func:`geomoe.earth.countries.country_outlines` reads.
+    """The arrays that :func:`geomoe.earth.countries.country_outlines` reads.
 
     Args:
-        outlines: of every country.
+        outlines: outlines of all countries.
         aliases: further code -> alpha-3 code.
     """
     kind, lonlat, (rings, polygons) = shapely.to_ragged_array(np.array(outlines.polygons, dtype=object))

@@ -1,6 +1,6 @@
-"""Make ``tests/data/before_house.tar.xz``: files as geomoe 0.1.0 wrote them, which later ones must read.
+"""Make ``tests/data/before_house.tar.xz``: files written by geomoe 0.1.0, which later versions must read.
 
-It was run once, at commit a05e8d1, the last one of the old layout, and is kept to say what is in there::
+It was run once, at commit a05e8d1, the last one of the old layout, and is kept to document the archive::
 
     python -m tools.make_old_files tests/data/before_house.tar.xz
 
@@ -59,7 +59,7 @@ def _geomoe(*words: str) -> str:
 
 
 def _trained(algorithm: str, files: Path) -> dict[str, Any]:
-    """A checkpoint of one epoch, rounded, and what it answers about four images."""
+    """A rounded checkpoint of one epoch, and its answers for four images."""
     import geomoe
 
     words = ("train", "bluemarble", "--algorithm", algorithm, "--trainer.max_epochs", "1", "--output", "runs")
@@ -130,7 +130,7 @@ def _cached(place: Path, files: Path) -> None:
     for path in (files / "folder").rglob("*"):
         os.utime(
             path, (1.7e9, 1.7e9)
-        )  # whole seconds: an archive keeps no fractions, and the cache goes by them
+        )  # whole seconds: an archive stores no fractions, and the cache compares times
     _geomoe(
         "data",
         "cache",

@@ -1,12 +1,12 @@
-"""Do two versions of geomoe compute the same bits? Train, judge and map with both, and compare what came out.
+"""Check whether two versions of geomoe compute the same bits: train, judge and map with both, and compare.
 
     python -m tools.same_bits a05e8d1            # that commit against the working tree
     python -m tools.same_bits a05e8d1 --methods erm moge --epochs 2
 
 Both versions are run through their command line on the embedded data set, on one thread, with the same seed.
-Compared are: the loss and every other column of ``metrics.csv``, the final weights, the answers to the test
-split, the report, and the map of the experts. Prints one line for each comparison; ends with status 1 if one
-of them differs.
+The loss and every other column of ``metrics.csv``, the final weights, the answers to the test split, the
+report, and the map of the experts are compared. The command prints one line for each comparison, and exits
+with status 1 if one of them differs.
 """
 
 from __future__ import annotations
@@ -112,7 +112,7 @@ def _weights(path: Path) -> str:
 
 
 def _scores(report: dict[str, Any]) -> bytes:
-    """What a report measured: without the version of its format and the path of the checkpoint."""
+    """The scores of a report, without the version of its format and the path of the checkpoint."""
     kept = {name: report[name] for name in ("scores", "places", "experts_report", "beside", "classes")}
     return json.dumps(kept, sort_keys=True).encode()
 

@@ -44,7 +44,7 @@ class AcrossDomains(Method):
         self.register_buffer("domains", torch.tensor(facts.domains))
 
     def members(self, batch: Batch) -> Tensor:
-        """(B, G) bool: whether a sample of the joint batch belongs to a training domain; others have none."""
+        """(B, G) bool: which training domain, if any, each sample of the joint batch belongs to."""
         return gathered(batch.domain)[:, None] == self.domains
 
     def each(self, output: ModelOutput, batch: Batch) -> Tensor:

@@ -106,9 +106,10 @@ class Stepper(Protocol):
         """
 
     def gathered(self, learner: str = MAIN) -> list[Tensor]:
-        """A copy of a learner's gradients so far: of the joint batch, without the scale of half precision.
+        """Copies of a learner's gradients so far, of the joint batch, without the scale of half precision.
 
-        One for each of its trainable parameters, in their order; zero where there is none yet.
+        There is one for each of the learner's trainable parameters, in their order; zero where a parameter
+        has no gradient yet.
         """
 
     def apply(self, learner: str = MAIN) -> None:
@@ -132,8 +133,8 @@ class Method(nn.Module):
     Attributes:
         model: the network that is trained.
         accumulates: whether one update may accumulate several batches.
-        compares: term or note -> what a batch needs for it not to be exactly 0, as "two training domains";
-            training says once if it was 0 through an epoch.
+        compares: name of a term or note -> what a batch must contain for it not to be exactly 0, such as "two
+            training domains"; training warns once if it was 0 for a whole epoch.
 
     Raises:
         ConfigError: an option out of its range.
@@ -192,7 +193,7 @@ class Method(nn.Module):
         """Called after a validation, with its scores (loss, acc, ...) on the source domains."""
 
     def finished(self, batches: Iterable[Batch]) -> None:
-        """Called once after training, before the final evaluation, for methods that make the network then."""
+        """Called once after training; here a method may make the network for the final evaluation and use."""
 
     def answering(self) -> Network:
         """The network to save for use; a submodule of this method."""
@@ -254,7 +255,7 @@ def need_places(facts: Facts, method: str) -> None:
     """Refuse data whose training samples, or those of the held-out domain, all have unknown places.
 
     Raises:
-        ConfigError: they do.
+        ConfigError: no such sample has a known place.
     """
     lost = f"sample of the held-out domain {facts.unplaced}" if facts.unplaced else "training sample"
     if facts.unplaced or all(centre is None for centre in facts.centres):

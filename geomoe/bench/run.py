@@ -43,16 +43,16 @@ class BenchOptions:
     """How a bench is run; what it computes is in its spec.
 
     Args:
-        workers: processes of this machine; None: as the spec says.
-        retry_failed: try runs that failed again.
-        table_only: train nothing; write the results of what is there.
+        workers: number of processes on this machine; None: that of the spec.
+        retry_failed: whether to repeat failed runs.
+        table_only: whether to train nothing, and only write the results of the runs that are finished.
         stale: seconds without a sign of life after which the run of another process is taken over.
-        command: kept in each run's ``run.json``.
-        quiet: no messages of worker processes but warnings.
-        safe_csv: quote text in table.csv that a spreadsheet would take for formulas.
+        command: the command, stored in each run's ``run.json``.
+        quiet: whether to show only warnings of worker processes.
+        safe_csv: whether to quote text in table.csv that a spreadsheet would take for formulas.
 
     Raises:
-        InputError: no worker, or no time.
+        InputError: fewer than one worker, or ``stale`` is not above 0.
     """
 
     workers: int | None = None
@@ -75,7 +75,7 @@ class BenchResult(NamedTuple):
 
     Attributes:
         results: the results so far.
-        files: those that were written.
+        files: the files that were written.
         complete: whether every run is finished.
     """
 
@@ -93,17 +93,18 @@ def bench(
     """Compare methods under one budget; a second call performs only the runs that are missing.
 
     Args:
-        spec: what to compare: of :func:`geomoe.bench.read_spec`, or plain values as in its YAML file.
-        output: folder of everything; several machines may share it.
+        spec: what to compare: a result of :func:`geomoe.bench.read_spec`, or plain values as in its YAML
+            file.
+        output: folder of all runs and results; several machines may share it.
         options: how to run it.
         **changes: fields of :class:`BenchOptions` by name.
 
     Raises:
         ConfigError: the spec is invalid, runs would collide, or a folder has a run of another configuration.
         OutputError: the folder cannot be written.
-        DataError: what a run left is damaged, or runs were judged on different data.
+        DataError: a file of a run is damaged, or runs were judged on different data.
         DatasetNotFoundError: the data is missing.
-        KeyboardInterrupt: on Ctrl-C; called again, it goes on.
+        KeyboardInterrupt: Ctrl-C was pressed; the next call continues the bench.
     """
     asked = call_options(BenchOptions, options, changes)
     spec = spec if isinstance(spec, Spec) else spec_of(spec)
@@ -121,7 +122,7 @@ def bench(
 
 
 def _train(plan: Plan, asked: BenchOptions) -> Plan:
-    """Perform what is left."""
+    """Perform the runs that are missing."""
     now = time.time() if asked.retry_failed else 0.0
     options = WorkOptions(asked.stale, now, asked.command)
     states = [state_of(plan, run) for run in plan.runs]
@@ -185,7 +186,7 @@ def _start_workers(plan: Plan, options: WorkOptions, count: int, *, quiet: bool)
 
 
 def work_as_told(told: Mapping[str, Any]) -> int:
-    """What a worker process does: the values are those that :func:`bench` wrote to its standard input."""
+    """Run a worker process, with the values that :func:`bench` wrote to its standard input."""
     plan = make_plan(spec_of(told["spec"], told["source"]), Path(told["output"]))
     if plan.spec.twins:
         from geomoe.bench.running.twins import known_widths
@@ -198,7 +199,7 @@ def work_as_told(told: Mapping[str, Any]) -> int:
 
 @contextlib.contextmanager
 def _terminated_as_interrupted() -> Iterator[None]:
-    """Let SIGTERM end the block as Ctrl-C does; only the main thread may."""
+    """Let SIGTERM end the block like Ctrl-C; this works only in the main thread."""
 
     def interrupt(number: int, frame: object) -> None:
         raise KeyboardInterrupt

@@ -42,10 +42,10 @@ class Split(NamedTuple):
     """One split in numbers.
 
     Attributes:
-        samples: how many.
-        classes: classes with samples.
-        domains: domains with samples.
-        known_places: samples whose place is known.
+        samples: number of samples.
+        classes: number of classes with samples.
+        domains: number of domains with samples.
+        known_places: number of samples whose place is known.
         places: number of distinct known places.
     """
 

@@ -23,8 +23,8 @@ _MOST = 3  # examples
 def look_at_copies(parts: Mapping[str, LabelledImages]) -> Iterator[Finding]:
     """Yield a fault for two splits that share files, byte for byte, and a warning for copies of two classes.
 
-    A copy under another name is what a model has learnt by heart, whatever its place is. Data sets that do
-    not know the contents of their files are passed by.
+    A model may have memorised a copy under another name, whatever its place is. Data sets without hashes of
+    the contents of their files are skipped.
 
     Args:
         parts: name -> split; all of one data set.

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from geomoe.datasets.base import LabelledImages
     from geomoe.earth.borders import Box
 
-MOST = 20_000  # points of a split that are drawn; of more, every n-th
+MOST = 20_000  # points of a split that are drawn; if there are more, every n-th is drawn
 
 
 @plain_text()
@@ -73,7 +73,7 @@ def draw_places(parts: Mapping[str, LabelledImages], found: Check, title: str) -
 
 
 def _window(places: NDArray[np.float64]) -> Box:
-    """What is drawn: the places with a tenth around them, or the whole Earth where they span much of it."""
+    """The drawn box: the places with a margin of a tenth, or the whole Earth if they span much of it."""
     (west, south), (east, north) = places.min(axis=0).tolist(), places.max(axis=0).tolist()
     grow = max(max(east - west, north - south) / 10, 0.05)
     box = (west - grow, south - grow, east + grow, north + grow)

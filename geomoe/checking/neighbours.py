@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def look_at_neighbours(parts: Mapping[str, LabelledImages]) -> Iterator[Finding]:
     """Yield a fault for each pair of splits with images that touch, or with images of one group.
 
-    Images at one place without an outline (a camera's) are no fault: :mod:`leakage` tells of them.
+    Images at one place without an outline (those of a camera) are no fault; :mod:`leakage` reports them.
 
     Args:
         parts: name -> split; all of one data set.
@@ -58,7 +58,7 @@ def look_at_neighbours(parts: Mapping[str, LabelledImages]) -> Iterator[Finding]
 
 
 def _shared_parents(one: LabelledImages, other: LabelledImages, where: str) -> Iterator[Finding]:
-    """A fault where names tell that images are of one scene; a warning where outlines show them apart."""
+    """A fault if images of two splits are of one scene by their names; a warning if outlines are apart."""
     if one.parents is None or other.parents is None:
         return
     both = np.intersect1d(one.parents[one.parents >= 0], other.parents[other.parents >= 0])

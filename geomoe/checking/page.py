@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from geomoe.checking.places import Odd
     from geomoe.datasets.base import LabelledImages
 
-MOST = 4000  # marks of a layer; of more, every n-th is drawn, and the page says so
+MOST = 4000  # marks of a layer; if there are more, every n-th is drawn, with a note on the page
 ODD = {"near": "#000000", "country": "#c1121f"}
 
 

@@ -1,4 +1,4 @@
-"""The extent of the training places beside the resolution of the configured location encoder."""
+"""Compare the extent of the training places with the resolution of the configured location encoder."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
 
 
 class Reach(NamedTuple):
-    """How far the training places spread, and what the encoder of the configuration tells apart.
+    """The extent of the training places, and the resolution of the configured encoder.
 
     Attributes:
-        extent_km: from one end of the training places to the other.
-        encoder: the encoder and what decides its finest detail; what the configuration leaves open is chosen.
-        resolution_km: half a wave of its finest feature; None: not known without its weights or package.
-        text: both in one line.
-        doubt: that the encoder is too coarse for the data, and what fits; empty: it fits.
+        extent_km: distance in km between the furthest training places.
+        encoder: the encoder and the option that determines its finest detail, as a run would choose them.
+        resolution_km: half a wave of its finest feature in km; None: not known without its weights or
+            package.
+        text: extent and resolution in one line.
+        doubt: warning that the encoder is too coarse for the data, with one that fits; empty if it fits.
     """
 
     extent_km: float
@@ -42,10 +43,10 @@ def find_reach(config: RunConfig, train: LabelledImages) -> Reach | None:
     """Compare the training places with the encoder that a run of this configuration has.
 
     Returns:
-        None: no place is known, or the method or its encoder reads no places.
+        The comparison; None if no place is known, or the method or its encoder reads no places.
 
     Raises:
-        CheckpointError: a local file of SatCLIP's weights that cannot be read.
+        CheckpointError: a local file of SatCLIP's weights cannot be read.
     """
     info = {"domains": list(train.regions), "places": thin_places(train.lonlat)}
     extent = extent_of(info)
@@ -60,7 +61,7 @@ def find_reach(config: RunConfig, train: LabelledImages) -> Reach | None:
 
 
 def look_at_reach(reach: Reach | None) -> list[Finding]:
-    """A warning where the encoder hardly tells the training places apart."""
+    """A warning if the encoder is too coarse to distinguish the training places."""
     return [Finding("warning", "encoder", reach.doubt)] if reach is not None and reach.doubt else []
 
 

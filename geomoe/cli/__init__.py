@@ -45,8 +45,8 @@ _ANYWHERE = ("--json", "--quiet", "--debug")  # of every verb
 _HELP = ("-h", "--help")
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _ROOM = "give a folder with room that can be written"
-_RIGHTS = "there is no right to it, or to a folder above it; change that, or give another one"
-#: What the system says of a file or folder, and what to do about it.
+_RIGHTS = "no permission for it, or for a folder above it; change that, or give another one"
+#: Error number of the system for a file or folder -> what to do about it.
 _ADVICE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS), _ROOM),
     **dict.fromkeys((errno.EACCES, errno.EPERM), _RIGHTS),
@@ -96,7 +96,7 @@ def _main(argv: list[str]) -> int:
 
 
 def _behind(before: list[str], rest: list[str]) -> list[str]:
-    """Put options before the verb behind the words after it, so that none takes these for its values."""
+    """Move options from before the verb to after its words, so that they do not take these as values."""
     words = list(itertools.takewhile(lambda word: not word.startswith("-"), rest)) if before else []
     return [*words, *before, *rest[len(words) :]]
 
@@ -168,7 +168,7 @@ def _run_verb(verb: str, argv: list[str]) -> int:
 
 
 def _with_flag(text: str, flags: list[str]) -> str:
-    """A message that begins with the name of an argument, as Python knows it, begins with its flag."""
+    """Replace an argument's Python name at the beginning of a message by its flag."""
     name, colon, rest = text.partition(": ")
     flag = f"--{name.replace('_', '-')}"
     return f"{flag}{colon}{rest}" if colon and flag in flags else text

@@ -57,7 +57,7 @@ def parser() -> Parser:
     """The parser of this verb."""
     made = Parser("bench", _DESCRIPTION, _EXAMPLE)
     made.add_argument(
-        "spec", metavar="SPEC", nargs="?", help="YAML file of what to compare, or a shipped one"
+        "spec", metavar="SPEC", nargs="?", help="YAML file that says what to compare, or a shipped one"
     )
     made.add_argument("--output", metavar="DIR", help="folder of all runs and results")
     for flag, metavar, kind, text in _KEYS:
@@ -74,7 +74,7 @@ def parser() -> Parser:
         metavar="SECONDS",
         type=float,
         default=120.0,
-        help="silence after which a run is taken over",
+        help="time without a sign of life after which a run is taken over",
     )
     switches = {
         "--retry-failed": "try failed runs again",
@@ -146,7 +146,7 @@ def _given(args: Namespace) -> dict[str, Any]:
 
 
 def _listed(plan: Plan) -> Result:
-    """The runs, after a check of the drawn values, which may not be possible together."""
+    """The runs, after a check of the drawn values, whose combinations may be invalid."""
     runs, lines = [], []
     for one in plan.runs:
         drawn = {key.key: key.value for key in plan.drawn(one)} if plan.known_before(one) else {}
@@ -167,5 +167,5 @@ def _text(results: Results, files: tuple[Path, ...]) -> str:
 
 
 def resume_hint(args: Namespace, argv: list[str]) -> str:
-    """The command that goes on."""
+    """The command that continues an interrupted bench."""
     return "" if args.dry_run or args.as_worker else f"; go on with: {shlex.join(['geomoe', 'bench', *argv])}"

@@ -20,7 +20,7 @@ class Flag(NamedTuple):
         name: with its dashes.
         values: words that may follow; empty: anything, such as a file.
         takes: whether a value follows.
-        about: one phrase.
+        about: its meaning, in one phrase.
     """
 
     name: str

@@ -49,10 +49,10 @@ def show(result: Result, *, as_json: bool) -> None:
 
 
 def write(text: str, *, as_json: bool = False) -> None:
-    """Write to stdout in its encoding; a reader who has closed the pipe has seen enough.
+    """Write to stdout in its encoding; a pipe that the reader has closed is no error.
 
     Raises:
-        OSError: it is a file that cannot be written.
+        OSError: stdout is a file that cannot be written.
     """
     stream = sys.stdout
     safe = visible_json(text) if as_json else visible(text, lines=True)
@@ -67,8 +67,8 @@ def say(message: str, *, lines: bool = False) -> None:
     """Write one message to stderr; if stderr is closed, the message is lost and the work continues.
 
     Args:
-        message: one line; names in it cannot begin another.
-        lines: it has several lines.
+        message: the message; without ``lines``, line breaks in it are written as escapes.
+        lines: whether the message has several lines.
     """
     try:
         safe = encodable(visible(message, lines=lines), sys.stderr.encoding)
@@ -82,8 +82,8 @@ def say(message: str, *, lines: bool = False) -> None:
 def streams() -> Iterator[None]:
     """Make stdin, stdout and stderr usable, whatever was done to them at the start (``>&-``, ``| head -1``).
 
-    A closed one is connected to nothing: the next file that is opened would get its number, and what
-    libraries print with it. What cannot be written to stderr any more is lost, and the work goes on.
+    A closed stream is connected to the null device. Otherwise the next file that is opened would get its
+    number, and with it what libraries print. What stderr no longer accepts is lost, and the work continues.
     """
     for number in range(3):
         try:
@@ -106,11 +106,11 @@ class _Messages(io.RawIOBase):
     """The stderr of this process; output to a closed stderr is lost."""
 
     def writable(self) -> bool:
-        """Always."""
+        """Always true."""
         return True
 
     def write(self, data: Any) -> int:  # noqa: ANN401 - any buffer
-        """Write all of it, or lose it."""
+        """Write all the data, or drop it if stderr is closed."""
         raw = memoryview(data).cast("B")
         at = 0
         with contextlib.suppress(OSError):
@@ -119,7 +119,7 @@ class _Messages(io.RawIOBase):
         return len(raw)
 
     def fileno(self) -> int:
-        """Number of stderr."""
+        """The file number of stderr."""
         return 2
 
     def isatty(self) -> bool:
@@ -128,7 +128,7 @@ class _Messages(io.RawIOBase):
 
 
 def _silence(stream: TextIO) -> None:
-    """Connect a stream whose reader has left to nothing, so that the last flush does not fail."""
+    """Connect a stream with a closed pipe to the null device, so that the last flush does not fail."""
     try:
         number = stream.fileno()
     except (OSError, ValueError):  # no file of the system's
@@ -185,7 +185,7 @@ class _Lines(logging.Handler):
     """Each message of the log as one line."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Say it."""
+        """Write the record to stderr."""
         say(f"geomoe: {record.getMessage()}")
 
 

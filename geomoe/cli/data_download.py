@@ -25,7 +25,7 @@ def download(args: Namespace, config: RunConfig) -> Result:
         UsageError: no folder, or the user has not agreed.
     """
     if config.data.root is None:
-        raise UsageError("download: say where to: --data-root DIR")
+        raise UsageError("download: give the folder to write to: --data-root DIR")
     from geomoe.fetching.download import carry_out
     from geomoe.fetching.plan import make_plan
 

@@ -12,11 +12,11 @@ ACTIONS = ("info", "download", "check", "cache", "sample")
 
 _DESCRIPTION = """\
 info NAME: licence, size, where to get it, the expected tree, and whether it is found in --data-root.
-download NAME: show the licence, ask, fetch what --data-root lacks, check its hash; stopped, it goes on there.
-check NAME: labels, splits, places, images that cannot be read, and what splits know of one another.
-cache NAME: decode and resize every image once, into a memory map that every later run uses by itself.
-sample NAME DIR: write a small data set of the same layout. Only download ever asks the network.
-NAME is a data set or a shipped configuration; keys of the configuration are flags, as for train."""
+download NAME: show the licence, ask, fetch what --data-root lacks, check its hash; can be stopped and
+repeated. check NAME: labels, splits, places, images that cannot be read, and what two splits have in common.
+cache NAME: decode and resize every image once, into a memory map that later runs find and use. sample NAME
+DIR: write a small data set of the same layout. Only download uses the network. NAME is a data set or a
+shipped configuration; keys of the configuration are flags, as for train."""
 
 _EXAMPLE = "geomoe data check fmow --data-root data --output check"
 
@@ -71,16 +71,16 @@ def parser() -> DataParser:
     )
     digest = made.add_mutually_exclusive_group()
     digest.add_argument(
-        "--sha256", metavar="HEX", help="download: the hash of what is at --url, as you trust it"
+        "--sha256", metavar="HEX", help="download: SHA-256 of the file at --url, from a source you trust"
     )
-    digest.add_argument("--md5", metavar="HEX", help="download: the same by md5")
+    digest.add_argument("--md5", metavar="HEX", help="download: its MD5 instead")
     made.add_argument("--yes", action="store_true", help="download: the licence is read and agreed to")
     made.add_argument(
         "--near",
         type=number(0, 20_100),
         default=1.0,
         metavar="KM",
-        help="check: places nearer than this are alike (1)",
+        help="check: places closer than this count as near (default: 1)",
     )
     made.add_argument(
         "--images",
@@ -101,7 +101,7 @@ def parser() -> DataParser:
         help="check, cache: processes (default: one a core)",
     )
     made.add_argument(
-        "--seed", type=whole(0, MOST_SEED), default=0, metavar="N", help="sample: of its random parts (0)"
+        "--seed", type=whole(0, MOST_SEED), default=0, metavar="N", help="sample: its seed (default: 0)"
     )
     return made
 

@@ -110,7 +110,7 @@ def check_text(data: dict[str, Any], files: list[Path]) -> str:
         splits.add_row(name, *numbers)
     near = f"< {data['near_km']:g} km"
     pairs = new_table(
-        "what the second knows of the first",
+        "what the second split shares with the first",
         *("splits", "shared samples", "shared domains", "same place", near, "nearest km", "median km"),
     )
     for pair in data["pairs"]:

@@ -43,7 +43,7 @@ def parser() -> Parser:
         "--split-of",
         choices=("common", "first"),
         default="common",
-        help="of several checkpoints: the samples that all have in it (default), or all of the first one's",
+        help="for several checkpoints: samples that all their splits have (default), or the first one's",
     )
     made.add_argument("--output", metavar="DIR", help="also write diagnosis.html and diagnosis.json there")
     made.add_argument(
@@ -68,7 +68,7 @@ def parser() -> Parser:
         help="for each null distribution; 0: none (default: 200)",
     )
     made.add_argument(
-        "--climate", action="store_true", help="also hold the routing against climate zones (extra: climate)"
+        "--climate", action="store_true", help="also compare the routing with climate zones (extra: climate)"
     )
     made.add_argument(
         "--alpha", type=float, default=4.0, help="sharpness of the responsibilities (default: 4)"
@@ -77,7 +77,7 @@ def parser() -> Parser:
         "--top", type=float, default=10.0, metavar="PERCENT", help="share of the slots selected (default: 10)"
     )
     made.add_argument(
-        "--seed", type=whole(0, MOST_SEED), default=0, help="of samples, places, folds and permutations"
+        "--seed", type=whole(0, MOST_SEED), default=0, help="seed of samples, places, folds and permutations"
     )
     made.add_batches()
     made.add_data_of_run()

@@ -9,8 +9,8 @@ from geomoe.cli.console import Result
 from geomoe.cli.parsing import Parser
 
 _DESCRIPTION = """\
-Say what is installed, which device would be used, which data and weights are found, whether this
-machine is kept offline, and whether output can be written. Looks only: nothing is downloaded or made."""
+Report what is installed, which device would be used, which data and weights are found, whether this
+machine is kept offline, and whether output can be written. Nothing is downloaded or written."""
 
 _EXAMPLE = "geomoe doctor --json"
 

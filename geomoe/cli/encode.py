@@ -34,12 +34,12 @@ def parser() -> Parser:
         "--legendre-polys",
         type=whole(1, MOST_DEGREE),
         metavar="L",
-        help="of sh: L*L values, details of 20,015 / (L - 1) km (default: 10)",
+        help="for sh: L*L values, details of 20,015 / (L - 1) km (default: 10)",
     )
     made.add_argument(
-        "--finest-km", type=float, metavar="KM", help="of fourier, which needs it: half the shortest wave"
+        "--finest-km", type=float, metavar="KM", help="for fourier, which needs it: half the shortest wave"
     )
-    made.add_argument("--capsules", type=int, nargs="+", choices=(0, 1, 2), help="of geoclip (default: 0)")
+    made.add_argument("--capsules", type=int, nargs="+", choices=(0, 1, 2), help="for geoclip (default: 0)")
     made.add_argument(
         "--safe-csv", action="store_true", help="quote cells of a .csv that a spreadsheet takes for formulas"
     )

@@ -37,12 +37,12 @@ def parser() -> Parser:
         help="test (default), val, train, held_out, or the data's own",
     )
     made.add_argument(
-        "--experts", type=experts, default="all", metavar="all|shared|K", help="who answers (default: all)"
+        "--experts", type=experts, default="all", metavar="all|shared|K", help="experts in use (default: all)"
     )
     made.add_argument(
         "--no-beside",
         action="store_true",
-        help="leave out the splits that stand beside this one (fmow-lao: pooled)",
+        help="leave out the further splits that are reported too (fmow-lao: pooled)",
     )
     made.add_argument("--output", metavar="DIR", help="also write report.json and figures there")
     made.add_argument(

@@ -26,7 +26,7 @@ ALIASES = {
     "safe_csv": "data.safe_csv",
     "columns": "data.columns",
 }
-SWITCHES = ("--allow-vrt", "--safe-csv")  # those of them without a value
+SWITCHES = ("--allow-vrt", "--safe-csv")  # short flags without a value
 
 
 _NAMED = ("output", "checkpoint", "folder")
@@ -45,7 +45,7 @@ class UsageError(GeomoeError):
 
 
 def whole(least: int, most: int) -> Callable[[str], int]:
-    """What reads a whole number of a flag, from ``least`` to ``most``."""
+    """A function that reads the value of a flag as a whole number from ``least`` to ``most``."""
 
     def read(text: str) -> int:
         known = text.isdecimal() and len(text) <= 18
@@ -58,7 +58,7 @@ def whole(least: int, most: int) -> Callable[[str], int]:
 
 
 def number(least: float, most: float) -> Callable[[str], float]:
-    """What reads a number of a flag, from ``least`` to ``most``."""
+    """A function that reads the value of a flag as a number from ``least`` to ``most``."""
 
     def read(text: str) -> float:
         try:
@@ -74,7 +74,7 @@ def number(least: float, most: float) -> Callable[[str], float]:
 
 
 def columns(text: str) -> dict[str, str]:
-    """Read ``filename=image,lon=x`` of a flag."""
+    """Read the value of a flag such as ``filename=image,lon=x``."""
     try:
         return read_columns(text.split(","))
     except ValueError as error:
@@ -170,13 +170,13 @@ class Parser(argparse.ArgumentParser):
 
 
 def refuse_unnamable(args: argparse.Namespace) -> None:
-    """Refuse names of files that are empty, and of outputs and checkpoints those that are not UTF-8.
+    """Refuse empty file names, and names of outputs and checkpoints that are not UTF-8.
 
-    Reports and rasters can hold no other; an empty name is a variable of the shell that is not set, and would
-    stand for the folder that the command runs in.
+    Reports and rasters can only store names in UTF-8. An empty name usually comes from a shell variable that
+    is not set, and would mean the current folder.
 
     Raises:
-        UsageError: names the option.
+        UsageError: there is such a name; the error names the option.
     """
     for name, option in _FILES.items():
         given = getattr(args, name, None)

@@ -27,7 +27,7 @@ _EXAMPLE = (
 )
 
 
-#: What stands beside the output, by the ends of the names.
+#: Suffix of a further file that is written with the output -> its name in the result.
 _BESIDE = {".csv": "listed", ".tif": "scores", ".tiff": "scores", ".xml": "attribute_table", ".qml": "style"}
 
 

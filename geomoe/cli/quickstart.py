@@ -12,8 +12,9 @@ from geomoe.config.limits import MOST_EPOCHS
 _DESCRIPTION = """\
 Train ERM, MoGE and other networks that read locations (encoding, FiLM, MLP, token) on the embedded
 data (NASA Blue Marble crops, MODIS land cover) for a few epochs, judge each per region, and draw the
-map of MoGE's experts. Minutes on two cores; stopped, the same command goes on where it was. A short
-budget shows that everything works and what comes out; docs/results.md has the long one."""
+map of MoGE's experts. Minutes on two cores; if it is stopped, the same command
+continues it. A short budget shows that everything works and what the results look like;
+docs/results.md has those of a long one."""
 
 _ELSEWHERE = "all other methods stand beside these in:\n  geomoe bench bluemarble-methods --output DIR"
 _EXAMPLE = "geomoe quickstart --output quickstart --epochs 8"

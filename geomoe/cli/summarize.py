@@ -18,7 +18,7 @@ _EXAMPLE = "geomoe summarize runs/pacs --output summary"
 def parser() -> Parser:
     """The parser of this verb."""
     made = Parser("summarize", _DESCRIPTION, _EXAMPLE)
-    what = "report.json, its folder, or a folder that is searched to the bottom"
+    what = "report.json, its folder, or a folder that is searched with its subfolders"
     made.add_argument("reports", metavar="REPORT", nargs="+", help=what)
     made.add_argument("--output", metavar="DIR", help="also write summary.json and figures there")
     return made

@@ -28,9 +28,9 @@ _SWITCHES = (
 )
 
 _DESCRIPTION = """\
-Train one method; geomoe evaluate judges it afterwards. NAME is a shipped configuration; --config lays a
-file of your own over it, or stands alone. Values are taken from the defaults, the environment
-(GEOMOE_TRAINER__MAX_EPOCHS=3), the files and the flags; a later one wins."""
+Train one method; geomoe evaluate judges it afterwards. NAME is a shipped configuration; a file of your own,
+--config, overrides it or is used alone. Values are taken from the defaults, the environment
+(GEOMOE_TRAINER__MAX_EPOCHS=3), the files and the flags; later ones override earlier ones."""
 
 _EXAMPLE = "geomoe train bluemarble --held-out Asia --model.num_experts 8 --trainer.max_epochs 3"
 
@@ -75,7 +75,7 @@ def parser() -> TrainParser:
     made.add_argument(
         "--help-all", action=_HelpAll, nargs=0, help="this help with the meaning of every key, and exit"
     )
-    made.add_argument("--config", metavar="FILE", help="YAML file, laid over NAME")
+    made.add_argument("--config", metavar="FILE", help="YAML file that overrides NAME")
     made.add_argument("--resume", action="store_true", help="go on from the run's last checkpoint")
     made.add_argument(
         "--dry-run",

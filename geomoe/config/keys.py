@@ -108,7 +108,7 @@ def type_name(hint: Any) -> str:  # noqa: ANN401 - any type
 
 
 def nearest_key(key: str) -> str:
-    """The valid key most similar to a wrong one: by its whole name, else by its last part."""
+    """``; did you mean KEY?`` for the key most similar to a wrong one, by its whole name or its last part."""
     every = [*keys(), *(name for method in METHODS for name in method_keys(method))]
     found = nearest(key, every)
     if not found:

@@ -1,6 +1,6 @@
-"""The table of the numbers that a configuration may hold; others are typos, or more than machines can do.
+"""The allowed range of each number in a configuration; others are typos, or too large for any machine.
 
-The same limits hold for flags of verbs, for files, and for the configuration inside a checkpoint.
+The same limits apply to flags of verbs, to files, and to the configuration inside a checkpoint.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from typing import Any
 
 from geomoe.support.options import Range
 
-MOST_SEED = 2**32 - 1  # numpy and torch take no larger one everywhere
+MOST_SEED = 2**32 - 1  # some functions of numpy and torch accept no larger one
 MOST_WORKERS = 1024
 MOST_BATCH = 1_000_000
-MOST_SIDE = 8192  # pixels: an image may have as many on a side as one that is read whole
+MOST_SIDE = 8192  # pixels: also the largest side of an image that is read whole
 MOST_DEGREE = 256  # spherical harmonics: 65,536 features of each place
 MOST_EPOCHS = 1_000_000
 MOST_OPTION = 10**9  # any whole number of a method's options
@@ -23,7 +23,7 @@ _SHARE = Range(at_least=0, at_most=1)
 _BELOW_ONE = Range(at_least=0, below=1)
 _NOISE = Range(at_least=0, at_most=1e6)
 
-#: Key -> numbers that it may have; of a list, each of its numbers.
+#: Key -> allowed numbers; for a list, the allowed numbers of each entry.
 LIMITS: dict[str, Range] = {
     "seed": _SEEDS,
     "data.split_seed": _SEEDS,
@@ -74,7 +74,7 @@ LIMITS: dict[str, Range] = {
 
 
 def wrong_number(key: str, value: Any) -> str:  # noqa: ANN401 - any configuration value
-    """Which rule a value of a key breaks, such as ``must be at least 1; got 0``; empty: none."""
+    """The rule that a value of a key breaks, such as ``must be at least 1; got 0``; empty if none."""
     limits = LIMITS[key]
     for one in value if isinstance(value, tuple) else (value,):
         if one not in limits:
@@ -83,6 +83,6 @@ def wrong_number(key: str, value: Any) -> str:  # noqa: ANN401 - any configurati
 
 
 def wrong_option(value: Any) -> str:  # noqa: ANN401 - any value of a method's option
-    """Which rule a whole number of a method's option breaks beside that of the option itself."""
+    """The rule for all options that a whole number of a method's option breaks; empty if none."""
     limits = Range(at_most=MOST_OPTION)
     return "" if not isinstance(value, int) or value in limits else f"{limits}; got {value}"

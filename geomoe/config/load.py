@@ -95,10 +95,10 @@ def read_config(values: Any) -> RunConfig:  # noqa: ANN401 - whatever a file hol
 
 
 def _with_old_rules(values: Any) -> Any:  # noqa: ANN401 - whatever a file holds
-    """Return the values with the rules that held before there was a key for them.
+    """Return the values with the rules of earlier versions, which had no key for them.
 
-    Otherwise the samples on which an old run is judged would be split anew, and its training images would be
-    among the test images.
+    Otherwise the samples on which an old run is evaluated would be split by another rule, and some of its
+    training images would be test images.
     """
     data = values.get("data") if isinstance(values, dict) else None
     if isinstance(data, dict) and data.get("name") == "folder" and "split_version" not in data:
@@ -119,7 +119,7 @@ def _build(settings: Iterable[Setting], faults: list[str], *, check: bool = True
     config = _construct(RunConfig, "", values)
     if not check:
         faults += find_wrong_numbers(config)
-    else:  # without keys whose value was refused above: they would be checked with their default
+    else:  # leave out keys whose value was refused above: they would be checked with their default
         faults += [line for line in find_faults(config) if line.split(":")[0] not in wrong]
     refuse(faults)
     return config
@@ -188,7 +188,7 @@ def _files(name: str | None, file: str | os.PathLike[str] | None, faults: list[s
 
 
 def _of_a_run(name: str) -> str:
-    """What to say of the folder of a run, which ``--resume`` takes from the configuration; else nothing."""
+    """The error text if NAME is the folder of a run, which is not how a run is resumed; else empty."""
     kept = os.path.join(name, "config.yaml")
     if not os.path.isfile(kept):
         return ""
@@ -206,7 +206,7 @@ def _from_file(path: Path, faults: list[str]) -> list[Setting]:
 
 
 def flatten(data: Any, source: str, faults: list[str], section: str = "") -> list[Setting]:  # noqa: ANN401
-    """The settings in the nested sections of a file; what is no section is reported in ``faults``."""
+    """The settings in the nested sections of a file; anything that is no section is added to ``faults``."""
     if not isinstance(data, Mapping):
         what = section or "configuration"
         faults.append(f"{what}: expected keys with values; got {shown(data)} ({source})")

@@ -32,7 +32,7 @@ class Option(NamedTuple):
         name: its name in the class.
         hint: its type.
         default: its default value.
-        meaning: one phrase.
+        meaning: what it does, in one phrase.
         range: the allowed numbers.
     """
 

@@ -1,4 +1,4 @@
-"""The configuration of a data set, for what is done with the data alone: no model is trained."""
+"""The configuration of a data set, for commands that only use the data and train no model."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ def load_data(name: str, flags: Sequence[Setting] = (), *, whole: bool = False) 
     Args:
         name: a shipped configuration, or a data set, which gets the defaults.
         flags: settings that override it.
-        whole: without the run's budget of samples and domains (``data.budget``, ``data.num_domains``), unless
-            a flag sets one of them.
+        whole: whether to ignore the configuration's limits on samples and domains (``data.budget``,
+            ``data.num_domains``), unless a flag sets one of them.
 
     Raises:
-        ConfigError: neither exists, or faults of the configuration.
+        ConfigError: there is no configuration or data set of that name, or the configuration has faults.
     """
     data_set = data_set_of(name)
     settings = list(flags)

@@ -1,7 +1,7 @@
-"""Location encoders and the extent of the data: which encoder tells its places apart, and what ``auto`` is.
+"""Location encoders and the extent of the data: which encoder is fine enough, and what ``auto`` stands for.
 
-The rule: half a wave of an encoder's finest feature is at most a quarter of the extent of the training
-places. A longer one is nearly the same everywhere in the data, so no router can follow it.
+The rule: half a wave of an encoder's finest feature must be at most a quarter of the extent of the training
+places. A longer wave is nearly constant over the data, so a router cannot separate its places.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from geomoe.coords import HALF_TURN_KM
 if TYPE_CHECKING:
     from geomoe.config.schema import EncoderConfig, RunConfig
 
-PARTS = 4  # half waves of the finest feature that have to fit into the extent
-FINE = 8  # half waves that fit into the extent where geomoe chooses them
+PARTS = 4  # least number of half waves of the finest feature that must fit into the extent
+FINE = 8  # number of half waves that fit into the extent if geomoe chooses their length
 LEAST_DEGREES, MOST_DEGREES = 10, 40  # L that geomoe chooses: 100 to 1,600 features of a place
 LEAST_KM = 0.01  # finest detail that geomoe chooses, and that encoder.finest_km may be
 
@@ -28,28 +28,29 @@ def degrees_for(extent_km: float) -> int:
 
 
 def fits(resolution_km: float, extent_km: float) -> bool:
-    """Whether an encoder tells places of the data apart: :data:`PARTS` half waves fit into its extent."""
+    """Whether an encoder is fine enough for the data: :data:`PARTS` half waves fit into the data's extent."""
     return PARTS * resolution_km <= extent_km * (1 + 1e-9)
 
 
 def is_open(config: RunConfig) -> bool:
-    """Whether something of the encoder is left to be chosen by the extent of the data."""
+    """Whether the configuration leaves an option of the encoder to be chosen by the extent of the data."""
     return fit_encoder(config.encoder, 1.0) != fit_encoder(config.encoder, HALF_TURN_KM)
 
 
 def fit_encoder(encoder: EncoderConfig, extent_km: float | None) -> EncoderConfig:
-    """The encoder with everything that it leaves open chosen; what it says itself is kept.
+    """Choose the options that a configuration of an encoder leaves open; options that are set are kept.
 
-    ``name: auto`` is sh where ``legendre_polys`` is given, fourier where ``finest_km`` is; else sh where 40
-    degrees tell the data apart (or its places are not known), and fourier where they do not.
-    ``legendre_polys: null`` is the smallest number from 10 to 40 that does, ``finest_km: null`` an eighth of
-    the extent.
+    ``name: auto`` becomes sh if ``legendre_polys`` is set, and fourier if ``finest_km`` is set. If neither is
+    set, it becomes sh if 40 degrees are fine enough for the data (or its places are not known), else fourier.
+    ``legendre_polys: null`` becomes the smallest number from 10 to 40 that is fine enough, ``finest_km:
+    null`` an eighth of the extent.
 
     Args:
         encoder: the section of the configuration.
-        extent_km: what :func:`geomoe.earth.extent.extent_km` gives; None or 0: none is known, or just one.
+        extent_km: extent of the training places in km (:func:`geomoe.earth.extent.extent_km`); None: no place
+            is known; 0: all samples are at one place.
     """
-    known = extent_km or HALF_TURN_KM  # of one place there is nothing to tell apart
+    known = extent_km or HALF_TURN_KM  # a single place needs no particular resolution
     name, polys, finest = encoder.name, encoder.legendre_polys, encoder.finest_km
     if name == AUTO:
         wide = degrees_for(known) <= MOST_DEGREES
@@ -63,7 +64,7 @@ def fit_encoder(encoder: EncoderConfig, extent_km: float | None) -> EncoderConfi
 
 
 def keep_choice(config: RunConfig, earlier: RunConfig) -> RunConfig:
-    """The configuration with what its encoder leaves open as an earlier run has it, so that it goes on."""
+    """The configuration, with the encoder options that it leaves open taken from an earlier run."""
     now, then = config.encoder, earlier.encoder
     kept = replace(
         now,
@@ -75,7 +76,7 @@ def keep_choice(config: RunConfig, earlier: RunConfig) -> RunConfig:
 
 
 def encoder_text(encoder: EncoderConfig) -> str:
-    """The encoder and what decides its finest detail, such as ``sh, L = 10``."""
+    """The encoder and the option that determines its finest detail, such as ``sh, L = 10``."""
     details = {
         "sh": f", L = {encoder.legendre_polys}",
         "sh-siren": f", L = {encoder.legendre_polys}",
@@ -86,7 +87,7 @@ def encoder_text(encoder: EncoderConfig) -> str:
 
 
 def reach_text(encoder: EncoderConfig, resolution_km: float | None, extent_km: float) -> str:
-    """One line: how far the training places spread, and what the encoder tells apart."""
+    """One line: the extent of the training places, and the distance that the encoder distinguishes."""
     if not extent_km:
         told = encoder_text(encoder)
         return f"the training places are one place; the encoder ({told}) has nothing to tell apart"
@@ -97,9 +98,9 @@ def reach_text(encoder: EncoderConfig, resolution_km: float | None, extent_km: f
 
 
 def reach_doubt(encoder: EncoderConfig, resolution_km: float | None, extent_km: float) -> str:
-    """One line that says that an encoder is too coarse for the data, and what fits; empty: it fits.
+    """One line that warns of an encoder that is too coarse for the data, and names one that fits; or empty.
 
-    Without at least two places there is nothing to tell apart.
+    With fewer than two places every encoder fits.
     """
     if resolution_km is None or not extent_km or fits(resolution_km, extent_km):
         return ""

@@ -21,10 +21,12 @@ from geomoe.support.words import unknown
 #: Names of encoders, available without importing torch. A test compares them with the table that they
 #: mirror, geomoe.encoders.ENCODERS.
 ENCODER_NAMES = ("cartesian3d", "domain", "fourier", "geoclip", "satclip", "sh", "sh-siren", "wrap")
-#: Stands for the encoder that fits the extent of the training places; :mod:`geomoe.config.reach` says which.
+#: Name that stands for the encoder that fits the extent of the training places; see
+#: :mod:`geomoe.config.reach`.
 AUTO = "auto"
 LOGGERS = ("csv", "tensorboard", "wandb")
-#: Places are computed in float64 and heads of encoders in float32: no network has only one other type.
+#: Places are computed in float64 and encoder heads in float32, so a network cannot be of another type
+#: throughout.
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
 

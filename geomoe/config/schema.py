@@ -1,7 +1,7 @@
 """The typed configuration of a run: every key that a file, a flag or the environment can set.
 
-Plain frozen dataclasses, no torch: they are read by the command line in milliseconds. They stop at
-:mod:`geomoe.build`; classes behind it take plain arguments.
+These are plain frozen dataclasses without torch, so the command line reads them in milliseconds. They are
+used up to :mod:`geomoe.build`, which passes plain arguments to networks, encoders and methods.
 """
 
 from __future__ import annotations
@@ -108,8 +108,8 @@ class ModelConfig:
         weights: pretrained backbone: none, timm (by name, downloads), torchgeo:NAME or a local file.
         init_from: geomoe checkpoint to start the backbone from (upcycling).
         drop_path: stochastic depth.
-        mlp_ratio: hidden width of every MLP over that of the tokens, for plain vision transformers; none: the
-            backbone's own.
+        mlp_ratio: hidden width of every MLP divided by that of the tokens, for plain vision transformers;
+            none: the backbone's own.
         moge_blocks: blocks whose FFN becomes MoGE, or the experts of gmoe, omoe, dynmoe, counted from 0.
         num_experts: experts in each such block; MoGE's shared expert is not counted.
         top_k: specialists of MoGE that answer for a sample.
@@ -139,12 +139,12 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """What the loss of every method shares; a method's own options stand in a section of its name.
+    """What the loss of every method shares; a method's own options are in a section of its name.
 
     Args:
-        label_smoothing: of the cross-entropy.
-        class_weights: of the training samples' cross-entropy: none, balanced, or by effective numbers.
-        effective_beta: of effective: 0 is as none, 1 as balanced.
+        label_smoothing: label smoothing of the cross-entropy.
+        class_weights: weights of classes in the training loss: none, balanced, or by effective numbers.
+        effective_beta: beta of effective: 0 gives the weights of none, 1 those of balanced.
     """
 
     label_smoothing: float = 0.0
@@ -163,7 +163,7 @@ class OptimizerConfig:
         warmup: share of the steps spent warming up.
         schedule: what the learning rate does after that.
         layer_decay: factor on the learning rate from each layer of the backbone to the one below; 1: none.
-        probe_epochs: epochs at the start in which the backbone stands still (a linear probe first).
+        probe_epochs: epochs at the start in which the backbone is frozen (a linear probe first).
     """
 
     name: str = "adamw"
@@ -177,7 +177,7 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class TrainerConfig:
-    """What Lightning is told.
+    """Options of Lightning's trainer.
 
     Args:
         max_epochs: passes over the training data.
@@ -225,7 +225,7 @@ class RunConfig:
     Args:
         algorithm: training method; see the table in docs/methods.md.
         around: methods that go around it, the outermost last (sagm, swad).
-        seed: of weights, batches and augmentation.
+        seed: seed of weights, batches and augmentation.
         output: folder that holds all runs.
         run_name: name of this run; default: built from the held-out region and the seed.
         data: which data, which protocol, how it is batched.
@@ -233,7 +233,7 @@ class RunConfig:
         encoder: the location encoder.
         loss: what the loss of every method shares.
         optimizer: how weights are updated.
-        trainer: what Lightning is told.
+        trainer: options of Lightning's trainer.
         options: the options of the methods in use, by method; in files each is a section of its name.
     """
 

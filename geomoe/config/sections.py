@@ -51,7 +51,7 @@ def in_sections(settings: Sequence[Setting], faults: list[str], *, tell: bool) -
 
 
 def _moved(names: Sequence[str], algorithm: str) -> str:
-    """What has come of options in the old section, in one line."""
+    """How the options in the old section were read, in one line."""
     read = [name for name in names if algorithm in owners_of(name)]
     unused = [name for name in names if name not in read]
     told = "options of a method now have a section of its name"

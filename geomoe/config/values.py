@@ -1,8 +1,8 @@
-"""The converter of configuration values: from flags, variables and files to the type of the key.
+"""Convert configuration values from flags, variables and files to the type of the key.
 
-It is our own code because jsonargparse parses text for an optional key as YAML: ``--data.held_out '#12'``
-became null, so that the held-out domain was trained on. Here text stays text. Only ``null`` means None, and
-``"null"`` in quotes, which the shell has to leave in place, is that word.
+This is our own code because jsonargparse parses text for an optional key as YAML: ``--data.held_out '#12'``
+became null, so that the held-out domain was used for training. Here text stays text. Only ``null`` means
+None; ``"null"`` in quotes, which must reach geomoe, means the word.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def read_value(hint: Any, value: Any, *, text: bool) -> Any:  # noqa: ANN401 - t
             values of files already have a type.
 
     Raises:
-        ValueError: it is not of that type.
+        ValueError: the value is not of that type.
     """
     origin = get_origin(hint)
     if origin in (typing.Union, types.UnionType):

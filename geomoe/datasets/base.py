@@ -78,17 +78,18 @@ class LabelledImages(NonGeoDataset):
         place: lonlat and domains as one :class:`~geomoe.types.Place`.
         domain_unit: one word for a domain in reports (region, year, camera, style).
         block_unit: one word for the resampling units of intervals.
-        beside: further splits that a report on this split also scores.
+        beside: further splits that are scored in a report on this split.
         uncounted: domains that are not proper groups (FMoW's region "Other"): they are scored, but never
             count as the worst domain.
         remarks: notes for data checks on how the data was read, such as skipped rows.
-        doubts: what looks wrong in the tables, for data checks.
+        doubts: suspicious values in the tables, for data checks.
         total: samples in the whole data set on disk, in any split or none; None: the sum of its splits.
         overlapping: pairs of splits that share samples by definition.
         footprints: where the images are, with their corners; None: not known.
-        ground: (N, 2) ground size of a pixel in metres, and pixels of the longer side; None: not known.
+        ground: (N, 2) ground size of a pixel in metres, and longer side in pixels; None: not known.
         groups: (N, G) numbers of groups whose images should be in one split; -1: in none; None: no groups.
-        parents: (N,) numbers of the scenes that names of files tell of; -1: none; None: not looked for.
+        parents: (N,) numbers of the scenes to which the images belong by their file names; -1: none; None:
+            not determined.
         extra: further numeric columns, one value for each sample (year, country code, ...).
         countries: country codes, indexed by the column ``country`` of ``extra``, if it exists.
         data_hash: hash that changes when the data changes.
@@ -168,11 +169,11 @@ class LabelledImages(NonGeoDataset):
         raise NotImplementedError
 
     def name_of(self, index: int) -> str:
-        """What a sample is called in messages: its file, or its row in the whole data set."""
+        """The name of a sample in messages: its file, or its row in the whole data set."""
         return f"row {self.rows[index]}"
 
     def absent_files(self) -> list[Path]:
-        """Return missing image files without opening any; the base class does not search."""
+        """Return the missing image files, without opening any; the base class returns none."""
         return []
 
     @property

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BATCH = 64  # samples in a step where no number is given and the training split has as many
+BATCH = 64  # samples in a step if no number is given and the training split is large enough
 
 
 SELECTING = ("train", "val", "id_val")  # splits that training and selection see
@@ -141,7 +141,7 @@ class ImageDataModule(NonGeoDataModule):
         return self.mean, self.std
 
     def verify(self) -> list[str]:
-        """Read every byte of the files, for a check; return what an earlier run did not notice."""
+        """Read every byte of the files, for a check; return the changes that earlier runs did not notice."""
         return []
 
     def write_index(self, folder: Path) -> None:
@@ -183,7 +183,7 @@ class ImageDataModule(NonGeoDataModule):
         return data
 
     def info(self) -> dict[str, Any]:
-        """Return plain facts for checkpoints and run.json: what a model of this data must know."""
+        """Return plain facts for checkpoints and run.json, such as the names of classes and domains."""
         mean, std = self.statistics()
         data = self.dataset("test")
         names = self.options.get("train_domains") or ()
@@ -263,7 +263,7 @@ class ImageDataModule(NonGeoDataModule):
         return self.to_batch(batch, train=bool(self.trainer and self.trainer.training))
 
     def to_batch(self, sample: dict[str, Any], *, train: bool = False) -> Batch:
-        """Do the work of on_after_batch_transfer, for loops without Lightning.
+        """Normalise and augment like :meth:`on_after_batch_transfer`, for loops without Lightning.
 
         Args:
             sample: a collated sample dict, on any device.

@@ -63,7 +63,7 @@ class OfDomains(LabelledImages):
         return self.whole.load_image(int(self.kept[index]))
 
     def read_images(self, chosen: NDArray[np.int64]) -> Tensor:
-        """Read images as the whole split does."""
+        """Read images like the whole split."""
         return self.whole.read_images(self.kept[chosen])
 
     def absent_files(self) -> list[Path]:
@@ -81,7 +81,7 @@ class OfDomains(LabelledImages):
         return {kind: one._replace(ids=one.ids[self.kept]) for kind, one in found.items()}
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the reader has
-        """What else a reader knows of its split, such as its folder."""
+        """Further attributes of the whole split, such as its folder."""
         if name in ("whole", "kept"):  # not set yet: a copy is being made
             raise AttributeError(name)
         return getattr(self.whole, name)
@@ -91,7 +91,7 @@ def domain_id(name: str, regions: Sequence[str]) -> int:
     """The position of a domain.
 
     Raises:
-        ConfigError: there is none of that name.
+        ConfigError: there is no domain of that name.
     """
     if name not in regions:
         raise ConfigError(unknown("data.train_domains", "domain", name, regions))

@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 MOST = 20_000  # places that are kept: about 400 KB in a checkpoint
-#: Sides of cells in degrees, of each of which one place is kept; the smallest that gives few enough is taken.
+#: Sides in degrees of the cells in each of which one place is kept; the smallest that keeps few enough is
+#: used.
 STEPS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
-DEGREE_KM = 111.32  # of longitude at the equator, the longest there is
+DEGREE_KM = 111.32  # km in a degree of longitude at the equator, where it is longest
 
 
 def thin_places(lonlat: NDArray[np.float64], most: int = MOST) -> dict[str, Any]:

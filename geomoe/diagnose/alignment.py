@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from geomoe.diagnose.values import Settings
     from geomoe.metrics.slots import Slots
 
-MOST_SLOTS = 1000  # whose energy distance is computed; of more, evenly spaced ones
-MOST_SAMPLES = 128  # of a cell; of more, evenly spaced ones
+MOST_SLOTS = 1000  # slots whose energy distance is computed; if there are more, evenly spaced ones are used
+MOST_SAMPLES = 128  # samples of a cell that are used; if there are more, evenly spaced ones
 
 
 def slots_of_layer(weights: NDArray[np.float32], samples: Samples, alpha: float) -> Slots:
@@ -37,7 +37,7 @@ def alignment_of(
         weights: (N, E) gate weights.
         outputs: (E, N, D) the experts' outputs.
         samples: the samples.
-        settings: sharpness and percentage.
+        settings: sharpness of the responsibilities, and percentage of selected slots.
     """
     slots = slots_of_layer(weights, samples, settings.alpha)
     chosen = selected_slots(slots.responsibility, settings.top_percent)
@@ -69,7 +69,7 @@ def slot_energy(
         outputs: (E, N, D) the experts' outputs.
         samples: the samples.
         slots: the valid slots.
-        chosen: (E, S) mask.
+        chosen: (E, S) bool, the slots over which the mean is taken.
     """
     expert, pair = np.nonzero(chosen)
     if not len(expert):
@@ -97,5 +97,5 @@ def discrepancy_of(features: NDArray[np.float32], samples: Samples) -> float | N
 
 
 def evenly(count: int, most: int) -> NDArray[np.int64]:
-    """At most ``most`` evenly spaced positions of ``count``."""
+    """At most ``most`` evenly spaced numbers out of 0 to ``count`` - 1."""
     return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.int64))

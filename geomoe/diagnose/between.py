@@ -39,7 +39,7 @@ DIGITS = string.digits + string.ascii_lowercase
 
 
 class Side(NamedTuple):
-    """One checkpoint of a pair: its name, what it does, and (M, P) its dominant expert on the map or None."""
+    """One checkpoint of a pair: name, answers, and (M, P) dominant experts at points on land, or None."""
 
     name: str
     seen: Seen
@@ -57,7 +57,7 @@ def routing_map(predictor: Predictor) -> NDArray[np.int64] | None:
 
 
 def land_points() -> NDArray[np.float64]:
-    """(P, 2) lonlat degrees of points on land, each of which stands for the same area."""
+    """(P, 2) lonlat degrees of points on land, each of which represents the same area."""
     lonlat = even_points(POINTS)
     return lonlat[earth_at(lonlat).region != SEA]
 
@@ -82,7 +82,7 @@ def pairs_of(sides: Sequence[Side], samples: Samples, settings: Settings) -> tup
 
 
 def pair_of(first: Side, second: Side, samples: Samples, settings: Settings) -> Pair:
-    """One pair."""
+    """Compare one pair of checkpoints."""
     layers = tuple(_layer(first, second, at, samples, settings) for at in range(len(first.seen.layers)))
     same = float((first.seen.predicted == second.seen.predicted).mean())
     return Pair(first.name, second.name, same, layers)

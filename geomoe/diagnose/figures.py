@@ -31,7 +31,7 @@ def numbers(matrix: Matrix | Sequence[Sequence[float | None]]) -> NDArray[np.flo
 
 
 def load_figure(layers: Sequence[Layer]) -> Figure:
-    """Mean gate weight and top-1 share of each expert, a panel for each layer."""
+    """Draw the mean gate weight and top-1 share of each expert, in one panel for each layer."""
     figure = Figure(figsize=(1 + 3.4 * len(layers), 2.9), layout="constrained")
     for axes, layer in zip(figure.subplots(1, len(layers), squeeze=False)[0], layers, strict=True):
         load, top1 = numbers([layer.routing.load, layer.routing.top1_share])
@@ -45,7 +45,7 @@ def load_figure(layers: Sequence[Layer]) -> Figure:
 
 
 def domain_figure(layers: Sequence[Layer]) -> Figure:
-    """P(e|d): a heat map for each layer."""
+    """Draw P(e|d), the mean gate weight by domain, as a heat map for each layer."""
     names = list(layers[0].routing.by_domain)
     height = 1.3 + 0.3 * len(names)
     figure = Figure(figsize=(1.6 + 3.4 * len(layers), min(height, 14)), layout="constrained")
@@ -56,7 +56,7 @@ def domain_figure(layers: Sequence[Layer]) -> Figure:
 
 
 def class_figure(layer: Layer, classes: Sequence[str]) -> Figure:
-    """P(e|d, y): a heat map for each domain, of one layer; of many domains, the first ones."""
+    """Draw P(e|d, y) of one layer as a heat map for each of the first :data:`CELLS` domains."""
     cells = list(layer.routing.by_domain_class.items())[:CELLS]
     shown = [name for name in classes if any(name in one for _, one in cells)]
     columns = min(len(cells), 3)
@@ -221,7 +221,7 @@ def heat(
     names: Sequence[str] | None = None,
     form: str = "{:.2f}",
 ) -> None:
-    """A heat map with its numbers; ``names``: of the rows."""
+    """Draw a heat map with its numbers; ``names`` are those of the rows."""
     scale = Normalize(*limits, clip=True)
     image = axes.imshow(matrix, cmap=colours, norm=scale, aspect="auto")
     if matrix.shape[0] <= MANY and matrix.shape[1] <= MANY:

@@ -1,4 +1,4 @@
-"""Red flags: sentences on numbers of a diagnosis that may not mean what they seem to."""
+"""Red flags: warnings about numbers of a diagnosis that are easily misread."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ if TYPE_CHECKING:
     from geomoe.diagnose.layer_values import Layer, Row
     from geomoe.diagnose.values import Found, Pair, PairLayer, Subject
 
-COLLAPSED = 0.9  # mean gate weight of one expert, or share of the samples for which it is first
-CONSTANT = 0.01  # a gate weight that moves by less from one sample to any other is the same for all
-ALIKE = 0.9  # mean cosine or CKA off the diagonal
-UNUSED = 0.01  # share of the answers that other places change
-EXPLAINED = (0.7, 0.3)  # r with matched experts, and how much more that is than r
-NEAR = 0.03  # distance of r from -1 / (E - 1)
+# The thresholds of the flags.
+COLLAPSED = 0.9  # least mean gate weight of one expert, or share of the samples for which it is first
+CONSTANT = 0.01  # a gate weight whose largest difference between two samples is below this is constant
+ALIKE = 0.9  # least mean cosine or CKA off the diagonal
+UNUSED = 0.01  # largest share of the answers that change with the places
+EXPLAINED = (0.7, 0.3)  # least r with matched experts, and least gain over r
+NEAR = 0.03  # largest distance of r from -1 / (E - 1)
 CHANCE = 0.05  # p-value
 IDLE = ("collapsed", "one first", "constant")  # flags of routers that treat nearly all samples alike
 

@@ -28,21 +28,21 @@ DROPPED = "dropped"
 
 
 class Moves(NamedTuple):
-    """Other places of the samples: by name, (N, 2) degrees; and what could not be done, in words."""
+    """Other places of the samples: name -> (N, 2) lonlat degrees; and what was left out, in words."""
 
     places: dict[str, NDArray[np.float64]]
     left_out: tuple[str, ...]
 
 
 def moves_for(predictor: Predictor, samples: Samples, km: tuple[float, ...], unit: str, seed: int) -> Moves:
-    """The other places for one network; none for a network that reads no places, which is said.
+    """The other places for one network; if it reads no places, only the reason why there are none.
 
     Args:
         predictor: the network.
         samples: the samples.
-        km: distances of the jitter.
+        km: distances of the jitter, in km.
         unit: word for a domain.
-        seed: of all that is random; equal for all checkpoints.
+        seed: seed of everything random; the same for all checkpoints.
     """
     if predictor.encoder is None:
         return Moves({}, ("geography: the network has no location encoder, so places change no answer",))
@@ -56,16 +56,17 @@ def moves_for(predictor: Predictor, samples: Samples, km: tuple[float, ...], uni
 def other_places(
     samples: Samples, info: Mapping[str, Any], km: tuple[float, ...], unit: str, seed: int
 ) -> Moves:
-    """Shuffled, shuffled within domains, dropped, jittered, on another continent, nearest in training.
+    """Places that are shuffled, shuffled within domains, dropped, jittered, or replaced by others.
 
-    Samples of unknown place keep it.
+    They are replaced by places on another continent, and by the nearest training place. Samples of unknown
+    place are not changed.
 
     Args:
         samples: the samples.
         info: facts of the checkpoint; ``places`` are its training places.
-        km: distances of the jitter.
+        km: distances of the jitter, in km.
         unit: word for a domain.
-        seed: of all that is random.
+        seed: seed of everything random.
     """
     rng = np.random.default_rng(seed)
     lonlat, placed = samples.lonlat, np.flatnonzero(samples.placed)
@@ -117,7 +118,7 @@ def _other_continent(
 
 
 def changes_of(seen: Seen, samples: Samples, moves: Moves) -> tuple[Change, ...]:
-    """What other places do to accuracy, answers and routes of the samples that have a place."""
+    """How other places change accuracy, answers and routing of the samples that have a place."""
     rows = np.flatnonzero(samples.placed)
     label = samples.label[rows]
     right = (seen.predicted[rows] == label).astype(float)

@@ -1,4 +1,4 @@
-"""Mutual information of the dominant expert and properties of the places, beside what chance explains."""
+"""Mutual information of the dominant expert with properties of the places, compared with chance."""
 
 from __future__ import annotations
 

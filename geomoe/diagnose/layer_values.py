@@ -1,4 +1,4 @@
-"""The typed values on one layer with experts, in a diagnosis; field names are keys of ``diagnosis.json``."""
+"""The typed values of one layer with experts, in a diagnosis; field names are keys of ``diagnosis.json``."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ Matrix = tuple[Row, ...]
 
 @dataclass(frozen=True)
 class Routing:
-    """How a layer distributes the samples; E slots, nats.
+    """How a layer distributes the samples over its E slots; entropies and divergences are in nats.
 
     Attributes:
         entropy: mean entropy of the gate weights.
-        entropy_share: the same over the logarithm of the number of experts.
+        entropy_share: the same divided by the logarithm of the number of experts.
         load: (E,) mean gate weight.
-        top1_share: (E,) share of samples with the largest weight there.
+        top1_share: (E,) share of the samples for which the slot has the largest gate weight.
         load_deviation: standard deviation of ``load`` over the m experts, divisor m.
         most_deviation: the largest it can be, sqrt(m - 1) / m.
         most_load: largest of ``load``.
         spread: largest difference between two samples' weights of one expert.
         dead: experts with less than 5 % of their fair share.
-        class_divergence: Jensen-Shannon divergence of cells from their class's template; None: no class is in
-            two domains.
-        domain_divergence: mean over pairs of domains.
-        domain_divergences: (K, K) between domains, in the order of ``by_domain``.
+        class_divergence: mean Jensen-Shannon divergence of cells from their class's template; None: no class
+            is in two domains.
+        domain_divergence: mean Jensen-Shannon divergence between two domains.
+        domain_divergences: (K, K) divergences between domains, in the order of ``by_domain``.
         by_domain: P(e|d): domain -> (E,) mean gate weight.
         by_domain_class: P(e|d, y): domain -> class -> (E,).
         spare: slots without an expert, which methods with a changing number of experts have.
@@ -60,10 +60,11 @@ class Outputs:
     Attributes:
         cosine: (E, E) mean cosine of the experts' outputs.
         cosine_mean: its mean off the diagonal, without spare slots.
-        effective_rank: mean over samples, 1 to the number of experts; without spare slots.
+        effective_rank: mean effective rank of a sample's outputs, 1 to the number of experts; without spare
+            slots.
         cka: (E, E) unbiased linear CKA.
         cka_mean: its mean off the diagonal, without spare slots.
-        cka_rows: rows on which it was computed.
+        cka_rows: number of rows (tokens) on which CKA was computed.
     """
 
     cosine: Matrix
@@ -82,7 +83,7 @@ class Forced:
         by_domain: domain -> (E,) accuracy; None in spare slots.
         routed: domain -> accuracy with normal routing.
         shared: domain -> accuracy of the shared expert alone; empty without one.
-        by_top1: (E, E) row i: samples whose top-1 expert is i; column j: forced through expert j.
+        by_top1: (E, E) accuracy; row i: samples whose top-1 expert is i; column j: forced through expert j.
             None without samples, and in spare slots.
         top1_counts: (E,) samples in each row.
     """
@@ -99,11 +100,11 @@ class Alignment:
     """Slots (expert, two domains, class) of a layer, and the energy distance between their two sides.
 
     Attributes:
-        slots: valid slots.
-        selected: those with the largest responsibilities.
-        responsibility: mean over the valid slots.
+        slots: number of valid slots.
+        selected: number of selected slots, those with the largest responsibilities.
+        responsibility: mean responsibility over the valid slots.
         energy_selected: mean energy distance of the selected slots, in the unit of the features.
-        energy_all: the same over valid slots.
+        energy_all: the same over all valid slots.
         unit_selected: as ``energy_selected``, of features scaled to length 1.
         unit_all: as ``energy_all``, of features scaled to length 1.
     """
@@ -119,7 +120,7 @@ class Alignment:
 
 @dataclass(frozen=True)
 class Chance:
-    """What a kind of permutation gives: mean and 95th percentile in nats, and the p-value of the observed."""
+    """Mutual information under one kind of permutation: mean and 95th percentile in nats, and the p-value."""
 
     mean: float
     high: float
@@ -131,10 +132,10 @@ class Shared:
     """Mutual information of the dominant expert with a property of the places.
 
     Attributes:
-        samples: how many.
-        nats: plug-in estimate.
-        normalized: over the mean of both entropies, 0 to 1.
-        chance: kind of permutation -> what it gives.
+        samples: number of samples that have the property.
+        nats: plug-in estimate of the mutual information.
+        normalized: mutual information divided by the mean of both entropies, 0 to 1.
+        chance: kind of permutation -> the mutual information under it.
     """
 
     samples: int
@@ -145,7 +146,7 @@ class Shared:
 
 @dataclass(frozen=True)
 class Layer:
-    """Everything on one layer with experts; ``information``: property of the place -> what is shared."""
+    """All diagnostics of one layer with experts; ``information``: property of the place -> what is shared."""
 
     name: str
     routing: Routing

@@ -1,4 +1,4 @@
-"""Diagnostics of one layer with experts: routing, likeness of the experts, forced experts."""
+"""Diagnostics of one layer with experts: routing, similarity of the experts, forced experts."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from geomoe.diagnose.sweep import Seen
     from geomoe.diagnose.values import Settings
 
-_LEAST_ROWS = 4  # that the unbiased CKA needs
+_LEAST_ROWS = 4  # rows that the unbiased CKA needs
 
 
 def layers_of(
@@ -39,10 +39,10 @@ def layers_of(
     """All layers of a checkpoint.
 
     Args:
-        seen: what it does.
-        samples: on which samples.
-        settings: what is asked.
-        properties: properties of the places.
+        seen: the checkpoint's answers.
+        samples: the samples that they are for.
+        settings: options of the diagnosis.
+        properties: properties of the places, by name.
     """
     return tuple(_layer(seen, at, samples, settings, properties) for at in range(len(seen.layers)))
 
@@ -65,7 +65,7 @@ def _layer(
 def routing_of(
     weights: NDArray[np.float32], samples: Samples, alive: tuple[bool, ...] | None = None
 ) -> Routing:
-    """Numbers on the gate weights (N, E); ``alive`` are the slots that hold an expert, None: all."""
+    """Statistics of the gate weights (N, E); ``alive``: which slots hold an expert, None: all."""
     load = routing_load(weights)
     there = _there(alive, weights.shape[1])
     domains, classes = len(samples.domains), len(samples.classes)
@@ -101,7 +101,7 @@ def routing_of(
 def outputs_of(
     outputs: NDArray[np.float32], tokens: NDArray[np.float32], alive: tuple[bool, ...] | None = None
 ) -> Outputs:
-    """Numbers on the experts' outputs (E, N, D) and on their tokens (E, R, D); ``alive`` as above."""
+    """Similarity of experts, by outputs (E, N, D) and tokens (E, R, D); ``alive``: see :func:`routing_of`."""
     there = _there(alive, len(outputs))
     pairs = np.ix_(there, there)
     cosine = expert_cosines(outputs)

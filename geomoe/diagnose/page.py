@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from geomoe.diagnose.values import Diagnosed, Found, Pair, Probe, Subject
     from geomoe.pages.document import Part
 
-MOST_DOMAINS = 40  # named at the top
-MOST_CLASSES = 40  # with a bar of their own
+MOST_DOMAINS = 40  # domains that are named at the top
+MOST_CLASSES = 40  # classes with a bar of their own
 
 
 def render_diagnosis(report: Diagnosed) -> str:

@@ -1,4 +1,4 @@
-"""The part of a page on the layers with experts of one checkpoint."""
+"""The part of a page about the layers with experts of one checkpoint."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from geomoe.diagnose.values import Diagnosed
     from geomoe.pages.document import Part, Table
 
-MOST_DOMAINS = 40  # with figures and tables by domain
+MOST_DOMAINS = 40  # domains up to which there are figures and tables by domain
 
 
 def expert_parts(layers: tuple[Layer, ...], report: Diagnosed) -> list[Part]:
-    """Numbers, figures and tables; what is by domain is left out for many domains."""
+    """Numbers, figures and tables; those by domain are left out if there are many domains."""
     heads = tuple(layer.name for layer in layers)
     rows = [[one[0][0], *(value for _, value in one)] for one in zip(*map(layer_rows, layers), strict=True)]
     few = len(report.domains) <= MOST_DOMAINS

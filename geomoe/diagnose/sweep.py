@@ -23,12 +23,12 @@ if TYPE_CHECKING:
     from geomoe.inference import Predictor
     from geomoe.types import BlockExperts, ModelOutput
 
-IMAGES = 512  # whose tokens are compared by CKA, as in geomoe.evaluation
-TOKENS = 8  # of each of these images
+IMAGES = 512  # images whose tokens are compared by CKA, as in geomoe.evaluation
+TOKENS = 8  # tokens of each of these images
 
 
 class Answers(NamedTuple):
-    """What a network answers at other places: predicted (N,) class ids, top1 (M, N) experts."""
+    """Answers of a network at other places: predicted (N,) class ids, and top1 (M, N) dominant experts."""
 
     predicted: NDArray[np.int64]
     top1: NDArray[np.int64]
@@ -36,21 +36,21 @@ class Answers(NamedTuple):
 
 @dataclass(frozen=True)
 class Seen:
-    """What one checkpoint does on N samples. M layers with experts, E experts, C classes, D features.
+    """Answers of one checkpoint for N samples, with M layers of E experts, and D features.
 
     Attributes:
         layers: M names, such as "block 8" or "head"; none without experts.
         predicted: (N,) class ids.
         features: (N, D) pooled features.
         weights: (M, N, E) gate weights.
-        outputs: (M, E, N, D) every expert's output for each sample: of the class token where the backbone
-            has one, else the mean over tokens; of a head, its features.
+        outputs: (M, E, N, D) every expert's output for each sample: that for the class token if the backbone
+            has one, else the mean over tokens; for a head of experts, the features.
         tokens: M arrays (E, R, D), every expert's output on the same R tokens.
         forced: (M, E, N) class ids when one expert of one layer is used for all samples; -1 in spare slots.
-        shared: (N,) class ids of the shared expert alone; None where there is none, as in a head.
+        shared: (N,) class ids of the shared expert alone; None without one, as in a head of experts.
         moved: name -> answers at other places.
         alive: M x E flags, which slots hold an expert; None: all do.
-        answers: how many answers were asked for each image: normal, with forced experts, at other places.
+        answers: number of answers computed for each image: normal, with forced experts, at other places.
     """
 
     layers: tuple[str, ...]
@@ -83,7 +83,7 @@ class Experts(NamedTuple):
 
 
 def experts_in(predictor: Predictor) -> Experts:
-    """Ask a network about one empty image at an unknown place which layers with experts it has."""
+    """Find the layers with experts of a network, by running it on one empty image at an unknown place."""
     bands, size = len(predictor.info["mean"]), predictor.config.model.image_size
     place = predictor.with_features(Place.unknown(1))
     output = predictor.forward(torch.zeros(1, bands, size, size), place, cka_tokens=0)
@@ -102,7 +102,7 @@ def sweep(
     batch_size: int = 64,
     num_workers: int = 0,
 ) -> list[Seen]:
-    """Read each image once, and ask all networks about it.
+    """Read each image once, and run all networks on it.
 
     Args:
         predictors: networks that read images of one size.
@@ -140,7 +140,7 @@ class _Watch:
         self.parts.setdefault(name, []).append(value.cpu())
 
     def see(self, image: Tensor, here: slice) -> None:
-        """Ask about one batch; ``here``: its rows among the samples."""
+        """Run the network on one batch; ``here``: its rows among the samples."""
         predictor, place = self.predictor, self.place.take(here)
         output = predictor.forward(image, place, cka_tokens=0)
         self._keep("predicted", output.logits.argmax(dim=1))
@@ -187,7 +187,7 @@ class _Watch:
         self._keep("forced", forced)
 
     def seen(self) -> Seen:
-        """Everything, in the order of the samples."""
+        """All answers, in the order of the samples."""
         axes = {"weights": 1, "outputs": 2, "forced": 2}
         whole = {
             name: torch.cat(parts, dim=axes.get(name, 1 if name.startswith("top1 ") else 0)).numpy()

@@ -29,7 +29,7 @@ def diagnosis_text(report: Diagnosed, width: int) -> str:
 
 
 def heading(report: Diagnosed) -> str:
-    """Return what was diagnosed, and what it cost."""
+    """Return which checkpoints and samples were diagnosed, and the cost."""
     lines = [f"{report.data}, {samples_text(report)}"]
     subjects = zip(report.subjects, report.found, strict=True)
     lines += [f"{one.name}: {subject_text(one, found)}; {one.checkpoint}" for one, found in subjects]
@@ -49,7 +49,7 @@ def samples_text(report: Diagnosed) -> str:
 
 
 def subject_text(one: Subject, found: Found) -> str:
-    """Return what a checkpoint is; of layers with spare slots, how many hold an expert."""
+    """Describe a checkpoint; for layers with spare slots, with the number of slots that hold an expert."""
     what = f"{counted(one.experts, 'expert')} in {', '.join(one.layers)}" if one.layers else "no experts"
     if any(layer.routing.spare for layer in found.layers):
         counts = (f"{len(layer.routing.experts)} in {layer.name}" for layer in found.layers)
@@ -60,7 +60,7 @@ def subject_text(one: Subject, found: Found) -> str:
 
 
 def cost_text(report: Diagnosed) -> str:
-    """Return what the diagnosis cost."""
+    """Return the cost of the diagnosis: answers for each image."""
     answers = ", ".join(f"{one.name} {one.answers}" for one in report.subjects)
     return f"each image was read once; answers asked for each image: {answers}"
 
@@ -212,7 +212,7 @@ def pair_rows(pair: Pair) -> list[tuple[str, list[str]]]:
 
 
 def _energy_rows(own: str, other: str, energies: list[SlotEnergy]) -> list[tuple[str, list[str]]]:
-    """Rows on the slots of one checkpoint; in brackets the number for features of length 1."""
+    """Rows about the slots of one checkpoint; in brackets the number for features of length 1."""
     return [
         (f"energy on {own}'s slots: {own}", [_both(one.own, one.unit_own) for one in energies]),
         (f"energy on {own}'s slots: {other}", [_both(one.other, one.unit_other) for one in energies]),

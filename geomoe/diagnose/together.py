@@ -23,15 +23,15 @@ MOST = len(string.ascii_uppercase)
 
 
 def names_of(count: int) -> list[str]:
-    """A, B, C, ..."""
+    """The names of ``count`` checkpoints: A, B, C, ..."""
     return list(string.ascii_uppercase[:count])
 
 
 def check_files(files: Sequence[Path]) -> Sequence[Path]:
-    """Return the files of checkpoints if they can be a set.
+    """Check the number of checkpoint files, and that they differ; return them.
 
     Raises:
-        InputError: none, too many, or one twice.
+        InputError: no file, too many, or the same file twice.
     """
     if not 1 <= len(files) <= MOST:
         raise InputError(f"checkpoint: expected 1 to {MOST} files; got {len(files)}")

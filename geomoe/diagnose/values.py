@@ -19,13 +19,13 @@ class Subject:
         algorithm: training method.
         seed: training seed.
         held_out: domain left out of training.
-        split_samples: how many samples its split has.
-        trained_on: how many of the samples used here are in its training split; None: not looked at.
+        split_samples: number of samples in its split.
+        trained_on: number of the samples used here that are in its training split; None: not counted.
         encoder: location encoder; None: places are ignored.
         backbone: backbone of the network.
         experts: E; 0 without experts.
         layers: names of the layers with experts.
-        answers: how many answers were asked for each image: normal, with forced experts, at other places.
+        answers: number of answers computed for each image: normal, with forced experts, at other places.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Probe:
     """Class-conditional domain probe of the pooled features.
 
     Attributes:
-        accuracy: mean over classes.
+        accuracy: mean accuracy over classes.
         chance: mean share of the most frequent domain in these classes.
         uniform: mean of 1 / number of domains.
         classes: class -> the probe within it, for each class that has two domains.
@@ -71,15 +71,16 @@ class Probe:
 
 @dataclass(frozen=True)
 class Change:
-    """What other places do to the answers.
+    """How one change of the places changes the answers.
 
     Attributes:
         what: how the places were changed.
-        samples: how many were changed.
-        distance_km: median distance from the true place; None where places were dropped.
-        accuracy: on these samples.
-        loss: accuracy at the true places minus this.
-        loss_interval: 95 %, by resampling spatial blocks; None with fewer than two.
+        samples: number of samples whose place was changed.
+        distance_km: median distance from the true place; None if places were dropped.
+        accuracy: accuracy on these samples at the other places.
+        loss: accuracy at the true places minus ``accuracy``.
+        loss_interval: 95 % interval of ``loss``, by resampling spatial blocks; None with fewer than two
+            blocks.
         changed: share of the answers that changed.
         rerouted: for each layer, share of the samples with another top-1 expert.
     """
@@ -99,14 +100,14 @@ class Found:
     """All diagnostics of one checkpoint.
 
     Attributes:
-        accuracy: on all samples.
+        accuracy: accuracy on all samples.
         accuracy_by_domain: domain -> accuracy.
-        layers: one for each layer with experts.
-        probe: None: no class has two domains with enough samples.
+        layers: diagnostics of each layer with experts.
+        probe: domain probe of the features; None: no class has two domains with enough samples.
         discrepancy: mean energy distance of the pooled features between two domains of a class.
-        geography: what other places change; empty: no places, or a network without an encoder of places.
-        land: layer -> its dominant expert at points spread evenly over land, a character for each: 0 to 9,
-            then a to z; empty for one checkpoint alone, or routers that do not read places.
+        geography: effects of other places; empty: no place is known, or the network has no encoder of places.
+        land: layer -> its dominant expert at points spread evenly over land, one character for each point: 0
+            to 9, then a to z; empty for a single checkpoint, or if the routers do not read places.
         left_out: what was left out, and why.
     """
 
@@ -125,9 +126,9 @@ class SlotEnergy:
     """Mean energy distance on one router's selected slots.
 
     Attributes:
-        own: of the checkpoint that selected them, in the unit of its features.
-        other: of the other one, same numbers of experts.
-        other_matched: of the other one, matched experts.
+        own: that of the checkpoint that selected the slots, in the unit of its features.
+        other: that of the other checkpoint, for the experts with the same numbers.
+        other_matched: that of the other checkpoint, for the matched experts.
         unit_own: as ``own``, of features scaled to length 1.
         unit_other: as ``other``, of features scaled to length 1.
         unit_other_matched: as ``other_matched``, of features scaled to length 1.
@@ -157,18 +158,18 @@ class PairLayer:
     """One layer in two checkpoints.
 
     Attributes:
-        name: of the layer.
-        r: correlation of the responsibilities; None where one is constant.
+        name: name of the layer.
+        r: correlation of the responsibilities; None if one of them is constant.
         r_matched: the same with matched experts, the largest of all renumberings.
         r_mean: mean over all renumberings.
         r_worst: smallest of all renumberings.
         overlap: J of the selected slots.
         overlap_matched: the same with matched experts.
         partner: (E,) for each expert of the first, that of the second, matched by responsibilities.
-        on_first: energy distance on the first one's selected slots.
-        on_second: on the second one's.
+        on_first: energy distances on the slots that the first checkpoint selects.
+        on_second: energy distances on the slots that the second checkpoint selects.
         samples: agreement on the samples.
-        map: agreement on points spread evenly over land; None: routers that do not read places.
+        map: agreement on points spread evenly over land; None: the routers do not read places.
     """
 
     name: str
@@ -206,7 +207,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class Settings:
-    """What was asked: see :class:`geomoe.diagnose.DiagnosisOptions`."""
+    """Options of the diagnosis: see :class:`geomoe.diagnose.DiagnosisOptions`."""
 
     split: str
     split_of: str
@@ -224,17 +225,17 @@ class Diagnosed:
 
     Attributes:
         data: name of the data set.
-        data_hash: its hash.
+        data_hash: hash of the data.
         domain_unit: word for a domain.
-        samples: how many were used.
-        of: how many there are in the split of every checkpoint.
+        samples: number of samples used.
+        of: number of samples that could be drawn.
         domains: names of the domains that have samples.
         classes: names of the classes, by id.
-        settings: what was asked.
+        settings: options of the diagnosis.
         subjects: the checkpoints.
         found: their diagnostics, in the same order.
         pairs: all pairs of checkpoints.
-        flags: what to look at.
+        flags: red flags.
     """
 
     data: str

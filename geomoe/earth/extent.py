@@ -1,4 +1,4 @@
-"""How far places spread: the km from one end of a data set to the other."""
+"""The extent of a set of places: the distance in km between its two furthest places."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from geomoe.coords import HALF_TURN_KM, great_circle_km, mean_place, unit_vector
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-LEFT_OUT = 0.01  # share of the places, the furthest from their middle, that a slip of the pen may have moved
-_HALF = 45.0  # degrees: places nearer than this to their middle lie less than a quarter turn apart
-_COARSE = 2.0  # degrees on a side of the cells of which one place stands for all, on a map of the world
+LEFT_OUT = 0.01  # share of the places, those furthest from the middle, that are ignored as possible errors
+_HALF = 45.0  # degrees: places closer than this to their middle are less than a quarter turn apart
+_COARSE = 2.0  # degrees on a side of the cells in which one place represents all, for data of the world
 _ROWS = 1024  # places compared with all others at a time
 
 
@@ -65,13 +65,13 @@ def _latitude(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _widest(lonlat: NDArray[np.float64]) -> float:
-    """The km between the furthest of places all around the Earth."""
+    """The km between the furthest places of a set that spreads around the Earth."""
     _, first = np.unique(np.floor(lonlat / _COARSE), axis=0, return_index=True)
     return _between(lonlat[first])
 
 
 def _between(lonlat: NDArray[np.float64]) -> float:
-    """The km between the furthest of some places, each pair compared."""
+    """The km between the furthest of some places, by a comparison of every pair."""
     from scipy.spatial.distance import cdist
 
     places = unit_vectors(lonlat)

@@ -1,4 +1,4 @@
-"""The fine land, borders and regions for pages: of the whole Earth, and the outline of a region in a box."""
+"""Fine land, borders and regions for pages: of the whole Earth, and the outline of a region in a box."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 CELL = 0.01  # degrees: positions of the whole Earth are whole numbers of these
-DETAIL = 0.02  # degrees that a line of the whole Earth may move; smaller islands are left out
+DETAIL = 0.02  # degrees by which a line of the whole Earth may be moved; smaller islands are left out
 _SNAP = 0.012  # degrees by which the end of a border may miss the coast
-_GAP = 0.06  # the same, where both are simplified
+_GAP = 0.06  # the same if both are simplified
 WIDE = 40.0  # degrees: an outline in a wider box is cut from that of the whole Earth: 1 s, not 40
 _TURNS = (-360, 0, 360)
 _EVERYWHERE = shapely.box(-600, -90, 1000, 90)  # land across an edge of a map goes on beyond it
@@ -30,7 +30,7 @@ def whole_earth(left: float) -> tuple[list[NDArray[np.int64]], list[NDArray[np.i
     """Rings of land and lines of borders of the whole Earth, (N, 2) cells of :data:`CELL` degrees each.
 
     Args:
-        left: longitude at which the map begins; land and borders across an edge of it are there at both.
+        left: longitude at which the map begins; land and borders across an edge of the map are at both edges.
     """
     land, borders = _whole(left)
     return _cells(shapely.get_rings(land)), _cells(borders)
@@ -38,7 +38,7 @@ def whole_earth(left: float) -> tuple[list[NDArray[np.int64]], list[NDArray[np.i
 
 @cache
 def whole_region(region: str, left: float) -> list[NDArray[np.int64]]:
-    """Rings of the land of a region of the whole Earth, as :func:`whole_earth` has them.
+    """Rings of the land of a region, in the form of :func:`whole_earth`.
 
     Args:
         region: a name of :func:`geomoe.earth.land.coastlines`.
@@ -87,13 +87,13 @@ def _whole(left: float) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
 def region_lines(region: str, box: Box, detail: float) -> shapely.MultiLineString:
     """The fine outline of a region in a box: its coasts, and its borders to other regions.
 
-    Land is cut along country borders, and each piece belongs to the region whose coarse outline it shares
-    most with, or is nearest to.
+    Land is cut along country borders, and each piece belongs to the region whose coarse outline overlaps most
+    with it, or is nearest to it.
 
     Args:
         region: a name of :func:`geomoe.earth.land.coastlines`.
         box: west, south, east, north in degrees; east may be beyond 180, west below -180.
-        detail: degrees that a line may move so that it has fewer positions.
+        detail: degrees by which a line may be moved to simplify it.
     """
     wide = max(box[2] - box[0], box[3] - box[1]) > WIDE
     outline = _outline(region, box) if wide else shapely.boundary(region_in(region, box))
@@ -125,7 +125,7 @@ def region_in(region: str, box: Box) -> shapely.Geometry:
 
 
 def _owners(faces: NDArray[np.object_], frame: shapely.Geometry) -> NDArray[np.int64]:
-    """The region of each polygon: that whose coarse outline it shares most with, or the nearest."""
+    """The region of each polygon: that whose coarse outline overlaps most with it, or is nearest."""
     coarse = [_coarse(name, frame) for name in coastlines()]
     shared = np.stack([_shared_area(faces, one) for one in coarse])
     owners = shared.argmax(axis=0)

@@ -1,4 +1,4 @@
-"""Which images lie beside or over each other: pairs of footprints that touch, anywhere on the sphere."""
+"""Find images next to or over each other: pairs of footprints that touch, anywhere on the sphere."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SLACK = 0.02  # share of the smaller radius by which footprints that touch may be apart: corners are rounded
-_POINT_KM = 0.001  # radius of an image of which a place alone is known: two of them touch at one place
-_BLOCK = 4096  # images whose neighbours are looked up in one go, so that little memory is needed
+_POINT_KM = 0.001  # radius of an image of which only the place is known: two of them touch at the same place
+_BLOCK = 4096  # images whose neighbours are looked up at once, which limits the memory
 
 
 class Footprints(NamedTuple):
@@ -62,7 +62,7 @@ class Footprints(NamedTuple):
 
 
 class Neighbours(NamedTuple):
-    """Which of N images touch each other. Images of exactly one outline are one of M outlines.
+    """Which of N images touch each other. Images with exactly the same outline share one of M outlines.
 
     Attributes:
         outline: (N,) number of the outline of each image; an image without a place has its own.
@@ -101,7 +101,7 @@ def neighbours(places: Footprints) -> Neighbours:
 
 
 def touching(places: Footprints) -> NDArray[np.int64]:
-    """Return (P, 2) pairs i < j of images that touch or overlap; without corners, that are at one place."""
+    """Return (P, 2) pairs i < j of images that touch or overlap; without corners, those at the same place."""
     middle, radius = places.middle(), places.radius_km()
     found = [_that_touch(places, pairs, middle, radius) for pairs in _candidates(middle, radius)]
     return np.unique(np.concatenate([np.empty((0, 2), np.int64), *found]), axis=0)
@@ -152,8 +152,8 @@ def _that_touch(
 def _apart(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return (P,) the widest gap between (P, 4, 2) convex outlines across any line; 0 where they meet.
 
-    Two convex outlines are apart if and only if a line along one of their edges parts them. The line between
-    the middles is added for outlines that are points.
+    Two convex outlines are apart if and only if a line parallel to one of their edges separates them. The
+    line between the middles is added for outlines that are points.
     """
     edges = np.concatenate([np.roll(one, -1, axis=1) - one for one in (first, second)], axis=1)
     normals = np.stack([-edges[..., 1], edges[..., 0]], axis=2)
@@ -168,8 +168,8 @@ def _apart(first: NDArray[np.float64], second: NDArray[np.float64]) -> NDArray[n
 def within_km(places: Footprints, others: Footprints, km: float) -> NDArray[np.bool_]:
     """Return (N,) which images come within ``km`` of one of the others, by the circles around them.
 
-    The circle around a square reaches a fifth of its side beyond the side, so that rather too many are
-    within than too few. Images without a place are not.
+    The circle around a square reaches a fifth of its side beyond the side, so that the result contains too
+    many images rather than too few. Images without a place are never in it.
     """
     close = np.zeros(len(places.lonlat), dtype=bool)
     here, there = _lonlat(places.middle()), _lonlat(others.middle())

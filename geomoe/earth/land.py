@@ -27,8 +27,8 @@ class Earth(NamedTuple):
     """The Earth in the cells of a grid.
 
     Attributes:
-        region: (H, W) number in ``regions``; 0 is the sea. At places, (N,).
-        landcover: (H, W) number in ``covers``; 0 is water. At places, (N,).
+        region: (H, W) position in ``regions``; 0 is the sea. (N,) for places.
+        landcover: (H, W) position in ``covers``; 0 is water. (N,) for places.
         regions: names of the regions.
         covers: names of the land covers.
     """

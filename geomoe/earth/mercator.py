@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 #: Latitude where the square Web Mercator world ends.
 LIMIT = 85.0511287798066
-_FINER = 2  # picture rows in a cell at the equator: halves the error of a drawn edge
+_FINER = 2  # picture rows per cell at the equator, which halves the error of a drawn edge
 
 
 class Frame(NamedTuple):
@@ -31,7 +31,7 @@ class Frame(NamedTuple):
         rows: (height,) row of the grid for each row of the picture, north first.
         columns: (width,) column of the grid for each column of the picture.
         bounds: west, south, east, north of the picture in degrees; east is beyond 180 where the
-            picture lies across the antimeridian, as web maps want it.
+            picture lies across the antimeridian, as web maps require.
         step: degrees of longitude in a pixel.
     """
 
@@ -53,7 +53,7 @@ def frame(grid: Grid, coarser: int = 1) -> Frame:
         coarser: cells on a side that share a pixel (1: none do).
 
     Raises:
-        CoordinateError: the grid lies wholly beyond the latitudes that Web Mercator shows.
+        CoordinateError: the grid is entirely beyond the latitudes that Web Mercator shows.
     """
     west, south, east, north = grid.bounds
     top, bottom = min(north, LIMIT), max(south, -LIMIT)

@@ -34,7 +34,7 @@ def move_km(lonlat: NDArray[np.float64], km: float, bearing: NDArray[np.float64]
 
 
 def even_points(count: int) -> NDArray[np.float64]:
-    """Points of a Fibonacci lattice: each stands for the same area, so that shares of points are areas.
+    """Points of a Fibonacci lattice: each represents the same area, so shares of points are shares of area.
 
     Args:
         count: N.

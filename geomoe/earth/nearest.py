@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _LEAF = 32  # places in a leaf of the tree: larger leaves make a smaller tree that is hardly slower
-_BLOCK = 1 << 16  # points that are looked up in one go, so that they need little memory
+_BLOCK = 1 << 16  # points that are looked up at once, which limits the memory
 
 
 class NearestPlace:
@@ -42,7 +42,7 @@ class NearestPlace:
 
         Args:
             points: lonlat degrees.
-            rank: 1: the nearest, 2: the second nearest, and so on; there have to be so many known places.
+            rank: 1: the nearest, 2: the second nearest, and so on; at most the number of known places.
         """
         nearest = np.full(len(points), -1, dtype=np.int64)
         asked = np.flatnonzero(~np.isnan(points).any(axis=1))
@@ -79,6 +79,6 @@ def nearest_km(points: NDArray[np.float64], others: NDArray[np.float64]) -> NDAr
 
     Args:
         points: (N, 2) lonlat degrees; NaN where a place is unknown, and so is its distance.
-        others: (M, 2) the same.
+        others: (M, 2) lonlat degrees, likewise.
     """
     return NearestPlace(others).km(points)

@@ -44,7 +44,7 @@ def outlines(left: float) -> dict[str, dict[str, Any]]:
     """GeoJSON MultiPolygon of the land of each region, on a map that begins at ``left``.
 
     Land that the antimeridian cuts is joined there, so that no coast runs along it. Land across an edge
-    of the map is there at both, whole.
+    of the map is complete at both edges.
     """
     if left == -180:
         return coastlines()

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
-#: Places of a table, or cells of a grid (at least one row), computed at a time: limits the memory.
+#: Places of a table, or cells of a grid, that are computed at a time, which limits the memory; a grid is
+#: computed in whole rows, at least one.
 GRID_CELLS = 8192
 
 
@@ -41,9 +42,10 @@ class LocationEncoder(nn.Module):
     Attributes:
         feature_dim: F.
         out_dim: L.
-        frozen_features: features are the same at every step, so they can be computed once.
+        frozen_features: whether the features are the same at every step, so that they can be computed once.
         unknown: (L,) embedding of an unknown place.
-        recipe: the arguments of :func:`geomoe.create_encoder` that made it; empty: it was made otherwise.
+        recipe: the arguments of :func:`geomoe.create_encoder` that made the encoder; empty if it was made
+            without that function.
         trained: (number of domains,) bool, domain ids with training samples; None for encoders that read
             places and not domains.
 
@@ -72,10 +74,10 @@ class LocationEncoder(nn.Module):
 
     @property
     def resolution_km(self) -> float | None:
-        """Half a wave of the finest feature in km: places that are much nearer get nearly the same vector.
+        """Half the wavelength of the finest feature, in km; None if the encoder defines none.
 
-        The head after the features may bend sharper edges, but learns finer structure badly. None: the
-        encoder states none, or reads no places.
+        Two places that are much closer than this get nearly the same vector. The head can form sharper edges,
+        but learns finer structure poorly.
         """
         return None
 
@@ -107,7 +109,7 @@ class LocationEncoder(nn.Module):
 
     @torch.no_grad()
     def feature_table(self, place: Place | Tensor) -> Tensor:
-        """Fixed features of every place of a data set, with bounded memory besides the result.
+        """Fixed features of every place of a data set; beyond the result, the memory is bounded.
 
         Args:
             place: N places on any device, or their lonlat (N, 2) degrees alone, longitude first; NaN, NaN
@@ -133,6 +135,9 @@ class LocationEncoder(nn.Module):
 
         Returns:
             (B, L) float32.
+
+        Raises:
+            ConfigError: features of another shape.
         """
         if features.ndim != 2 or features.shape[1] != self.feature_dim:
             msg = f"features: expected (B, {self.feature_dim}); got {tuple(features.shape)}"

@@ -1,4 +1,4 @@
-"""An encoder of domain ids instead of places, to test a router that is given the region."""
+"""An encoder that embeds domain ids instead of places, for testing a router that is given the region."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class DomainEmbedding(LocationEncoder):
     """``domain``: one learned vector for each domain id, and one for "unknown" (id -1).
 
     Its single feature is the id itself. Coordinates are not used: a sample of a known domain is known
-    even if its place is not, so ``known`` is not read. A domain without training samples would keep its
-    random initial vector, so it counts as unknown.
+    even if its place is not, so the argument ``known`` is ignored. A domain without training samples would
+    keep its random initial vector, so it counts as unknown.
 
     Args:
         num_domains: ids are 0 to num_domains - 1.
@@ -57,7 +57,7 @@ class DomainEmbedding(LocationEncoder):
             raise ConfigError(msg)
         mask = torch.zeros(num_domains, dtype=torch.bool)
         mask[list(ids)] = True
-        self.register_buffer("trained", mask, persistent=False)  # about the data: saved with the data's facts
+        self.register_buffer("trained", mask, persistent=False)  # it describes the data, so it is saved there
 
     @torch.compiler.disable
     def features(self, lonlat: Tensor, domain: Tensor | None = None) -> Tensor:

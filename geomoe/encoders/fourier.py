@@ -1,4 +1,4 @@
-"""``fourier``: waves through the Earth whose lengths are chosen in km, for data of a part of it."""
+"""``fourier``: plane waves through the Earth, with wavelengths chosen in km, for data of one region."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from geomoe.encoders.base import LocationEncoder, fibonacci_lattice, mlp_head
 from geomoe.encoders.harmonics import unit_vector
 from geomoe.errors import ConfigError
 
+#: Number of waves; each gives two features, a cosine and a sine.
 WAVES = 128
 #: The longest waves are 2 ** OCTAVES times as long as the shortest, or reach around the Earth.
 OCTAVES = 5
-#: Orders the wave numbers: 1 / plastic number, which has no common measure with the step of the directions.
+#: Step that orders the wave numbers: 1 / plastic number. Its ratio to the step between directions is
+#: irrational, so that wave numbers and directions form no common pattern.
 _STEP = 0.7548776662466927
 
 
@@ -21,9 +23,10 @@ class FourierEncoder(LocationEncoder):
     """Cosine and sine of waves k u . x at the place's unit vector x, standardised, then the MLP.
 
     Fourier features (Rahimi & Recht 2007; Tancik et al. 2020, arXiv 2006.10739) in three dimensions, so that
-    poles and antimeridian are ordinary places. The directions u are even over the half sphere (u and -u give
-    the same features), the wave numbers k even between the longest and the shortest wave; nothing is random.
-    Along the ground half a wave is at least pi R / k = ``finest_km`` long, and that in the direction of u.
+    poles and antimeridian are ordinary places. The directions u are spread evenly over half the sphere (u and
+    -u give the same features), and the wave numbers k evenly between those of the longest and the shortest
+    wave; nothing is random. On the ground, half a wave is shortest in the direction of u: pi R / k, with R
+    the radius of the Earth. This is ``finest_km`` for the largest k.
 
     Over the sphere the mean of cos(k u . x) is sin(k) / k and its mean square (1 + sin(2k) / (2k)) / 2; the
     features are standardised by these.
@@ -64,7 +67,7 @@ class FourierEncoder(LocationEncoder):
 
     @property
     def resolution_km(self) -> float:
-        """Half the length of the shortest wave."""
+        """Half the length of the shortest wave, in km."""
         return self.finest_km
 
     def _features(self, lonlat: Tensor) -> Tensor:
@@ -75,7 +78,7 @@ class FourierEncoder(LocationEncoder):
 
 
 def _shares(highest: float) -> Tensor:
-    """(WAVES,) wave numbers over the highest one, evenly spaced up to 1, in an order without a pattern."""
+    """(WAVES,) wave numbers divided by the highest one: evenly spaced up to 1, in an irregular order."""
     lowest = max(2.0**-OCTAVES, 1 / highest)
     rank = (torch.arange(WAVES, dtype=torch.float64) * _STEP % 1).argsort().argsort()
     return lowest + (1 - lowest) * (rank.double() + 1) / WAVES

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 #: Width of GeoCLIP's location embedding.
 _WIDTH = 512
 
-#: Its capsules: the standard deviation of their random Fourier frequencies, in waves per unit of its map.
+#: Standard deviation of the random Fourier frequencies of each capsule, in waves per unit of GeoCLIP's map.
 SIGMAS = (1, 16, 256)
 _CAPSULES = len(SIGMAS)
 
-#: km in a unit of its map: an equal-area map in Earth radii, multiplied by 66.50336 / 180.
+#: km per unit of GeoCLIP's map, which is an equal-area map in Earth radii, multiplied by 66.50336 / 180.
 _UNIT_KM = 180 / 66.50336 * EARTH_RADIUS_KM
 
 
@@ -74,7 +74,7 @@ class GeoCLIPEncoder(PretrainedEncoder):
 
     @property
     def resolution_km(self) -> float:
-        """Half a wave at twice the standard deviation of the frequencies of the finest capsule."""
+        """Half a wave, in km, at twice the standard deviation of the frequencies of the finest capsule."""
         return _UNIT_KM / (4 * SIGMAS[self._finest])
 
 

@@ -26,7 +26,7 @@ from geomoe.errors import ConfigError, CoordinateError
 #: Places computed at a time: the rows of a few degrees stay in cache.
 _CHUNK = 4096
 
-#: The same for float32 results, whose float64 recurrence has its own buffer.
+#: The number for float32 results, whose float64 recurrence needs a buffer of its own.
 _CHUNK_SINGLE = 1024
 
 #: Names of the conventions; see :class:`SphericalHarmonics`.
@@ -96,7 +96,7 @@ class SphericalHarmonics(nn.Module):
                 L^1.5 near the poles.
 
         Returns:
-            (N, L * L) in the dtype and on the device of ``lonlat``; stored feature-major. It is twice
+            (N, L * L) in the dtype and on the device of ``lonlat``; stored feature-major. The result is twice
             differentiable if ``lonlat`` requires a gradient.
 
         Raises:

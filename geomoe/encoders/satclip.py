@@ -106,7 +106,7 @@ class SatCLIPEncoder(PretrainedEncoder):
 
     @property
     def resolution_km(self) -> float:
-        """Half a wave of the highest degree of the network's harmonics."""
+        """Half a wave of the highest degree of the network's harmonics, in km."""
         return half_wave_km(self.shape.legendre_polys - 1)
 
     def _prepare_grid(self, lon: Tensor) -> _Prepared:

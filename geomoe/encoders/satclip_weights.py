@@ -58,10 +58,10 @@ class SatCLIPShape(NamedTuple):
 
 
 def degrees_of(weights: str) -> int | None:
-    """L of the harmonics of SatCLIP weights, without asking the hub; None: hf:NAME of an unknown name.
+    """L of the harmonics of SatCLIP weights, without asking the hub; None for hf:NAME with an unknown NAME.
 
     Raises:
-        CheckpointError: as :func:`read_satclip`, of a local file.
+        CheckpointError: a local file that :func:`read_satclip` refuses.
     """
     if not weights.startswith("hf:"):
         return read_satclip(weights)[0].legendre_polys

@@ -28,7 +28,7 @@ class WrapEncoder(LocationEncoder):
 
     @property
     def resolution_km(self) -> float:
-        """Half a wave of the sine of an angle."""
+        """Half a wave of the sine of an angle, in km."""
         return half_wave_km(1)
 
     def _features(self, lonlat: Tensor) -> Tensor:
@@ -48,7 +48,7 @@ class Cartesian3DEncoder(LocationEncoder):
 
     @property
     def resolution_km(self) -> float:
-        """Half a wave of a harmonic of degree 1."""
+        """Half a wave of a harmonic of degree 1, in km."""
         return half_wave_km(1)
 
     def _features(self, lonlat: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ class _HarmonicEncoder(LocationEncoder):
 
     @property
     def resolution_km(self) -> float:
-        """Half a wave of the highest degree: pi R / (L - 1)."""
+        """Half a wave of the highest degree, in km: pi R / (L - 1), with R the radius of the Earth."""
         return half_wave_km(self.harmonics.legendre_polys - 1)
 
     def _features(self, lonlat: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def forced_matrices(
         alive: for each block, which of its E slots hold an expert.
 
     Returns:
-        One for each block; None in rows without samples, and in columns of spare slots.
+        One matrix for each block; None in rows without samples, and in columns of spare slots.
     """
     choices = iter(forced_choices(alive))
     out = []
@@ -73,7 +73,7 @@ def routing_stats(
 
     Args:
         blocks: numbers of the blocks.
-        predictions: of all samples.
+        predictions: predictions for all samples, with their gate weights.
         regions: names of the domains.
         alive: for each block, which slots hold an expert; empty: all do.
     """
@@ -119,8 +119,8 @@ def cka_matrices(
     each, drawn with a fixed seed; all experts see the same rows, regardless of the router.
 
     Returns:
-        One for each block: ones on the diagonal, None for an expert whose output never changes. The mean is
-        over the experts that there are; spare slots are not among them.
+        One matrix for each block: ones on the diagonal, None for an expert whose output never changes. The
+        mean is over the slots that hold an expert.
     """
     rows = np.unique(np.linspace(0, len(dataset) - 1, min(images, len(dataset))).round().astype(np.int64))
     parts: list[tuple[torch.Tensor, ...]] = []

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     from geomoe.inference import Predictions
 
-MOST = 4000  # places in a report; of more, neighbours share one
-#: Degrees on a side of the cells whose samples share a place; 0: only samples at the same place (10 m) do.
+MOST = 4000  # places in a report; if there are more, neighbouring places are joined
+#: Sides in degrees of the cells whose samples are joined in one place; 0: only samples at the same place (10
+#: m).
 STEPS = (0.0, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 3.0)
 _SAME = 4  # decimals of a degree
 CORNER = np.array([180.0, 90.0])

@@ -71,7 +71,7 @@ class EvaluationOptions:
 
 
 class Evaluation(NamedTuple):
-    """A report, and what it was made from.
+    """A report, and the values that it was made from.
 
     Attributes:
         report: the scores.
@@ -108,13 +108,13 @@ def evaluate(
 
     Overall, per-region and worst-region accuracy, macro F1, calibration error, counts, and
     bootstrap intervals blocked in space (whole spatial blocks are drawn, because neighbours are
-    not independent). Where a region was held out, the source regions and the held-out region are
-    scored apart. Where the data set has further groups (years), they are scored too, and splits that its
-    protocol wants beside this one (fmow-lao: ``pooled``). Where places are known, the report has a map. With
+    not independent). If a region was held out, the source regions and the held-out region are
+    scored separately. Further groups of the data set (years) are scored too, and further splits that its
+    protocol requires (fmow-lao: ``pooled``). If places are known, the report has a map. With
     experts="all", a MoGE checkpoint is also evaluated with only its shared expert (MoGE-SE), and its
     experts are analysed: the forced-expert matrix, routing entropy and load, and the experts' CKA.
 
-    On a data set of WILDS, and where the extra ``wilds`` is installed, wilds' own scores of the same
+    For a data set of WILDS, and if the extra ``wilds`` is installed, wilds' own scores of the same
     predictions are listed next to ours.
 
     Args:
@@ -136,7 +136,7 @@ def evaluate_fully(
     options: EvaluationOptions | None = None,
     **changes: Any,  # noqa: ANN401 - fields of EvaluationOptions
 ) -> Evaluation:
-    """Evaluate as :func:`evaluate` does, and return what the report was made from as well."""
+    """Evaluate like :func:`evaluate`, and also return the predictions, the network and the split."""
     asked = call_options(EvaluationOptions, options, changes)
     predictor = load(checkpoint, asked.device)
     predictor.check_experts(asked.experts)
@@ -236,7 +236,7 @@ def _notes(predictor: Predictor, dataset: Any) -> tuple[str, ...]:  # noqa: ANN4
     """Return notes for readers of the scores."""
     trained = (
         None if predictor.encoder is None else predictor.encoder.trained
-    )  # only the domain id encoder has it
+    )  # only the encoder of domain ids has this attribute
     if trained is None:
         return ()
     known = np.append(trained.cpu().numpy(), False)[
@@ -259,7 +259,7 @@ def _options(data: DataConfig) -> dict[str, Any]:
 
 
 def _facts(predictor: Predictor, asked: EvaluationOptions) -> dict[str, Any]:
-    """Return the facts on the checkpoint and the data for the report."""
+    """Return the facts about the checkpoint and the data for the report."""
     config = predictor.config
     return {
         "algorithm": "+".join(config.methods),

@@ -1,7 +1,7 @@
-"""Fetching a data set when asked: checked by hash before it has its name, and never over existing data.
+"""Fetch a data set on request: files get their names after a check of their hashes, and overwrite nothing.
 
-Readers come here when they are given ``download=True`` or ``checksum=True``; ``geomoe data download`` shows
-the licence and asks before it does.
+Readers call this module for ``download=True`` or ``checksum=True``; ``geomoe data download`` shows the
+licence and asks for consent before it does.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 FETCHED = "fetched"
-DEPTH = 3  # folders of an archive that the data set may lie under
+DEPTH = 3  # largest number of folders of an archive above the data set
 T = TypeVar("T")
 
 
@@ -50,21 +50,21 @@ def carry_out(plan: Plan, tell: Tell = lambda what, done, total: None) -> tuple[
 
     Args:
         plan: from :func:`~geomoe.fetching.plan.make_plan`.
-        tell: called with what is done, and how many bytes of how many.
+        tell: called with the name of the step, the bytes done and the total bytes.
 
     Returns:
-        Every item, with state FETCHED where it was missing.
+        Every item; those that were missing have the state FETCHED.
 
     Raises:
-        DownloadError: downloads are switched off, the source fails, or another file came than was asked for.
+        DownloadError: downloads are switched off, the source fails, or it sends another file.
         DataError: the archive is damaged, unsafe, or not of this data set.
-        OutputError: no room, or something is where the data set is to go.
+        OutputError: there is no room, or the target exists.
     """
     plan.check()
     done = []
     for item in plan.items:
         if item.state == MISSING and not item.file.archive and item.place.exists():
-            compare(item.place, item.file.digest)  # the archive before it has brought it along
+            compare(item.place, item.file.digest)  # the archive that was unpacked before contained it
             done.append(item._replace(state=THERE))
         elif item.state == MISSING:
             (_fetch_archive if item.file.archive else _fetch_file)(plan, item, tell)
@@ -75,10 +75,10 @@ def carry_out(plan: Plan, tell: Tell = lambda what, done, total: None) -> tuple[
 
 
 def fetch(name: str, root: str | os.PathLike[str]) -> None:
-    """Fetch what a folder lacks of a data set, from its checked source; the caller has been asked.
+    """Fetch the missing files of a data set from their checked source; the caller has asked for consent.
 
     Raises:
-        DownloadError, DataError, OutputError: as :func:`carry_out`.
+        DownloadError, DataError, OutputError: errors of :func:`carry_out`.
     """
     plan = make_plan(name, root)
     if plan.missing:
@@ -99,16 +99,16 @@ def found_or_fetched(
 
     Args:
         look: finds the data set, or raises DatasetNotFoundError.
-        name: of the data set.
-        root: folder that it is looked for in.
-        download: whether to fetch it.
+        name: name of the data set.
+        root: folder in which it is expected.
+        download: whether to fetch it if it is missing.
         checksum: whether to compare its files with their published hashes.
-        folder: where they are, of what was found.
+        folder: function of the result of ``look``; returns the folder of the files.
 
     Raises:
-        DatasetNotFoundError: it is not there, and was not to be fetched.
-        DownloadError: it could not be fetched.
-        DataError: a file is another one than was published.
+        DatasetNotFoundError: the data set is missing, and no download was requested.
+        DownloadError: the download failed.
+        DataError: a file differs from the published one.
     """
     try:
         found = look()
@@ -126,11 +126,11 @@ def check_hashes(name: str, folder: Path) -> None:
     """Compare every file whose hash is published with that hash.
 
     Args:
-        name: of the data set.
-        folder: that has it.
+        name: name of the data set.
+        folder: folder of its files.
 
     Raises:
-        DataError: a file is another one, or was damaged.
+        DataError: a file is damaged, or differs from the published one.
     """
     facts = read_facts(name)
     published = {file.name: file.digest for file in facts.files if not file.archive}
@@ -170,7 +170,7 @@ def _fetch_archive(plan: Plan, item: Item, tell: Tell) -> None:
         _receive(item, partial, tell)
         try:
             _unpack(plan, item, partial.path, tell)
-        except DataError as error:  # it has the hash that was asked for, and still will not do
+        except DataError as error:  # its hash is right, but it cannot be used
             raise DataError(f"{error}; it is kept apart as {partial.reject()}, delete it") from error
         partial.discard()
 
@@ -197,7 +197,7 @@ def _check_source(path: Path, item: Item) -> None:
 
 @contextlib.contextmanager
 def _folder(path: Path) -> Iterator[None]:
-    """Make a folder; when the block leaves it empty, it is gone again."""
+    """Make a folder, and remove it again if it is empty after the block."""
     try:
         with made_folders(path):
             yield
@@ -216,7 +216,7 @@ def _unpack(plan: Plan, item: Item, archive: Path, tell: Tell) -> None:
     with unpacked(archive, plan.root, item.place.name, told) as hidden:
         folder = _find_inside(plan, hidden, archive)
         with _folder(item.place.parent):
-            remove_empty([item.place])  # where it is not empty, the next line refuses
+            remove_empty([item.place])  # if it is not empty, the next line refuses
             try:
                 folder.rename(item.place)
             except OSError as error:
@@ -225,7 +225,7 @@ def _unpack(plan: Plan, item: Item, archive: Path, tell: Tell) -> None:
 
 
 def _find_inside(plan: Plan, hidden: Path, archive: Path) -> Path:
-    """The folder of an unpacked archive that is the data set, whatever the archive calls it."""
+    """Find the data set's folder in an unpacked archive, by its content and not by its name."""
     level = [hidden]
     for _ in range(DEPTH):
         for folder in level:

@@ -1,6 +1,6 @@
-"""Static facts on each data set: licence, size, sources, layout; needs no torch and no network.
+"""Static facts about each data set: licence, size, sources, layout; needs no torch and no network.
 
-One file a data set in ``geomoe/fetching/known``; docs/datasets/ has the protocols.
+Each data set has one file in ``geomoe/fetching/known``; docs/datasets/ describes the protocols.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ class File(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """The facts on a data set.
+    """The facts about a data set.
 
     Attributes:
         title: full name.
@@ -123,7 +123,7 @@ class Found(NamedTuple):
 
 
 def read_facts(name: str) -> Facts:
-    """Read the facts on a data set of the catalogue.
+    """Read the facts about a data set of the catalogue.
 
     Raises:
         ConfigError: the data set is unknown.

@@ -35,7 +35,8 @@ class Partial:
         digest: hash of the complete file.
 
     Raises:
-        OutputError: on entering: it cannot be written, is open in another process, or is of another file.
+        OutputError: on entering the context: the partial file cannot be written, is open in another process,
+            or is of another file.
     """
 
     def __init__(self, target: Path, digest: Digest) -> None:

@@ -38,7 +38,7 @@ class Plan(NamedTuple):
 
     Attributes:
         name: name of the data set.
-        facts: facts on the data set.
+        facts: facts about the data set.
         root: target folder.
         items: files, in the order in which they are fetched.
     """

@@ -122,10 +122,10 @@ def _attempt(remote: Remote, partial: Partial, tell: Callable[[int, int | None],
 
 
 def _limit(remote: Remote, partial: Partial) -> None:
-    """Refuse what never ends: a server that does not say how long its file is cannot fill the disk.
+    """Stop an endless download, with which a server that states no length could fill the disk.
 
     Raises:
-        DownloadError: more bytes came than any known archive has, or hardly any room is left.
+        DownloadError: more bytes were received than any known archive has, or hardly any room is left.
     """
     if partial.size > MOST_UNKNOWN or shutil.disk_usage(partial.path.parent).free < LEAST_FREE:
         partial.begin_again()

@@ -33,8 +33,8 @@ RATIO, SLACK = (
 )  # pictures hardly compress, so an archive that expands more is not one of pictures
 SPARE = 64 << 20  # bytes that stay free on the disk
 MOST_HEADER = 1 << 20  # bytes of a long name or of further facts of a member, which tarfile keeps in memory
-MOST_DEEP = 100  # folders within one another
-#: What a name does that no file can have: a file as a folder, the folder itself, too many letters.
+MOST_DEEP = 100  # largest depth of nested folders
+#: Errors for a name that no file can have: a file used as a folder, the folder itself, too many letters.
 _NAMES = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ)
 _HEADERS = (
     *(tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.SOLARIS_XHDTYPE),
@@ -42,7 +42,7 @@ _HEADERS = (
 )
 _DAMAGE = (
     *(tarfile.TarError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError),
-    *(RuntimeError, NotImplementedError, KeyError, ValueError),  # a password, a method, a link, a date
+    *(RuntimeError, NotImplementedError, KeyError, ValueError),  # bad password, method, link or date
 )
 
 
@@ -122,7 +122,7 @@ class _Room:
             raise self.refusal(f"{name[:100]}...", f"lies more than {MOST_DEEP} folders deep")
 
     def once(self, name: str) -> None:
-        """Refuse a file that is there: which of two contents counts depends on the program that unpacks."""
+        """Refuse a file that exists already, because programs differ in which of two contents they keep."""
         if (self.folder / name).is_file():
             raise self.refusal(name, "is in it twice, on this file system")
 
@@ -156,7 +156,7 @@ def _untar(archive: Path, folder: Path, room: _Room, tell: Tell) -> None:
 
 
 class _Member(tarfile.TarInfo):
-    """A member whose headers are small: tarfile reads them whole, and compressed zeros take no room."""
+    """A member with a limit on its headers, which tarfile reads completely, however well they compress."""
 
     def _proc_member(self, tar: tarfile.TarFile) -> tarfile.TarInfo:
         if self.type in _HEADERS and self.size > MOST_HEADER:

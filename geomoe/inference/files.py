@@ -76,7 +76,7 @@ def predict_files(
         predictor: from :func:`geomoe.load`.
         inputs: a file or folder, or several; for a scene one raster.
         output: .csv, .parquet or .geojson: one row for each image (or tile); .tif: the scene, classified.
-        options: how to do it.
+        options: options of the prediction.
         **changes: fields of :class:`PredictOptions` by name: ``predict_files(..., tile=224)``.
 
     Raises:
@@ -169,7 +169,7 @@ def _key(predictor: Predictor, items: Sequence[Item], parts: int) -> str:
     whole = [items.item] if isinstance(items, Tiles) else items
     if isinstance(items, Tiles):
         digest.update(repr((items.tiling, items.columns, items.rows)).encode())
-    # answers to a file that has changed since are no answers to it
+    # the key includes the files' content, because predictions for a file that has changed are not valid
     states = {path: size_and_time(path) for path in {item.path for item in whole}}
     for item in whole:
         digest.update(repr((*item[2:5], str(item.path.absolute()), states[item.path])).encode())
@@ -263,7 +263,7 @@ def _counts(journal: Journal) -> dict[str, int]:
 
 
 def _tell_doubts(journal: Journal, items: Sequence[Item]) -> None:
-    """Log what predictions are doubtful for, how many, and the first of them."""
+    """Log each reason for doubtful predictions, with their number and the first of them."""
     first: dict[str, int] = {}
     counts: Counter[str] = Counter()
     for record in journal.records():

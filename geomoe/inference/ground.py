@@ -1,4 +1,4 @@
-"""Compare the ground that an image covers with that of the training images, and match it where asked."""
+"""Compare the ground that an image covers with that of the training images, and match it on request."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from geomoe.errors import DataError, InputError
 from geomoe.inference.tiles import Tiling
 
-BEYOND = 1.5  # ratio of ground covered, or of pixels on a side, from which on it is said
+BEYOND = 1.5  # ratio of ground covered, or of pixels on a side, from which on a difference is reported
 
 HINT = "; --match-gsd cuts the same ground"
 
 
 class Ground(NamedTuple):
-    """What training images covered.
+    """The ground that the training images covered.
 
     Attributes:
         metres: median ground size of their pixels; NaN where unknown.
@@ -30,7 +30,7 @@ class Ground(NamedTuple):
     match: bool = False
 
     def doubts(self, metres: float, pixels: int) -> tuple[str, ...]:
-        """Return what to say of an image that is resized to the input of the network.
+        """Return warnings about an image that is resized to the input of the network.
 
         Args:
             metres: ground size of its pixels; NaN where unknown.
@@ -94,14 +94,14 @@ def _rounded(ratio: float) -> str:
 
 
 def ground_of(info: Mapping[str, Any], match: bool = False) -> Ground:
-    """Return what the training images of a checkpoint covered.
+    """Return the ground that the training images of a checkpoint covered.
 
     Args:
         info: the checkpoint's facts.
         match: whether images are cut to the same ground.
 
     Raises:
-        InputError: it should be matched, and the checkpoint does not know it.
+        InputError: ``match`` is true, and the checkpoint does not have the ground size.
     """
     metres, extent = info.get("pixel_metres") or {}, info.get("extent_metres") or {}
     found = Ground(

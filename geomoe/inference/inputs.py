@@ -57,7 +57,7 @@ def collect(
         tiling: how to cut every image into tiles; None: whole images.
         allow_vrt: whether to read VRTs; their sources must be in the given folder (for a table: ``root``),
             or next to a VRT that is given as a file.
-        ground: what training images covered; tiles are fitted to it if it is to be matched.
+        ground: the ground that training images covered; tiles are fitted to it if it is to be matched.
         columns: part -> column of tables, where it has another name.
 
     Returns:
@@ -134,7 +134,7 @@ def _below(folder: Path, skipped: list[Skip]) -> Iterator[Item]:
 
 
 def _unnamable(path: Path) -> Skip:
-    """A file whose name no table can hold."""
+    """A skipped file whose name cannot be written to a table."""
     return Skip(0, visible(path.as_posix()), why_not_utf8(path))
 
 
@@ -182,7 +182,7 @@ class Loaded(NamedTuple):
         domain: domain id; -1 if unknown.
         valid: (parts, parts) which cells of a tile hold data; (1, 1) for a whole image.
         error: why it could not be read.
-        doubts: what should be said of it although it is predicted, e.g. why its place is unknown.
+        doubts: warnings about a predicted item, e.g. why its place is unknown.
     """
 
     number: int
@@ -261,7 +261,7 @@ class Images(Dataset[Loaded]):
                 return values, item.lonlat, doubts
             window = window or (0, 0, source.width, source.height)
             lonlat, unknown = place_of(source, *middle_of(window, source.width, source.height))
-        said = unknown and unknown != NOT_REFERENCED  # no surprise in a picture
+        said = unknown and unknown != NOT_REFERENCED  # a picture usually has no georeference
         return values, lonlat, (*doubts, f"the place is unknown: {unknown}") if said else doubts
 
     def _metres_of(self, source: Any, path: Path) -> float:  # noqa: ANN401 - an open rasterio data set
@@ -272,7 +272,7 @@ class Images(Dataset[Loaded]):
         return self._metres[1]
 
     def _doubts(self, source: Any) -> tuple[str, ...]:  # noqa: ANN401 - an open rasterio data set
-        """Return what in a file differs from the training images, although it can be read."""
+        """Return in what a readable file differs from the training images."""
         kind = np.result_type(*source.dtypes).name
         if not self.pixel_types or kind in self.pixel_types:
             return ()

@@ -26,7 +26,7 @@ GO_ON = "make room for it, then go on with --resume"
 
 @dataclass(frozen=True)
 class _Record:
-    """One prediction: number of the item; why there is none; or place, shares, gate weights, valid cells."""
+    """One prediction: number of the item, and an error, or place, shares, gate weights and valid cells."""
 
     i: int
     error: str | None = None
@@ -36,10 +36,10 @@ class _Record:
     v: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
-        """Check that it says one of both.
+        """Check that there is a prediction or an error.
 
         Raises:
-            InputError: it says neither, or has no such number.
+            InputError: there is neither of them, or both, or the number is negative.
         """
         if self.i < 0 or (self.error is None) != bool(self.p):
             raise InputError("neither a prediction nor an error")
@@ -90,7 +90,7 @@ class Journal:
         return file
 
     def _take_up(self, resume: bool) -> None:
-        """Read the existing predictions, and cut off what follows the first line that is not whole."""
+        """Read the existing predictions, and drop everything from the first damaged line on."""
         whole = 0
         with self.path.open("rb") as file:
             for number, line in enumerate(file):
@@ -182,20 +182,20 @@ def _number(line: bytes) -> int:
 
 
 def _line(record: dict[str, Any]) -> str:
-    """Return a record as a line of ASCII; its last key is a checksum of what stands before it."""
+    """Return a record as a line of ASCII; its last key is a checksum of everything before it."""
     text = json.dumps(record, separators=(",", ":"))
     return f'{text[:-1]},"crc":"{zlib.crc32(text[:-1].encode()):08x}"}}\n'
 
 
 def _content(line: str | bytes) -> dict[str, Any]:
-    """Return a record that was held to its checksum before."""
+    """Return a record whose checksum was verified before."""
     record = json.loads(line)
     del record["crc"]
     return record
 
 
 def _parse(line: bytes, *, first: bool) -> dict[str, Any] | None:
-    """Return the content of a line; None: it is damaged. The first line is of any version."""
+    """Return the content of a line; None if it is damaged. The first line may be of any version."""
     said, _, crc = line.rpartition(b',"crc":')
     if not line.endswith(b"\n") or (not first and crc != b'"%08x"}\n' % zlib.crc32(said)):
         return None

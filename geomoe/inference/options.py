@@ -1,4 +1,4 @@
-"""Options of what is done to files: predicting images, and encoding points."""
+"""Options for work on files: predicting images, and encoding points."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PredictOptions:
         progress: called with finished images, total images and skipped images.
 
     Raises:
-        InputError: a tile of more pixels than are read at once.
+        InputError: a tile has more pixels than are read at once.
     """
 
     data_root: str | PathLike[str] | None = None
@@ -80,8 +80,8 @@ class EncodeOptions:
         safe_csv: whether cells of a CSV that a spreadsheet would take for formulas are quoted.
 
     Raises:
-        InputError: neither an encoder nor a checkpoint, or both; an option of another encoder, which would
-            change nothing and look as if it did.
+        InputError: neither an encoder nor a checkpoint is given, or both; or an option of another encoder,
+            which would have no effect.
     """
 
     encoder: str | None = None

@@ -51,12 +51,12 @@ def encode_points(points: Path, output: Path, options: EncodeOptions) -> Encoded
     Args:
         points: .csv, .tsv, .parquet, .gpkg, .shp or .geojson; see :func:`read_points`.
         output: .csv or .parquet; the latter with points as geometry.
-        options: which encoder, which columns.
+        options: the encoder and the columns of the places.
 
     Raises:
         InputError: an unsupported format, an output equal to the input, or a checkpoint without an encoder.
         DataError: the points cannot be read, or already have columns with these names.
-        CoordinateError: exactly one coordinate, infinite, or off the Earth.
+        CoordinateError: a row with exactly one coordinate, or an infinite one, or one off the Earth.
         OutputError: the file cannot be written.
     """
     for path, ends in ((points, INPUTS), (output, SUFFIXES)):
@@ -115,13 +115,13 @@ def read_points(path: Path, lon: str | None = None, lat: str | None = None) -> P
 
     Args:
         path: a table (see :data:`INPUTS`) with two columns of degrees, or with points in any CRS.
-        lon: name of the column of longitudes; None: ``lon`` or a synonym, where there are no points.
+        lon: name of the column of longitudes; None: ``lon`` or a synonym, if there are no points.
         lat: name of the column of latitudes; likewise.
 
     Raises:
-        DataError: missing, empty or unreadable file, no such columns or several, text that is no number,
-            geometry that is no point.
-        CoordinateError: exactly one coordinate, infinite, or off the Earth.
+        DataError: the file is missing, empty or unreadable, has no such columns or several, or has text that
+            is no number or geometry that is no point.
+        CoordinateError: a row with exactly one coordinate, or an infinite one, or one off the Earth.
     """
     sheet = read_whole(path)
     columns = _columns(sheet, path, lon, lat)
@@ -149,7 +149,7 @@ def _columns(sheet: Sheet, path: Path, lon: str | None, lat: str | None) -> tupl
     absent = [name for name in found if name not in sheet.names]
     if absent:
         if not asked and isinstance(sheet.frame, geopandas.GeoDataFrame):
-            return None  # whose geometry is no points: the error says so
+            return None  # if its geometry is not points, reading it raises the error
         columns = ", ".join(sheet.names)
         near = " ".join(f"--{part} {name}" for part, name in proposed(absent, sheet.names).items())
         advice = f"perhaps {near}" if near and not asked else "name them with --lon and --lat"

@@ -1,4 +1,4 @@
-"""Save a network that was trained in a loop of one's own, so that every verb can use it."""
+"""Save a network that was trained in the user's own loop, so that every verb can use it."""
 
 from __future__ import annotations
 
@@ -49,17 +49,17 @@ def save(
     """Save a network made with :func:`geomoe.add_moge` as a checkpoint of geomoe.
 
     The checkpoint holds the names and sizes from which the network is rebuilt, and its weights. Before it is
-    written the network is rebuilt once, and both have to answer alike. :func:`geomoe.load`,
-    ``geomoe map-experts --no-points`` and ``geomoe predict`` take the file.
+    written, the network is rebuilt once, and both networks must give the same scores. :func:`geomoe.load`,
+    ``geomoe map-experts --no-points`` and ``geomoe predict`` accept the file.
 
     Args:
-        model: what ``add_moge`` returned, its backbone made by ``timm.create_model`` and its encoder by
+        model: a result of ``add_moge``, with a backbone made by ``timm.create_model`` and an encoder made by
             ``geomoe.create_encoder``.
-        path: a ``.ckpt`` file; it is written whole or not at all.
+        path: a ``.ckpt`` file; it is written completely or not at all.
         classes: names of the C classes, by id.
-        mean: mean of each band, in the raw values of images: the network sees ``(raw - mean) / std``.
-        std: standard deviation of each band.
-        lonlat: (N, 2) degrees of the training places, for distances to them; default: none are stored.
+        mean: (bands,) mean of each band, in raw values: the network's input is ``(raw - mean) / std``.
+        std: (bands,) standard deviation of each band, in raw values.
+        lonlat: (N, 2) lonlat degrees of the training places, for distances to them; default: none are stored.
         name: name of the data, for titles and messages.
 
     Returns:
@@ -85,7 +85,7 @@ def save(
 
 
 def predictor_of(model: MoGEViT, name: str = "own") -> Predictor:
-    """A predictor around a network that has no checkpoint; its classes have numbers for names.
+    """Make a predictor from a network that has no checkpoint; the names of its classes are numbers.
 
     Raises:
         InputError: another kind of network, or one whose backbone or encoder has no name.
@@ -154,7 +154,7 @@ def _config(model: MoGEViT, info: dict[str, Any]) -> RunConfig:
 
 
 def _check_rebuilt(model: MoGEViT, config: RunConfig, info: dict[str, Any]) -> None:
-    """Rebuild the network and hold its answers against the original's.
+    """Rebuild the network and compare its scores with those of the original.
 
     Raises:
         InputError: it cannot be rebuilt, or answers differently.

@@ -149,9 +149,9 @@ def write_scene(
     as a raster attribute table, which GDAL reads, and ``OUTPUT.qml`` as a style of QGIS.
 
     Args:
-        scene: what was classified.
-        tiling: how it was cut.
-        journal: the answers to the tiles.
+        scene: the classified scene.
+        tiling: how the scene was cut.
+        journal: the predictions for the tiles.
         layout: names of classes and experts, and the training places.
         output: the classified raster.
         colours: ``#rrggbb`` of each class; default: hues that differ.
@@ -217,9 +217,9 @@ def _cell_transform(transform: Affine, step: int) -> Affine:
 
 
 def cell_places(scene: Scene, step: int, row: int, width: int) -> NDArray[np.float64]:
-    """Return (width, 2) degrees of the middle of each cell of a row; NaN where the place is unknown.
+    """Return (width, 2) lonlat degrees of the middle of each cell of a row; NaN where the place is unknown.
 
-    Of a cell that reaches beyond the scene, the part inside counts.
+    For a cell that reaches beyond the scene, it is the middle of the part inside.
     """
     cells = [(column * step, row * step, step, step) for column in range(width)]
     middle = np.array([middle_of(cell, scene.width, scene.height) for cell in cells])

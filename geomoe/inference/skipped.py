@@ -1,4 +1,4 @@
-"""The list of images without a prediction, beside an output."""
+"""The list of images without a prediction, next to an output."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EMPTY_TILE = "the tile holds no data"
 
 
 def skipped_of(items: Sequence[Item], journal: Journal) -> list[Skip]:
-    """Return the images that could not be read, of those that were asked for."""
+    """Return the requested images that could not be read."""
     faults = [record for record in journal.records() if record.get("error", EMPTY_TILE) != EMPTY_TILE]
     return [Skip(0, items[fault["i"]].name, _where(items[fault["i"]]) + fault["error"]) for fault in faults]
 
@@ -40,7 +40,7 @@ def write_skipped(skipped: list[Skip], output: Path, *, safe_csv: bool) -> tuple
 
 
 def list_of_skipped(output: Path) -> Path:
-    """Return where the images are listed that an output lacks."""
+    """Return the path of the list of images that are missing in an output."""
     return output.with_name(f"{output.name}.skipped.csv")
 
 

@@ -156,7 +156,7 @@ def predict_many(
 
 
 def _tell_ground(predictor: Predictor, data: Dataset) -> None:
-    """Warn if the images of a data set cover another length of ground than the training images did."""
+    """Warn if the images of a data set cover a different length of ground than the training images."""
     ground, trained = getattr(data, "ground", None), ground_of(predictor.info)
     if ground is None:
         return

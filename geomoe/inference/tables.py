@@ -25,7 +25,7 @@ class DataModule(Protocol):
 
 
 class Table(NamedTuple):
-    """What a sweep knows about N samples without opening an image.
+    """The facts about N samples that a sweep needs, read without opening an image.
 
     Attributes:
         place: checked places.

@@ -24,7 +24,11 @@ def routing_entropy(logits: Tensor) -> Tensor:
 
 
 def load_gap(load: Tensor) -> Tensor:
-    """Squared distance of the experts' mean routing mass (E,) from 1 / E (MESSI, eq. 8, L_bal)."""
+    """Squared distance of the experts' mean routing mass (E,) from 1 / E (MESSI, eq. 8, L_bal).
+
+    Returns:
+        () float32 or better.
+    """
     return (_precise(load) - 1 / len(load)).square().sum()
 
 

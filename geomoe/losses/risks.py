@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from geomoe.errors import InputError
 
-RDM_SCALES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)  # of the kernels on losses
+#: Factors g of the kernels exp(-g (a - b)^2) on losses.
+RDM_SCALES = (1e-4, 1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0, 1000.0)
 
 
 def domain_means(values: Tensor, members: Tensor) -> tuple[Tensor, Tensor]:

@@ -46,12 +46,12 @@ def grouped_sinkhorn(
     needed.
 
     The plan is a constant in the gradient. This is exact once the iterations have converged (envelope
-    theorem), because the entropic term is part of the value. How far 50 iterations are from that depends
-    on how many directions the features vary in. At eps = 0.05 of the mean cost the relative error of the
-    gradient is below 1e-4 where 64 or 384 features vary alike; 1e-3 where two of 64 vary three times as
-    much as the others, 2e-2 where they vary ten times as much, and 2e-3 with 8 features (96 samples, 3
-    domains, 7 classes). There, and with a smaller eps, use more iterations. ``unrolled`` follows the
-    authors' code instead: the gradient flows through the iterations, and the value is <plan, C> alone.
+    theorem), because the entropic term is part of the value. How close 50 iterations are to convergence
+    depends on the number of directions in which the features vary. At eps = 0.05 of the mean cost (96
+    samples, 3 domains, 7 classes) the relative error of the gradient is below 1e-4 if 64 or 384 features vary
+    equally, 1e-3 if two of 64 vary three times as much as the others, 2e-2 if they vary ten times as much,
+    and 2e-3 with 8 features. In such cases, and with a smaller eps, use more iterations. ``unrolled`` follows
+    the authors' code instead: the gradient flows through the iterations, and the value is <plan, C> alone.
 
     Checked against POT 0.9.7 (ot.sinkhorn, log domain, float64): see the vector in the tests.
 
@@ -186,7 +186,7 @@ def check_shapes(what: str, features: Tensor, pairs: ClassPairs, weights: Tensor
     """Refuse features and weights that do not fit the batch.
 
     Raises:
-        InputError: they do not.
+        InputError: a shape that does not fit.
     """
     fits = features.ndim == 3 and features.shape[1] == len(pairs.cell)
     if not fits or weights.shape != (len(features), len(pairs.first)):

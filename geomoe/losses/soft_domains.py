@@ -30,8 +30,8 @@ def soft_mmd(
     rho_ic^m the mean of expert m's routing mass under the same weights. Pairs of which one side has no weight
     are left out. With weights of 0 and 1 this is :func:`geomoe.losses.grouped_mmd` with MESSI's weights.
 
-    No gradient flows into the weights or the masses: a router could else lower the loss by making its domains
-    alike.
+    No gradient flows into the weights or the masses; otherwise a router could lower the loss by making its
+    domains alike.
 
     Args:
         features: (M, B, D) every expert's features of the batch.

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from geomoe.errors import InputError
 
-_EPS = 1e-10  # beside a squared mean, as in Tutel
+_EPS = 1e-10  # added to a squared mean, as in Tutel
 
 
 def squared_variation(load: Tensor) -> Tensor:
@@ -32,7 +32,7 @@ def squared_variation(load: Tensor) -> Tensor:
 
 
 def smooth_load(scores: Tensor, threshold: Tensor, std: float) -> Tensor:
-    """Expected tokens of each expert: the sum of the probabilities that noise lifts it over a threshold.
+    """Expected number of tokens of each expert, if noise decides which scores reach their threshold.
 
     Args:
         scores: (T, E) scores without noise.
@@ -53,7 +53,7 @@ def smooth_load(scores: Tensor, threshold: Tensor, std: float) -> Tensor:
 
 
 def codebook_spread(codebook: Tensor, alive: Tensor) -> Tensor:
-    """How far the codes of the experts alive are from orthogonal, plus their mean length (DynMoE, eq. 9).
+    """How far the codes of the live experts are from orthogonal, plus their mean length (DynMoE, eq. 9).
 
     |S - I| (Frobenius) with the cosines S of the codes, plus mean |e_k|.
 

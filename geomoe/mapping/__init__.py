@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from geomoe.support import on_first_use
 
-# public name -> module that holds it; looked up when first used, so that tables and pages need no torch
+# public name -> its module, imported on first use, so that tables and pages need no torch
 _PUBLIC = {
     "MapOptions": "geomoe.mapping.draw",
     "MapReport": "geomoe.mapping.report",

@@ -48,7 +48,7 @@ def check_routes_by_place(predictor: Predictor, where: str) -> None:
 
 
 def _advice(config: RunConfig) -> str:
-    """Say how to train what has a map on the same data, or that the data has no places."""
+    """How to train a checkpoint with a map on the same data, or that the data has no places, for an error."""
     data, entry = config.data.name, CATALOGUE.get(config.data.name)
     if entry is not None and not entry.places:
         return f"{data} has no places, so no method has a map of it"
@@ -67,8 +67,8 @@ def _advice(config: RunConfig) -> str:
 def route_grid(model: Network, grid: Grid) -> NDArray[np.float32]:
     """Evaluate the routers in every cell: gate weights (M, H * W, E), with bounded additional memory.
 
-    The two sides of the antimeridian are evaluated separately, so the result equals that of two grids that
-    meet there.
+    The two sides of the antimeridian are evaluated separately, so the result is the same as for two grids
+    that meet there.
 
     Args:
         model: a network with MoGE blocks, on any device.

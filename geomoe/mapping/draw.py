@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from geomoe.models import MoGEViT
 
 STEP = 0.5  # side of a cell in degrees on a map of the whole Earth
-_WHOLE_STEP = 1.0  # the same for numbers over the whole Earth beside a map of a part of it
+_WHOLE_STEP = 1.0  # side of a cell for the numbers over the whole Earth that accompany a map of a part of it
 WORLD = (-180.0, -90.0, 180.0, 90.0)
 
 
@@ -50,15 +50,15 @@ class MapOptions:
 
     Args:
         step: degrees on a side of a cell; default: 0.5, or less on a map of a small region.
-        bounds: west, south, east, north in degrees, grown to whole cells where they cut some;
+        bounds: west, south, east, north in degrees, extended to whole cells;
             across the antimeridian east is below west or beyond 180: (170, -25, -170, 0) and
-            (170, -25, 190, 0) are the same box. Default: what the training places span with their reach, or
-            the whole Earth where that is more than half of it, or where they are not known.
+            (170, -25, 190, 0) are the same box. Default: the box around the training places and their reach,
+            or the whole Earth if that box is more than half of it or the places are not known.
         support_km: km around training places that count as near; default: from the places.
-        points: classify the training and test samples too and draw them; needs the data.
-        data_root: folder of the data; default: where the checkpoint's configuration says.
+        points: whether to classify and draw the training and test samples too; needs the data.
+        data_root: folder of the data; default: that of the checkpoint's configuration.
         device: auto, cpu, cuda, ...
-        allow_vrt: read VRTs too, whose sources have to lie in the folder of the data.
+        allow_vrt: whether to read VRTs too, whose sources must be in the folder of the data.
         colors: file with a colour for each of ``expert 0``, ``expert 1``, ...: see
             :func:`geomoe.support.legends.read_colours`.
         figure_format: png, pdf or svg.
@@ -78,7 +78,7 @@ class MapOptions:
         """The cells.
 
         Args:
-            places: (N, 2) training places, which the map fits if no bounds are given.
+            places: (N, 2) lonlat degrees of the training places, which the map fits if no bounds are given.
 
         Raises:
             CoordinateError: a step or bounds that make no grid, or one that a web map cannot show.
@@ -101,8 +101,8 @@ class MapResult(NamedTuple):
     Attributes:
         folder: where its files are.
         files: experts.html, .tif, its attribute table and style, .parquet, .png and .json.
-        table: what the routers answered.
-        report: what experts.json holds: shares of land, mutual information, verdicts in words.
+        table: the gate weights on the grid.
+        report: the content of experts.json: shares of land, mutual information, verdicts in words.
     """
 
     folder: Path
@@ -143,11 +143,11 @@ def map_experts(
     no image. All files are written at the end, or none.
 
     Args:
-        checkpoint: a ``.ckpt`` file written by ``geomoe train --algorithm moge`` or :func:`geomoe.save`, what
-            :func:`geomoe.load` returned, or a network of :func:`geomoe.add_moge` (without samples: it knows
-            no data).
+        checkpoint: a ``.ckpt`` file written by ``geomoe train --algorithm moge`` or :func:`geomoe.save`, a
+            result of :func:`geomoe.load`, or a network of :func:`geomoe.add_moge` (its map has no samples,
+            because it has no data).
         output: folder for experts.html, .tif, .parquet, .png and .json; made if it is not there.
-        options: what is mapped, and how finely; default: the whole Earth in cells of half a degree.
+        options: what is mapped, and how finely; default: see :class:`MapOptions`.
         **changes: fields of :class:`MapOptions` by name: ``map_experts(file, "map", step=2.0)``.
 
     Raises:
@@ -229,7 +229,7 @@ def _write(drawing: _Drawing, place: Workplace, figure_format: str) -> None:
 
 
 def _points(predictor: Predictor, splits: list[Any]) -> Points:
-    """Training and test samples with a known place, and what the network says about them."""
+    """Training and test samples with a known place, and the classes that the network predicts for them."""
     parts = [predict_dataset(predictor, split) for split in splits]
     lonlat = np.concatenate([part.lonlat for part in parts])
     known = ~np.isnan(lonlat).any(axis=1)

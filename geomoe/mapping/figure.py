@@ -32,11 +32,12 @@ def draw_figure(
 ) -> Figure:
     """Draw one row for each block; latitude and longitude are equally spaced (plate carree).
 
-    On a map of a part of the Earth a degree of longitude is as short as it is in the middle.
-    Across the antimeridian the axis labels continue after 180 with the western longitudes (-170, ...).
+    On a map of a part of the Earth a degree of longitude has the length that it has at the map's middle
+    latitude. Across the antimeridian the axis labels continue after 180 with the western longitudes (-170,
+    ...).
 
     Args:
-        table: the routers' decisions.
+        table: the gate weights on the grid.
         summaries: the summary of each block, in the table's order.
         held_out: name of the region to outline.
     """

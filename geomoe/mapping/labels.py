@@ -31,7 +31,7 @@ def place_labels(table: RoutingTable, block: int, mask: np.ndarray | None = None
     Args:
         table: the routing table.
         block: position of the block in the table, from 0.
-        mask: (H, W) cells that get numbers, e.g. land; None or an empty mask: all cells.
+        mask: (H, W) bool, cells that get numbers, e.g. land; None or an empty mask: all cells.
     """
     dominant = table.dominant(block)
     every = max(1, max(dominant.shape) // 360)  # coarse cells are enough to place a number

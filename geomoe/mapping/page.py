@@ -111,7 +111,7 @@ def _held_out(name: str, shapes: dict[str, Any], view: Frame, left: float) -> di
 
 
 def _far(table: RoutingTable, view: Frame) -> str | None:
-    """A picture that fades what is far from training places; None where these are not known."""
+    """A picture that fades the cells far from training places; None if these are not known."""
     if table.support is None:
         return None
     return palette.veil_uri(view.take(~table.support.near).astype(np.uint8))
@@ -176,7 +176,7 @@ def _block(table: RoutingTable, number: int, summary: BlockSummary, view: Frame)
 
 
 def _whole(summary: BlockSummary) -> dict[str, Any]:
-    """What is said over all land, beside what is said near training places."""
+    """The numbers over all land, which accompany those near training places."""
     return {"share": _rounded(summary.report.share), "words": list(summary.words)}
 
 
@@ -190,7 +190,7 @@ def _rounded(values: np.ndarray) -> list[float]:
 
 
 def _points(points: Points, left: float) -> dict[str, Any]:
-    """The samples, in fifteen bytes each: 1e-5 degrees (1 m), class numbers, region, split."""
+    """The samples, in fifteen bytes each: place (in 1e-5 degrees, 1 m), class numbers, region, split."""
     correct = points.label == points.predicted
     packed = b"".join(
         [

@@ -44,8 +44,9 @@ def expert_names(count: int) -> list[str]:
 def write_raster(table: RoutingTable, path: Path) -> None:
     """Write gate weights as float32 bands in EPSG:4326, north up, NaN where there is no value.
 
-    After the weights there is a band for each block with the number of the dominant expert; overviews take a
-    cell's own values, because a mean of numbers of experts is none. :func:`dominant_bands` names them.
+    After the weights there is a band for each block with the number of the dominant expert. Overviews use the
+    value of one cell, because a mean of experts' numbers has no meaning. :func:`dominant_bands` names these
+    bands.
 
     The facts of the table become tags of the file. A map across the antimeridian is one raster whose
     longitudes continue beyond 180. Where training places are known, the last band is the distance to the

@@ -25,15 +25,16 @@ class SharedInformation:
 
 @dataclass(frozen=True)
 class SupportReport:
-    """What one MoGE block does on the land near training places, weighted by true area.
+    """The routing of one MoGE block on the land near training places, weighted by true area.
 
     Attributes:
-        share: (E,) where each expert has the largest weight; sums to 1.
+        share: (E,) share of the area where each expert has the largest weight; sums to 1.
         mean_weight: (E,) mean gate weight; sums to 1.
-        mean_entropy: of the gate weights over log E: 0 one expert alone, 1 all alike.
-        mutual_information: property of the land -> what the dominant expert shares with it.
-        verdicts: what is amiss, in words.
-        area: what is counted, where it is not that land, because there is none.
+        mean_entropy: mean entropy of the gate weights divided by log E: 0 for a single expert, 1 for equal
+            weights.
+        mutual_information: property of the land -> mutual information of the dominant expert with it.
+        verdicts: faults of the routing, in words.
+        area: the counted area, in words; other cells are counted if there is no such land.
     """
 
     share: tuple[float, ...]
@@ -46,17 +47,18 @@ class SupportReport:
 
 @dataclass(frozen=True)
 class BlockReport:
-    """What one MoGE block does, over all land and weighted by true area.
+    """The routing of one MoGE block over all land, weighted by true area.
 
     Attributes:
-        name: of the block.
-        share_of_land: (E,) where each expert has the largest weight; sums to 1.
+        name: name of the block.
+        share_of_land: (E,) share of the area where each expert has the largest weight; sums to 1.
         mean_weight: (E,) mean gate weight; sums to 1.
-        mean_entropy: of the gate weights over log E: 0 one expert alone, 1 all alike.
-        mutual_information: property of the land -> what the dominant expert shares with it.
-        verdicts: what is amiss, in words.
+        mean_entropy: mean entropy of the gate weights divided by log E: 0 for a single expert, 1 for equal
+            weights.
+        mutual_information: property of the land -> mutual information of the dominant expert with it.
+        verdicts: faults of the routing, in words.
         support: the same near training places; None: these are not known.
-        area: what is counted, where the map holds no land.
+        area: the counted area, in words; all cells are counted if the map holds no land.
     """
 
     name: str
@@ -71,7 +73,7 @@ class BlockReport:
 
 @dataclass(frozen=True)
 class PointCount:
-    """Samples of one split: how many have a place, how many of these are right, how many have none."""
+    """Samples of one split: with a known place, correct ones among these, and with an unknown place."""
 
     count: int
     correct: int
@@ -80,11 +82,11 @@ class PointCount:
 
 @dataclass(frozen=True)
 class MapReport:
-    """What ``experts.json`` holds.
+    """The content of ``experts.json``.
 
     Attributes:
         title: one line that names the map.
-        facts: what was asked, by name.
+        facts: facts about the checkpoint and the map, by name.
         blocks: one for each MoGE block.
         points: train and test -> samples; None: the map has none.
     """
@@ -105,7 +107,7 @@ class MapReport:
         return data
 
     def text(self) -> str:
-        """What each block's experts do, in words."""
+        """The shares, mutual information and verdicts of each block, in words."""
         lines = []
         for block in self.blocks:
             found: SupportReport | BlockReport = block.support or block
@@ -123,7 +125,7 @@ class MapReport:
         return "\n".join(lines)
 
     def as_json(self) -> str:
-        """What is in the file."""
+        """The content of the file."""
         return json.dumps(self.as_dict(), indent=1, ensure_ascii=False, allow_nan=False) + "\n"
 
     @classmethod

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 
 
 def summarise(table: RoutingTable, whole: RoutingTable | None = None) -> tuple[BlockSummary, ...]:
-    """What each block does with geography, weighted by the true area of cells.
+    """Summarise how each block's routing depends on geography, weighted by the true area of cells.
 
     Args:
-        table: what the routers answered. Its support counts, and all land stands beside it; without support
-            all land counts.
-        whole: the same routers on the whole Earth, for what stands beside; default: ``table``.
+        table: the gate weights on the grid. Shares and verdicts count the land near training places, with the
+            numbers over all land in addition; if the places are not known, they count all land.
+        whole: the table of the same routers on the whole Earth, for the numbers over all land; default:
+            ``table``.
     """
     if table.support is None:
         return _summarise_land(table)
@@ -61,8 +62,8 @@ def report_map(
     """The report of a map, with numbers rounded to six decimals.
 
     Args:
-        table: what the routers answer.
-        summaries: what is said about each block, in the table's order.
+        table: the gate weights on the grid.
+        summaries: the summary of each block, in the table's order.
         points: samples that are drawn over the map.
     """
     blocks = []

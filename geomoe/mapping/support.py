@@ -1,7 +1,7 @@
 """Where a map is supported by training data: the land near training places, and their bounding box.
 
-Routers answer everywhere, also in places that training never saw. What is said of a map counts the cells near
-training places; the rest is drawn fainter.
+Routers answer everywhere, also far from all training places. The shares and verdicts of a map count only
+cells near training places; the other cells are drawn fainter.
 """
 
 from __future__ import annotations
@@ -25,28 +25,29 @@ if TYPE_CHECKING:
     from geomoe.coords import Grid
 
 NEAREST, FURTHEST = 50.0, 500.0  # bounds of the reach in km
-PART = 0.25  # of the extent of the places, where that is less than the lower bound
+PART = 0.25  # share of the extent of the places that replaces the lower bound if it is smaller
 LEAST_KM = 1.0  # the lowest bound of the reach
 STEPS = (0.5, 0.25, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001)  # sides of cells of a map that fits its data
-_CELLS = 120  # on the longer side of such a map, at least
+_CELLS = 120  # least number of cells on the longer side of such a map
 _DEGREE_KM = np.pi / 180 * EARTH_RADIUS_KM
-#: What shares may be of, in words.
+#: The areas that shares may refer to, in words.
 NEAR_LAND, ALL_LAND = "land near training places", "all land"
 NEAR_SEA, NO_LAND = "cells near training places, none on land", "all cells, none on land"
 FAR = "all cells, none near training places"
-_WIDE = 180.0  # degrees of longitude from which on a map is of the whole Earth
+_WIDE = 180.0  # degrees of longitude; a wider map becomes one of the whole Earth
 
 
 class Support(NamedTuple):
     """Where training saw images, on a grid.
 
     Attributes:
-        km: (H, W) from the centre of a cell to the nearest training place.
-        near: (H, W) cells within reach.
-        counted: (H, W) those of them that count: land without Antarctica; all where no such land is near.
-        reach_km: distance within which a cell is near, plus half the diagonal of a cell.
+        km: (H, W) km from the centre of a cell to the nearest training place.
+        near: (H, W) bool, cells within ``reach_km`` plus half the diagonal of a cell.
+        counted: (H, W) bool, cells that shares and verdicts count: near cells on land without Antarctica; all
+            near cells if none of them is on such land. It is empty if no cell is near; then all cells count.
+        reach_km: distance in km within which a place counts as near.
         places: number of training places.
-        area: what shares are of, in words: where no cell is near, of all cells.
+        area: the counted area, in words.
     """
 
     km: NDArray[np.float32]
@@ -58,16 +59,16 @@ class Support(NamedTuple):
 
 
 def places_of(info: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Return (N, 2) degrees of the training places that a checkpoint keeps; none in those of old versions."""
+    """Return (N, 2) lonlat degrees of a checkpoint's training places; empty for old checkpoints."""
     places = info.get("places") or {"lon": [], "lat": []}
     return np.stack([places["lon"], places["lat"]], axis=1).astype(np.float64)
 
 
 def reach_of(places: NDArray[np.float64]) -> float:
-    """Return the km around a training place that count as near: twice the distance between neighbours.
+    """Return the distance in km within which a place counts as near to a training place.
 
-    That is twice the distance within which nine tenths of the places have another one, from 50 to 500 km. For
-    places that span less than 200 km the lower bound is a quarter of what they span, and at least 1 km.
+    It is twice the distance within which nine tenths of the training places have another one, from 50 to 500
+    km. If the places span less than 200 km, the lower bound is a quarter of that extent, and at least 1 km.
     """
     single = np.unique(places, axis=0)
     if len(single) < 2:
@@ -78,12 +79,12 @@ def reach_of(places: NDArray[np.float64]) -> float:
 
 
 def find_support(grid: Grid, places: NDArray[np.float64], reach_km: float | None = None) -> Support | None:
-    """Return where on a grid training saw images; None without training places.
+    """Return which cells of a grid are near training places; None without training places.
 
     Args:
         grid: the cells.
-        places: (N, 2) degrees.
-        reach_km: what counts as near; None: :func:`reach_of` the places.
+        places: (N, 2) lonlat degrees of the training places.
+        reach_km: distance in km that counts as near; None: :func:`reach_of` the places.
     """
     if not len(places):
         return None
@@ -100,7 +101,7 @@ def find_support(grid: Grid, places: NDArray[np.float64], reach_km: float | None
 
 
 def _land(grid: Grid) -> NDArray[np.bool_]:
-    """(H, W) cells on land without Antarctica: by fine coasts on a fine grid of a part of the Earth."""
+    """(H, W) bool, cells on land without Antarctica; a fine grid of a part of the Earth uses fine coasts."""
     earth = earth_on(grid)
     away = earth.region != earth.regions.index("Antarctica")
     if not is_part(grid.bounds) or grid.step >= STEPS[0]:
@@ -138,7 +139,7 @@ def box_of(places: NDArray[np.float64], reach_km: float) -> tuple[float, float, 
 
 
 def step_of(box: tuple[float, float, float, float]) -> float:
-    """Return the side of cells, in degrees, that shows a box with enough cells; of no box, the largest.
+    """Return the largest side of cells, in degrees, that gives a box enough cells; else the smallest side.
 
     Across the antimeridian east may be below west or beyond 180.
     """

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from geomoe.coords import Grid
     from geomoe.mapping.support import Support
 
-#: A weight that moves less than this from one cell to any other is the same everywhere.
+#: A gate weight whose largest difference between two cells is below this counts as constant.
 CONSTANT = 0.01
 _CHUNK = 65_536  # cells at a time in temporary float64 arrays: a few MB
 
@@ -35,9 +35,9 @@ class RoutingTable:
         grid: the cells; row-major, row 0 northernmost.
         weights: (M, H * W, E) float32, each row over E sums to 1.
         blocks: M names of the blocks, e.g. "block 8".
-        facts: what was asked, as (name, value) pairs in the order to print them.
+        facts: facts about the checkpoint and the map, as (name, value) pairs in the order to print them.
         title: one line that names the map.
-        support: where training saw images; None: not known.
+        support: which cells are near training places; None: not known.
         colours: ``#rrggbb`` of each expert; default: those of :func:`geomoe.pages.palette.expert_colours`.
 
     Raises:
@@ -107,7 +107,7 @@ class RoutingTable:
         return self._dominant[block].reshape(self.grid.shape)
 
     def entropy(self, block: int) -> NDArray[np.float32]:
-        """(H, W) entropy of the gate weights over log E: 0 one expert alone, 1 all alike."""
+        """(H, W) entropy of the gate weights divided by log E: 0 for a single expert, 1 for equal weights."""
         out = np.zeros(self.weights.shape[1], dtype=np.float32)
         for start in range(0, len(out), _CHUNK):
             part = self.weights[block, start : start + _CHUNK].astype(np.float64)
@@ -137,7 +137,7 @@ def report_block(table: RoutingTable, block: int, mask: NDArray[np.bool_] | None
     Args:
         table: the routing table.
         block: which of its blocks, from 0.
-        mask: (H, W) cells that count, e.g. land; None or nothing in it: all cells.
+        mask: (H, W) bool, cells that count, e.g. land; None or an empty mask: all cells.
     """
     area = table.grid.areas().ravel()
     if mask is not None and mask.any():
@@ -156,9 +156,9 @@ def report_block(table: RoutingTable, block: int, mask: NDArray[np.bool_] | None
 
 
 def verdicts(report: BlockNumbers) -> list[str]:
-    """Say in words which experts are dead or the same everywhere, and whether all of a block is.
+    """Describe which experts are dead, constant or never dominant, or whether the whole routing is constant.
 
-    Experts are numbered from 0, as everywhere. An empty list means that nothing is amiss.
+    Experts are numbered from 0, as everywhere. An empty list means that no fault was found.
     """
     if len(report.share) == 1:
         return ["There is one expert, so every place gets it."]
@@ -196,7 +196,7 @@ class Points(NamedTuple):
         test: (N,) True for test samples, False for training samples.
         regions: names of the regions.
         classes: names of the classes.
-        unplaced: how many more training and test samples there are, whose place is not known.
+        unplaced: number of further training and test samples, whose place is not known.
     """
 
     lonlat: NDArray[np.float64]
@@ -210,17 +210,17 @@ class Points(NamedTuple):
 
 
 class BlockSummary(NamedTuple):
-    """The text and numbers on a block that stand beside its map.
+    """The text and numbers about a block that accompany its map.
 
     Attributes:
-        report: shares, mean weights, spreads and entropy over what counts: the land near training places,
-            or all land where these are not known.
-        words: what is amiss, in words; empty when nothing is.
+        report: shares, mean weights, spreads and entropy over the counted area: the land near training
+            places, or all land if these are not known.
+        words: faults of the routing, in words; empty if there is none.
         information: (what, bits, normalised) mutual information of the dominant expert with a
             property of the land, e.g. ("land cover", 0.61, 0.24).
-        whole: the same over all land: of the map, or of the Earth where the map's extent was fitted to its
-            data; None: ``report`` counts all land itself.
-        area: what ``report`` counts, in words.
+        whole: the same over all land of the map, or of the Earth if the map's extent was fitted to its data;
+            None: ``report`` counts all land itself.
+        area: the area that ``report`` counts, in words.
     """
 
     report: BlockNumbers

@@ -26,7 +26,7 @@ def column_name(block: str) -> str:
 def write_vector(table: RoutingTable, path: Path) -> None:
     """Write cells in row-major order, EPSG:4326, longitudes from -180 to 180.
 
-    Columns: ``region`` and ``landcover`` at the centre (categories); where training places are known,
+    Columns: ``region`` and ``landcover`` at the centre (categories); if training places are known,
     ``nearest_train_km`` and ``support`` (whether the cell is counted); then for each block
     ``BLOCK_dominant`` (uint8), ``BLOCK_entropy`` (0 to 1) and ``BLOCK_expert_K`` (gate weight).
     """

@@ -1,4 +1,4 @@
-"""Agreement of two routers on the same samples or places. No torch here."""
+"""Agreement of two routers on the same samples or places. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ class Agreement(NamedTuple):
         same: share of samples with the same number.
         matched: share of samples with the same expert, after the numbers of the second router have been
             matched to those of the first so that this share is largest.
-        adjusted_rand: agreement of the two partitions, which does not depend on numbers: 1 for equal ones, 0
-            in the mean of random ones with the same sizes.
+        adjusted_rand: adjusted Rand index of the two partitions, which does not depend on the numbers: 1 for
+            equal partitions, 0 on average for random ones with the same sizes.
         partner: (E,) for each expert of the first router, that of the second.
     """
 
@@ -52,8 +52,8 @@ def routing_agreement(first: Values, second: Values, experts: int) -> Agreement:
 def adjusted_rand(table: NDArray[np.int64]) -> float:
     """Adjusted Rand index of a contingency table (Hubert and Arabie, 1985).
 
-    (sum_ij C(n_ij, 2) - expected) / (mean of both sides' pairs - expected), expected = the product of both
-    sides' pairs / C(n, 2).
+    (sum_ij C(n_ij, 2) - expected) / ((a + b) / 2 - expected), with a and b the numbers of pairs of samples
+    in the same part of the first and of the second partition, and expected = a b / C(n, 2).
 
     Args:
         table: counts of samples, by part of the first and part of the second partition.

@@ -12,7 +12,7 @@ from geomoe.metrics.arrays import Values, as_ids, check_rows
 
 
 class ClassCounts(NamedTuple):
-    """What a confusion matrix says of its classes, one value for each; undefined shares are NaN.
+    """Scores of the classes of a confusion matrix, one value for each; undefined shares are NaN.
 
     Attributes:
         labelled: (C,) samples of the class.

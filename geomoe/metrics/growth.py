@@ -42,7 +42,7 @@ class Growth(NamedTuple):
 def domain_growth(accuracies: Mapping[int, Values]) -> Growth:
     """Summarise target accuracies by the number of source domains at a fixed budget.
 
-    Any score that is 0 or more and better the higher it is, such as macro F1, may stand in place of accuracy.
+    Instead of accuracy, any score can be used that is 0 or more and better if higher, such as macro F1.
 
     Args:
         accuracies: K_s -> (n,) target accuracy of each run (subset of domains x training seed), 0 or more;

@@ -1,4 +1,4 @@
-"""Comparison of methods by paired runs: tests, their correction for how many are compared, and ranks."""
+"""Comparison of methods by paired runs: tests, their correction for multiple comparisons, and ranks."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PairedTest = Literal["t", "wilcoxon"]
 
 
 def paired_test(differences: Values, test: PairedTest = "t") -> float | None:
-    """Two-sided p-value of paired differences, whose mean or median is 0 under the hypothesis.
+    """Two-sided p-value of paired differences; the null hypothesis is that their mean (or median) is 0.
 
     Args:
         differences: (n,) one for each pair.
@@ -25,8 +25,8 @@ def paired_test(differences: Values, test: PairedTest = "t") -> float | None:
             With n pairs its p-value is at least 2 / 2**n, so that three pairs never give less than 0.25.
 
     Returns:
-        The p-value; None with fewer than two pairs, or where all differences are equal, so that their
-        deviation says nothing.
+        The p-value; None with fewer than two pairs, or if all differences are equal, so that their deviation
+        is 0.
 
     Raises:
         InputError: differences that are not finite, or an unknown test.
@@ -44,10 +44,11 @@ def paired_test(differences: Values, test: PairedTest = "t") -> float | None:
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """p-values adjusted for their number, so that the chance of any false rejection stays below the level.
+    """p-values adjusted for multiple tests, so that the chance of any false rejection stays below the level.
 
     Holm (1979), A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics:
-    the k-th smallest of m is multiplied by m - k + 1; none is below a smaller one's, none above 1.
+    the k-th smallest of m p-values is multiplied by m - k + 1; an adjusted value is at least that of each
+    smaller p-value, and at most 1.
 
     Args:
         p_values: in any order.

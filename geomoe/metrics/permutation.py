@@ -1,4 +1,4 @@
-"""How much of a mutual information is explained by chance, from permutations. No torch here."""
+"""How much of a mutual information chance explains, from permutations. This module does not import torch."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ def permuted_information(
 ) -> Null:
     """The distribution of the mutual information when the first labelling is permuted.
 
-    The plug-in estimate of a mutual information is above 0 for independent labels, the more so the more cells
-    the table has. The null says by how much.
+    The plug-in estimate of a mutual information is above 0 even for independent labels, and grows with the
+    number of cells of the table. The null distribution shows by how much.
 
     Args:
         first: (n,) labels that are permuted.
-        second: (n,) labels that stay.
+        second: (n,) labels that stay in place.
         shuffle: gives a new order of the n samples: :func:`free_order`, :func:`block_order` or
             :func:`order_within`.
-        permutations: how many, at least 1.
-        seed: of the permutations.
+        permutations: number of permutations, at least 1.
+        seed: seed of the permutations.
 
     Raises:
         InputError: as :func:`geomoe.metrics.mutual_information`, or no permutations.
@@ -59,15 +59,15 @@ def permuted_information(
 
 
 def free_order(count: int) -> Shuffle:
-    """Any order: samples are exchangeable."""
+    """Permutations of all samples, which are taken as exchangeable."""
     return lambda rng: rng.permutation(count)
 
 
 def block_order(block: Values) -> Shuffle:
-    """Whole blocks in a new order, one behind the other; samples stay in order inside their block.
+    """Permutations of whole blocks; samples keep their order inside their block.
 
-    Neighbours are alike, so that a free permutation makes nearly any pattern on a map look significant. Here
-    runs of neighbours stay together, and only what lies where is lost. Where each sample is a block of its
+    Neighbours are similar, so a free permutation makes nearly any pattern on a map look significant. Here
+    neighbours stay together, and only the positions of the blocks change. If each sample is a block of its
     own, this is :func:`free_order`.
 
     Args:
@@ -86,14 +86,14 @@ def block_order(block: Values) -> Shuffle:
 
 
 def order_within(group: Values, count: int) -> Shuffle:
-    """A new order inside each group: what remains is what the groups alone explain.
+    """Permutations inside each group; the mutual information that remains is what the groups alone explain.
 
     Args:
         group: (n,) group of each sample, such as its region.
         count: n.
 
     Raises:
-        InputError: another number of samples.
+        InputError: the groups are not ``count`` ids.
     """
     ids = np.unique(as_array(group, "group"), return_inverse=True)[1].reshape(-1)
     check_rows(len(ids), "group", count)

@@ -1,4 +1,4 @@
-"""A linear probe: how well a domain can be read from features within one class. No torch here."""
+"""A linear probe: how well a domain can be predicted from features within a class. It needs no torch."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from scipy.optimize import minimize
 from geomoe.errors import InputError
 from geomoe.metrics.arrays import Values, as_array, as_ids, check_rows
 
-_LEAST = 2  # samples of a domain in each class, below which it has no part in the probe
-_TOLERANCE = 1e-6  # of the gradient, per sample
+_LEAST = 2  # least number of samples of a domain in a class; with fewer, the domain is left out of the probe
+_TOLERANCE = 1e-6  # tolerance of the gradient, per sample
 
 
 class ClassProbe(NamedTuple):
@@ -21,7 +21,7 @@ class ClassProbe(NamedTuple):
     Attributes:
         label: class id.
         accuracy: share of samples whose domain was predicted correctly while they were left out.
-        chance: share of the most frequent domain: what a probe without features gets.
+        chance: share of the most frequent domain, which is the accuracy of a probe without features.
         domains: number of domains.
         samples: number of samples.
     """
@@ -54,9 +54,9 @@ def domain_probe(
 ) -> DomainProbe | None:
     """Class-conditional domain probe (MESSI, arXiv 2606.25665, E.5): P(D|Z, Y) by a linear model.
 
-    Within each class, multinomial logistic regression from standardised features to domain, scored on the
-    samples that it was not fitted to, by stratified cross-validation. At ``chance`` the features say nothing
-    about the domain that a linear model can read, once the class is known.
+    Within each class, multinomial logistic regression predicts the domain from standardised features. It is
+    scored on samples that it was not fitted to, by stratified cross-validation. An accuracy of ``chance``
+    means that, within a class, a linear model finds nothing about the domain in the features.
 
     Args:
         features: (n, D).
@@ -64,8 +64,8 @@ def domain_probe(
         domain: (n,) domain ids; samples with a negative id (unknown) are left out.
         folds: parts of the cross-validation; a class whose smallest domain has fewer samples gets as many
             folds as that has, at least 2. Domains with a single sample in a class are left out of it.
-        seed: of the folds.
-        penalty: of the squared weights, halved; see :func:`fit_logistic`.
+        seed: seed of the folds.
+        penalty: weight of half the squared weights; see :func:`fit_logistic`.
 
     Returns:
         None if no class has two domains with two samples.

@@ -1,6 +1,7 @@
 """Routing by domain and class: mean gate weights of cells, and how far domains differ.
 
-The prototypes and their divergence are those of MESSI, arXiv 2606.25665, E.1 and E.3. No torch here.
+The prototypes and their divergence are those of MESSI, arXiv 2606.25665, E.1 and E.3. This module does not
+import torch.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ def load_deviation(mean_weight: Values) -> float:
     """Standard deviation of the experts' mean gate weights: sqrt(mean_m (load_m - 1 / E)^2), with divisor E.
 
     At least 0 (even loads) and at most sqrt(E - 1) / E (one expert alone), which is 0.373 for 6 experts.
-    Even loads are also those of routing that uses all experts weakly, so read it together with
+    Loads are also even if the router weights all experts equally for every sample, so read this together with
     :func:`geomoe.metrics.routing_entropy` (MESSI, E.1).
 
     Args:

@@ -46,9 +46,8 @@ def dead_experts(mean_weight: Values, alive: Values | None = None) -> list[int]:
     """Return the rarely used experts: those with less than 5 % of their fair share of the gate weight.
 
     The fair share of each of E experts is 1 / E, so that with 4 experts one is dead below a mean weight of
-    0.0125. Spare slots, in which a method with a changing number of experts may put one, are no experts:
-    they are not dead, and have no fair share. This is the definition of the training log, of reports and of
-    maps.
+    0.0125. Spare slots, which a method with a changing number of experts may fill later, hold no expert: they
+    are not dead, and have no fair share. The training log, reports and maps use this definition.
 
     Args:
         mean_weight: (E,) mean gate weights, which sum to 1: over an epoch, a split, or the area of a map.

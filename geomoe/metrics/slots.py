@@ -1,7 +1,7 @@
 """Slots of an expert, a class and two domains: which of them a router selects, and how aligned they are.
 
 A slot (m, i, j, c) says that expert m aligns class c between domains i < j. Definitions: MESSI, arXiv
-2606.25665, E.4. No torch here.
+2606.25665, E.4. This module does not import torch.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scipy.spatial.distance import cdist
 from geomoe.errors import InputError
 from geomoe.metrics.arrays import Values, as_array
 
-ALPHA = 4.0  # of the paper
+ALPHA = 4.0  # the paper's value
 
 
 class Slots(NamedTuple):
@@ -86,9 +86,9 @@ class PermutedCorrelation(NamedTuple):
     """r under all renumberings of the second router's experts.
 
     Attributes:
-        best: the largest; that of matched experts.
-        mean: over all E! renumberings, in closed form.
-        worst: the smallest.
+        best: the largest r, which is that of matched experts.
+        mean: mean r over all E! renumberings, in closed form.
+        worst: the smallest r.
     """
 
     best: float
@@ -97,7 +97,7 @@ class PermutedCorrelation(NamedTuple):
 
 
 def permuted_correlation(first: Values, second: Values) -> PermutedCorrelation:
-    """What a renumbering of the experts alone makes of :func:`responsibility_correlation`.
+    """The range of :func:`responsibility_correlation` under renumberings of one router's experts.
 
     A renumbering changes neither the mean nor the variance of the flattened responsibilities. So r is an
     affine function of sum_m <a_m, b_p(m)>: an assignment problem gives its extremes exactly, and its mean
@@ -190,8 +190,9 @@ def slot_overlap(first: Values, second: Values) -> float:
 def energy_distance(first: Values, second: Values) -> float:
     """Empirical energy distance 2 E|X - Y| - E|X - X'| - E|Y - Y'| (Székely and Rizzo) with Euclidean norms.
 
-    All pairs count, those of a sample with itself too: 0 for equal samples, never negative. In one dimension
-    it is the square of ``scipy.stats.energy_distance``. It has the unit of the features.
+    All pairs count, including those of a sample with itself, so the distance is 0 for equal sets and never
+    negative. In one dimension it is the square of ``scipy.stats.energy_distance``. It has the unit of the
+    features.
 
     Args:
         first: (n, D) features.

@@ -1,4 +1,4 @@
-"""How different experts are, sample by sample (MESSI, arXiv 2606.25665, E.2). No torch here."""
+"""How different experts are, sample by sample (MESSI, arXiv 2606.25665, E.2). It does not need torch."""
 
 from __future__ import annotations
 

@@ -2,8 +2,8 @@
 
 Reading a file never runs code from it. Loading is strict: missing, unexpected and misshaped keys are
 reported together. Only what timm adapts may differ: the position embedding (another image size), the
-patch projection (another patch size, another number of bands than 3), and the classifier (another set of
-classes: it is initialised anew, and the log says so).
+patch projection (another patch size, or a number of bands other than 3), and the classifier (another set of
+classes: it is newly initialised, and a warning is logged).
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ def load_network(network: nn.Module, state: Mapping[str, Any], *, where: str = "
     """Load a state dict into a backbone of any kind.
 
     A transformer whose blocks can hold experts is loaded by :func:`~geomoe.models.load_backbone`. In others
-    two things may differ: the classifier (another set of classes: it is initialised anew) and the first
+    two things may differ: the classifier (another set of classes: it is newly initialised) and the first
     convolution (weights for 3 bands are distributed over the network's bands, as in timm).
 
     Args:

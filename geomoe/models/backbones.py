@@ -92,7 +92,7 @@ def create_backbone(
     """Build a backbone.
 
     Args:
-        name: "vit_quick" (4 blocks of 64, convolutional stem) or the name of a timm ViT, DeiT,
+        name: "vit_quick" (4 blocks of width 64, convolutional stem) or the name of a timm ViT, DeiT,
             BEiT or one of Eva's family (EVA-02, DINOv3, rope ViTs).
         num_classes: C.
         image_size: pixels on a side.
@@ -101,8 +101,8 @@ def create_backbone(
         weights: None (random), "timm" (timm's weights for that name, downloaded or from the cache),
             "torchgeo:ViTSmall16_Weights.SENTINEL2_ALL_MOCO" or another such name, or a local file.
         drop_path: stochastic depth, 0 to below 1.
-        mlp_ratio: hidden width of every MLP over that of the tokens, rounded down to whole units; default:
-            the backbone's own (4).
+        mlp_ratio: hidden width of every MLP divided by the width of the tokens; the hidden width is rounded
+            down to a whole number; default: the backbone's own (4).
 
     Returns:
         A timm transformer.
@@ -150,7 +150,8 @@ def check_ratio(mlp_ratio: float | None, weights: str | None) -> None:
     """Check the width of the MLPs.
 
     Raises:
-        ConfigError: no width, or pretrained weights, which have the width of the backbone that they are of.
+        ConfigError: a ratio that is not above 0, or a ratio for pretrained weights, whose MLPs have a fixed
+            width.
     """
     if mlp_ratio is None:
         return
@@ -158,7 +159,7 @@ def check_ratio(mlp_ratio: float | None, weights: str | None) -> None:
         raise ConfigError(f"mlp_ratio: expected a number above 0; got {mlp_ratio}")
     if weights == "timm" or (weights or "").startswith("torchgeo:"):
         raise ConfigError(
-            f"mlp_ratio: {weights} has weights for the backbone's own width alone; leave one of them out"
+            f"mlp_ratio: {weights} has weights for the backbone's own width only; leave one of them out"
         )
 
 

@@ -1,8 +1,8 @@
 """The families of timm's transformers that geomoe runs block by block, and an adapter for each.
 
 All their blocks are norm, attention, residual, norm, FFN, residual. They differ in how an image becomes
-tokens, in what the attention of a block is given beside the tokens (rotary positions in Eva's family,
-position biases in BEiT), and in how the two branches of a block are scaled.
+tokens, in the further inputs of a block's attention (rotary positions in Eva's family, position biases in
+BEiT), and in how the two branches of a block are scaled.
 """
 
 from __future__ import annotations
@@ -19,23 +19,25 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 
 Transformer = VisionTransformer | Eva | Beit
-#: For each block: what its attention is given beside the tokens.
+#: For each block: the input of its attention besides the tokens; None: there is none.
 Beside = tuple[Tensor | None, ...]
-#: timm's modules whose networks are of these families, for names of networks.
+#: timm's modules that define networks of these families; used to look up names of networks.
 MODULES = ["vision_transformer", "deit", "eva", "beit"]
 NAMES = "timm's ViT, DeiT, BEiT and Eva families (EVA-02, DINOv3, rope ViTs)"
 
 
 class Family(NamedTuple):
-    """What geomoe needs to know of a family.
+    """What geomoe needs to know about a family.
 
     Attributes:
         network: class of the networks.
         block: class of the blocks that can hold experts.
-        embed: network and image (B, bands, H, W) to the tokens (B, N, D) of the first block, and what stands
-            beside them.
-        keyword: argument by which a block and its attention take what stands beside; None: nothing does.
-        scale: block, branch (1: attention, 2: FFN) and the branch's output to what the residual adds.
+        embed: function of a network and images (B, bands, H, W); returns the tokens (B, N, D) that enter the
+            first block, and each block's input besides them.
+        keyword: name of the argument by which a block and its attention take that input; None: they take
+            none.
+        scale: function of a block, a branch (1: attention, 2: FFN) and the branch's output; returns what is
+            added to the residual.
         adapt: timm's function that fits a state dict to a network's sizes.
     """
 
@@ -62,7 +64,7 @@ def _embed_eva(vit: Eva, image: Tensor) -> tuple[Tensor, Beside]:
 
 
 def _embed_beit(vit: Beit, image: Tensor) -> tuple[Tensor, Beside]:
-    """Biases of a block's own are inside its attention; shared ones are computed once."""
+    """A block's own position biases are inside its attention; shared ones are computed once."""
     patches = vit.patch_embed(image)
     tokens = torch.cat([vit.cls_token.expand(len(patches), -1, -1), patches], dim=1)
     if vit.pos_embed is not None:
@@ -97,18 +99,18 @@ _FAMILIES = (
 
 
 def find_family(network: nn.Module) -> Family | None:
-    """The family of a network; None: of none of them."""
+    """The family of a network; None if it belongs to none of them."""
     return next((family for family in _FAMILIES if isinstance(network, family.network)), None)
 
 
 def family_of(network: nn.Module) -> Family:
-    """The family of a network that :func:`~geomoe.models.vit.check_vit` has let pass."""
+    """The family of a network that :func:`~geomoe.models.vit.check_vit` has accepted."""
     return next(family for family in _FAMILIES if isinstance(network, family.network))
 
 
 def why_not(module: str) -> str:
-    """Why a network of another of timm's modules cannot hold experts, where a reason is known."""
-    return _REASONS.get(module, "it is of none of the families whose blocks can hold experts")
+    """Why the networks of a timm module outside :data:`MODULES` cannot hold experts, for an error message."""
+    return _REASONS.get(module, "it belongs to none of the families whose blocks can hold experts")
 
 
 _STAGES = "its stages change the number and the width of the tokens"
@@ -124,7 +126,7 @@ _REASONS = {
     "cait": "its class token joins after the blocks, in blocks of another kind",
     "xcit": "its blocks attend over channels, with a convolution between",
     "mlp_mixer": "it has no attention, and FFNs across tokens too",
-    "vision_transformer_relpos": "its blocks take their positions in a way of their own",
+    "vision_transformer_relpos": "its blocks encode positions in their own way",
     "vision_transformer_hybrid": "a convolutional network makes its tokens",
 }
 

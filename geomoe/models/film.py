@@ -51,10 +51,10 @@ class ConditionedNetwork(Network):
         backbone: a timm network with its classifier, which classifies the modulated features.
         domains: ids of the G training domains.
         encoder: the location encoder; its learned vector stands for an unknown place.
-        context: a second timm network, whose classifier is removed, in the place of the encoder.
+        context: a second timm network, used instead of the encoder; its classifier is removed.
 
     Raises:
-        ConfigError: a network without timm's interface; an encoder and a second network, or neither.
+        ConfigError: a network without timm's interface; both an encoder and a second network, or neither.
     """
 
     def __init__(
@@ -66,7 +66,7 @@ class ConditionedNetwork(Network):
         context: nn.Module | None = None,
     ) -> None:
         if (encoder is None) == (context is None):
-            raise ConfigError("context: expected an encoder or a second network, one of them")
+            raise ConfigError("context: expected either an encoder or a second network")
         super().__init__(check_network(backbone), encoder)
         self.context = context
         if context is not None:

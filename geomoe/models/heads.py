@@ -24,15 +24,15 @@ RELATION_WIDTH = 256  # of the vectors that wilds-geoshift compares
 
 
 class RelatedHeads(Network):
-    """Class scores of a sample: those of all domains' heads, averaged with the relations as weights.
+    """One head for each domain; a sample's class scores are the heads' average, weighted by its relations.
 
-    A sample that is related to no domain gets the plain average of the heads: nothing is known that would
-    prefer one of them.
+    A sample that is related to no domain gets the unweighted average of the heads.
 
     Args:
         backbone: a timm network; its classifier is removed.
-        encoder: the location encoder; an unknown place is related to nothing, so it needs no learned vector.
-        relation: gives relations (B, G) of a place, with the encoder and the domains.
+        encoder: the location encoder; an unknown place is related to no domain, so its learned vector is not
+            used.
+        relation: a module called with the places, the encoder and the domains; returns relations (B, G).
         domains: ids of the G training domains.
         num_classes: C.
 
@@ -108,7 +108,7 @@ def group_heads(
 
 
 class RawWrap(LocationEncoder):
-    """cos lon, cos lat, sin lon, sin lat as they are, then the MLP of wilds-geoshift."""
+    """cos lon, cos lat, sin lon, sin lat, not standardised, then the MLP of wilds-geoshift."""
 
     def __init__(self) -> None:
         super().__init__(4, RELATION_WIDTH, relation_mlp(4, RELATION_WIDTH))
@@ -120,7 +120,7 @@ class RawWrap(LocationEncoder):
 
 def _with_relation_head(encoder: LocationEncoder) -> LocationEncoder:
     """The encoder with the MLP of wilds-geoshift on its features."""
-    if encoder.trained is None:  # else it is refused
+    if encoder.trained is None:  # otherwise RelatedHeads refuses the encoder
         encoder.head = relation_mlp(encoder.feature_dim, RELATION_WIDTH)
         encoder.out_dim = RELATION_WIDTH
         encoder.unknown = nn.Parameter(torch.randn(RELATION_WIDTH))

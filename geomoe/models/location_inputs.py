@@ -98,8 +98,8 @@ class LocationMLPNetwork(Network):
 class LocationTokenViT(Network):
     """The place as one more token of every block of a vision transformer.
 
-    Block b attends to its tokens and to t_b = W_b phi(m) + c_b, and t_b is dropped behind the block. So every
-    block sees the place itself, and pooling sees the tokens of the image alone.
+    Block b attends to its tokens and to t_b = W_b phi(m) + c_b, and t_b is removed after the block. So every
+    block sees the place itself, and pooling sees only the tokens of the image.
 
     Args:
         backbone: a timm VisionTransformer.
@@ -123,7 +123,7 @@ class LocationTokenViT(Network):
             nn.init.zeros_(cast("nn.Linear", layer).bias)
 
     def companions(self) -> list[tuple[nn.Module, nn.Module]]:
-        """Each block's projection works at the depth of the block."""
+        """Each block's projection of the place, paired with the block."""
         return list(zip(self.tokens, self.backbone.blocks, strict=True))
 
     def _answer(self, image: Tensor, place: Place | Tensor | None, ask: Ask) -> ModelOutput:

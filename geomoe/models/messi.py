@@ -54,8 +54,8 @@ class ExpertHeadNetwork(Network):
     network without experts. The place is not read, and ``experts="all"`` is the only choice.
 
     The output's ``features`` are the mixture. With ``cka_tokens`` the output also has the experts' features,
-    (E, B, D) with one row for each sample, and the head's routing. Without it there is no routing, because
-    that of the head is not that of a MoGE block.
+    (E, B, D) with one row for each sample, and the head's routing. Without ``cka_tokens`` it has no routing,
+    because ``routings`` describes MoGE blocks.
 
     Args:
         backbone: a timm network with its classifier; the features of a DeiT are its class token.

@@ -63,7 +63,7 @@ def style_points(backbone: nn.Module, stages: int) -> list[nn.Module]:
         found = [backbone.get_submodule(info["module"]) for info in listed[:stages]]
     if not found:
         name = type(backbone).__name__
-        raise ConfigError(f"backbone: {name} does not tell its stages, behind which styles could be mixed")
+        raise ConfigError(f"backbone: timm lists no stages of {name} after which styles could be mixed")
     return found
 
 
@@ -75,7 +75,8 @@ def style_axes(backbone: nn.Module, values: object) -> tuple[int, ...]:
     """
     if not isinstance(values, Tensor) or values.ndim not in (3, 4):
         name = type(backbone).__name__
-        raise ConfigError(f"backbone: the stages of {name} answer with no map of features to mix styles of")
+        msg = f"backbone: the stages of {name} return no map of features whose styles could be mixed"
+        raise ConfigError(msg)
     if values.ndim == 3:
         return (1,)
     return (1, 2) if getattr(backbone, "output_fmt", "NCHW") == "NHWC" else (2, 3)

@@ -35,7 +35,7 @@ class _Plans(NamedTuple):
 
     Attributes:
         layers: block number -> plan of its layer.
-        seen: (B, C) scores that places add at the head; None: none.
+        seen: (B, C) scores that the places add to those of the classifier; None: they add none.
     """
 
     layers: dict[int, Plan]
@@ -54,8 +54,9 @@ class MoGEViT(Network):
         encoder: the location encoder phi; its embedding is the routers' input.
         layers: block number -> layer of specialists.
         expert_dropout: share of the samples that use only f_0 in training; one draw for all blocks.
-        at_head: whether the encoding is also at the head, beside the experts: W LayerNorm(phi) is added to
-            the scores, with W zero at first. The shared expert alone is without it, as it has no place.
+        at_head: whether the place also changes the class scores directly: W LayerNorm(phi) is added to them,
+            with W zero at first. Nothing is added where the shared expert is used alone, because it has no
+            place.
 
     Raises:
         ConfigError: a backbone or block that cannot be used, or a share outside [0, 1).
@@ -102,12 +103,12 @@ class MoGEViT(Network):
 
     @property
     def routes_places(self) -> bool:
-        """Always: a MoGE router reads the place alone."""
+        """Always true: a MoGE router reads only the place."""
         return True
 
     @property
     def has_shared(self) -> bool:
-        """Always: f_0."""
+        """Always true: f_0."""
         return True
 
     def _answer(self, image: Tensor, place: Place | Tensor | None, ask: Ask) -> ModelOutput:
@@ -194,7 +195,7 @@ class MoGEViT(Network):
         return tuple(layer.router(embedding) for layer in self._banks())
 
     def companions(self) -> list[tuple[nn.Module, nn.Module]]:
-        """Specialists and routers work at the depth of their block's own FFN."""
+        """The specialists and the router of each block, paired with the block's own FFN."""
         return [(self.layers[str(index)], blocks_of(self.backbone)[index].mlp) for index in self.blocks]
 
     def remove(self) -> Transformer:
@@ -233,7 +234,8 @@ class MoGEViT(Network):
         choices = experts if isinstance(experts, tuple) else (experts,) * len(self.layers)
         if len(choices) != len(self.layers):
             raise ConfigError(
-                f"experts: one choice for each of the {len(self.layers)} MoGE blocks; got {len(choices)}"
+                f"experts: expected a choice for each of the {len(self.layers)} MoGE blocks; "
+                f"got {len(choices)}"
             )
         for choice in choices:
             check_experts(choice, self.num_experts)
@@ -269,7 +271,7 @@ def add_moge(
         learn_gamma: learn gamma for each block, starting from that value.
         expert_noise: noise on the copied FFNs, relative to each weight's standard deviation.
         expert_dropout: share of the samples that use only the shared expert, in training.
-        at_head: whether the encoding is also at the head, beside the experts.
+        at_head: whether a linear map of the normalised embedding is also added to the class scores.
 
     Returns:
         The network; ``remove()`` returns ``vit``.

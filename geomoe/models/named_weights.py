@@ -41,7 +41,7 @@ def load_timm(name: str, **options: Any) -> nn.Module:  # noqa: ANN401 - timm's 
 
 
 def _cached_timm(name: str, config: Any, why: str) -> Path:  # noqa: ANN401 - timm's PretrainedCfg
-    """The file in the cache from an earlier download; ``why``: the reason why it is not downloaded now."""
+    """The cached file of an earlier download; ``why`` is the reason why nothing is downloaded now."""
     from huggingface_hub import try_to_load_from_cache
 
     if config.hf_hub_id:

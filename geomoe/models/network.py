@@ -65,7 +65,7 @@ class Network(nn.Module):
 
     @property
     def alive(self) -> tuple[tuple[bool, ...], ...]:
-        """For each block, which of its E slots hold an expert: all, but where experts come and go."""
+        """For each block, which of its E slots hold an expert; all, unless experts come and go."""
         return ((True,) * self.num_experts,) * len(self.blocks)
 
     @property
@@ -138,7 +138,7 @@ class Network(nn.Module):
 
         Args:
             image: (B, bands, H, W).
-            places: B places, for each output.
+            places: one entry of B places for each output.
         """
         return [self(image, place) for place in places]
 

@@ -54,7 +54,8 @@ def create_network(
         bands: channels of the images.
         weights: None (random), "timm", "torchgeo:NAME" or a local file.
         drop_path: stochastic depth, 0 to below 1, if the network supports it.
-        mlp_ratio: hidden width of every MLP over that of the tokens, for plain vision transformers only.
+        mlp_ratio: hidden width of every MLP divided by that of the tokens, for plain vision transformers
+            only.
 
     Returns:
         A timm network with its classifier, or one with timm's interface.
@@ -143,14 +144,14 @@ def _probe(network: nn.Module, name: str, image_size: int, bands: int) -> None:
             same = found.shape == expected.shape and torch.allclose(found, expected, atol=1e-4)
     except (RuntimeError, AssertionError, IndexError, NotImplementedError) as error:
         raise ConfigError(
-            f"backbone: {name} cannot be asked for pooled features of images of {image_size} px "
+            f"backbone: {name} gives no pooled features of images of {image_size} px "
             f"({one_line(error)}); try larger images or another network"
         ) from error
     finally:
         network.train(training)
     if not same:
         raise ConfigError(
-            f"backbone: {name} does not answer by one classifier on pooled features; use another network"
+            f"backbone: {name} has no single classifier on pooled features; use another network"
         )
 
 

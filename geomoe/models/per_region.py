@@ -1,4 +1,4 @@
-"""A whole network for each training domain."""
+"""One complete network for each training domain."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from geomoe.types import ModelOutput, Place, as_place
 class RegionNetworks(Network):
     """A sample is classified by the network of its domain.
 
-    A sample of no training domain is classified by the mean of the probabilities of all trained networks; or,
-    with ``elsewhere="nearest"`` and if its place is known, by the network of the domain whose mean place is
-    nearest to it.
+    A sample of no training domain is classified by the mean of the probabilities of all trained networks.
+    With ``elsewhere="nearest"``, and if its place is known, it is classified by the network of the domain
+    whose mean place is nearest to it.
 
     Args:
         networks: one timm network with its classifier for each domain.
@@ -37,7 +37,7 @@ class RegionNetworks(Network):
         domains: Sequence[int],
         elsewhere: Literal["mean", "nearest"] = "mean",
     ) -> None:
-        nn.Module.__init__(self)  # there is not one backbone
+        nn.Module.__init__(self)  # Network's own would need one backbone
         self.networks = nn.ModuleList(check_network(one) for one in networks)
         self.sources = SourceDomains(domains)
         self.elsewhere = elsewhere

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from geomoe.models.sources import SourceDomains
 
 Negative = Literal["clip", "keep"]
-SMALLEST = 1e-6  # a sum of relations nearer to 0 counts as this
+#: A sum of relations that is closer to 0 than this is replaced by this, with its sign.
+SMALLEST = 1e-6
 
 
 def mix(each: Tensor, relations: Tensor, allowed: Tensor) -> Tensor:
@@ -89,7 +90,7 @@ class PlaceRelation(nn.Module):
         self.mask = nn.Parameter(torch.rand(masks, width))
 
     def no_weight_decay(self) -> set[str]:
-        """Cosines do not depend on the size of the masks."""
+        """The masks: only their direction changes the cosines."""
         return {"mask"}
 
     def forward(self, place: Place, encoder: LocationEncoder, domains: SourceDomains) -> Tensor:
@@ -132,7 +133,7 @@ class GroupRelation(nn.Module):
         self.mask = nn.Parameter(torch.rand(1, width))
 
     def no_weight_decay(self) -> set[str]:
-        """Cosines do not depend on the size of the masks."""
+        """The masks: only their direction changes the cosines."""
         return {"mask"}
 
     def forward(self, place: Place, encoder: LocationEncoder, domains: SourceDomains) -> Tensor:

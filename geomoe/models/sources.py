@@ -1,4 +1,4 @@
-"""The training domains, as networks with a part for each of them know them: ids and mean places."""
+"""Ids and mean places of the training domains, for networks that have a part for each domain."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from geomoe.types import Place
 class SourceDomains(nn.Module):
     """Ids and mean places of the G domains that a network has a part for, in buffers.
 
-    The buffers are saved with the weights, so a checkpoint answers without the training data. A domain may
-    turn out to have no training samples: it keeps its part, which is then never used.
+    The buffers are saved with the weights, so a checkpoint can be used without the training data. A domain
+    may turn out to have no training samples: its part is then kept, but never used.
 
     Args:
         ids: ids of the domains.
@@ -74,7 +74,7 @@ class SourceDomains(nn.Module):
                 self.centre[position[domain]] = self.centre.new_tensor(centre)
 
     def own(self, domain: Tensor) -> Tensor:
-        """(B, G) bool: whether a domain id (B,) is that of a domain with training samples."""
+        """(B, G) bool: which domain, if it has training samples, each domain id (B,) is that of."""
         return (domain[:, None] == self.ids) & self.trained
 
     def places(self) -> Place:

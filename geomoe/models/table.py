@@ -52,7 +52,8 @@ class NetworkKind(NamedTuple):
 
     Attributes:
         make: makes the network from its parts.
-        vit: whether experts go into the backbone's blocks: it has to be a ViT, DeiT, BEiT or Eva.
+        vit: whether experts are put into the backbone's blocks, so that it has to be a ViT, DeiT, BEiT or
+            Eva.
     """
 
     make: Callable[[Parts], Network]
@@ -138,7 +139,7 @@ def _orthogonal_experts(parts: Parts) -> Network:
 
 
 def _top_any_experts(parts: Parts) -> Network:
-    """DynMoE: any number of experts for each token, of a number of experts that changes."""
+    """DynMoE: any number of experts for each token; the number of experts changes in training."""
     alive = parts.options["num_experts"]
 
     def layer(experts: StackedFFN, dim: int) -> TokenMoELayer:

@@ -27,7 +27,7 @@ from geomoe.types import BlockExperts, Experts, ModelOutput, Place, as_place
 
 
 class TokenMoEViT(Network):
-    """A vision transformer in which some FFNs gave way to experts for tokens (GMoE and its kin).
+    """A vision transformer in which experts for tokens replace some FFNs (GMoE, OMoE, DynMoE).
 
     There is no shared expert: the FFN of such a block is copied to the experts and removed from the backbone.
     Places are not read. Made by :func:`add_token_moe`.
@@ -57,7 +57,7 @@ class TokenMoEViT(Network):
 
     @property
     def num_experts(self) -> int:
-        """E, experts in each such block."""
+        """E, experts in each block that has experts."""
         return self.banks()[0].num_experts
 
     @property
@@ -67,7 +67,7 @@ class TokenMoEViT(Network):
 
     @property
     def top_k(self) -> int:
-        """K, most experts of a token."""
+        """K, the largest number of experts of a token."""
         return self.banks()[0].router.top_k
 
     def banks(self) -> list[TokenMoELayer]:
@@ -141,7 +141,8 @@ class TokenMoEViT(Network):
         choices = experts if isinstance(experts, tuple) else (experts,) * len(self.layers)
         if len(choices) != len(self.layers):
             blocks = len(self.layers)
-            raise ConfigError(f"experts: one choice for each of the {blocks} blocks; got {len(choices)}")
+            msg = f"experts: expected a choice for each of the {blocks} blocks; got {len(choices)}"
+            raise ConfigError(msg)
         for choice in choices:
             if choice == "shared":
                 raise ConfigError(

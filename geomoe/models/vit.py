@@ -21,7 +21,7 @@ def check_vit(vit: nn.Module) -> Transformer:
 
     Raises:
         ConfigError: another network, a variant with its own forward pass, one that does not pool, or a DeiT
-            that answers by two separate heads.
+            whose two heads answer separately.
     """
     name, family = type(vit).__name__, find_family(vit)
     if family is None:
@@ -66,7 +66,7 @@ def blocks_of(vit: Transformer) -> list[Any]:
 
 
 def check_blocks(vit: Transformer, blocks: Sequence[int]) -> tuple[int, ...]:
-    """Check the numbers of the blocks that are to hold experts; the numbers, ascending.
+    """Check the numbers of the blocks that are to hold experts, and return them in ascending order.
 
     Raises:
         ConfigError: none, one that does not exist or is given twice, or another kind of block.
@@ -78,7 +78,7 @@ def check_blocks(vit: Transformer, blocks: Sequence[int]) -> tuple[int, ...]:
     if bad:
         raise ConfigError(f"blocks: the network has blocks 0 to {depth - 1}; got {', '.join(map(repr, bad))}")
     if len(set(blocks)) < len(blocks):
-        raise ConfigError(f"blocks: each block once; got {', '.join(map(str, blocks))}")
+        raise ConfigError(f"blocks: expected each block once; got {', '.join(map(str, blocks))}")
     for index in blocks:
         check_block(vit, index)
     return tuple(sorted(blocks))
@@ -102,7 +102,7 @@ def check_image(vit: Transformer, image: Tensor) -> None:
 def embed_tokens(vit: Transformer, image: Tensor) -> tuple[Tensor, Beside]:
     """Image (B, bands, H, W) to the tokens (B, N, D) that enter the first block.
 
-    Also returned is what each block's attention is given beside the tokens (rotary positions, biases).
+    Also returned is each block's further input of the attention (rotary positions, position biases).
     """
     check_image(vit, image)
     return family_of(vit).embed(vit, image)

@@ -39,7 +39,7 @@ class StackedLinear(nn.Module):
         return torch.baddbmm(self.bias[:, None], x, self.weight.mT)
 
     def each(self) -> list[tuple[Tensor, Tensor]]:
-        """Weight and bias of each layer."""
+        """Weight (outputs, inputs) and bias (outputs,) of each layer."""
         return list(zip(self.weight.unbind(), self.bias.unbind(), strict=True))
 
 
@@ -70,7 +70,9 @@ class StackedFFN(nn.Module):
             and first.out_features == second.in_features
         ):
             kind = type(ffn).__name__
-            raise ConfigError(f"experts: copies of linear, activation, linear (timm's Mlp); got a {kind}")
+            raise ConfigError(
+                f"experts: expected an FFN of linear, activation, linear (timm's Mlp); got a {kind}"
+            )
         if not 0 <= dropout < 1:
             raise ConfigError(f"dropout: expected a share from 0 to below 1; got {dropout}")
         copies = copy_experts(ffn, count, noise)
@@ -81,12 +83,12 @@ class StackedFFN(nn.Module):
 
     @property
     def count(self) -> int:
-        """E."""
+        """Number of experts, E."""
         return len(self.first.weight)
 
     @property
     def width(self) -> int:
-        """D of the input."""
+        """Width D of the tokens."""
         return self.first.weight.shape[2]
 
     def forward(self, rows: list[Tensor]) -> list[Tensor]:

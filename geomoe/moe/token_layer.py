@@ -19,8 +19,8 @@ from geomoe.types import Experts, Routing, TokenRouting
 
 Length = Literal["own", "unit"]
 
-# An expert's output of which less than this share is new has no direction of its own: it is only scaled up
-# by the inverse of this number, so that rounding errors and their gradients stay small.
+# If less than this share of an expert's output is new, the output has no direction of its own. It is then
+# scaled up by at most the inverse of this number, so that rounding errors and their gradients stay small.
 _LEAST_NEW = 1e-4
 _TINY = 1e-12
 
@@ -61,7 +61,7 @@ class TokenMoELayer(nn.Module):
 
     @property
     def num_experts(self) -> int:
-        """E."""
+        """Number of experts, E."""
         return self.experts.count
 
     def forward(self, x: Tensor, experts: Experts = "all", cka_tokens: int | None = None) -> TokenMixture:
@@ -122,15 +122,15 @@ class TokenMoELayer(nn.Module):
 
 
 class OrthogonalMoELayer(TokenMoELayer):
-    """The same with orthogonal outputs: y(x) = sum_k g_k(x) q_k(x).
+    """A :class:`TokenMoELayer` with orthogonal outputs: y(x) = sum_k g_k(x) q_k(x).
 
     Gram-Schmidt makes the q_k of a token from its experts' outputs f_k, in the order of the experts' numbers:
 
         w_k = f_k - sum_(j < k) <q_j, f_k> q_j,   q_k = w_k / |w_k|
 
     (MOORE, Hendawy et al., ICLR 2024, algorithm 1; OMoE, Feng et al., arXiv 2501.10062, does this to the
-    experts of a transformer.) With length "own" q_k is then given the length of f_k, in the mixture alone.
-    All is done in float32 or wider.
+    experts of a transformer.) With length "own", q_k is afterwards scaled to the length of f_k; the
+    projections always use the unit vectors. Everything is computed in float32 or wider.
 
     Args:
         experts: E feed-forward networks, not all equal.
@@ -144,7 +144,9 @@ class OrthogonalMoELayer(TokenMoELayer):
     def __init__(self, experts: StackedFFN, router: CosineTokenRouter, length: Length = "own") -> None:
         super().__init__(experts, router)
         if router.top_k < 2 or router.capacity:
-            raise ConfigError("top_k: orthogonal experts come at least in pairs, without a limit of capacity")
+            raise ConfigError(
+                "top_k: orthogonal experts need at least 2 for each token, and no limit of capacity"
+            )
         if length not in ("own", "unit"):
             raise ConfigError(f"length: expected own or unit; got {length!r}")
         self.length = length
@@ -169,10 +171,10 @@ def orthogonal(vectors: Tensor, length: Length = "own") -> Tensor:
 
     Args:
         vectors: (T, k, D).
-        length: "own": each direction with the length of its vector; "unit": of length 1.
+        length: "own": each direction gets the length of its vector; "unit": length 1.
 
     Returns:
-        (T, k, D). A vector that depends on those before it gives (almost) zero.
+        (T, k, D). A vector that depends linearly on those before it gives (almost) zero.
     """
     basis: list[Tensor] = []
     for vector in vectors.unbind(dim=1):

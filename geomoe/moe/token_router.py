@@ -24,7 +24,7 @@ _CODE_STD = 0.01  # of the cosine router's codebook, whose rows are normalised b
 
 
 class TokenRouter(nn.Module):
-    """Base class.
+    """Base class of routers of tokens.
 
     Args:
         dim: D, width of the tokens.
@@ -67,10 +67,11 @@ class CosineTokenRouter(TokenRouter):
     added to them. The gate of a chosen expert is its share in a softmax over all experts; with k > 1 the
     gates of a token are divided by their sum. With equal scores the lower number comes first.
 
-    In training an expert processes at most k * int(capacity * ceil(T / E)) tokens: tokens of a larger largest
-    share first, and of the first choices before the second ones. A token over the capacity is not processed
-    by that expert. With several processes this counts the T tokens of all of them. In evaluation there is no
-    such limit, because the answer to an image would depend on the other images of its batch.
+    In training an expert processes at most k * int(capacity * ceil(T / E)) tokens. First choices come before
+    second ones, and among them tokens whose largest share is larger come first. A token over the capacity is
+    not processed by that expert. With several processes, T counts the tokens of all of them. In evaluation
+    there is no such limit, because otherwise the answer to an image would depend on the other images of its
+    batch.
 
     Args:
         dim: D, width of the tokens.
@@ -78,7 +79,7 @@ class CosineTokenRouter(TokenRouter):
         top_k: k, 1 to E.
         projection: width of the projection.
         noise: noise in training; the scores of E experts get noise / E.
-        capacity: 1: as many tokens as all experts get if the load is even; 0: no limit.
+        capacity: limit on an expert's tokens, relative to an even load, which 1 stands for; 0: no limit.
 
     Raises:
         ConfigError: sizes below 1, top_k outside 1 to num_experts, negative noise or capacity.
@@ -156,7 +157,7 @@ class CosineTokenRouter(TokenRouter):
         return own(within_capacity(every, gathered(importance), self.num_experts, self.limit(len(every))))
 
     def limit(self, tokens: int) -> int:
-        """Most tokens of an expert, of so many tokens in the batch."""
+        """The largest number of tokens that one expert processes, for a batch of ``tokens`` tokens."""
         return self.top_k * int(self.capacity * math.ceil(tokens / self.num_experts))
 
 
@@ -167,7 +168,7 @@ def within_capacity(ids: Tensor, importance: Tensor, num_experts: int, limit: in
         ids: (T, k) experts of each token, the first choice first.
         importance: (T,) a token of larger importance is served first; of equal ones, the first.
         num_experts: E.
-        limit: most tokens of an expert.
+        limit: the largest number of tokens of one expert.
 
     Returns:
         (T, k) bool.
@@ -190,18 +191,18 @@ class TopAnyRouter(TokenRouter):
 
     Expert k processes a token if sigmoid(cos(x, e_k)) > sigmoid(g_k), with code e_k and threshold g_k, both
     learned. Its gate is then 1, with the gradient of sigmoid(cos) - sigmoid(g), and the gates of a token are
-    divided by their sum. Experts that are not ``alive`` process nothing. A token that no expert wants is not
+    divided by their sum. Experts that are not ``alive`` process nothing. A token above no threshold is not
     processed in training; in evaluation the most similar expert processes it.
 
     Codes start as orthogonal unit vectors (as orthogonal as D allows), thresholds at 0.
 
     Args:
         dim: D, width of the tokens.
-        num_experts: E, the most experts.
+        num_experts: E, the largest number of experts.
         alive: number of experts at the start.
 
     Raises:
-        ConfigError: sizes below 1, or more experts alive than there are.
+        ConfigError: sizes below 1, or ``alive`` above ``num_experts``.
     """
 
     alive: Tensor
@@ -236,16 +237,16 @@ class TopAnyRouter(TokenRouter):
         return TokenRouting(scores, scores, weights, chosen, _unserved(tokens, chosen))
 
     def probabilities(self, scores: Tensor) -> Tensor:
-        """The scores of the experts alive, divided by their sum."""
+        """The scores of the experts that are alive, divided by their sum."""
         alive = torch.where(self.alive, scores, 0)
         return alive / alive.sum(dim=1, keepdim=True)
 
     @torch.no_grad()
     def adapt(self, served: Tensor, unserved: Tensor) -> None:
-        """Drop experts that processed no token, and revive one slot if tokens were processed by none.
+        """Drop the experts that processed no token, and revive one slot if no expert processed some tokens.
 
-        The new expert's code is the direction of the sum of these tokens, its threshold 0; its weights are
-        what they were. The lowest free slot is taken. The last expert is not dropped.
+        The new expert's code is the direction of the sum of these tokens, and its threshold is 0; its weights
+        are those that the slot already holds. The lowest free slot is used. The last expert is not dropped.
 
         Args:
             served: (E,) number of tokens that each expert processed since the last call.

@@ -1,7 +1,7 @@
 """Render layers of discs, boxes and regions of the Earth, each with its table, as one offline page.
 
-Scores by region and camera, and what a check of a data set found, are drawn with it. No torch here; a pure
-function of plain data.
+It draws scores by region and camera, and the findings of a check of a data set. It is a pure function of
+plain data, and does not need torch.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _STOPS = tuple(tuple(bytes.fromhex(colour[1:])) for colour in RAMP)
 
 
 class Mark(NamedTuple):
-    """One thing on the map: a disc, a box or a region of the Earth, whichever of the three is given.
+    """One mark on the map: a disc, a box or a region of the Earth, whichever of the three is given.
 
     A mark with none of them, or with a region of unknown outline, is only in the table.
 
@@ -36,7 +36,7 @@ class Mark(NamedTuple):
         values: a text for each column of its layer; shown in the table, and by a click.
         colour: such as #0072b2.
         lonlat: degrees of a disc's middle, longitude first.
-        radius: of the disc, pixels.
+        radius: radius of the disc in pixels.
         box: west, south, east, north in degrees.
         region: name of a region.
         faint: whether to draw it inconspicuously, because it is based on little data.
@@ -52,18 +52,18 @@ class Mark(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """What is shown together.
+    """Marks that are shown together.
 
     Attributes:
-        group: heading of the row of buttons that it stands in.
-        name: on its button.
-        title: above its legend and table.
+        group: heading of the row of buttons that has the layer's button.
+        name: label of its button.
+        title: title above its legend and table.
         columns: names of the values.
         listed: number of columns in the table; a click on a mark shows all.
         marks: in the order of the table.
         ramp: text at the low and at the high end of :data:`RAMP`; None: no scale of colours.
-        keys: colour and meaning, where colours are names.
-        note: a sentence on what is shown.
+        keys: colour and meaning, if colours stand for names.
+        note: a sentence about the layer.
     """
 
     group: str
@@ -98,10 +98,10 @@ def render_atlas(
 
     Args:
         title: one line that names the page.
-        facts: name and value, in the order to print them; the first three stand under the title.
+        facts: name and value, in the order to print them; the first three are printed under the title.
         layers: the first is shown first.
         about: heading of the facts.
-        held_out: name of a region to outline, where its outline is known.
+        held_out: name of a region to outline, if its outline is known.
         notes: sentences at the foot of the page.
 
     Raises:
@@ -144,7 +144,7 @@ def _layer(layer: Layer) -> dict[str, Any]:
 
 
 def _mark(mark: Mark) -> list[Any]:
-    """Values, colour, faint, kind, and what the kind needs; rounded to 1e-5 degrees (1 m)."""
+    """Values, colour, faint, kind, and the numbers of that kind, rounded to 1e-5 degrees (1 m)."""
     head = [list(mark.values), mark.colour, int(mark.faint)]
     if mark.lonlat is not None:
         return [*head, "disc", *(round(float(value), 5) for value in mark.lonlat), round(mark.radius, 1)]
@@ -156,7 +156,7 @@ def _mark(mark: Mark) -> list[Any]:
 
 
 def start_box(layers: Sequence[Layer]) -> list[float] | None:
-    """West, south, east, north to start with, where all discs and boxes lie in a part of the Earth."""
+    """West, south, east, north of the first view, if all discs and boxes are in a part of the Earth."""
     marks = [mark for layer in layers for mark in layer.marks]
     places = [mark.lonlat for mark in marks if mark.lonlat is not None]
     places += [corner for mark in marks if mark.box is not None for corner in (mark.box[:2], mark.box[2:])]

@@ -55,7 +55,7 @@ def draw_atlas(layers: Sequence[Layer], title: str) -> Figure:
 
 
 def _width(window: Box) -> float:
-    """Inches of a map that is about five inches high."""
+    """Width in inches of a map that is about five inches high."""
     west, south, east, north = window
     return 5 * (east - west) / (north - south) * (shrunk(window) if is_part(window) else 1.0)
 
@@ -69,7 +69,7 @@ def _land(axes: Axes, window: Box) -> None:
 
 
 def _draw(axes: Axes, mark: Mark) -> None:
-    """A box or a region."""
+    """Draw a box or a region."""
     if mark.box is not None:
         west, south, east, north = mark.box
         place = Rectangle((west, south), east - west, north - south, linewidth=0.3)

@@ -29,12 +29,12 @@ class Table:
     """A table.
 
     Attributes:
-        heads: names of the columns; the first is to the left, the others to the right.
+        heads: names of the columns; the first column is aligned left, the others right.
         rows: cells by row.
-        note: a sentence below it.
-        anchor: id that links can name.
-        title: by which it can be folded; empty: it cannot.
-        open: whether one with a title is unfolded at first.
+        note: a sentence below the table.
+        anchor: id for links to the table.
+        title: title with which the table can be folded; empty: it cannot be folded.
+        open: whether a table with a title is unfolded at first.
     """
 
     heads: tuple[str, ...]
@@ -48,7 +48,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Bitmap:
-    """A figure of pixels: PNG as a data URI, its width on the page, and a caption, which is also its alt."""
+    """A bitmap figure: PNG as a data URI, width on the page in pixels, and a caption, also the alt text."""
 
     uri: str
     width: int
@@ -94,14 +94,14 @@ class Section:
 
 
 def render_document(title: str, facts: Sequence[tuple[str, str]], sections: Sequence[Section]) -> str:
-    """Render the page; every text is escaped, and its policy allows no script and no request.
+    """Render the page; every text is escaped, and the page's policy allows no script and no request.
 
-    Several sections have links to them at the top.
+    If there are several sections, links to them are at the top.
 
     Args:
-        title: of the page.
+        title: title of the page.
         facts: name and value, listed under the title.
-        sections: in order.
+        sections: sections of the page, in order.
 
     Raises:
         ValueError: a link that is not relative.

@@ -1,4 +1,4 @@
-"""Drawings inside a page, whose parts say what they are when the pointer rests on them."""
+"""Drawings inside a page, with descriptions of their parts that appear under the pointer."""
 
 from __future__ import annotations
 
@@ -34,9 +34,9 @@ def drawing(svg: str, alt: str, titles: Mapping[str, str]) -> Drawing:
     drawing itself, so that nothing in it can run or be fetched.
 
     Args:
-        svg: a whole SVG file, as matplotlib writes it.
-        alt: what it shows, in words.
-        titles: id of an element -> what a browser shows when the pointer is on it.
+        svg: a complete SVG file, as matplotlib writes it.
+        alt: description of the drawing, in words.
+        titles: id of an element -> text that a browser shows when the pointer is on it.
 
     Raises:
         ValueError: an id of ``titles`` is not in the drawing.

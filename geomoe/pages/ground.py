@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from geomoe.earth.borders import Box
 
 INK = "#22313a"
-AROUND = 0.75  # of the sides of a map, on each side: as far as a page lets one move it
-_FINE = 1000  # positions that may be told apart on the longer side of a map
+AROUND = 0.75  # share of a map's sides by which a page lets readers move it beyond each edge
+_FINE = 1000  # positions that can be distinguished on the longer side of a map
 _NICE = (1, 2, 5)
 
 
@@ -33,7 +33,7 @@ def page_ground(box: Box, *, everywhere: bool = False) -> dict[str, Any] | None:
 
     Args:
         box: west, south, east, north in degrees.
-        everywhere: with the coarse land of the rest of the Earth.
+        everywhere: whether to include the coarse land of the rest of the Earth.
     """
     if not is_part(box):
         return None
@@ -53,7 +53,7 @@ def page_ground(box: Box, *, everywhere: bool = False) -> dict[str, Any] | None:
 
 
 def page_detail(left: float) -> dict[str, Any]:
-    """Fine coasts and borders of the whole Earth, which a page shows from the zoom of a country on.
+    """Fine coasts and borders of the whole Earth, which a page shows when it is zoomed in to a country.
 
     Lines are packed, about three characters for each position: see :func:`packed`.
 
@@ -78,12 +78,12 @@ def page_region_of_earth(region: str, left: float) -> str:
 def packed(lines: list[NDArray[np.int64]]) -> str:
     """Lines of whole numbers in base 64.
 
-    Each is the number of its positions, its first position and the steps to the next ones. Negative numbers
-    are between the others (0, -1, 1, -2, ...). A number has seven bits in each byte, the lowest first; the
-    eighth bit says that more follow.
+    A line is stored as the number of its positions, its first position and the steps to the next ones. Signed
+    numbers are mapped to unsigned ones in the order 0, -1, 1, -2, ... A number has seven bits in each byte,
+    the lowest first; the eighth bit means that more follow.
 
     Args:
-        lines: (N, 2) each.
+        lines: lines, (N, 2) each.
     """
     steps = [np.append(len(line) * 2, _zigzag(np.diff(line, axis=0, prepend=0)).ravel()) for line in lines]
     numbers = np.concatenate(steps)
@@ -102,7 +102,7 @@ def _zigzag(numbers: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _around(box: Box) -> Box:
-    """A box with as much around it as a page lets one move to."""
+    """A box, extended by the area to which a page lets readers move the map."""
     west, south, east, north = box
     wide, high = AROUND * (east - west), AROUND * (north - south)
     return (west - wide, max(south - high, -90.0), east + wide, min(north + high, 90.0))
@@ -124,7 +124,7 @@ def _elsewhere(box: Box) -> MultiPolygon:
 def draw_ground(axes: Axes, box: Box) -> None:
     """Draw coasts, borders and a scale in km on a figure of a part of the Earth, in equal degrees.
 
-    A degree of longitude is as much shorter than one of latitude as it is in the middle of the box.
+    A degree of longitude has the length, relative to one of latitude, that it has in the middle of the box.
     """
     from matplotlib.collections import LineCollection
 
@@ -138,12 +138,12 @@ def draw_ground(axes: Axes, box: Box) -> None:
 
 
 def fill_land(axes: Axes, box: Box, colour: str = "#ffffff") -> None:
-    """Paint the land of a box, lakes and inland seas left out."""
+    """Paint the land of a box, without lakes and inland seas."""
     _paint(axes, ground_in(box, _detail(box)).land, colour, 1.0, 0)
 
 
 def fade_sea(axes: Axes, box: Box, colour: str, alpha: float) -> None:
-    """Lay a veil over what is no land in a box."""
+    """Cover everything in a box that is not land with a transparent colour."""
     _paint(axes, shapely.difference(shapely.box(*box), ground_in(box, _detail(box)).land), colour, alpha, 2)
 
 
@@ -169,7 +169,7 @@ def draw_graticule(axes: Axes, box: Box) -> None:
 
 
 def shrunk(box: Box) -> float:
-    """A degree of longitude over one of latitude in the middle of a box, at least a twentieth."""
+    """Length of a degree of longitude relative to one of latitude in the middle of a box, at least 1/20."""
     return max(float(np.cos(np.radians((box[1] + box[3]) / 2))), 0.05)
 
 
@@ -181,7 +181,7 @@ def nice_km(box: Box) -> float:
 
 
 def _scale(axes: Axes, box: Box) -> None:
-    """A bar of so many km, true in the middle of the box."""
+    """Draw a scale bar in km, which is exact in the middle of the box."""
     west, south, east, north = box
     km = nice_km(box)
     long = km / (np.radians(1) * EARTH_RADIUS_KM * shrunk(box))

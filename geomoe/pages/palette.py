@@ -1,4 +1,4 @@
-"""Colours that stay apart for colour-blind readers, and small pictures made of them."""
+"""Colours that colour-blind readers can distinguish, and small pictures made of them."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def ink(colour: str) -> str:
 
 
 def ramp(stops: list[str], top: float = 1.0) -> NDArray[np.uint8]:
-    """(256, 3) colours between equally spaced stops; the last is reached at the value ``top`` of 1."""
+    """(256, 3) colours between equally spaced stops, for values from 0 to 1; the last stop is at ``top``."""
     position = np.minimum(np.arange(LEVELS + 1) / LEVELS / top, 1.0) * (len(stops) - 1)
     table = flat(stops)
     mixed = [np.interp(position, np.arange(len(stops)), table[:, channel]) for channel in range(3)]
@@ -50,7 +50,7 @@ def ramp(stops: list[str], top: float = 1.0) -> NDArray[np.uint8]:
 
 
 def weight_stops(colour: str) -> list[str]:
-    """Nearly white, an expert's colour, the same much darker: lightness alone tells the weight."""
+    """Stops from nearly white over an expert's colour to a much darker one: lightness shows the weight."""
     return ["#f6f8f9", _mix(colour, 255, 0.45), colour, _mix(colour, 0, 0.45), _mix(colour, 0, 0.75)]
 
 

@@ -34,10 +34,10 @@ def assemble(title: str, data: dict[str, Any], scripts: Sequence[str]) -> str:
     """One page over a map of the Earth.
 
     Args:
-        title: of the page.
-        data: what the script gets; ``bounds`` is west, south, east, north in degrees.
-        scripts: assets, Leaflet first; one of them has ``geomoeMap(id, bounds)``, one
-            ``geomoeStart(map, data)``.
+        title: title of the page.
+        data: data for the script; ``bounds`` is west, south, east, north in degrees.
+        scripts: assets, Leaflet first; they must define ``geomoeMap(id, bounds)`` and ``geomoeStart(map,
+            data)``.
     """
     start = (
         f'const map_experts = geomoeMap("map_experts", {script_json(data["bounds"])});\n'
@@ -54,8 +54,8 @@ def render_asset(name: str, styles: Sequence[str], **values: Any) -> str:  # noq
 
     Args:
         name: the template.
-        styles: assets that make its ``style``.
-        **values: what it shows; text is escaped.
+        styles: assets that make up its ``style``.
+        **values: values for the template; text is escaped.
     """
     return _template(name).render(style="\n".join(_asset(one) for one in styles), **values)
 
@@ -69,7 +69,7 @@ def _template(name: str) -> Template:
 
 
 def _digest(script: str) -> str:
-    """The hash that the page's policy names a script by: SHA-256, in base64."""
+    """The hash by which the page's policy allows a script: SHA-256, in base64."""
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SPLITS = ("train", "val", "test")
-#: Names of folders that are splits in common layouts; no class is taken from a folder that has only these.
+#: Names of folders that are splits in common layouts; folders that have only these names are not classes.
 _SPLIT_WORDS = frozenset((*SPLITS, "valid", "validation", "training", "testing", "eval", "dev"))
 _JUNK = ("__MACOSX",)
-#: Files that geomoe writes beside each other; the figures there are no data.
+#: Pairs of a file that geomoe writes and a figure next to it; such figures are no data.
 _OURS = (("report.json", "confusion.png"), ("experts.json", "experts.tif"))
 
 
@@ -37,11 +37,12 @@ def class_folders(folder: Path, *, allow_vrt: bool = False) -> Table:
         allow_vrt: whether ``.vrt`` files are images.
 
     Returns:
-        Table: ``filename`` relative to the folder, ``label``, and ``split`` where the folders say it. Images
-        in no class folder, and links that lead out of the folder, are among the skipped.
+        A table with ``filename`` relative to the folder, ``label``, and ``split`` if the folders define it.
+        Images in no class folder, and links that lead out of the folder, are listed as skipped.
 
     Raises:
-        DataError: no or one class folder, some of the splits only, or too many files that cannot be used.
+        DataError: fewer than two class folders, only some of the splits, or too many files that cannot be
+            used.
     """
     suffixes = tuple(end for end in SUFFIXES if allow_vrt or end != ".vrt")
     found = walk(
@@ -74,7 +75,7 @@ def class_folders(folder: Path, *, allow_vrt: bool = False) -> Table:
 
 
 def says(table: Table, folder: Path) -> str:
-    """Return in one line what was made of the folders."""
+    """Describe in one line how the folders were read as classes and splits."""
     counts = Counter(table.label.tolist() if table.label is not None else ())
     shown = ", ".join(f"{name} ({count})" for name, count in sorted(counts.items())[:10])
     more = f", and {len(counts) - 10} more" if len(counts) > 10 else ""
@@ -84,7 +85,7 @@ def says(table: Table, folder: Path) -> str:
 
 
 def _is_ours(folder: Path) -> bool:
-    """Whether a report or a map of geomoe was written there."""
+    """Whether a folder holds a report or a map of geomoe."""
     return any(all((folder / name).is_file() for name in names) for names in _OURS)
 
 
@@ -96,7 +97,7 @@ def _has_splits(folder: Path, names: Iterable[str]) -> bool:
     """Return whether the folders at the top are train, val and test.
 
     Raises:
-        DataError: they are others that look like splits; as classes they would be nonsense.
+        DataError: they have other names of splits, which make no sense as classes.
     """
     top = {name.partition("/")[0] for name in names if "/" in name}
     if top and {name.lower() for name in top} <= _SPLIT_WORDS:

@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 def mapped(sheet: Sheet, columns: Mapping[str, str], path: Path) -> Sheet:
     """Return the sheet with each chosen column also under the name of its part.
 
-    What had that name before, and for lon and lat every synonym of it, is left out.
+    A column that already has that name, or for lon and lat a synonym of it, is left out.
 
     Raises:
-        DataError: there is no such column, several, or it is the geometry.
+        DataError: a column does not exist, exists several times, or is the geometry.
     """
     if not columns:
         return sheet

@@ -1,4 +1,4 @@
-"""Tell how a table of text separates its cells, and whether its numbers have decimal commas."""
+"""Detect how a text table separates its cells, and whether its numbers have decimal commas."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NAMES = {",": "commas", ";": "semicolons", "\t": "tabs"}
-_LINES = 50  # lines that are looked at where the header has several of the signs
+_LINES = 50  # lines that are examined if the header has several of the signs
 _DECLARED = re.compile(r'"?sep=[,;\t]"?\s*', re.IGNORECASE)
 _COMMA = re.compile(r"[+-]?\d+,\d+")
 
 
 def separator_of(path: Path) -> str:
-    """Return the sign between the cells of a ``.csv`` or ``.tsv``; another than a comma is logged.
+    """Return the sign between the cells of a ``.csv`` or ``.tsv``; a sign other than the comma is logged.
 
     Raises:
         DataError: the header has several signs, and not exactly one of them gives lines of equal length.
@@ -55,7 +55,7 @@ def _refuse_other(lines: list[str], path: Path) -> None:
 
 
 def skip_declaration(file: TextIO) -> int:
-    """Pass by a first line ``sep=;`` that Excel writes and reads; return how many lines it is, 0 or 1."""
+    """Skip a first line such as ``sep=;``, which Excel writes; return the number of skipped lines, 0 or 1."""
     if _DECLARED.fullmatch(file.readline(10)):
         return 1
     file.seek(0)
@@ -63,17 +63,17 @@ def skip_declaration(file: TextIO) -> int:
 
 
 def other_separator(cells: list[str], count: int) -> str | None:
-    """Return the name of another sign that parts a line of one cell into ``count`` cells; or None."""
+    """Return the name of another sign that divides a line of one cell into ``count`` cells, or None."""
     if len(cells) != 1 or count < 2:
         return None
     return next((word for sign, word in _NAMES.items() if cells[0].count(sign) == count - 1), None)
 
 
 def with_points(column: Any, path: Path) -> Any:  # noqa: ANN401 - a pandas column
-    """Return a column of degrees with points in its numbers where they had decimal commas; it is logged.
+    """Return a column of degrees with decimal points in place of decimal commas; a replacement is logged.
 
-    Degrees have no thousands, so 12,345 can only be 12.345. Where fewer than half of the cells have a comma
-    the column is left as it is, and these cells are what is wrong with their rows.
+    Degrees have no thousands, so 12,345 can only be 12.345. If fewer than half of the cells have a comma,
+    the column is not changed, and these cells are faults of their rows.
 
     Raises:
         DataError: most numbers have commas, and others points.

@@ -1,4 +1,4 @@
-"""Look at a GeoPackage before GDAL opens it: nothing in it may run, and one layer has the rows."""
+"""Check a GeoPackage before GDAL opens it: it must not run code, and exactly one layer must have the rows."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ _TABLES = ("gpkg_", "rtree_")  # what GDAL reads by itself
 
 
 def choose_layer(name: str) -> str:
-    """Return the layer of a GeoPackage that has its rows.
+    """Return the name of the layer of a GeoPackage that has its rows.
 
-    It is the only layer with geometry; tables without geometry beside it, such as QGIS's ``layer_styles``,
-    are left out. Where no layer has geometry, it is the only table.
+    It is the only layer with geometry; further tables without geometry, such as QGIS's ``layer_styles``,
+    are ignored. If no layer has geometry, it is the only table.
 
     Raises:
-        DataError: no GeoPackage, no layer or several; a virtual table, a view in the place of a table or a
-            computed column, which run code when they are read; changes that are not in the file yet.
+        DataError: no GeoPackage; no layer, or several; a virtual table, a view instead of a table or a
+            computed column, which run code when they are read; or changes that are not in the file yet.
     """
     for end in ("-wal", "-journal"):
         refuse_special(name + end, DataError)
@@ -72,9 +72,9 @@ def _only(registered: Iterable[tuple[str, str]], name: str) -> str:
 
 
 def _refuse_code(base: sqlite3.Connection, name: str) -> set[str]:
-    """Refuse what runs when it is read; return the names of the other views, in lower case.
+    """Refuse tables, views and columns that run code when they are read; return the other views' names.
 
-    Triggers are left alone: they run when a database is changed, and it is opened for reading.
+    Triggers are allowed: they run only when a database is changed, and it is opened for reading.
     """
     made = base.execute("SELECT name, sql FROM sqlite_master WHERE sql NOT NULL").fetchall()
     views = {str(what).lower() for what, sql in made if _VIEW.match(str(sql))}

@@ -200,7 +200,7 @@ class _Reader:
         raise DataError(f"{self.path}: no column {name} (columns: {', '.join(columns)}){hint}")
 
     def tell_places(self) -> None:
-        """Say which columns may hold the places of a table that names none."""
+        """Log which columns may hold the places if a table has no columns lon and lat."""
         found = proposed(("lon", "lat"), self.names)
         if len(found) == 2:
             log.info(

@@ -1,4 +1,4 @@
-"""Labels that are not one class for each image: refused, with the task that they are made for."""
+"""Refuse labels that are not one class for each image, and name the task that they are made for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 TASK = "geomoe classifies images, one class each"
 MULTI_LABEL = f"{TASK}: no multi-label classification"
-_LEVELS = 20  # so many numbers with fractions may be names of classes
+_LEVELS = 20  # up to this number, different numbers with fractions may be names of classes
 _PICTURE = re.compile(r".\.(png|jpe?g|tiff?|gif|bmp|webp|jp2|npy|npz|vrt|shp|geojson)$", re.IGNORECASE)
 
 
@@ -57,7 +57,7 @@ def check_cells(column: pd.Series, path: Path) -> None:
     """Refuse a column whose cells hold lists, as Parquet files can.
 
     Raises:
-        DataError: names the first such cell.
+        DataError: a cell holds a list; the error names the first one.
     """
     if not pd.api.types.is_object_dtype(column):
         return

@@ -1,8 +1,8 @@
 """Where the pixels of an open raster are: its georeference, and the place of a point in degrees.
 
 Control points (GCPs) give an affine transform by least squares. Longitudes jump by 360 degrees at the
-antimeridian and lose their meaning at the poles, so a fit in the CRS of the points is held against one in a
-plane that touches the Earth between them, and has to agree with it.
+antimeridian and lose their meaning at the poles, so a fit in the CRS of the points must agree with a fit in a
+plane that touches the Earth between them.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ _BENT = "control points that fit no plane"
 _OFF = "off the Earth"
 _FLAT = 1e-4  # least ratio of the two extents of control points that are not on a line
 _BEND = 0.05  # the same, in the plane, for points that are on a line in their CRS
-_APART = 0.1  # most disagreement of two fits, and most residual, as a share of the control points' extent
+_APART = 0.1  # largest difference of two fits, and largest residual, as a share of the control points' extent
 
 
 class Located(NamedTuple):
     """The georeference of a raster.
 
     Attributes:
-        transform: from column, row in pixels to x, y of the CRS; None: the place is unknown.
+        transform: affine transform from column, row in pixels to x, y of the CRS; None: the place is unknown.
         crs: the CRS; None: there is none.
         unknown: why the place is unknown; empty if it is known.
     """
@@ -47,7 +47,7 @@ class Located(NamedTuple):
 
 
 def located(source: Any) -> Located:  # noqa: ANN401 - an open rasterio data set
-    """Return the georeference of an open raster; control points count where there is no transform."""
+    """Return the georeference of an open raster; control points are used if there is no transform."""
     transform, crs = source.transform, source.crs
     fault = world_fault(source)
     if fault and not source.gcps[0]:
@@ -64,7 +64,7 @@ def located(source: Any) -> Located:  # noqa: ANN401 - an open rasterio data set
 
 
 def georeference(source: Any) -> tuple[Any, Any]:  # noqa: ANN401 - an open rasterio data set
-    """Return the transform (the identity where none is known) and the CRS (or None) of an open raster."""
+    """Return the transform (the identity if none is known) and the CRS (or None) of an open raster."""
     found = located(source)
     return found.transform or Affine.identity(), found.crs
 
@@ -86,7 +86,7 @@ def place_of(source: Any, column: float, row: float) -> tuple[tuple[float, float
 
 
 def _fault(crs: Any) -> str:  # noqa: ANN401 - a CRS of rasterio, or None
-    """Return why a CRS has no places on the Earth: it is missing, of a site or building, or vertical."""
+    """Return why a CRS gives no places on the Earth: it is missing, local or vertical; empty if it does."""
     if not crs:
         return "no CRS"
     return "" if crs.is_geographic or crs.is_projected else "a CRS that is not tied to the Earth"
@@ -188,7 +188,7 @@ def _of_the_whole_earth(pixel: NDArray[np.float64], xy: NDArray[np.float64], crs
 
 
 def _turned(xy: NDArray[np.float64], crs: Any) -> Iterator[NDArray[np.float64]]:  # noqa: ANN401
-    """Yield the points as they are, and for longitudes with the jump where no point lies."""
+    """Yield the points unchanged and, for longitudes, with the jump of 360 degrees where no point is."""
     yield xy
     if crs.is_geographic:
         turn = 2 * np.pi / float(crs.units_factor[1])
@@ -217,10 +217,10 @@ def _fit(pixel: NDArray[np.float64], xy: NDArray[np.float64]) -> tuple[Any, floa
 
 
 def metres_per_pixel(found: Located, column: float, row: float) -> float:
-    """Return the ground size of a pixel in metres: the root of its area, in any CRS; NaN where unknown.
+    """Return the ground size of a pixel in metres: the square root of its area, in any CRS; NaN if unknown.
 
-    The area is measured on the sphere from the places half a pixel away, so that it is right for degrees, and
-    for projections that do not keep lengths (Web Mercator).
+    The area is measured on the sphere from the places half a pixel away, so that it is right for degrees and
+    for projections that do not preserve lengths (Web Mercator).
 
     Args:
         found: the georeference.

@@ -52,7 +52,7 @@ def open_raster(path: str | os.PathLike[str], vrt_root: Path | None = None) -> I
         yield source
 
 
-GIVE_UP = 16  # tiles of one file, one after the other, that cannot be read
+GIVE_UP = 16  # consecutive unreadable tiles after which a file is given up
 
 
 class KeptOpen:
@@ -72,11 +72,11 @@ class KeptOpen:
     def open(self, path: Path, vrt_root: Path | None = None) -> Iterator[Any]:
         """Yield the open file, as :func:`open_raster` does, and keep it open afterwards.
 
-        A file that cannot be opened, or of which tile after tile fails, is not asked again: a scene may have
-        a million tiles.
+        A file that cannot be opened, or in which :data:`GIVE_UP` consecutive tiles fail, is not tried again,
+        because a scene may have a million tiles.
 
         Raises:
-            DataError: as :func:`open_raster`.
+            DataError: an error of :func:`open_raster`.
         """
         if path == self._broken and self._failures >= GIVE_UP:
             raise DataError(self._why)

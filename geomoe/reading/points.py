@@ -23,21 +23,21 @@ _ADVICE = "save points (in QGIS: Centroids), or give columns lon and lat"
 
 
 def has_points(frame: pd.DataFrame) -> bool:
-    """Return whether a table has geometry, and all that is there is points."""
+    """Return whether a table has geometry, and all its geometries are points."""
     if not isinstance(frame, geopandas.GeoDataFrame):
         return False
     return not _others(*_single(frame)).any()
 
 
 def lonlat_of_geometry(frame: geopandas.GeoDataFrame, path: Path) -> NDArray[np.float64]:
-    """Return (N, 2) degrees of the points of a table in any CRS; (NaN, NaN) where there is no point.
+    """Return (N, 2) lonlat degrees of the points of a table in any CRS; (NaN, NaN) where there is no point.
 
     A multipoint of one point counts as that point. Without a CRS the numbers are taken as degrees, which is
-    logged. A point that its CRS cannot bring to degrees is infinite.
+    logged. A point that cannot be converted from its CRS to degrees is infinite.
 
     Raises:
-        DataError: a geometry is not a point; there is no CRS, and most numbers cannot be degrees; the CRS
-            cannot be brought to degrees.
+        DataError: a geometry is not a point; there is no CRS, and most numbers cannot be degrees; or the CRS
+            cannot be converted to degrees.
     """
     points, known = _single(frame)
     other = _others(points, known)
@@ -56,7 +56,7 @@ def lonlat_of_geometry(frame: geopandas.GeoDataFrame, path: Path) -> NDArray[np.
 
 
 def _single(frame: geopandas.GeoDataFrame) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    """Return (N,) geometries, multipoints of one point as points, and (N,) flags of those that are there."""
+    """Return (N,) geometries, multipoints of one point as points, and (N,) flags of those that exist."""
     shapes = frame.geometry.to_numpy()
     shapes = np.array(list(shapes), dtype=object)
     known = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
@@ -78,7 +78,7 @@ def in_degrees(shapes: geopandas.GeoSeries, path: object) -> geopandas.GeoSeries
         path: their file, for errors.
 
     Raises:
-        DataError: the CRS cannot be brought to degrees: it is of another planet, or unknown to PROJ.
+        DataError: the CRS cannot be converted to degrees: it is of another planet, or unknown to PROJ.
     """
     try:
         return shapes.to_crs("EPSG:4326")

@@ -90,10 +90,10 @@ def read_header(path: str | os.PathLike[str], vrt_root: Path | None = None) -> H
 
 
 def refuse_unusable(source: Any, where: object) -> None:  # noqa: ANN401 - an open rasterio data set
-    """Refuse what no network can read, in training as in prediction.
+    """Refuse rasters that no network can read, in training and in prediction alike.
 
     Raises:
-        DataError: no bands, or complex numbers, whose imaginary part would be lost.
+        DataError: the raster has no bands, or complex numbers, whose imaginary part would be lost.
     """
     if source.count == 0:
         raise DataError(f"{where}: holds no image of its own, but sub-data sets; extract one of them")
@@ -165,7 +165,7 @@ def read_pixels(
 
 
 def refuse_costly(source: Any, needed: int) -> None:  # noqa: ANN401 - an open rasterio data set
-    """Refuse, before memory is asked for it, what is beyond the budget of one image.
+    """Refuse, before memory is allocated, an image that is beyond the budget of one image.
 
     Args:
         source: an open rasterio data set.
@@ -188,9 +188,9 @@ def refuse_costly(source: Any, needed: int) -> None:  # noqa: ANN401 - an open r
 
 
 def over_budget(pixels: int, bands: int) -> str:
-    """Return why an image of so many pixels and bands is beyond the budget of one image; empty: it is not.
+    """Return why an image with these numbers of pixels and bands is beyond the budget of one image, or empty.
 
-    This is what :func:`read_pixels` refuses of a whole image, told from its header.
+    The result predicts from the header whether :func:`read_pixels` refuses the whole image.
     """
     if pixels > MOST_PIXELS:
         return f"{pixels / 1e6:,.0f} million pixels are too many for one image (67 million)"
@@ -258,8 +258,8 @@ def read_bands(
 ) -> NDArray[np.float32]:
     """Return (count, H, W) float32 raw values of an open raster, NaN where data is missing.
 
-    Training, statistics, caches and prediction all read through this function, so that one of them refuses
-    what the others refuse.
+    Training, statistics, caches and prediction all read through this function, so that all of them refuse the
+    same images.
 
     Args:
         source: an open rasterio data set.

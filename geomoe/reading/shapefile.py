@@ -1,4 +1,4 @@
-"""Look at the files of a shapefile before GDAL opens them: all there, whole, and of one set."""
+"""Check the files of a shapefile before GDAL opens them: all must exist, be complete, and belong together."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _HEAD = 100  # bytes of the header of .shp and .shx
 
 
 def look_at_shapefile(name: str) -> None:
-    """Refuse a shapefile whose files are not all there, are cut off, or are not of one set.
+    """Refuse a shapefile with files that are missing, truncated, or of another shapefile.
 
-    GDAL would read a part of it in silence: unknown places for shapes that are cut off, no columns for a
-    damaged ``.dbf``.
+    GDAL would silently read a part of it: unknown places for missing shapes, no columns for a damaged
+    ``.dbf``.
 
     Raises:
         DataError: one of its files is missing, damaged, or not a regular file.

@@ -58,7 +58,7 @@ def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) ->
 
     Args:
         path: the file.
-        wanted: tells by name which columns of a CSV are kept; the others use no memory.
+        wanted: function of a column's name; whether the column of a CSV is kept. Others use no memory.
 
     Raises:
         DataError: the file is missing, empty, truncated, not in UTF-8 or otherwise unreadable.
@@ -117,7 +117,7 @@ def read_frame(path: Path) -> pd.DataFrame:
     """Read every row and column of a .csv (cells as text) or a .parquet.
 
     Raises:
-        DataError: as :func:`read_sheet`, and also if a single row is broken.
+        DataError: an error of :func:`read_sheet`, or a broken row.
     """
     return read_whole(path).frame
 
@@ -126,7 +126,7 @@ def read_whole(path: Path) -> Sheet:
     """Read a table as :func:`read_sheet`; a single broken row is an error.
 
     Raises:
-        DataError: as :func:`read_sheet`, or a broken row.
+        DataError: an error of :func:`read_sheet`, or a broken row.
     """
     sheet = read_sheet(path)
     if sheet.broken:
@@ -258,10 +258,10 @@ ALIASES = {"lon": ("lon", "longitude", "lng"), "lat": ("lat", "latitude")}
 
 
 def named(sheet: Sheet, what: str, path: Path) -> str | None:
-    """Return the column of a sheet that is called ``lon`` or ``lat``, or by a synonym, in any case; or None.
+    """Return the column of a sheet with the name ``lon`` or ``lat``, or a synonym, in any case; or None.
 
     Raises:
-        DataError: several columns are.
+        DataError: several columns have such a name.
     """
     found = [name for name in sheet.names if name.lower() in ALIASES[what]]
     found += [name for name in found if name in sheet.repeated]

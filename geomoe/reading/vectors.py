@@ -1,4 +1,4 @@
-"""Read outlines and points from a few vector formats, told by their first bytes, and no others."""
+"""Read outlines and points from a few vector formats, which are detected by their first bytes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _SHAPEFILE, _SQLITE, _PARQUET = b"\0\0\x27\x0a", b"SQLite format 3\0", b"PAR1"
 _KINDS = "GeoJSON (UTF-8), a shapefile (.shp, unpacked), GeoPackage or GeoParquet"
 _CODE = re.compile(r"(?:EPSG:|OGC:|urn:ogc:def:crs:)[A-Za-z0-9.:_-]+", re.IGNORECASE)
-#: How Parquet is read: with several threads Arrow waits for ever for one that the machine had no memory for.
+#: Options for reading Parquet in one thread: with several, Arrow waits for ever if one cannot be started.
 IN_THIS_THREAD: dict[str, Any] = {"use_threads": False, "pre_buffer": False}
 _LAYER = {"IMMUTABLE": "YES", "LIST_ALL_TABLES": "NO"}  # neither journals nor tables that are not registered
 
@@ -36,10 +36,10 @@ def read_shapes(path: str | os.PathLike[str], what: str = "outlines of countries
 
     Args:
         path: the file.
-        what: what is read, for the error.
+        what: description of what is read, for the error.
 
     Returns:
-        A GeoDataFrame; a DataFrame where a GeoPackage has no layer with geometry.
+        A GeoDataFrame, or a DataFrame if a GeoPackage has no layer with geometry.
 
     Raises:
         DataError: the file cannot be read, has an unsupported format or several layers, or would run code or
@@ -116,7 +116,7 @@ def _shape(given: Any) -> Any:  # noqa: ANN401 - plain values to a geometry
 
 
 def _crs_of(declared: Any, path: Path) -> str:  # noqa: ANN401 - plain values
-    """Return the CRS that GeoJSON declares by its code; degrees where it declares none."""
+    """Return the CRS that GeoJSON declares by its code; that of degrees if it declares none."""
     if declared is None:
         return "OGC:CRS84"
     properties = declared.get("properties") if isinstance(declared, dict) else {"name": declared}

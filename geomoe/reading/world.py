@@ -1,7 +1,7 @@
-"""World files: six lines beside an image that say where it is.
+"""World files: files of six lines next to an image that define its place.
 
-GDAL ignores one that it cannot read, and reads ``500,000.5`` as 500: places would be unknown without the true
-reason, or wrong.
+GDAL ignores a world file that it cannot read, and reads ``500,000.5`` as 500. Places would be unknown without
+the true reason, or wrong.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from geomoe.support.files import open_regular
 _NUMBER = re.compile(r"[+-]?(?:\d+[.,]?\d*|[.,]\d+)(?:[eEdD][+-]?\d+)?")
 _START = re.compile(r"[+-]?\d*(?:[.,]\d*)?(?:[eEdD][+-]?\d+)?")
 _MOST = 10_000  # bytes
-_SAME = 1e-9  # share of a number by which GDAL's and ours may differ
+_SAME = 1e-9  # largest relative difference between GDAL's numbers and ours
 
 
 def suffixes(suffix: str) -> list[str]:
     """Suffixes of the world files of an image, in the order in which GDAL looks for them.
 
     Args:
-        suffix: of the image, such as ``.tif``.
+        suffix: suffix of the image, such as ``.tif``.
     """
     if len(suffix) <= 2:
         return []
@@ -34,7 +34,7 @@ def suffixes(suffix: str) -> list[str]:
 
 
 def world_fault(source: Any) -> str:  # noqa: ANN401 - an open rasterio data set
-    """Why the world file of an open raster gives no place, or a wrong one; empty if it is sound or unused."""
+    """Why the world file of an open raster gives no place or a wrong one; empty if it is valid or unused."""
     if source.driver == VRT:
         return ""
     stem, suffix = os.path.splitext(source.name)
@@ -62,7 +62,7 @@ def _lines(name: str) -> list[str]:
 
 
 def _is_from(lines: list[str], transform: Any) -> bool:  # noqa: ANN401 - an affine transform
-    """Whether GDAL took a transform from these lines: from the beginning of each."""
+    """Whether GDAL read a transform from these lines, using the number at the beginning of each."""
     if len(lines) < 6:
         return False
     a, d, b, e, x, y = (_value(line) for line in lines)

@@ -1,7 +1,8 @@
 """Bounds for plain values from files: JSON, YAML and the plain parts of checkpoints.
 
-A few bytes may stand for values that are nested deeper than Python can follow, or that are larger than
-memory (aliases of YAML, references in a pickle); a device never ends. All are refused before they are used.
+A few bytes can stand for values that are nested deeper than Python can follow, or that need more memory than
+there is (aliases in YAML, references in a pickle), and reading a device may never end. All of these are
+refused before they are used.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ def refuse_bomb(value: Any, most: int = 20_000_000) -> None:  # noqa: ANN401 - a
         most: limit for the number of lists, objects and values in them.
 
     Raises:
-        ValueError: one line on what is wrong.
+        ValueError: the values are nested too deeply or too many; the message is one line.
     """
     todo, count = [(value, 1)], 0
     while todo:
@@ -61,7 +62,7 @@ def parse_json(text: str | bytes, most: int = 20_000_000) -> Any:  # noqa: ANN40
     """The plain values of JSON, each key once.
 
     Raises:
-        ValueError: no JSON, a key that occurs twice in one object, or a bomb; one line on what is wrong.
+        ValueError: no JSON, a key that occurs twice in one object, or values nested too deeply or too many.
     """
     try:
         value = json.loads(text, object_pairs_hook=_once)
@@ -89,7 +90,7 @@ def read_yaml(path: Path, kind: type[GeomoeError]) -> Any:  # noqa: ANN401 - wha
     """The plain values in a YAML file: no aliases, no tags that make objects, each key once.
 
     Raises:
-        GeomoeError: of ``kind``: missing, no regular file, too large, not YAML; what is wrong, and where.
+        GeomoeError: of class ``kind``: the file is missing, no regular file, too large or not YAML.
     """
     try:
         text = read_text(path, kind, MOST_YAML)

@@ -63,10 +63,10 @@ def machine() -> str:
 
 
 class Claim:
-    """A claim of this process. As a context it is kept alive by a thread, and given up at the end.
+    """A claim of this process. As a context manager, it is kept alive by a thread and given up at the end.
 
     Attributes:
-        lost: set when another process has taken over, because this one was still for too long.
+        lost: set when another process has taken over, because this one gave no sign of life for too long.
     """
 
     def __init__(self, path: Path, beat: float) -> None:
@@ -96,7 +96,7 @@ class Claim:
                 os.utime(self.path)
 
     def _is_mine(self) -> bool:
-        """Whether the file is still the one that was made: who takes over removes it."""
+        """Whether the file is still the one that this process made: a process that takes over removes it."""
         try:
             return os.path.samestat(os.stat(self.path), self._file)
         except OSError:
@@ -107,7 +107,7 @@ class Claims:
     """The claims in one folder.
 
     Args:
-        folder: made when the first claim is.
+        folder: the folder of the claims; it is made with the first claim.
         stale: seconds without a sign of life after which a claim is taken over.
     """
 
@@ -164,7 +164,7 @@ class Claims:
             return False
 
     def _create(self, path: Path) -> bool:
-        """Make the file with its content at once; whether it was not there."""
+        """Make the file together with its content; returns False if the file exists."""
         text = json.dumps({"machine": machine(), "pid": os.getpid()})
         handle, name = tempfile.mkstemp(dir=self.folder, prefix=".new-")
         try:

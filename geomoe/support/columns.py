@@ -1,4 +1,4 @@
-"""Which column of a user's table plays which part, said as ``filename=image``."""
+"""Which column of a user's table has which part, written as ``filename=image``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def read_columns(given: Iterable[str]) -> dict[str, str]:
     """Return part -> column of texts such as ``filename=image``; a column may have ``=`` in its name.
 
     Raises:
-        ValueError: one line: no ``=``, an unknown part, or a part that is given twice.
+        ValueError: a text without ``=``, an unknown part, or a part that is given twice.
     """
     found: dict[str, str] = {}
     for text in given:

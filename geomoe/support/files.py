@@ -105,7 +105,7 @@ class Workplace:
         what: description of the output, for errors.
 
     Raises:
-        OutputError: on entering: the folder cannot be created or written.
+        OutputError: on entering the context: the folder cannot be created or written.
     """
 
     def __init__(self, folder: Path, what: str) -> None:

@@ -1,7 +1,7 @@
 """Remove what a killed process left beside an output, when the same output is written again.
 
-A process holds a lock on its temporary files and folders, which ends with it. So a leftover is told from the
-file of a process that is at work.
+A process holds a lock on its temporary files and folders until it ends. The lock distinguishes the files of a
+running process from leftovers.
 """
 
 from __future__ import annotations

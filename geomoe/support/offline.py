@@ -22,10 +22,10 @@ def offline() -> str | None:
 
 
 def kept_off(url: str) -> str | None:
-    """Return the reason why a server must not be contacted; None: contact it.
+    """Return the reason why a server must not be contacted; None if it may be.
 
-    If its name cannot be resolved there is no network, and hub clients would retry for minutes. Behind a
-    proxy, the proxy resolves names.
+    If its name cannot be resolved, there is no network, and hub clients would retry for minutes. Behind a
+    proxy no name is resolved here, because the proxy does that.
     """
     switch = offline()
     if switch is not None:

@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-REFRESH = 0.2  # seconds between two looks of a bar
+REFRESH = 0.2  # seconds between two updates of a bar
 
 
 class Count(NamedTuple):
     """The progress of a piece of work.
 
     Attributes:
-        done: how many are done, of whatever is counted.
-        total: how many there are; None: unknown.
-        what: the piece of work; the clock starts again with each.
-        note: what else there is to say.
-        first: how many were done when the clock started.
-        seconds: since then.
+        done: number of items done.
+        total: number of all items; None: unknown.
+        what: name of the piece of work; the clock starts again with each.
+        note: further words to print.
+        first: number of items that were done when the clock started.
+        seconds: seconds since the clock started.
     """
 
     done: int
@@ -36,7 +36,7 @@ class Count(NamedTuple):
 
     @property
     def rate(self) -> float:
-        """How many are done in a second."""
+        """Items per second."""
         return (self.done - self.first) / max(self.seconds, 1e-3)
 
     @property
@@ -47,7 +47,7 @@ class Count(NamedTuple):
         return (self.total - self.done) * self.seconds / (self.done - self.first)
 
     def of(self, unit: str) -> str:
-        """Such as ``1,024 of 5,000 images``."""
+        """The count in words, such as ``1,024 of 5,000 images``."""
         return (
             f"{self.done:,} of {self.total:,} {unit}" if self.total is not None else f"{self.done:,} {unit}"
         )
@@ -57,13 +57,14 @@ class Progress:
     """Reports progress; call it with the number done and the total.
 
     Args:
-        say: takes a line, where there is no bar.
-        line: a count in words.
-        parts: a line each time that another of so many equal parts is done; 0: none.
-        every: a line also after so many seconds without one.
-        at_once: the first call is told in any case.
+        say: function that prints a line; used where there is no bar.
+        line: function that puts a count into words.
+        parts: number of equal parts of the work; a line is printed when each of them is done; 0: no such
+            lines.
+        every: seconds without a line after which one is printed in any case.
+        at_once: whether the first call always prints a line.
         console: where to draw a bar if it is a terminal; None: no bar.
-        quiet: tell nothing.
+        quiet: whether to print nothing.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class Progress:
         self.start()
 
     def start(self, what: str = "", first: int = 0) -> None:
-        """Start the clock: of the whole, or of another piece of work of which some is done already."""
+        """Start the clock, for the whole work or for a piece of it of which ``first`` items are done."""
         self._count = Count(first, None, what, first=first)
         self._begun = self._told = time.monotonic()
         self._part = -1 if self._at_once else 0
@@ -101,11 +102,11 @@ class Progress:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        """Leave the bar as it is."""
+        """Leave the bar on the screen."""
         self.close()
 
     def __call__(self, done: int, total: int | None, what: str = "", note: str = "") -> None:
-        """So much is done: draw it, or say it if it is time to."""
+        """Report the progress: update the bar, or print a line if one is due."""
         if what != self._count.what:
             self.start(what, done)
         now = time.monotonic()
@@ -126,7 +127,7 @@ class Progress:
             self._say(visible(self._line(self._count)))
 
     def close(self) -> None:
-        """Leave the bar on the screen and give the terminal back."""
+        """Leave the bar on the screen and restore the terminal."""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -148,7 +149,7 @@ class Progress:
 
 
 def open_bar(console: Console) -> Any:  # noqa: ANN401 - of rich, which is imported only where a bar is drawn
-    """A bar that is on the screen: how much, time left, and words."""
+    """Show a bar with the share that is done, the time left, and words."""
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     words = TextColumn("{task.description}", markup=False)

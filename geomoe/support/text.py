@@ -1,4 +1,4 @@
-"""Text that is safe to show: names in files may hold anything, and a terminal may not have all letters."""
+"""Text that is safe to show: names in files may hold characters that a terminal obeys or cannot show."""
 
 from __future__ import annotations
 
@@ -23,24 +23,25 @@ _PLAIN = {"\N{BOX DRAWINGS LIGHT HORIZONTAL}": "-", "\N{DEGREE SIGN}": " deg", "
 
 
 def visible(text: str, *, lines: bool = False) -> str:
-    r"""Text in which every character that a terminal would obey, or not show, is written as an escape.
+    r"""Text in which every character that a terminal would interpret, or not show, is written as an escape.
 
     Bytes of a name that are not UTF-8 become ``\xe9``, control characters ``\x1b``, marks ``\u202e``.
 
     Args:
         text: any text, such as a message with names of files, classes and regions.
-        lines: keep line breaks; else they are escapes too, so that a name cannot begin a line.
+        lines: whether to keep line breaks; if not, they are escaped too, so that a name cannot begin a new
+            line.
     """
     return (_UNSAFE_BUT_NEWLINES if lines else _UNSAFE).sub(_escape, text)
 
 
 def visible_json(text: str) -> str:
-    """The same for text that is JSON already: escapes of JSON, which stand for the same values."""
+    """Like :func:`visible`, for text that is JSON: with JSON's escapes, so that its values do not change."""
     return _UNSAFE_BUT_NEWLINES.sub(_json_escape, text)
 
 
 def encodable(text: str, encoding: str | None, *, json: bool = False) -> str:
-    """Text with nothing that an encoding does not have: a plainer letter instead, or an escape.
+    """Text in which characters that an encoding does not have are replaced by plainer ones, or by escapes.
 
     Args:
         text: any text.

@@ -33,9 +33,9 @@ def walk(
 
     Args:
         folder: where to begin; may be a link itself.
-        wanted: tells by its name which file is listed.
+        wanted: function of a file's name; whether the file is listed.
         within: whether links that lead out of ``folder`` are left out instead of followed.
-        ignored: tells by its name what is left out without a word.
+        ignored: function of a name; whether the entry is skipped and not even listed as left out.
     """
     search = _Search(folder, wanted, within, ignored, [], [])
     search.go(folder, (os.path.realpath(folder),))

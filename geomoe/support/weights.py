@@ -92,7 +92,7 @@ def _check_sums(path: Path) -> None:
 def differences(
     own: Mapping[str, Sequence[int]], found: Mapping[str, Any], optional: Collection[str] = ()
 ) -> str:
-    """How weights differ from those that a module takes, in one line; empty where they fit.
+    """How weights differ from those that a module expects, in one line; empty if they fit.
 
     Args:
         own: the shape of each of the module's tensors, by name.
@@ -124,10 +124,10 @@ def refuse_foreign(
     """Refuse weights that are not a module's own, name by name, shape by shape, and those with NaN in them.
 
     Args:
-        where: what to call the weights.
+        where: name of the weights in an error.
         own: the module's state.
         found: the weights.
-        of: what they are where they do not fit.
+        of: description of weights that do not fit, for the error.
         optional: names that may be missing.
 
     Raises:
@@ -146,7 +146,8 @@ def refuse_not_finite(where: str | os.PathLike[str], found: Mapping[str, Tensor]
         CheckpointError: the first tensor that has, by name.
     """
     for name, value in found.items():
-        # The sum is fast, and never finite where a value is not; it may also just be too large.
+        # The sum is fast, and never finite if a value is not; it may also be infinite because it is too
+        # large.
         if value.is_floating_point() and not value.sum().isfinite() and not value.isfinite().all():
             count = int((~value.isfinite()).sum())
             what = f"{name} holds NaN or infinity ({count} of {counted(value.numel(), 'value')})"

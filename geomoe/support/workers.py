@@ -34,7 +34,7 @@ def open_loader(
     Args:
         data: what is loaded.
         num_workers: number of processes that read; 0: this process.
-        tensors: in one result of a process: each is handed over through a handle of its own.
+        tensors: number of tensors in one result of a process; each is passed through its own file handle.
         options: those of :class:`torch.utils.data.DataLoader`.
 
     Raises:
@@ -51,7 +51,7 @@ def check_handles(workers: int, tensors: int) -> None:
 
     Args:
         workers: number of processes; 0: none.
-        tensors: in one result.
+        tensors: number of tensors in one result.
 
     Raises:
         ConfigError: the limit of the system (``ulimit -n``) is too low.
@@ -79,7 +79,7 @@ def check_handles(workers: int, tensors: int) -> None:
 
 
 def _open_now() -> int:
-    """How many handles this process has."""
+    """Number of file handles that this process has open."""
     for folder in ("/proc/self/fd", "/dev/fd"):
         try:
             return len(os.listdir(folder))

@@ -1,4 +1,4 @@
-"""Training runs: from a configuration to a folder with checkpoints, metrics and all data to reproduce it."""
+"""Training runs: from a configuration to a folder with checkpoints, metrics and what reproduces the run."""
 
 from geomoe.training.options import FitOptions, RunResult
 from geomoe.training.resumable import ResumableData

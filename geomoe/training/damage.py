@@ -25,12 +25,12 @@ def steps_done(path: Path) -> int:
     """The number of updates that a run had made when it was saved.
 
     Raises:
-        CheckpointError: the file has no state of the training, or one of a wrong type.
+        CheckpointError: the file has no training state, or one of a wrong type.
     """
     state = read(path)
     missing = [name for name in _STATE if name not in state]
     if missing:
-        msg = f"{path}: cannot be gone on with, it has weights alone (no {', '.join(missing)}); train anew"
+        msg = f"{path}: cannot be resumed, it has only weights (no {', '.join(missing)}); train anew"
         raise CheckpointError(msg)
     try:
         refuse_bomb({name: value for name, value in state.items() if name != "state_dict"})
@@ -43,27 +43,27 @@ def steps_done(path: Path) -> int:
 
 
 class Begun(Callback):
-    """Knows whether a step was taken, with the optimiser's state as it was read.
+    """Records whether a step has been taken, so that the optimiser's state from the file has been used.
 
     Attributes:
-        is_set: whether it was.
+        is_set: whether a step has been taken.
     """
 
     def __init__(self) -> None:
         self.is_set = False
 
     def on_train_batch_end(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Lightning's
-        """A step was taken."""
+        """Record the step."""
         self.is_set = True
 
 
 @contextlib.contextmanager
 def blaming(path: Path | None, begun: Begun) -> Iterator[None]:
-    """Until a step is taken, an error of Lightning's or torch's is one of the file that a run goes on from.
+    """Until the first step, report errors of Lightning and torch as damage of the resumed file.
 
     Args:
-        path: that file; None: the run begins.
-        begun: knows whether a step was taken.
+        path: that file; None: the run starts from the beginning.
+        begun: records whether a step has been taken.
 
     Raises:
         CheckpointError: the file is damaged.

@@ -1,4 +1,4 @@
-"""Notices a loss that is NaN or infinite, without making a GPU wait for the host at each step."""
+"""Detect a loss that is NaN or infinite, without making the GPU wait for the host at each step."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from geomoe.algorithms.contract import Now
 
-EVERY = 100  # updates after which the host looks: one wait in a hundred steps costs nothing
-NAMED = 8  # samples of the batch that a message names
+EVERY = 100  # updates between checks by the host: one wait in a hundred steps costs nothing
+NAMED = 8  # largest number of samples of the batch that a message names
 
 
 class Divergence:
@@ -34,7 +34,7 @@ class Divergence:
         """Look at the loss of a batch, whose samples are rows ``index`` (B,) of the training data."""
         if self._found is None:
             self._found = index.new_full((2 + self.batch_size,), -1)
-        # the buffer is filled on the device, and only where the loss is lost for the first time
+        # the buffer is filled on the device, and only when the loss is not finite for the first time
         lost = (self._found[0] < 0) & ~total.detach().isfinite()
         here = torch.full_like(self._found, -1)
         here[0], here[1] = now.step, now.epoch
@@ -43,14 +43,15 @@ class Divergence:
 
     @staticmethod
     def due(step: int) -> bool:
-        """Whether the host looks before this update, too; at the end of an epoch it does anyway."""
+        """Whether the host checks before this update; it always checks at the end of an epoch."""
         return step > 0 and step % EVERY == 0
 
     def refuse(self, data: Any) -> None:  # noqa: ANN401 - any training data set
-        """Stop where a loss was lost; every process has to call this.
+        """Stop the training if a loss was not finite; every process has to call this.
 
         Raises:
-            DivergedError: it names the update, the epoch and samples of the batch.
+            DivergedError: a loss was not finite; the error names the update, the epoch and samples of the
+                batch.
         """
         if self._found is None:
             return

@@ -1,4 +1,4 @@
-"""Says when a term that compares samples had nothing to compare through a whole epoch."""
+"""Warn if a loss term that compares samples had nothing to compare for a whole epoch."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ log = logging.getLogger(__name__)
 
 
 class IdleTerms:
-    """What :attr:`Method.compares` names, of a method and those that it goes around.
+    """The terms that :attr:`Method.compares` names, of a method and of the methods inside it.
 
-    Each name is told once in a process.
+    Each process warns about a name once.
     """
 
     def __init__(self, method: Method) -> None:
@@ -28,11 +28,11 @@ class IdleTerms:
         }
 
     def tell(self, means: Mapping[str, float], epoch: int) -> None:
-        """Warn of names whose mean over the epoch is exactly 0.
+        """Warn of terms whose mean over the epoch is exactly 0.
 
         Args:
             means: ``train_<name>`` -> mean over the epoch.
-            epoch: its number, for the message.
+            epoch: number of the epoch, for the message.
         """
         for name in [name for name in self.needs if means.get(f"train_{name}") == 0]:
             log.warning(

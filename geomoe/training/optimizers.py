@@ -19,22 +19,23 @@ if TYPE_CHECKING:
     from geomoe.config import OptimizerConfig
 
 NO_DECAY = ("*codebook", "*temperature", "*log_temperature")  # directions and scales, like norms
-_HEAD = "\0"  # the name of no parameter: no pattern matches it, and so its layer is the topmost
+_HEAD = "\0"  # not the name of any parameter: no pattern matches it, so timm puts it into the topmost layer
 
 
 def parameter_groups(
     module: nn.Module, weight_decay: float, rate: float | None = None, layer_decay: float = 1.0
 ) -> list[dict[str, Any]]:
-    """Split trainable parameters; biases, norms, codebooks, positions have no weight decay.
+    """Group the trainable parameters; biases, norms, codebooks and positions have no weight decay.
 
     Args:
-        module: what an optimiser trains.
-        weight_decay: of the other parameters.
-        rate: learning rate; needed if layers differ in it.
-        layer_decay: factor on the learning rate from each layer to the one below; 1: all have the same.
+        module: the module that the optimiser trains.
+        weight_decay: weight decay of the other parameters.
+        rate: learning rate; needed if ``layer_decay`` is not 1.
+        layer_decay: factor on the learning rate from each layer to the one below; 1: all layers have the same
+            rate.
 
     Raises:
-        ConfigError: a layer decay, and a backbone whose layers timm does not know.
+        ConfigError: a layer decay for a backbone whose layers timm does not define.
     """
     keep = list(NO_DECAY)
     for prefix, part in module.named_modules():
@@ -57,14 +58,15 @@ def _by_scale(group: dict[str, Any], scales: dict[int, float], rate: float) -> I
 
 
 def layer_scales(module: nn.Module, decay: float) -> dict[int, float]:
-    """Factors on the learning rate, by the ``id`` of a parameter; 1 for those that are not among them.
+    """Factors on the learning rate, by the ``id`` of a parameter; 1 for parameters that are not listed.
 
     Layers are timm's (``group_matcher``). The classifier has the factor 1, the last layer below it ``decay``,
-    the next one ``decay`` squared. What a network has beside its backbone has the factor of the layer at
-    which it works (specialists of a block: that of the block), and else 1, as the classifier.
+    the next one ``decay`` squared. A module outside the backbone has the factor of the layer at which it
+    works (:meth:`~geomoe.models.network.Network.companions`; specialists have that of their block), or else
+    1.
 
     Raises:
-        ConfigError: a backbone whose layers timm does not know.
+        ConfigError: a backbone whose layers timm does not define.
     """
     scales: dict[int, float] = {}
     for network in module.modules():
@@ -90,7 +92,7 @@ def _backbone_scales(backbone: nn.Module, decay: float) -> dict[int, float]:
 
 
 def classifier_of(backbone: nn.Module) -> nn.Module:
-    """The backbone's classifier; without parameters where a network has one of its own."""
+    """The backbone's classifier; it has no parameters if the network has its own classifier."""
     return backbone.get_classifier()  # type: ignore[operator]
 
 

@@ -18,8 +18,8 @@ class FitOptions:
 
     Args:
         resume: continue the run in the folder; the result equals that of an uninterrupted run.
-        dry_run: two optimiser steps, validation, checkpoint, reload; in a folder that ends in
-            ``-dry`` and may be overwritten.
+        dry_run: try the run with two optimiser steps, validation, a checkpoint and its reload, in a folder
+            that ends in ``-dry`` and may be overwritten.
         command: the command that started the run, as one line; stored in run.json.
         quiet: no progress on stderr.
         callbacks: further Lightning callbacks.
@@ -42,7 +42,7 @@ class RunResult(NamedTuple):
         best: checkpoint of the epoch that validation selected.
         last: checkpoint of the last epoch.
         metrics: row of the selected epoch in metrics.csv.
-        stopped: when and why the run ended before its last epoch (``trainer.patience``); empty: it did not.
+        stopped: when and why the run ended before its last epoch (``trainer.patience``); empty if it did not.
     """
 
     folder: Path

@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 
 
 class Probe:
-    """Which parameters stand still, and batch norms that do not measure meanwhile.
+    """Which parameters are frozen; the batch norms of frozen backbones keep their statistics.
 
-    The backbone of every network of a method stands still, but for its classifier. What is beside it
-    (classifiers of methods, experts, the location encoder, discriminators) is trained from the start. A
-    parameter that stands still gets no gradient, so optimisers skip it: it has no moments and no weight
-    decay. ``requires_grad`` stays as it is, because data-parallel training must not see it change.
+    The backbone of every network of a method is frozen, except for its classifier. All other modules
+    (classifiers of methods, experts, the location encoder, discriminators) are trained from the start. A
+    frozen parameter gets no gradient, so optimisers skip it: it has no moments and no weight decay.
+    ``requires_grad`` is not changed, because data-parallel training does not allow it.
 
     Args:
         method: the training method.
-        epochs: how many epochs the backbones stand still.
+        epochs: number of epochs in which the backbones are frozen.
     """
 
     def __init__(self, method: nn.Module, epochs: int) -> None:
@@ -42,22 +42,22 @@ class Probe:
         ]
 
     def lasts(self, epoch: int) -> bool:
-        """Whether the backbones stand still in an epoch, counted from 0."""
+        """Whether the backbones are frozen in an epoch, counted from 0."""
         return epoch < self.epochs
 
     def begin(self, epoch: int) -> None:
-        """Before each step: batch norms use their statistics as they are, or measure again."""
+        """Call before each step: fix the statistics of batch norms, or let them be updated again."""
         if self.epochs:
             for norm in self.norms:
                 norm.train(not self.lasts(epoch))
 
     def moving(self, parameters: Iterable[nn.Parameter], epoch: int) -> list[nn.Parameter]:
-        """Those of some parameters that are trained in an epoch."""
+        """The given parameters that are trained in an epoch."""
         found = [value for value in parameters if value.requires_grad]
         return [value for value in found if id(value) not in self.parameters] if self.lasts(epoch) else found
 
     def clear(self, epoch: int) -> None:
-        """Before an optimiser's step: drop gradients that a joint backward pass has left."""
+        """Call before an optimiser's step: drop the gradients of frozen parameters."""
         if self.lasts(epoch):
             for value in self.parameters.values():
                 value.grad = None

@@ -1,4 +1,4 @@
-"""Progress on stderr: a live bar on a terminal, one line an epoch elsewhere."""
+"""Progress on stderr: a live bar on a terminal, one line for each epoch elsewhere."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class TrainingProgress(Callback):
         self._epoch = self._scores = ""
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Draw the bar, from where the run stands."""
+        """Draw the bar, from the present position of the run."""
         self._images, self._scores = 0, ""
-        # a line an epoch, and none in between
+        # one line for each epoch, and none in between
         self._progress = Progress(
             self._say, self._line, parts=0, every=math.inf, console=self.console,
             quiet=not trainer.is_global_zero,
@@ -49,7 +49,7 @@ class TrainingProgress(Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """Count; draw a few times a second at most."""
+        """Count the batch; draw at most a few times a second."""
         self._images += len(batch.label) * trainer.world_size
         self._count(trainer)
 
@@ -71,7 +71,7 @@ class TrainingProgress(Callback):
         self._close()
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Give the terminal back."""
+        """Restore the terminal."""
         self._close()
 
     def _count(self, trainer: Trainer, done: int | None = None) -> None:

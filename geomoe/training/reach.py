@@ -15,14 +15,14 @@ log = logging.getLogger(__name__)
 
 
 def tell_reach(task: TrainingTask, *, chosen: bool) -> None:
-    """Say in one line how far the training places spread and what the encoder tells apart.
+    """Log in one line the extent of the training places and the distances that the encoder distinguishes.
 
-    It is a warning where the encoder is too coarse. Nothing is said of methods without a location encoder, of
-    an encoder of domains, and where no place is known.
+    The line is a warning if the encoder is too coarse. Nothing is logged for a method without a location
+    encoder, for an encoder of domains, and if no place is known.
 
     Args:
-        task: the task, whose configuration says which encoder it is.
-        chosen: whether the configuration left something of the encoder open.
+        task: the task, whose configuration defines the encoder.
+        chosen: whether geomoe chose an option of the encoder that the configuration left open.
     """
     encoder, options = task.algorithm.answering().encoder, task.config.encoder
     extent = None if encoder is None or options.name == "domain" else extent_of(task.info)

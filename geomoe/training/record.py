@@ -1,4 +1,4 @@
-"""``run.json``: what is needed to do a run again: seed, data, device, versions, and every start."""
+"""``run.json``: what is needed to repeat a run: seed, data, device, versions, and every start."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ PACKAGES = ("torch", "lightning", "timm", "torchgeo", "torchmetrics", "numpy")
 
 @dataclass(frozen=True)
 class Start:
-    """When and how a run was started, or went on."""
+    """When and how a run was started or resumed."""
 
     time: str
     command: tuple[str, ...] | None
@@ -38,7 +38,7 @@ class Start:
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run was trained on."""
+    """The data that a run was trained on."""
 
     name: str
     hash: str | None = None
@@ -60,10 +60,10 @@ class Record:
 
 
 def read_record(path: Path) -> dict[str, Any] | None:
-    """What ``run.json`` says, with all that it may say beside :class:`Record`; None: there is none.
+    """The content of ``run.json``, including keys that are not in :class:`Record`; None if there is no file.
 
     Raises:
-        DataError: it is damaged; what is wrong, and where.
+        DataError: the file is damaged; the error names the fault and its place.
     """
     try:
         found = parse_json(read_text(path, DataError, MOST_BYTES))
@@ -79,7 +79,7 @@ def read_record(path: Path) -> dict[str, Any] | None:
 def facts(
     config: RunConfig, device: str, command: Sequence[str] | str | None, data: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What ``run.json`` says: seed, versions, device, data, git commit when there is one, command."""
+    """The facts for ``run.json``: seed, versions, device, data, git commit if there is one, command."""
     words = shlex.split(command) if isinstance(command, str) else list(command or [])
     machine = {"device": device, "versions": _versions()}
     start = {"time": now(), "command": words or None, "git_commit": _git_commit(), **machine}
@@ -107,5 +107,5 @@ def _git_commit() -> str | None:
 
 
 def now() -> str:
-    """The time in UTC, such as 2025-03-01T09:30:00+00:00."""
+    """The current time in UTC, such as 2025-03-01T09:30:00+00:00."""
     return datetime.now(UTC).isoformat(timespec="seconds")

@@ -13,9 +13,9 @@ from geomoe.support.seeds import mixed_seed
 class ResumableData(LightningDataModule):
     """Wraps a data module; its state holds the next batch.
 
-    Lightning counts the steps of a resumed run, but does not tell the sampler where to start, nor the epoch
-    before the worker processes start. All randomness of a step is a function of (seed, epoch, batch, rank)
-    only.
+    Lightning counts the steps of a resumed run, but does not tell the sampler where to start, and tells it
+    the epoch only after the worker processes have started. All randomness of a step is a function of (seed,
+    epoch, batch, rank) only.
 
     Args:
         inner: a data module with ``train_dataset`` and ``val_dataset``, whose training loader's sampler

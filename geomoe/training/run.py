@@ -78,7 +78,7 @@ def train(
 
     Raises:
         ConfigError: lists every fault of every source.
-        GeomoeError: as :func:`fit`.
+        GeomoeError: an error of :func:`fit`.
     """
     return fit(load(name, file, values=settings), options, **changes)
 
@@ -110,7 +110,7 @@ def fit(
         limit = DRY_STEPS * config.trainer.accumulate_grad_batches
         config, asked = _shortened(config), replace(asked, limit_batches=limit)
     check_loggers(config.trainer.loggers)
-    check_handles(2 * config.data.num_workers, SAMPLE_TENSORS)  # those of training stay while others validate
+    check_handles(2 * config.data.num_workers, SAMPLE_TENSORS)  # training's stay during validation
     refuse_absent(config.trainer)
     folder, first = run_folder(config, dry_run=asked.dry_run), is_first_process()
     with folder.alone() if first else nullcontext():

@@ -1,7 +1,7 @@
-"""A run's folder: where it is, what is written there, and who may write it again.
+"""A run's folder: where it is, what it contains, and when it may be written again.
 
 ``OUTPUT/<data>/<algorithm>/<name>/`` holds ``config.yaml`` (resolved), ``run.json`` (what is needed
-to do it again), ``metrics.csv`` (one row an epoch), TensorBoard logs, ``checkpoints/last.ckpt`` and
+to repeat the run), ``metrics.csv`` (one row for each epoch), TensorBoard logs, ``checkpoints/last.ckpt`` and
 ``checkpoints/best.ckpt``, and ``done`` once the run has ended.
 """
 
@@ -30,7 +30,7 @@ from geomoe.training.record import now, read_record
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-#: Keys that may differ on --resume: they say where the run lies and how it is watched, not what it computes.
+#: Keys that may differ on --resume: they determine where the run is and how it is monitored, not its result.
 FREE_KEYS = (
     *("output", "run_name", "data.root", "data.num_workers"),
     *("trainer.loggers", "trainer.checkpoint_every_n_steps"),
@@ -60,12 +60,12 @@ class RunFolder:
 
     @property
     def metrics(self) -> Path:
-        """One row an epoch."""
+        """The table of metrics, one row for each epoch."""
         return self.path / "metrics.csv"
 
     @property
     def done(self) -> Path:
-        """Exists once the run has ended."""
+        """A file that exists once the run has ended."""
         return self.path / "done"
 
     @contextlib.contextmanager
@@ -96,15 +96,15 @@ class RunFolder:
             remove_empty(missing)
 
     def check_new(self, *, replace: bool) -> None:
-        """Check that a new run can begin here; nothing is left behind but empty parent folders removed.
+        """Check that a new run can begin here; folders that the check creates are removed again.
 
-        A folder without any file is what a run left that was killed as it began: it is begun again.
+        A folder without any file was left by a run that was killed when it began; the new run may use it.
 
         Args:
-            replace: whether an earlier folder may be thrown away (dry runs alone).
+            replace: whether an earlier folder may be deleted (only for dry runs).
 
         Raises:
-            OutputError: the folder is there already, cannot be made, or has no space left.
+            OutputError: the folder already exists, cannot be made, or has no space left.
         """
         if self.path.exists() and not replace and any(path.is_file() for path in self.path.rglob("*")):
             state = "a finished run" if self.done.exists() else "an unfinished run"
@@ -129,10 +129,10 @@ class RunFolder:
             raise OutputError(msg)
 
     def start(self, config: RunConfig) -> None:
-        """Make the folder afresh and write ``config.yaml``.
+        """Make an empty folder and write ``config.yaml``.
 
         Raises:
-            OutputError: it cannot be written.
+            OutputError: the folder cannot be written.
         """
         shutil.rmtree(self.path, ignore_errors=True)
         self._make()
@@ -145,18 +145,18 @@ class RunFolder:
                 scratch.unlink(missing_ok=True)
 
     def discard(self) -> None:
-        """Remove a folder in which nothing was trained, and the empty ones above it that it left."""
+        """Remove the folder of a run that trained nothing, and parent folders that are then empty."""
         shutil.rmtree(self.path, ignore_errors=True)
         remove_empty(self.path.parents[:2])
 
     def check_resume(self, config: RunConfig) -> None:
-        """Check that the run in this folder can go on with this configuration.
+        """Check that the run in this folder can be resumed with this configuration.
 
-        A run that was stopped before its first checkpoint begins again.
+        A run that was stopped before its first checkpoint starts again.
 
         Raises:
-            OutputError: nothing to resume, or the run has ended.
-            ConfigError: the configuration is another one; the message names the keys.
+            OutputError: there is nothing to resume, or the run has ended.
+            ConfigError: the run has another configuration; the message names the keys that differ.
             DataError: ``run.json`` is damaged.
         """
         if self.done.exists():
@@ -174,7 +174,7 @@ class RunFolder:
         read_record(self.path / "run.json")
 
     def keep_choice(self, config: RunConfig) -> RunConfig:
-        """The configuration with what its encoder leaves open as the run in this folder has it, if any.
+        """The configuration, with the encoder options that it leaves open taken from the run in this folder.
 
         Raises:
             ConfigError: the ``config.yaml`` of the run cannot be read.
@@ -194,11 +194,11 @@ class RunFolder:
             raise ConfigError(msg) from error
 
     def write_facts(self, facts: Mapping[str, Any]) -> None:
-        """Write ``run.json``; on resume, what was there stays and the new start is appended.
+        """Write ``run.json``; on resume, keep its content and append the new start.
 
         Raises:
-            DataError: what was there is damaged.
-            OutputError: it cannot be written.
+            DataError: the existing file is damaged.
+            OutputError: the file cannot be written.
         """
         path = self.path / "run.json"
         whole = read_record(path) or {**facts, "starts": []}
@@ -206,11 +206,11 @@ class RunFolder:
         write_text(path, json.dumps(whole, indent=2) + "\n")
 
     def note(self, facts: Mapping[str, Any]) -> None:
-        """Add facts on the run to ``run.json``.
+        """Add facts about the run to ``run.json``.
 
         Raises:
-            DataError: what was there is damaged.
-            OutputError: it cannot be written.
+            DataError: the existing file is damaged.
+            OutputError: the file cannot be written.
         """
         path = self.path / "run.json"
         write_text(path, json.dumps({**(read_record(path) or {}), **facts}, indent=2) + "\n")
@@ -221,10 +221,10 @@ class RunFolder:
 
 
 def run_name(config: RunConfig) -> str:
-    """The run's name: as configured, else held-out region and seed, e.g. ``held-out-asia-seed0``.
+    """The run's name: as configured, else made of held-out region and seed, e.g. ``held-out-asia-seed0``.
 
-    Another backbone than the default one stands in front, and what goes around the method and a router of
-    domain ids are named, so that two configurations of one data set do not want the same folder.
+    A backbone other than the default one is put in front. Methods around the algorithm and a router of domain
+    ids are named too, so that two configurations of one data set do not share a folder.
     """
     if config.run_name:
         name = config.run_name
@@ -244,7 +244,7 @@ def run_name(config: RunConfig) -> str:
 
 
 def run_folder(config: RunConfig, *, dry_run: bool = False) -> RunFolder:
-    """Where a run lies: ``OUTPUT/<data>/<algorithm>/<name>``; dry runs end in ``-dry``."""
+    """The folder of a run: ``OUTPUT/<data>/<algorithm>/<name>``; that of a dry run ends in ``-dry``."""
     name = run_name(config) + ("-dry" if dry_run else "")
     return RunFolder(Path(config.output).expanduser() / config.data.name / config.algorithm / name)
 
@@ -262,10 +262,10 @@ def different_keys(old: Mapping[str, Any], new: Mapping[str, Any], prefix: str =
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a small file whole or not at all.
+    """Write a small file completely or not at all.
 
     Raises:
-        OutputError: it cannot be written.
+        OutputError: the file cannot be written.
     """
     with whole_file(path, "make space or choose another --output") as scratch:
         scratch.write_text(text, encoding="utf-8")

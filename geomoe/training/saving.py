@@ -47,7 +47,7 @@ class CheckpointIO(TorchCheckpointIO):
     def load_checkpoint(  # type: ignore[override]
         self, path: str | Path, map_location: object = None, weights_only: bool | None = None
     ) -> dict[str, Any]:
-        """Read only tensors and plain facts."""
+        """Read only tensors and plain values."""
         return checkpoint.read(path)
 
 
@@ -90,8 +90,8 @@ class Saving(Checkpoint):
     """Keeps last.ckpt (newest state), best.ckpt (selected epoch) and metrics.csv.
 
     Each checkpoint contains the rows of metrics.csv, so the file continues exactly at the resumed
-    checkpoint. At the end of an epoch the order is best, last, metrics.csv; a kill between two of these
-    loses nothing, because the epoch is repeated with the same result.
+    checkpoint. At the end of an epoch they are written in the order best, last, metrics.csv; if the run is
+    killed between two of them, nothing is lost, because the epoch is repeated with the same result.
 
     Args:
         folder: the run's folder.

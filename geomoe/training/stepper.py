@@ -34,7 +34,7 @@ class LightningStepper:
         learners: name -> module.
         options: options of the trainer.
         factor: factor on the learning rate, as a function of the update number.
-        probe: which parameters stand still at first.
+        probe: which parameters are frozen in the first epochs.
     """
 
     def __init__(

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 class Patience(EarlyStopping):
     """Lightning's early stopping on the score that selects the best epoch.
 
-    A score that is NaN is no improvement. Lightning keeps the count in checkpoints, but a run that was killed
-    after its last epoch and before its end would train on when it is resumed; this one does not.
+    A score that is NaN is no improvement. Lightning saves the count in checkpoints, but a resumed run that
+    was killed after its last epoch and before its end would train for more epochs. This class prevents that.
 
     Args:
         select: validation metric.

@@ -49,7 +49,7 @@ class TrainingTask(LightningModule):
     Args:
         algorithm: the method; the optimisers see the parameters of its learners.
         config: the run's configuration, stored in checkpoints.
-        info: plain facts on the data, stored in checkpoints; ``domains`` names the regions.
+        info: plain facts about the data, stored in checkpoints; ``domains`` names the regions.
     """
 
     def __init__(self, algorithm: Method, config: RunConfig, info: Mapping[str, Any]) -> None:
@@ -121,7 +121,7 @@ class TrainingTask(LightningModule):
         return None
 
     def refuse_lost(self) -> None:
-        """Stop a training that has diverged, before its state is saved; every process has to ask.
+        """Stop a training that has diverged, before its state is saved; every process has to call this.
 
         Raises:
             DivergedError: the loss of an update since the last call was NaN or infinite; it names the update
@@ -130,13 +130,13 @@ class TrainingTask(LightningModule):
         self.divergence.refuse(self._data.train_dataset)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - Lightning's hook
-        """Run Lightning's backward pass; while the backbone stands still, not through what is frozen."""
+        """Run Lightning's backward pass, but not through frozen parts of the backbone."""
         if self.probe.lasts(self.current_epoch) and self.automatic_optimization and world() == 1:
             kwargs["inputs"] = self.probe.moving(self.algorithm.parameters(), self.current_epoch)
         super().backward(loss, *args, **kwargs)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Drop gradients of what stands still, before gradients are clipped."""
+        """Drop the gradients of frozen parameters, before gradients are clipped."""
         self.probe.clear(self.current_epoch)
 
     def optimizer_step(self, epoch: int, batch_idx: int, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401
@@ -203,7 +203,7 @@ class TrainingTask(LightningModule):
         return [self.trainer.strategy.reduce(value.clone(), reduce_op="sum") for value in self.sums.tensors()]
 
     def on_train_epoch_start(self) -> None:
-        """Remember which experts there are: one that is made later in the epoch has a part of its load."""
+        """Record which experts exist; one that is added later gets only a part of the epoch's load."""
         self._at_start = self.algorithm.answering().alive
 
     def _warn(self, means: Mapping[str, float]) -> None:

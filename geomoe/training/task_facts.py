@@ -1,4 +1,4 @@
-"""What a training method may know of the task, from the data and the configuration."""
+"""The facts about the task that a training method may use, from the data and the configuration."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def facts_of(config: RunConfig, data: Any) -> Facts:  # noqa: ANN401 - a data module, after its setup
-    """Return the facts on the task that a training method may use."""
+    """Return the facts about the task that a training method may use."""
     train = data.train_dataset
     domains, samples = np.unique(train.domains[train.domains >= 0], return_counts=True)
     return Facts(
@@ -32,7 +32,7 @@ def facts_of(config: RunConfig, data: Any) -> Facts:  # noqa: ANN401 - a data mo
 
 
 def _unplaced(config: RunConfig, data: Any) -> str:  # noqa: ANN401 - a data module
-    """Return the held-out domain if the method uses places and none of its samples has a known one."""
+    """Return the name of the held-out domain if the method uses places and none is known there, else ''."""
     if data.held_out is None or not METHODS[config.algorithm].places:
         return ""
     lonlat = data.dataset("held_out").lonlat

@@ -1,4 +1,4 @@
-"""Lightning's trainer for a run: made as configured, refused in one line, without its remarks."""
+"""Lightning's trainer for a run: made as configured, with one-line errors and without its own messages."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def make_trainer(options: TrainerConfig, **extra: Any) -> Trainer:  # noqa: ANN4
     """Make Lightning's trainer.
 
     Raises:
-        ConfigError: it does not take these options, here.
+        ConfigError: Lightning does not accept these options on this machine.
     """
     plugins: list[Any] = [CheckpointIO()]
     if SLURMEnvironment.detect():
@@ -68,10 +68,10 @@ def make_trainer(options: TrainerConfig, **extra: Any) -> Trainer:  # noqa: ANN4
 
 
 def refuse_absent(options: TrainerConfig) -> None:
-    """Refuse accelerators and devices that are not there, before any data is read.
+    """Refuse accelerators and devices that this machine does not have, before any data is read.
 
     Raises:
-        ConfigError: there are none, or fewer.
+        ConfigError: the machine has no such device, or fewer than requested.
     """
     with quiet_lightning():
         trainer = make_trainer(options, logger=False, enable_checkpointing=False)
@@ -93,7 +93,7 @@ def warn_of_emulation(precision: str, device: str) -> None:
 
 
 def device_of(trainer: Trainer) -> str:
-    """Return how many devices of which kind train."""
+    """Return the number and kind of the devices that train, such as ``1 x cpu (...)``."""
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else platform.machine()
     return f"{trainer.world_size} x {device.type} ({name})"

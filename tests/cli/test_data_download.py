@@ -165,7 +165,7 @@ def test_no_room(refused, monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["rcmnist"], "download: say where to: --data-root DIR"),
+        (["rcmnist"], "download: give the folder to write to: --data-root DIR"),
         (
             ["fmow", "--data-root", "d"],
             "fmow: no source with a published hash is known; `geomoe data info fmow`",

@@ -164,7 +164,7 @@ def test_status_of_the_result(doing, capsys):
         (
             PermissionError(errno.EACCES, "Permission denied", "in/a.tif"),
             2,
-            "geomoe: error: in/a.tif: Permission denied; there is no right to it, or to a folder above it; "
+            "geomoe: error: in/a.tif: Permission denied; no permission for it, or for a folder above it; "
             "change that, or give another one",
         ),
         (

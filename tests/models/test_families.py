@@ -151,7 +151,7 @@ def test_two_heads_that_answer_separately_are_refused(encoder):
 
 
 def test_ffns_with_gates_are_refused_where_experts_are_stacked():
-    with pytest.raises(ConfigError, match="copies of linear, activation, linear"):
+    with pytest.raises(ConfigError, match="an FFN of linear, activation, linear"):
         add_token_moe(network("eva02"), token_experts, blocks=(1,))
 
 

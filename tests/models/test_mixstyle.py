@@ -91,7 +91,7 @@ def test_points_of_geomoes_own_networks():
 
 
 def test_a_network_that_does_not_tell_its_stages_is_refused():
-    with pytest.raises(ConfigError, match="Linear does not tell its stages"):
+    with pytest.raises(ConfigError, match="timm lists no stages of Linear"):
         style_points(nn.Linear(2, 2), 3)
 
 
@@ -99,7 +99,7 @@ def test_stages_that_answer_with_no_map_are_refused():
     network = timm.create_model("resnet18")
     network.layer1.register_forward_hook(lambda module, given, out: out.flatten(1))
     draw = lambda: (torch.ones(2), torch.arange(2))  # noqa: E731
-    with mixing(network, 1, draw), pytest.raises(ConfigError, match="ResNet answer with no map"):
+    with mixing(network, 1, draw), pytest.raises(ConfigError, match="ResNet return no map of features"):
         network(torch.zeros(2, 3, 32, 32))
 
 

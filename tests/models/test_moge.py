@@ -339,7 +339,7 @@ def tiny(cls=timm.models.vision_transformer.VisionTransformer, **options):
         (quick, {"blocks": (8, 10)}, r"blocks: the network has blocks 0 to 3; got 8, 10"),
         (quick, {"blocks": (-1,)}, r"blocks: the network has blocks 0 to 3; got -1"),
         (quick, {"blocks": ("1",)}, r"blocks: the network has blocks 0 to 3; got '1'"),
-        (quick, {"blocks": (1, 1)}, r"blocks: each block once; got 1, 1"),
+        (quick, {"blocks": (1, 1)}, r"blocks: expected each block once; got 1, 1"),
         (quick, {"blocks": ()}, r"blocks: expected at least one block number"),
         (quick, {"top_k": 7}, r"top_k: expected 1 to num_experts = 6; got 7"),
         (quick, {"num_experts": 0}, r"num_experts: expected at least 1; got 0"),
@@ -364,7 +364,7 @@ def test_refuses_at_the_call(encoder, lonlat):
         model(IMAGE, lonlat, experts=4)
     with pytest.raises(ConfigError, match="got 4"):
         model(IMAGE, lonlat, experts=("all", 4))
-    with pytest.raises(ConfigError, match="one choice for each of the 2 MoGE blocks; got 3"):
+    with pytest.raises(ConfigError, match="a choice for each of the 2 MoGE blocks; got 3"):
         model(IMAGE, lonlat, experts=("all", 1, 2))
     with pytest.raises(ConfigError, match="lonlat: this network needs places"):
         model(IMAGE)

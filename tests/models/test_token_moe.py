@@ -99,7 +99,7 @@ def test_many_choices_at_once_are_those_one_by_one(name):
         ("omoe", {"top_k": 5}, {}, "top_k: expected 1 to num_experts = 4; got 5"),
         ("dynmoe", {"max_experts": 3}, {}, "max_experts: expected at least num_experts = 4; got 3"),
         ("gmoe", {}, {"moge_blocks": (1, 9)}, "blocks: the network has blocks 0 to 3; got 9"),
-        ("dynmoe", {}, {"moge_blocks": (1, 1)}, "blocks: each block once; got 1, 1"),
+        ("dynmoe", {}, {"moge_blocks": (1, 1)}, "blocks: expected each block once; got 1, 1"),
         ("omoe", {}, {"moge_blocks": ()}, "blocks: expected at least one block number from 0 to 3; got none"),
         ("gmoe", {}, {"backbone": "resnet18"}, "resnet18"),
         ("gmoe", {}, {"backbone": "mnist_cnn", "image_size": 28}, "mnist_cnn"),
@@ -116,7 +116,7 @@ def test_refusals(name, options, model, message):
     [
         ("shared", "experts: this network has no shared expert; use all or a number; got shared"),
         (4, "experts: expected all, shared or a number from 0 to 3; got 4"),
-        ((1, 2, 3), "experts: one choice for each of the 2 blocks; got 3"),
+        ((1, 2, 3), "experts: expected a choice for each of the 2 blocks; got 3"),
     ],
 )
 def test_experts_that_are_not_there(experts, message):
@@ -127,7 +127,7 @@ def test_experts_that_are_not_there(experts, message):
 def test_blocks_that_are_not_a_vits_own_are_refused():
     vit = create_backbone("vit_quick", num_classes=5, image_size=16)
     model = add_token_moe(vit, lambda e, d: TokenMoELayer(e, CosineTokenRouter(d, e.count)), blocks=(1,))
-    with pytest.raises(ConfigError, match=r"experts: copies of linear.*; got a Identity"):
+    with pytest.raises(ConfigError, match=r"experts: expected an FFN of linear.*; got a Identity"):
         add_token_moe(vit, lambda e, d: TokenMoELayer(e, CosineTokenRouter(d, e.count)), blocks=(1,))
     assert model.blocks == (1,)
 

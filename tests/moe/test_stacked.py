@@ -53,9 +53,13 @@ def test_a_network_without_biases_gives_experts_whose_biases_begin_at_zero():
 @pytest.mark.parametrize(
     ("ffn", "options", "message"),
     [
-        (GluMlp(8, 16), {}, r"experts: copies of linear, activation, linear \(timm's Mlp\); got a GluMlp"),
-        (nn.Linear(3, 3), {}, "experts: copies of linear.*; got a Linear"),
-        (Mlp(8, 16, norm_layer=nn.LayerNorm), {}, "experts: copies of linear.*; got a Mlp"),
+        (
+            GluMlp(8, 16),
+            {},
+            r"experts: expected an FFN of .* \(timm's Mlp\); got a GluMlp",
+        ),
+        (nn.Linear(3, 3), {}, "experts: expected an FFN of linear.*; got a Linear"),
+        (Mlp(8, 16, norm_layer=nn.LayerNorm), {}, "experts: expected an FFN of linear.*; got a Mlp"),
         (Mlp(8), {"dropout": 1.0}, "dropout: expected a share from 0 to below 1; got 1.0"),
         (Mlp(8), {"count": 0}, "num_experts: expected at least 1; got 0"),
         (Mlp(8), {"noise": -1.0}, "expert_noise: expected 0 or more; got -1.0"),

@@ -143,7 +143,7 @@ def test_refusals():
     with pytest.raises(ConfigError, match="router: made for 4 experts; the layer has 5"):
         TokenMoELayer(experts, TopAnyRouter(D, 4))
     for options in ({"top_k": 1, "capacity": 0.0}, {"top_k": 2, "capacity": 1.5}):
-        with pytest.raises(ConfigError, match="top_k: orthogonal experts come at least in pairs"):
+        with pytest.raises(ConfigError, match="top_k: orthogonal experts need at least 2 for each token"):
             OrthogonalMoELayer(experts, CosineTokenRouter(D, E, **options))
     with pytest.raises(ConfigError, match="length: expected own or unit; got 'long'"):
         OrthogonalMoELayer(experts, CosineTokenRouter(D, E, 2, capacity=0.0), "long")

@@ -218,9 +218,7 @@ def test_a_checkpoint_that_is_not_the_runs_own_is_not_gone_on_with(tiny):
     folders[1].last.write_bytes(own)
     content = torch.load(folders[1].last, weights_only=True)
     torch.save({name: content[name] for name in ("state_dict", "geomoe")}, folders[1].last)
-    refused(
-        r"last\.ckpt: cannot be gone on with, it has weights alone \(no epoch, global_step, optimizer_states"
-    )
+    refused(r"last\.ckpt: cannot be resumed, it has only weights \(no epoch, global_step, optimizer_states")
     content["state_dict"]["algorithm.model.backbone.head.bias"] = torch.zeros(3)
     torch.save(content, folders[1].last)
     refused(r"last\.ckpt: weights of another model or class count: misshaped: model\.backbone\.head\.bias")

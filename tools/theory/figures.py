@@ -1,4 +1,4 @@
-"""The figures of docs/theory.md, as small SVG files that come out the same each time."""
+"""The figures of docs/theory.md, as small SVG files that are the same each time."""
 
 from __future__ import annotations
 

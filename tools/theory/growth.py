@@ -1,4 +1,4 @@
-"""Proposition 3.1 and Theorem 3.4: what happens to the optimum of equation 2 when domains are added."""
+"""Proposition 3.1 and Theorem 3.4: how the optimum of equation 2 changes when domains are added."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def first_term(one: World, channel: NDArray[Any], domains: Sequence[int], readin
     """I(Z; Y) in one of three readings.
 
     Args:
-        one: all domains there are.
+        one: the world with all domains.
         channel: the representation.
         domains: K.
         reading: ``fixed``: under P(X, Y) of all domains of the world, whatever K; ``pooled``: under
@@ -97,7 +97,7 @@ def label_shift() -> World:
 
 
 def useless_first() -> World:
-    """X says nothing of Y in the first domain and everything in the second; labels are balanced."""
+    """X is independent of Y in the first domain and determines it in the second; labels are balanced."""
     return world([[[1, 1], [1, 1]], [[1, 0], [0, 1]]])
 
 
@@ -108,7 +108,7 @@ def breaking_rate(one: World, channel: NDArray[Any]) -> float:
 
 
 def chain() -> World:
-    """Four domains with X = (A, B): A is stable, B means less and less; the share of label 1 rises.
+    """Four domains with X = (A, B): A is stable, B is less and less informative; the share of label 1 rises.
 
     A agrees with Y in 3 of 4 cases everywhere. B agrees in 9, 7, 5 and 3 of 10. P(Y = 1) is .1, .3, .5, .7.
     """
@@ -171,7 +171,7 @@ def mixing() -> World:
 
 
 def above(one: World, rate: float) -> tuple[float, float]:
-    """Searches for representations that are not invariant and have a larger J than every invariant one.
+    """Search for representations that are not invariant and have a larger J than every invariant one.
 
     Args:
         one: two domains.

@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 
 class Agreement(NamedTuple):
-    """How a statement of the form "information is 0 if and only if laws are equal" fares.
+    """How often a statement of the form "information is 0 if and only if laws are equal" is true.
 
     Attributes:
         both: both sides hold.
         neither: neither holds.
-        undefined: the information is 0, and a law of the other side is not defined: a label is absent.
+        undefined: the information is 0, but a law of the other side is not defined because a label is absent.
         wrong: one side holds and the other does not.
     """
 
@@ -49,8 +49,8 @@ def proposition_32(worlds: int = 40, seed: int = 2, least: int = 0) -> Agreement
     """Each pair of domains and each deterministic representation that is not constant, in random worlds.
 
     Args:
-        worlds: how many, of 3 domains and 4 inputs.
-        seed: of the drawing.
+        worlds: number of worlds, of 3 domains and 4 inputs.
+        seed: seed of the random worlds.
         least: 1: every label occurs in every domain.
     """
     return _tally(
@@ -64,7 +64,7 @@ def proposition_32(worlds: int = 40, seed: int = 2, least: int = 0) -> Agreement
 
 
 def missing_label() -> World:
-    """X = Y with a coin beside it; the second domain has no label 1."""
+    """X is Y together with an independent coin; the second domain has no label 1."""
     return world([[[1, 0], [1, 0], [0, 2], [0, 2]], [[1, 0], [1, 0], [0, 0], [0, 0]]])
 
 
@@ -81,7 +81,8 @@ def theorem_33(worlds: int = 120, seed: int = 3) -> Counter[tuple[bool, bool]]:
 def chains(worlds: int = 60, seed: int = 3) -> set[tuple[float, float, float]]:
     """(all pairs, a chain of them, I(Z; D | Y)) in bits, rounded to 1/1000, of the same representations.
 
-    Terms of pairs are summed; the chain is (1, 2), (2, 3). What is rounded to 0 and is not, is 1/1000.
+    Terms of pairs are summed; the chain is (1, 2), (2, 3). A number above 0 that would be rounded to 0 is
+    1/1000.
     """
     found = set()
     for one in [broken_chain(), *random_worlds(worlds, 3, 3, seed=seed, most=1)]:
@@ -94,12 +95,12 @@ def chains(worlds: int = 60, seed: int = 3) -> set[tuple[float, float, float]]:
 
 
 def rounded(bits: float) -> float:
-    """To 1/1000; 0 only for what is 0."""
+    """Bits rounded to 1/1000; only 0 itself is rounded to 0."""
     return 0.0 if bits < ZERO else max(round(bits, 3), 0.001)
 
 
 def broken_chain() -> World:
-    """Label 1 is absent from the second of three domains, and the first and the third differ in it."""
+    """Three domains; label 1 is absent from the second, and the first and the third differ in its law."""
     given = ([[1, 1], [3, 1]], [[1, 1], [0, 0]], [[1, 1], [1, 3]])
     return world([np.array(rows).T.tolist() for rows in given])
 
@@ -152,7 +153,7 @@ def lemma_36(worlds: int = 8, seed: int = 4) -> Agreement:
 
 
 def subset_points(worlds: int = 8, seed: int = 4) -> set[tuple[float, float, bool]]:
-    """What :func:`lemma_36` looks at, as numbers rounded to 1/1000.
+    """The cases of :func:`lemma_36`, as numbers rounded to 1/1000.
 
     Returns:
         (largest total variation of P(Z | y, D = i, S = m) and P(Z | y, D = j, S = m), I(Z; D | Y, S = m) in
@@ -197,12 +198,12 @@ class Cells(NamedTuple):
 
 
 def corollary_37(by_domain: bool, worlds: int = 30, seed: int = 5) -> Cells:
-    """What aligning P(Z | Y, D), as a minibatch does, says of invariance given S = m.
+    """How alignment of P(Z | Y, D), as in a minibatch, is related to invariance given S = m.
 
     Args:
         by_domain: S is a function of the domain; otherwise of the input.
-        worlds: how many, of 3 domains and 3 inputs with every label in every domain.
-        seed: of the drawing.
+        worlds: number of worlds, of 3 domains and 3 inputs with every label in every domain.
+        seed: seed of the random worlds.
     """
     found: Counter[tuple[bool, bool]] = Counter()
     for one in random_worlds(worlds, 3, 3, seed=seed, least=1):
@@ -221,7 +222,7 @@ def corollary_37(by_domain: bool, worlds: int = 30, seed: int = 5) -> Cells:
 
 
 def coins() -> tuple[World, NDArray[Any]]:
-    """X = (A, B), Z = A fair in both domains; B is fair in the first, and A in 9 of 10 in the second.
+    """X = (A, B), Z = A, fair in both domains; B is fair in the first, and equals A in 9 of 10 in the second.
 
     Y is independent of X, so that only the routing can make a difference.
     """
@@ -231,7 +232,7 @@ def coins() -> tuple[World, NDArray[Any]]:
 
 
 def misled_routers() -> tuple[int, int]:
-    """Of all routers S = r(X) of :func:`coins`: how many, and for how many I(A; D | Y, S = 1) > 0.
+    """Number of all routers S = r(X) of :func:`coins`, and of those with I(A; D | Y, S = 1) > 0.
 
     P(A | Y, D) is the same in both domains under each of them.
     """

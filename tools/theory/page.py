@@ -1,4 +1,4 @@
-"""The tables of docs/theory.md, computed anew."""
+"""Compute the tables of docs/theory.md."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def filled(text: str) -> str:
 
 
 def marks(name: str) -> tuple[str, str]:
-    """The lines between which a table stands."""
+    """The lines before and after a table."""
     return f"<!-- {name}: begin (written by tools.theory) -->", f"<!-- {name}: end -->"
 
 
@@ -69,7 +69,7 @@ def equivalences() -> str:
 
 
 def broken() -> str:
-    """A chain of pairs that does not close."""
+    """A chain of pairs whose terms are 0 although the sum over all pairs is not."""
     one, channel = invariance.broken_chain(), channel_of([0, 1])
     terms = {f"pair {i + 1}, {j + 1}": penalty(one, channel, i, j) for i, j in pairs(range(3))}
     terms["all three, I(Z; D given Y)"] = conditional_information(seen(one.joint, channel))
@@ -126,7 +126,7 @@ def premise() -> str:
 
 
 def number(bits: float) -> str:
-    """Four digits; what is 0 but for rounding is 0."""
+    """A number of bits with four digits; rounding errors become 0."""
     return f"{bits if abs(bits) > 5e-5 else 0:.4f}"
 
 

@@ -22,7 +22,7 @@ class Levels(NamedTuple):
 
     Attributes:
         given: subset-conditioned, S known when it predicts: sum_m P(S = m) I(Z^(m); Y | S = m).
-        routed: X_1 or X_2, as the hint in X says; S is not known.
+        routed: X_1 or X_2, chosen by the hint in X; S is not known.
         everything: I(X; Y), which nothing that is computed from X alone can exceed.
         invariant: the best of all representations with I(Z; D | Y) = 0 over the four domains.
     """
@@ -69,7 +69,7 @@ def within(one: World, subset: Sequence[int]) -> float:
 
 
 def hinted(second: Fraction | str | int, steps: int = 10) -> list[tuple[float, Levels]]:
-    """(P(W = S), levels) from no hint to S told."""
+    """(P(W = S), levels), from no hint to a hint that reveals S."""
     shares = [Fraction(1, 2) + Fraction(step, 2 * steps) for step in range(steps + 1)]
     return [(float(share), levels(two_subsets(share, second))) for share in shares]
 

@@ -53,7 +53,7 @@ def world(laws: Sequence[Any], weights: Sequence[Any] | None = None) -> World:
 
     Args:
         laws: weights of (x, y) in each domain, in proportion.
-        weights: P(d), in proportion; None: all domains alike.
+        weights: P(d), in proportion; None: the same for all domains.
     """
     table = exact(laws)
     many = exact([1] * len(table) if weights is None else weights)
@@ -77,10 +77,10 @@ def random_worlds(
     """Worlds with two labels and small whole weights, so that exact ties between domains do occur.
 
     Args:
-        count: how many.
+        count: number of worlds.
         domains: D.
         inputs: size of the alphabet of X.
-        seed: of the drawing.
+        seed: seed of the random worlds.
         most: largest weight of an (x, y).
         least: smallest weight; 1: every label occurs in every domain.
     """

@@ -102,9 +102,9 @@ class DANN(Method):
         return Answer(output, terms, {"discriminator": found}), whole
 
     def _domain_loss(self, features: Tensor, batch: Batch) -> Tensor:
-        """(B,) cross-entropy of the discriminator, scaled so that its mean is that over known domains.
+        """(B,) cross-entropy of the discriminator, scaled so that its mean is over known domains.
 
-        With several processes the mean over them of these means is that over the joint batch.
+        With several processes, the average of their means is the mean over the joint batch.
         """
         slot, known = Slots(self.domains).of(batch.domain)
         scores = self._scores(features, batch)

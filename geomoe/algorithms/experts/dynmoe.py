@@ -1,4 +1,4 @@
-"""DynMoE: each token takes all experts that it is similar enough to, and the number of experts adapts."""
+"""DynMoE: every expert that is similar enough to a token processes it, and the number of experts adapts."""
 
 from __future__ import annotations
 
@@ -24,21 +24,22 @@ if TYPE_CHECKING:
 class DynMoE(Method):
     """Dynamic mixture of experts (Guo et al., arXiv 2405.14297): top-any gating, adaptive number of experts.
 
-    Cross-entropy + aux * sum over blocks of (|S - I| + mean |e_k|), with the codes e_k of the experts alive
-    and their cosines S (eq. 9). The router is :class:`geomoe.moe.TopAnyRouter`. After every ``every`` updates
-    each block drops the experts that no token of these updates chose, and revives one if some tokens chose
-    none. There are slots for ``max_experts``; what is alive is a buffer of the router, and what was counted
-    since the last change are buffers of the method, so that a resumed run goes on to the same bits.
+    L = cross-entropy + aux * sum over blocks of (|S - I| + mean |e_k|), with the codes e_k of the live
+    experts and their cosines S (eq. 9). The router is :class:`geomoe.moe.TopAnyRouter`. After every ``every``
+    updates each block drops the experts that no token of these updates chose, and revives one if some tokens
+    chose none. There are slots for ``max_experts``. Which of them are alive is a buffer of the router, and
+    the counts since the last change are buffers of the method, so that a resumed run gives the same bits.
 
-    With several processes tokens are counted in all of them, and all change alike.
+    With several processes the tokens of all of them are counted, and all change their experts in the same
+    way.
 
     Raises:
-        ConfigError: an option out of its range, or a network whose routers are others.
+        ConfigError: an option out of its range, or a network whose routers are not top-any routers.
     """
 
     @dataclass(frozen=True)
     class Options(Method.Options):
-        """The term on the codes, and how experts come and go."""
+        """The term on the codes, and how the number of experts adapts."""
 
         aux: float = option(0.01, "weight of the term on the codes of each block", at_least=0)
         max_experts: int = option(8, "slots for experts; model.num_experts are alive at first", at_least=1)
@@ -90,7 +91,7 @@ class DynMoE(Method):
         self.unserved += found[:, served.shape[1] :]
 
     def stepped(self, now: Now) -> None:
-        """Change the experts after every so many updates."""
+        """Drop and revive experts after every ``every`` updates."""
         if not self.options.every or now.step % self.options.every:
             return
         for router, served, unserved in zip(self.routers(), self.served, self.unserved, strict=True):

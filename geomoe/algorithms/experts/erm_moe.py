@@ -21,13 +21,13 @@ if TYPE_CHECKING:
 
 
 class ERMMoE(Method):
-    """Only classification, in a network with a head of experts (MESSI, arXiv 2606.25665, table 16 and F.5).
+    """Cross-entropy alone, on a network with a head of experts (MESSI, arXiv 2606.25665, table 16 and F.5).
 
     The paper's cross-entropy is the mean over the source domains of each domain's mean (eq. 1); the authors'
     code takes the mean over the batch. Both are equal if all domains have the same number of samples. Samples
     of no known domain count as one additional domain, so that none is lost.
 
-    With several processes all of it is of the joint batch.
+    With several processes the cross-entropy is computed on the joint batch.
 
     Raises:
         ConfigError: an option out of its range.
@@ -40,7 +40,7 @@ class ERMMoE(Method):
         experts: int = option(6, "experts in the head", at_least=1)
         expansion: int = option(4, "hidden width of an expert over that of the features", at_least=1)
         variant: Literal["paper", "code"] = option(
-            "paper", "paper, or code where the authors' own differs from it"
+            "paper", "what to follow where the paper and the authors' code differ"
         )
 
     domains: Tensor

@@ -19,9 +19,9 @@ from geomoe.types import Batch, TokenRouting
 class GMoE(BalancedTokens):
     """Generalizable mixture of experts (Li et al., ICLR 2023), as in the authors' code on Tutel.
 
-    Cross-entropy + aux * sum over blocks of (CV^2(importance) + CV^2(load)) / 2. The importance of an expert
-    is the sum of its softmax shares over the batch's tokens, without noise; its load the expected number of
-    tokens that would choose it under the noise, so that both have a gradient. CV^2 is the squared
+    L = cross-entropy + aux * sum over blocks of (CV^2(importance) + CV^2(load)) / 2. The importance of an
+    expert is the sum of its softmax shares over the batch's tokens, without noise; its load the expected
+    number of tokens that would choose it under the noise, so that both have a gradient. CV^2 is the squared
     coefficient of variation over the experts.
 
     The authors' code compares the softmax shares, not the scores, with the noisy score of the k-th choice.
@@ -40,10 +40,10 @@ class GMoE(BalancedTokens):
         aux: float = option(0.01, "weight of the balance of each block", at_least=0)
         top_k: int = option(1, "experts of a token", at_least=1)
         capacity: float = option(
-            1.5, "most tokens of an expert in training, over those of an even load; 0: no limit", at_least=0
+            1.5, "limit on an expert's tokens in training, relative to an even load; 0: no limit", at_least=0
         )
-        noise: float = option(1.0, "noise on the scores in training, times 1 / experts", above=0)
-        projection: int = option(256, "width in which tokens and codes are compared", at_least=1)
+        noise: float = option(1.0, "noise on scores in training; deviation: noise / experts", above=0)
+        projection: int = option(256, "width to which tokens are projected to compare them", at_least=1)
         dropout: float = option(0.1, "dropout in the experts", at_least=0, below=1)
         load: Literal["scores", "code"] = option(
             "scores", "what is compared with the k-th noisy score: scores, or shares as in the authors' code"

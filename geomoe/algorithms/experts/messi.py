@@ -58,18 +58,18 @@ class MESSI(ERMMoE):
 
     @dataclass(frozen=True)
     class Options(ERMMoE.Options):
-        """Weights of the terms, and their forms."""
+        """The weights of the terms, and their variants."""
 
         ssi: float = option(0.01, "weight of the alignment of each expert's domains", at_least=0)
         sp: float = option(0.02, "weight of the routing's entropy", at_least=0)
-        bal: float = option(0.02, "weight of the gap from even loads", at_least=0)
-        div: float = option(0.02, "weight of the likeness of the experts", at_least=0)
+        bal: float = option(0.02, "weight of the squared distance of the loads from even ones", at_least=0)
+        div: float = option(0.02, "weight of the similarity of the experts' features", at_least=0)
         alpha: float = option(4.0, "sharpness of the pairs' weights in the routing mass", at_least=0)
         likeness: Literal["cosine", "printed"] = option(
-            "cosine", "of the paper's variant: mean squared cosine, or equation 7 as it is printed"
+            "cosine", "similarity in the paper's variant: mean squared cosine, or equation 7 as printed"
         )
         load_memory: float = option(
-            0.0, "moving average of the loads that are balanced; 0: the batch alone", at_least=0, below=1
+            0.0, "decay of the moving average of the balanced loads; 0: the batch alone", at_least=0, below=1
         )
 
     load: Tensor
@@ -117,14 +117,14 @@ class MESSI(ERMMoE):
         raise NotImplementedError
 
     def transport(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> Discrepancy:
-        """Optimal transport; beside it the cost without the entropic term, and the gap of the plans."""
+        """Optimal transport; logs the cost without the entropic term, and the gap of the plans."""
         given = {"epsilon": self.options.epsilon, "iterations": self.options.iterations}
         options = _CODE_SINKHORN if self.options.variant == "code" else given
         found = grouped_sinkhorn(features, pairs, weights, **options)
         return found.value, {"moved": found.cost, "plan_gap": found.gap}
 
     def mmd(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> Discrepancy:
-        """Maximum mean discrepancy, as the discrepancy and as the number to log."""
+        """Maximum mean discrepancy, which is also the number to log."""
         if self.options.variant == "code":
             variances = [scale**2 for scale in _CODE_SCALES]
             unbiased: dict[str, Any] = {"variances": variances, "scale": "absolute", "estimator": "unbiased"}
@@ -168,9 +168,9 @@ class MESSIOT(MESSI):
         """The transport."""
 
         epsilon: float = option(
-            0.05, "of the paper's variant: entropic term over the mean cost of a pair", above=0
+            0.05, "in the paper's variant: entropic term relative to the mean cost of a pair", above=0
         )
-        iterations: int = option(50, "of the paper's variant: Sinkhorn iterations", at_least=1)
+        iterations: int = option(50, "in the paper's variant: Sinkhorn iterations", at_least=1)
 
     def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> Discrepancy:
         """Optimal transport."""

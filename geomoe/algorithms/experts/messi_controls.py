@@ -15,7 +15,7 @@ from geomoe.support.ranks import shared
 
 
 class MESSIControl(MESSI):
-    """Base class of the controls: an option selects the discrepancy; the authors' code uses MMD in all."""
+    """Base class of the controls: an option selects the discrepancy; the authors' code always uses MMD."""
 
     @dataclass(frozen=True)
     class Options(MESSI.Options):
@@ -23,9 +23,9 @@ class MESSIControl(MESSI):
 
         discrepancy: Literal["ot", "mmd"] = option("ot", "optimal transport, or MMD")
         epsilon: float = option(
-            0.05, "of the paper's variant: entropic term over the mean cost of a pair", above=0
+            0.05, "in the paper's variant: entropic term relative to the mean cost of a pair", above=0
         )
-        iterations: int = option(50, "of the paper's variant: Sinkhorn iterations", at_least=1)
+        iterations: int = option(50, "in the paper's variant: Sinkhorn iterations", at_least=1)
 
     def discrepancy(self, features: Tensor, pairs: ClassPairs, weights: Tensor) -> Discrepancy:
         """The discrepancy that the option selects."""
@@ -33,7 +33,7 @@ class MESSIControl(MESSI):
         return ask(features, pairs, weights)
 
     def counted(self, pairs: ClassPairs) -> Tensor:
-        """Numbers of the pairs over which the code's variant takes a mean.
+        """Indices of the pairs over which the code's variant takes a mean.
 
         The unbiased MMD compares only pairs with two or more samples on both sides, so only these count.
         """
@@ -75,7 +75,7 @@ class RandomSubsetMoE(MESSIControl):
         """The share of pairs that is drawn."""
 
         share: float = option(
-            0.3, "of the code's variant: share of the experts' pairs that is aligned", above=0, at_most=1
+            0.3, "in the code's variant: share of the experts' pairs that is aligned", above=0, at_most=1
         )
 
     def pair_weights(self, probs: Tensor, pairs: ClassPairs) -> Tensor:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
 class MoGE(Method):
     """Mixture of Geographical Experts.
 
-    task + aux * load balance + cka * diversity + supcon * invariance (MoGE poster, "total MoGE
-    loss"; it gives no weights). Each of the last three is the mean over the MoGE blocks, so that the
+    L = task + aux * load balance + cka * diversity + supcon * invariance (MoGE poster, "total MoGE
+    loss"; the poster gives no weights). Each of the last three is the mean over the MoGE blocks, so that the
     meaning of a weight does not depend on the number of blocks. The groups of the invariance term are each
     block's own top-1 experts. A term of weight 0 is not computed.
 
@@ -98,7 +98,7 @@ class MoGE(Method):
             yield "supcon", weights.supcon * _mean(found)
 
     def _shared_task(self, batch: Batch) -> Tensor:
-        """Cross-entropy of the shared expert alone, which runs without a place, as in use."""
+        """Cross-entropy of the shared expert alone, which runs without a place, as in evaluation."""
         return self.cross_entropy(self.model(batch.image, experts="shared").logits, batch.label)
 
 

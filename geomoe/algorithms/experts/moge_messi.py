@@ -1,4 +1,4 @@
-"""MoGE whose specialists are aligned, as MESSI's, over the soft domains that its routers make."""
+"""MoGE whose specialists are aligned, like MESSI's experts, over soft domains that its routers define."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from geomoe.types import Batch
 
 
 class MoGEMESSI(MoGE):
-    """MoGE + ssi * L_ssi (MESSI, arXiv 2606.25665), with the routers' gates in the place of known domains.
+    """MoGE + ssi * L_ssi (MESSI, arXiv 2606.25665), with the routers' gates instead of known domains.
 
     In MESSI an expert's features of a class are aligned between the domains for which it is responsible, and
-    a router of image content tells the responsibility. Here the domains are soft and learned from places:
-    sample x belongs to soft domain i of a MoGE block with its gate weight of specialist i, and the same gates
-    are the routing mass of the specialists. The features are the mean over the sampled tokens of every
-    specialist's output; the discrepancy is MESSI's MMD between weighted samples, because transport between
-    soft domains would need a plan over the whole class for every pair. L_ssi is the mean over blocks, as are
-    MoGE's terms, which stay. No labels of domains are read.
+    a router of image content determines the responsibility. Here the domains are soft and learned from
+    places: sample x belongs to soft domain i of a MoGE block with its gate weight of specialist i, and the
+    same gates are the routing mass of the specialists. The features are the mean over the sampled tokens of
+    every specialist's output; the discrepancy is MESSI's MMD between weighted samples, because transport
+    between soft domains would need a plan over the whole class for every pair. L_ssi is the mean over blocks,
+    as are MoGE's own terms, which are unchanged. No domain labels are read.
 
     With several processes the samples of the joint batch are compared.
 
@@ -33,7 +33,7 @@ class MoGEMESSI(MoGE):
 
     @dataclass(frozen=True)
     class Options(MoGE.Options):
-        """The alignment, beside MoGE's own terms."""
+        """The alignment, in addition to MoGE's own terms."""
 
         ssi: float = option(0.01, "weight of the alignment of each specialist's soft domains", at_least=0)
         alpha: float = option(4.0, "sharpness of the pairs' weights in the routing mass", at_least=0)

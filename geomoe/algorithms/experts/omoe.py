@@ -18,10 +18,10 @@ from geomoe.types import TokenRouting
 class OMoE(BalancedTokens):
     """Orthogonal mixture of experts (Feng et al., arXiv 2501.10062), with the router of GMoE.
 
-    Cross-entropy + aux * sum over blocks of CV^2(importance), the importance of an expert being the sum of
-    its gate weights over the batch's tokens. The network makes the outputs of a token's experts orthogonal by
-    Gram-Schmidt, as MOORE does (Hendawy et al., ICLR 2024); see :class:`geomoe.moe.OrthogonalMoELayer`. The
-    authors' code is not public; MESSI (arXiv 2606.25665, C.4) describes such a port as its baseline.
+    L = cross-entropy + aux * sum over blocks of CV^2(importance), the importance of an expert being the sum
+    of its gate weights over the batch's tokens. The network makes the outputs of a token's experts orthogonal
+    by Gram-Schmidt, as MOORE does (Hendawy et al., ICLR 2024); see :class:`geomoe.moe.OrthogonalMoELayer`.
+    The authors' code is not public; MESSI (arXiv 2606.25665, C.4) describes such a port as its baseline.
 
     With several processes the importance is that of the tokens of all of them.
 
@@ -35,11 +35,13 @@ class OMoE(BalancedTokens):
 
         aux: float = option(0.01, "weight of the balance of each block", at_least=0)
         top_k: int = option(2, "experts of a token", at_least=2)
-        noise: float = option(1.0, "noise on the scores in training, times 1 / experts", at_least=0)
-        projection: int = option(256, "width in which tokens and codes are compared", at_least=1)
+        noise: float = option(
+            1.0, "noise on scores in training; its deviation is noise / experts", at_least=0
+        )
+        projection: int = option(256, "width to which tokens are projected to compare them", at_least=1)
         dropout: float = option(0.1, "dropout in the experts", at_least=0, below=1)
         length: Literal["own", "unit"] = option(
-            "own", "length of an orthogonal output: that of the expert's own one, or 1 as in MOORE"
+            "own", "length of an orthogonal output: that of the expert's output, or 1 as in MOORE"
         )
 
     def balance(self, routing: TokenRouting) -> Tensor:

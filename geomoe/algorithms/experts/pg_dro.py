@@ -1,4 +1,4 @@
-"""PG-DRO on MoGE: the loss of each learned domain weighs the more, the worse it is."""
+"""PG-DRO on MoGE: learned domains with a higher loss get a higher weight."""
 
 from __future__ import annotations
 
@@ -23,16 +23,17 @@ class PGDRO(MoGE):
     """MoGE with probabilistic group DRO (Ghosal and Li, AAAI 2023) over the groups of its routers.
 
     A sample i belongs to group g, an expert, with the gate weight p_ig of the router. The cross-entropy of
-    MoGE gives way to
+    MoGE is replaced by
 
         L = sum_g q_g R_g,  R_g = sum_i p_ig l_i / sum_i p_ig,
         q_g <- q_g exp(eta (R_g + adjustment / sqrt(n_g))), then normalised, before L is formed
 
     with l_i the cross-entropy of sample i; in L itself R_g is not adjusted, and q carries no gradient. MoGE's
-    other terms stay. Each MoGE block has groups and a q of its own, in a buffer, and L is the mean over the
-    blocks. The authors' groups are fixed before training. Here they move with the routers, so p carries no
-    gradient either: else a router would lower L by sending what is hard to groups of little weight. n_g is
-    the gate weight's share in the batch of all training samples. A group without gate weight has R_g = 0.
+    other terms are unchanged. Each MoGE block has its own groups and its own q, in a buffer, and L is the
+    mean over the blocks. The authors' groups are fixed before training. Here they move with the routers, so p
+    carries no gradient either; otherwise a router could lower L by sending hard samples to groups of small
+    weight. n_g is the number of training samples times the group's share of the batch's gate weight. A group
+    without gate weight has R_g = 0.
 
     With several processes R_g is that of the joint batch, as MoGE's terms are.
 
@@ -44,10 +45,10 @@ class PGDRO(MoGE):
 
     @dataclass(frozen=True)
     class Options(MoGE.Options):
-        """How fast the weights of the groups move, beside MoGE's own."""
+        """How fast the weights of the groups move, in addition to MoGE's options."""
 
         eta: float = option(0.01, "step size of the groups' weights", at_least=0)
-        adjustment: float = option(0.0, "what small groups are worse by: times 1 / sqrt(samples)", at_least=0)
+        adjustment: float = option(0.0, "added to a group's risk, divided by sqrt(its samples)", at_least=0)
 
     q: Tensor
 
@@ -57,7 +58,7 @@ class PGDRO(MoGE):
         self.register_buffer("q", torch.full((blocks, groups), 1 / groups))
 
     def losses(self, batch: Batch, now: Now) -> Answer:
-        """sum_g q_g R_g in the place of the cross-entropy; the weights of the groups move."""
+        """MoGE's terms with sum_g q_g R_g instead of the cross-entropy; updates the weights of the groups."""
         answer = super().losses(batch, now)
         each = self.cross_entropy(answer.output.logits, batch.label, "none")
         gates = torch.stack([routing.weights for routing in answer.output.routings]).detach().to(each.dtype)
@@ -73,6 +74,6 @@ class PGDRO(MoGE):
         return Answer(answer.output, answer.terms | {"task": robust}, {"worst_risk": risks.max()})
 
     def _adjustment(self, count: Tensor) -> Tensor:
-        """(blocks, groups) adjustment / sqrt(n_g); none for a group that is not there."""
+        """(blocks, groups) adjustment / sqrt(n_g); 0 for a group without gate weight in the batch."""
         size = sum(self.facts.samples) * count / count.sum(dim=1, keepdim=True).clamp(min=1)
         return torch.where(count > 0, self.options.adjustment / size.clamp(min=1).sqrt(), 0)

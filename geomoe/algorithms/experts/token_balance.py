@@ -1,4 +1,4 @@
-"""Base class of methods whose experts for tokens are kept equally busy."""
+"""Base class of methods that balance the loads of experts for tokens."""
 
 from __future__ import annotations
 

@@ -81,12 +81,10 @@ class D3G(HeadsOfDomains):
 
     @dataclass(frozen=True)
     class Options(HeadsOfDomains.Options):
-        """What relates a place to a domain."""
+        """How places are related to domains."""
 
-        beta: float = option(
-            0.5, "share of the fixed relation; the rest is the learned one's", at_least=0, at_most=1
-        )
-        masks: int = option(4, "masks that the learned relation is a mean over", at_least=1)
+        beta: float = option(0.5, "share of the fixed relation; the rest is learned", at_least=0, at_most=1)
+        masks: int = option(4, "masks over which the learned relation is averaged", at_least=1)
         scale_km: float = option(3000.0, "distance at which the fixed relation is 1/e, in km", above=0)
         query: Literal["domain", "place"] = option(
             "domain",

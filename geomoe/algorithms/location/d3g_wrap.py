@@ -24,11 +24,9 @@ class D3GWrap(HeadsOfDomains):
 
     @dataclass(frozen=True)
     class Options(HeadsOfDomains.Options):
-        """What relates a place to a domain."""
+        """How places are related to domains."""
 
-        beta: float = option(
-            0.8, "share of the fixed relation; the rest is the learned one's", at_least=0, at_most=1
-        )
+        beta: float = option(0.8, "share of the fixed relation; the rest is learned", at_least=0, at_most=1)
         relations: Literal["wrap", "encoder"] = option(
             "wrap",
             "input of the learned relation: sines and cosines of the place, or encoder features",

@@ -25,8 +25,8 @@ class DCP(AcrossDomains):
     """Domain conditional predictors (Monteiro et al., arXiv 2106.13899).
 
     The loss is CE(s(x, z), y) + weight * CE(g(z), d): the context z of an image modulates its features, and a
-    linear classifier g tells the training domain d from it. Here z is the pooled features of a second
-    backbone. Samples of no known training domain are in the first term alone. With several processes the
+    linear classifier g predicts the training domain d from it. Here z is the pooled features of a second
+    backbone. Samples of no known training domain are only in the first term. With several processes the
     second term is the mean over the joint batch.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A network for each training domain, trained on that domain alone."""
+"""One network for each training domain, trained on that domain alone."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 class PerRegion(AcrossDomains):
-    """Per-region models (MoGE poster): each training domain has a network, and an optimiser for it.
+    """Per-region models (MoGE poster): each training domain has its own network and optimiser.
 
     Each network minimises the cross-entropy on its own domain. It takes a step in each update whose batch has
     samples of the domain, so use batches with the same number of samples of each domain where some are small.
@@ -68,7 +68,7 @@ class PerRegion(AcrossDomains):
         counts = here.tolist()
         found = []
         for number in total(here).nonzero().flatten().tolist():  # the same in every process
-            # a process without samples of this domain takes part with one row that has no weight
+            # a process without samples of this domain takes part with one row of weight 0
             rows = own[:, number].nonzero().flatten() if counts[number] else here.new_zeros(1)
             logits, features = self.regions.of_region(number, batch.image[rows])
             loss = self.cross_entropy(logits, batch.label[rows])

@@ -1,4 +1,4 @@
-"""LFME: an expert for each domain guides the one network that is kept."""
+"""LFME: an expert for each domain guides the network that is kept."""
 
 from __future__ import annotations
 
@@ -23,17 +23,18 @@ if TYPE_CHECKING:
 class LFME(AcrossDomains):
     """Learning from multiple experts (Chen et al., NeurIPS 2024), as in the authors' code.
 
-    Beside the network that is kept there is one whole network for each training domain, trained by
-    cross-entropy on its domain alone, with an optimiser of its own. The network that is kept minimises
+    Besides the network that is kept, there is one complete network for each training domain, the domain's
+    expert. It is trained by cross-entropy on its domain alone, with its own optimiser. The network that is
+    kept minimises
 
         CE(all) + weight * mean over samples and classes of (logit - softmax of the domain's expert)^2
 
-    Its logits themselves are drawn towards the experts' probabilities, as printed; it keeps logits small. The
-    experts' answers carry no gradient, and are those given just before the experts' own step. A sample of no
-    known training domain has no expert, and counts in the cross-entropy alone.
+    As the paper prints it, the logits themselves are drawn towards the experts' probabilities, which keeps
+    them small. The experts' answers carry no gradient, and are those given just before the experts' own step.
+    A sample of no known training domain has no expert, and counts only in the cross-entropy.
 
-    Memory and time are those of one network more for each domain that trains (memory) or is in the batch
-    (time, together one pass over it): group domains where there are hundreds (cameras). With several
+    The experts need the memory of one more network for each training domain, and together the time of one
+    more pass over the batch. Group the domains where there are hundreds of them (cameras). With several
     processes each gradient is that of the joint batch.
 
     Raises:
@@ -41,7 +42,7 @@ class LFME(AcrossDomains):
     """
 
     name = "lfme"
-    accumulates = False  # an expert steps when its domain is there
+    accumulates = False  # an expert takes a step if its domain is in the batch
 
     @dataclass(frozen=True)
     class Options(Method.Options):
@@ -58,7 +59,7 @@ class LFME(AcrossDomains):
         return {MAIN: self.model} | {f"expert{number}": one for number, one in enumerate(self.experts)}
 
     def losses(self, batch: Batch, now: Now) -> Answer:
-        """The kept network's loss, guided by the experts as they are."""
+        """The loss of the network that is kept, guided by the experts in their current state."""
         guide = batch.image.new_zeros(len(batch.label), self.facts.classes)
         with torch.no_grad():
             slot, known = Slots(self.domains).of(batch.domain)
@@ -70,14 +71,14 @@ class LFME(AcrossDomains):
         return self._guided(batch, guide)
 
     def update(self, batch: Batch, now: Now, stepper: Stepper) -> Answer:
-        """A step of each expert whose domain is there, then one of the network that is kept."""
+        """A step of each expert whose domain is in the batch, then one of the network that is kept."""
         slot, known = Slots(self.domains).of(batch.domain)
         here = torch.bincount(slot[known], minlength=len(self.domains))
         present = total(here).nonzero().flatten().tolist()  # the same in every process
         counts = here.tolist()
         guide = batch.image.new_zeros(len(batch.label), self.facts.classes)
         for number in present:
-            # a process without samples of this domain has to come along: one row, that counts for nothing
+            # a process without samples of this domain takes part with one row of weight 0
             rows = ((slot == number) & known).nonzero().flatten() if counts[number] else slot.new_zeros(1)
             part, expert = batch.take(rows), f"expert{number}"
             logits = self.experts[number](part.image, part.place).logits

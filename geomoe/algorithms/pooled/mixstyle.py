@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 class MixStyle(Method):
     """Mixed feature statistics (Zhou et al., ICLR 2021).
 
-    Behind each of the first ``stages`` stages of the backbone, with probability p for the whole batch, each
+    After each of the first ``stages`` stages of the backbone, with probability p for the whole batch, each
     sample's channel means and deviations over positions become lam times its own plus 1 - lam times another
     sample's, lam ~ Beta(alpha, alpha) for each sample; statistics carry no gradient. The loss is the mean
     cross-entropy. Nothing is mixed in evaluation, and the network itself is not changed.
@@ -47,7 +47,7 @@ class MixStyle(Method):
 
         p: float = option(0.5, "probability of mixing, at each stage", at_least=0, at_most=1)
         alpha: float = option(0.1, "both parameters of the Beta distribution of shares", above=0)
-        stages: int = option(3, "stages of the backbone behind which styles are mixed", at_least=1, at_most=3)
+        stages: int = option(3, "stages of the backbone after which styles are mixed", at_least=1, at_most=3)
         partner: Literal["random", "crossdomain"] = option(
             "random", "any other sample of the batch, or one of another domain"
         )

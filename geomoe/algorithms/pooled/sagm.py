@@ -1,4 +1,4 @@
-"""SAGM: flat minima, where the gradient beside a point agrees with the one at it."""
+"""SAGM: flat minima, where the gradient at a nearby point agrees with the gradient at the point itself."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from geomoe.types import Batch, BlockExperts, ModelOutput
 if TYPE_CHECKING:
     from geomoe.models import Network
 
-_TINY = 1e-12  # beside a norm
+_TINY = 1e-12  # added to a norm
 
 
 class SAGM(Method):
@@ -28,18 +28,19 @@ class SAGM(Method):
 
         theta' = theta + (rho / |g0| - alpha) g0
 
-    where the same batch gives g1; back at theta the optimiser steps along (g0 + g1) / 2. The norm is over all
-    trainable parameters. Both passes draw the same random numbers (dropout) and begin with the same buffers;
-    what the second one does to buffers (running statistics of batch norms, weights of groups) is forgotten.
-    An update costs two forward and backward passes, and a copy of the weights, gradients and buffers.
+    where the same batch gives the gradient g1; back at theta, the optimiser takes a step along (g0 + g1) / 2.
+    The norm is over all trainable parameters. Both passes draw the same random numbers (dropout) and begin
+    with the same buffers; the second pass's changes of buffers (running statistics of batch norms, weights of
+    groups) are undone. An update costs two forward and backward passes, and a copy of the weights, gradients
+    and buffers.
 
-    Alone, L is the mean cross-entropy. ``around`` a method of losses alone, L is the sum of its terms. A
-    method with an update or several learners of its own is refused, because there is no such L.
+    Used alone, L is the mean cross-entropy. ``around`` another method, L is the sum of that method's terms. A
+    method with its own update or several learners is refused, because it has no such L.
 
-    The authors' processes each go to a point of their own; here g0 is that of the joint batch.
+    In the authors' code each process has its own theta'; here g0 is that of the joint batch.
 
     Args:
-        options: how far theta' lies.
+        options: how far theta' is from theta.
         make_network: makes a network, if there is no inner method.
         facts: facts about the task.
         inner: the method that this one goes around; None: cross-entropy.
@@ -52,10 +53,10 @@ class SAGM(Method):
 
     @dataclass(frozen=True)
     class Options(Method.Options):
-        """How far theta' lies."""
+        """How far theta' is from theta."""
 
         rho: float = option(0.05, "length of the step up the gradient", at_least=0)
-        alpha: float = option(0.001, "share of the gradient that is taken back", at_least=0)
+        alpha: float = option(0.001, "multiple of the gradient that is subtracted from that step", at_least=0)
 
     def __init__(
         self,
@@ -74,7 +75,7 @@ class SAGM(Method):
         self.inner = inner
 
     def update(self, batch: Batch, now: Now, stepper: Stepper) -> Answer:
-        """The gradient here, the gradient there, and one step along their mean."""
+        """Compute the gradients at theta and theta', and take one step along their mean."""
         return matched_update(self, batch, now, stepper, rho=self.options.rho, alpha=self.options.alpha)
 
     # --- delegated to the inner method, if there is one ------------------------------------------
@@ -124,12 +125,12 @@ def matched_update(
     """One update of :class:`SAGM` with the losses of a method.
 
     Args:
-        method: what has the losses; its parameters are changed.
+        method: the method that computes the losses; its parameters are changed.
         batch: the batch of both passes.
-        now: passed on.
+        now: progress of the training, passed to the losses.
         stepper: takes the step.
         rho: length of the step up the gradient.
-        alpha: share of the gradient that is taken back.
+        alpha: multiple of the gradient that is subtracted from that step.
     """
     before = _copies(method.buffers())
     with stepper.replay():
@@ -153,7 +154,7 @@ def matched_update(
 
 @contextlib.contextmanager
 def _again_from(method: Method, before: list[Tensor]) -> Iterator[None]:
-    """Buffers are as they were before, and afterwards as they are now."""
+    """Set the method's buffers to ``before`` inside a ``with`` block, and back to their values afterwards."""
     buffers = list(method.buffers())
     after = _copies(buffers)
     _restore(buffers, before)

@@ -46,11 +46,11 @@ class SWAD(Method):
         """The criteria for the beginning and the end of the valley."""
 
         converge: int = option(
-            3, "validations among which the oldest is the best: the valley begins", at_least=1
+            3, "the valley begins if the oldest of so many validations is the best", at_least=1
         )
-        tolerance: int = option(6, "validations that are all too bad: the valley has ended", at_least=1)
-        ratio: float = option(0.3, "how far above its start a loss is too bad, as a share", at_least=0)
-        norm_batches: int = option(500, "training batches that batch norms are measured on", at_least=1)
+        tolerance: int = option(6, "the valley ends if so many losses are above the threshold", at_least=1)
+        ratio: float = option(0.3, "threshold above the mean loss at its beginning, as a share", at_least=0)
+        norm_batches: int = option(500, "training batches for the statistics of batch norms", at_least=1)
 
     window: Tensor
     window_loss: Tensor

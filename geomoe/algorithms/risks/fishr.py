@@ -29,11 +29,12 @@ class Fishr(Annealed):
     domain d's samples with respect to the classifier. It is computed in closed form
     (:func:`geomoe.losses.gradient_variances`), without a backward pass for each sample.
 
-    v_d is a moving average, in a buffer that starts at zero, divided by 1 - ``ema``: so the gradient from the
-    batch does not depend on ``ema``, and it is part of the tuned weight. It is also updated during the first
-    ``anneal`` updates, when the weight is 0; then the optimiser is reset. The authors' code requires the same
-    domains in each batch. Here a domain with fewer than two samples in the batch is left out of its penalty,
-    and its average does not change. With label smoothing the gradients are those of the smoothed loss.
+    v_d is a moving average, in a buffer that starts at zero, divided by 1 - ``ema``, so that the gradient
+    from the batch does not depend on ``ema``; the tuned weight includes this factor. The average is also
+    updated during the first ``anneal`` updates, when the weight is 0; then the optimiser is reset. The
+    authors' code requires the same domains in each batch. Here a domain with fewer than two samples in the
+    batch is left out of its penalty, and its average does not change. With label smoothing the gradients are
+    those of the smoothed loss.
 
     Memory: domains x (features + 1) x classes numbers for the averages, and the same for a step; with
     hundreds of domains (cameras) and classes that is gigabytes. With several processes v_d is computed on the
@@ -54,7 +55,7 @@ class Fishr(Annealed):
 
         weight: float = option(1000.0, "weight of the penalty after the annealing", at_least=0)
         anneal: int = option(1500, "updates without the penalty", at_least=0)
-        ema: float = option(0.95, "what is left of a variance after an update", at_least=0, below=1)
+        ema: float = option(0.95, "decay of the moving average of variances", at_least=0, below=1)
 
     def __init__(self, options: Options, make_network: Callable[[], Network], facts: Facts) -> None:
         super().__init__(options, make_network, facts)

@@ -39,7 +39,7 @@ class RDM(Annealed):
         """The weights of the two terms and when they start."""
 
         weight: float = option(5.0, "weight of the discrepancy after the annealing", at_least=0)
-        variance: float = option(0.004, "weight of the losses' variances after it", at_least=0)
+        variance: float = option(0.004, "weight of the losses' variances after the annealing", at_least=0)
         anneal: int = option(1500, "updates without these terms", at_least=0)
 
     def losses(self, batch: Batch, now: Now) -> Answer:

@@ -1,1 +1,1 @@
-"""What a bench does: spec, rows, runs, and the specs that are shipped. Only dense twins need torch."""
+"""The plan of a bench: spec, rows, runs, and the specs that are shipped. Only dense twins need torch."""

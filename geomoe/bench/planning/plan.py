@@ -49,10 +49,10 @@ class Plan:
     """All runs of a spec, seed by seed, so that early tables have every row.
 
     Attributes:
-        spec: what it is the plan of.
-        output: folder of everything.
-        rows: by label.
-        runs: in the order in which they are done.
+        spec: the spec that is planned.
+        output: folder of all runs and results.
+        rows: label -> row.
+        runs: all runs, in the order in which they are performed.
     """
 
     spec: Spec
@@ -92,18 +92,18 @@ class Plan:
         )
 
     def drawn(self, run: Run) -> list[Setting]:
-        """What the random sampler draws for a run; nothing for trial 0."""
+        """The settings that the random sampler draws for a run; none for trial 0."""
         where = (run.label, run.held_out or "", run.seed, run.trial)
         return draw(self.rows[run.label].space, where) if run.trial else []
 
 
 def make_plan(spec: Spec, output: Path) -> Plan:
-    """Every run of a spec, with its configuration checked; nothing is read or written but configurations.
+    """Every run of a spec, with a checked configuration; only configurations are read, nothing is written.
 
     Raises:
-        ConfigError: lists every fault: settings that cannot be combined, rows that collide, a baseline that
-            is no row, twins that cannot be made.
-        DependencyNotFoundError: the sampler is not installed.
+        ConfigError: lists every fault: settings that cannot be combined, rows with the same label or folder,
+            a baseline that is no row, twins that cannot be made.
+        DependencyNotFoundError: the package of the sampler is not installed.
     """
     faults: list[str] = []
     if spec.sampler == "optuna" and spec.trials > 1:
@@ -133,7 +133,7 @@ def make_plan(spec: Spec, output: Path) -> Plan:
 
 
 def baseline_of(plan: Plan) -> str | None:
-    """What rows are compared with: as the spec says, else the first algorithm that is ERM."""
+    """Label of the row that others are compared with: that of the spec, else the first ERM algorithm's."""
     if plan.spec.baseline is not None:
         return plan.spec.baseline
     erm = (row.family for row in plan.rows.values() if row.algorithm == BASELINE_METHOD and row.twin is None)
@@ -141,7 +141,7 @@ def baseline_of(plan: Plan) -> str | None:
 
 
 def base_row(plan: Plan, row: Row) -> Row | None:
-    """The row that a row is compared with: of the baseline, on the same data; None: there is none."""
+    """The row that a row is compared with: the baseline on the same data; None if there is none."""
     name = baseline_of(plan)
     same = [one for one in plan.rows.values() if one.point == row.point and one.twin is None]
     return next((one for one in same if name in (one.label, one.family)), None)

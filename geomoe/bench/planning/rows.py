@@ -28,17 +28,18 @@ LOGGERS = ("csv",)
 
 @dataclass(frozen=True)
 class Row:
-    """What is compared: one line of the tables.
+    """One row of the comparison, which becomes one line of the tables.
 
     Attributes:
         label: printed name.
         algorithm: training method.
         config: its configuration, with the first seed and the first held-out domain.
-        settings: what that is made from, over the shipped configuration.
+        settings: settings that make ``config`` from the shipped configuration.
         family: label of its algorithm, without the values of grids.
-        point: its values of the keys of ``data`` in grids; rows of one point are trained on the same data.
-        variant: its label without these.
-        space: what is searched.
+        point: its values of those keys of grids that belong to ``data``; rows with the same point are trained
+            on the same data.
+        variant: its label without the values in ``point``.
+        space: search space of its trials.
         twin: the cost that a dense twin matches; None: the row is not a twin.
         of: labels of the rows that it is a twin of.
     """
@@ -54,7 +55,7 @@ class Row:
 
     @property
     def domains(self) -> int | None:
-        """How many source domains train, where the configuration says it."""
+        """Number of source domains that train; None if the configuration does not limit it."""
         data = self.config.data
         return len(data.train_domains) or data.num_domains
 
@@ -63,7 +64,7 @@ class Row:
 
 
 def rows_of(spec: Spec, algorithm: Algorithm, faults: list[str]) -> Iterator[Row]:
-    """The rows of one algorithm; what is wrong with others is added to ``faults``."""
+    """The rows of one algorithm; those with faults are left out, and their faults added to ``faults``."""
     in_use = (algorithm.name, *algorithm.around)
     grid = {key: some for key, some in {**spec.grid, **algorithm.grid}.items() if _applies(key, in_use)}
     for values in itertools.product(*grid.values()):
@@ -77,7 +78,7 @@ def rows_of(spec: Spec, algorithm: Algorithm, faults: list[str]) -> Iterator[Row
 def make_row(
     spec: Spec, label: str, algorithm: Algorithm, chosen: Mapping[str, Any], faults: list[str]
 ) -> Row | None:
-    """One row, its configuration checked; None: its faults are in ``faults``."""
+    """One row with a checked configuration; None if it has faults, which are added to ``faults``."""
     settings = (
         *spec.settings,
         *algorithm.settings,
@@ -106,7 +107,7 @@ def make_row(
 
 
 def own_settings(spec: Spec, algorithm: Algorithm) -> list[Setting]:
-    """What the bench sets in every run of an algorithm."""
+    """The settings that the bench makes in every run of an algorithm."""
     own = {
         "algorithm": algorithm.name,
         "around": algorithm.around,
@@ -121,12 +122,12 @@ def own_settings(spec: Spec, algorithm: Algorithm) -> list[Setting]:
 
 
 def base_name(name: str) -> str | None:
-    """The shipped configuration that runs start from; None: a data set without one."""
+    """The name of the shipped configuration that runs start from; None if the data set has none."""
     return name if name in shipped() else None
 
 
 def _applies(key: str, methods: Sequence[str]) -> bool:
-    """Whether a key of a grid or search space means anything for some methods."""
+    """Whether a key of a grid or search space has an effect for one of the methods."""
     section, _, name = key.partition(".")
     if section == "method":
         return name in options_of(methods[0])
@@ -134,7 +135,7 @@ def _applies(key: str, methods: Sequence[str]) -> bool:
 
 
 def _varied(chosen: Mapping[str, Any]) -> list[str]:
-    """Short names and values of a grid's keys: the last part of a key, where that tells them apart."""
+    """Short names and values of a grid's keys; the last part of a key is used if it is unique."""
     last = [key.rpartition(".")[2] for key in chosen]
     short = [
         one if last.count(one) == 1 else key.replace(".", "_") for key, one in zip(chosen, last, strict=True)

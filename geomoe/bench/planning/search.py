@@ -1,8 +1,8 @@
-"""Search spaces of a bench: what is drawn for each trial, and by which sampler.
+"""Search spaces of a bench: which settings are drawn for each trial, and by which sampler.
 
-Trial 0 is the configuration as it stands, for every method; all methods have the same number of trials. The
-default space is a rule, so that it holds for every method: learning rate and weight decay, and each option of
-the method that is a number other than 0, around its default.
+Trial 0 is the unchanged configuration, for every method; all methods have the same number of trials. The
+default space is a rule, so that it applies to every method: learning rate and weight decay, and each option
+of the method that is a number other than 0, around its default.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 Sampler = Literal["random", "optuna"]
 FACTORS = {"optimizer.lr": 10**0.5, "optimizer.weight_decay": 10.0}
-FACTOR = 10.0  # of a method's options
+FACTOR = 10.0  # a method's options are searched within this factor of their defaults
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Span:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of some values, all alike."""
+    """One of several values, all equally likely."""
 
     values: tuple[Any, ...]
 
@@ -65,7 +65,7 @@ def default_space(config: RunConfig) -> Space:
     """Numbers around those of a configuration, evenly on a logarithmic scale within their allowed ranges.
 
     The learning rate is within a factor of the square root of 10, the weight decay and every number among the
-    method's options within a factor of 10. What is 0 is off and stays off.
+    method's options within a factor of 10. An option that is 0 is off and stays 0.
     """
     around = {"optimizer.lr": config.optimizer.lr, "optimizer.weight_decay": config.optimizer.weight_decay}
     for method in config.methods:
@@ -85,7 +85,7 @@ def default_space(config: RunConfig) -> Space:
 
 
 def _within(allowed: Any, low: float, high: float) -> tuple[float, float]:  # noqa: ANN401 - a Range
-    """The part of a span that an option allows; open ends are kept away from by a thousandth."""
+    """The part of a span that an option allows; the span stays a thousandth away from excluded bounds."""
     if allowed.at_least is not None:
         low = max(low, allowed.at_least)
     if allowed.above is not None:
@@ -101,7 +101,7 @@ def draw(space: Mapping[str, Span | Choice], where: Sequence[int | str]) -> list
     """Draw the settings of one trial.
 
     Args:
-        space: key -> what it may be.
+        space: key -> its possible values.
         where: label, held-out domain, seed and trial: the same ones give the same settings on every machine.
     """
     generator = np.random.default_rng(_seed(where))
@@ -117,7 +117,7 @@ def ask_optuna(
     """Let Optuna's TPE sampler propose the settings of one trial, after the earlier ones.
 
     Args:
-        space: key -> what it may be.
+        space: key -> its possible values.
         where: as for :func:`draw`; it seeds the sampler.
         earlier: settings and score (higher is better; None: the trial failed) of the trials so far.
 
@@ -144,7 +144,7 @@ def import_optuna() -> Any:  # noqa: ANN401 - a module
     """Return the package optuna.
 
     Raises:
-        DependencyNotFoundError: it is not installed.
+        DependencyNotFoundError: optuna is not installed.
     """
     try:
         import optuna
@@ -168,5 +168,5 @@ def _is_in(one: Span | Choice, value: Any) -> bool:  # noqa: ANN401 - a value of
 
 
 def _seed(where: Sequence[int | str]) -> int:
-    """A seed of 32 bits, as Optuna takes it."""
+    """A 32-bit seed for Optuna."""
     return int.from_bytes(hashlib.sha256("\n".join(map(str, where)).encode()).digest()[:4], "big")

@@ -1,4 +1,4 @@
-"""What a bench compares, and under which rules: the typed spec, and the plain values that it is read from."""
+"""The typed spec of a bench, which says what is compared and under which rules, and how it is read."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ SELECTED_BY: dict[Selection, str] = {
     "macro_f1": "val_macro_f1",
     "last": "val_acc",
 }
-ALL = "all"  # as algorithms: every one that the data allows
-EACH = "each"  # as held_out: every domain, one after the other
+ALL = "all"  # value of algorithms: every method that the data allows
+EACH = "each"  # value of held_out: every domain, one after the other
 
 
 @dataclass(frozen=True)
@@ -40,10 +40,10 @@ class Algorithm:
     """One row of the bench, before its grid.
 
     Attributes:
-        name: of the training method.
+        name: name of the training method.
         label: printed name, and beginning of the names of its runs.
         around: methods that go around it.
-        settings: what it changes.
+        settings: settings of its runs.
         grid: key -> values; every combination becomes a row.
     """
 
@@ -60,24 +60,25 @@ class Spec:
 
     Attributes:
         data: a shipped configuration, or a data set, that every run starts from.
-        algorithms: what is compared.
+        algorithms: the methods that are compared.
         budget: updates of each run.
-        held_out: domains left out, one run for each; None: nothing is.
-        seeds: one run for each.
-        split: fixed, or seed: ``data.split_seed`` is the seed of the run.
-        settings: of every run.
+        held_out: domains left out, with one run for each; None: no domain is left out.
+        seeds: seeds of training, with one run for each.
+        split: "fixed", or "seed": ``data.split_seed`` is the seed of the run.
+        settings: settings of every run.
         grid: key -> values, for every algorithm.
-        score: what rows are ranked by and compared in, on the test split: of the held-out domain, if any.
-        selection: rule on the source domains' validation that picks the epoch and the trial.
-        trials: configurations tried for each row, seed and held-out domain; the first is as it stands.
-        search: key -> what it may be; None: the default space.
-        sampler: what draws the trials.
-        twins: dense networks beside those with experts, with as many parameters or training FLOPs.
+        score: score by which rows are ranked and compared, on the test split: of the held-out domain, if any.
+        selection: rule on the source domains' validation that selects the epoch and the trial.
+        trials: configurations tried for each row, seed and held-out domain; the first is unchanged.
+        search: key -> its possible values; None: the default space.
+        sampler: name of the sampler that draws the trials.
+        twins: costs (parameters, training FLOPs) for which dense twins of the networks with experts are
+            added.
         baseline: label of the row that the others are compared with.
         test: paired test over seeds.
         bootstrap: resamples for each interval.
-        workers: processes of one machine.
-        source: where it was read from.
+        workers: number of processes on one machine.
+        source: file or command that the spec was read from, for errors.
         plain: the plain values that it was read from, for worker processes.
     """
 
@@ -171,7 +172,7 @@ def spec_of(values: Mapping[str, Any], source: str = "geomoe bench") -> Spec:
 
 
 def _refuse_unused(spec: Spec, read: Reader) -> None:
-    """Options of a method by which no row is trained would do nothing."""
+    """Report options of methods that train no row, because they would have no effect."""
     every = [name for one in spec.algorithms for name in (one.name, *one.around)]
     said = [
         ("settings", [one.key for one in spec.settings], every),
@@ -207,14 +208,14 @@ def _data(value: Any, read: Reader) -> tuple[str, tuple[Setting, ...]]:  # noqa:
 
 
 def data_set_of(name: str) -> str:
-    """The data set of a shipped configuration, or of that name; empty: there is none."""
+    """The data set of a shipped configuration, or of that name; empty if there is none."""
     from geomoe.config import load
 
     return load.data_set_of(name) if name else ""
 
 
 def _selection(data: str) -> Selection:
-    """The rule that the shipped configuration of the data selects by."""
+    """The selection rule of the data's shipped configuration."""
     from geomoe.config import load
     from geomoe.config.shipped import shipped
 
@@ -225,7 +226,7 @@ def _selection(data: str) -> Selection:
 
 
 def _score(values: Mapping[str, Any], spec: Spec, read: Reader) -> Score:
-    """What is asked for, else the headline of the data set; a held-out domain has no worst one."""
+    """The score that is given, else the data set's main one; a held-out domain has no worst domain."""
     data_set, apart = data_set_of(spec.data), spec.held_out != (None,)
     headline = CATALOGUE[data_set].headline if data_set in CATALOGUE else "accuracy"
     default = "accuracy" if apart and headline == "worst" else headline
@@ -247,7 +248,7 @@ def _algorithms(value: Any, data: str, read: Reader) -> tuple[Algorithm, ...]:  
 
 
 def usable(data_set: str) -> Iterable[str]:
-    """The methods of the catalogue that a data set allows: those that need places, where it has them."""
+    """The methods of the catalogue that a data set allows; those that need places only if it has them."""
     places = data_set not in CATALOGUE or CATALOGUE[data_set].places
     return [name for name in ALGORITHMS if places or not METHODS[name].places]
 

@@ -1,4 +1,4 @@
-"""Reads the parts of a bench spec from plain values; faults are collected, so that all are told at once."""
+"""Read the parts of a bench spec from plain values, and collect faults, to report them together."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 C = TypeVar("C", bound=str)
 LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+=-]*")
-#: Keys that the bench sets in every run, and what says them in a spec.
+#: Keys that the bench sets in every run -> the part of a spec that determines them.
 OWN = {
     "algorithm": "algorithms",
     "around": "algorithms",
@@ -34,7 +34,7 @@ OWN = {
     "trainer.select": "selection",
     "trainer.loggers": "nothing: a bench reads metrics.csv alone",
 }
-#: Keys that decide how many images a run sees, so that rows may not differ in them.
+#: Keys that determine how many images a run sees; they must be the same in all rows.
 EQUAL = ("data.batch_size", "trainer.accumulate_grad_batches", "trainer.devices", "trainer.num_nodes")
 
 
@@ -42,7 +42,7 @@ class Reader:
     """Reads values of one spec.
 
     Args:
-        source: of the values, for faults.
+        source: name of the values' source, for faults.
 
     Attributes:
         faults: one line each.
@@ -52,7 +52,7 @@ class Reader:
         self.source, self.faults = source, list[str]()
 
     def fault(self, key: str, what: str) -> None:
-        """Remember one fault."""
+        """Record one fault."""
         self.faults.append(f"{key}: {what} ({self.source})")
 
     def keys(self, values: Mapping[str, Any], known: Sequence[str], where: str = "") -> None:
@@ -73,7 +73,7 @@ class Reader:
     def choice(
         self, values: Mapping[str, Any], key: str, choices: Sequence[C], default: C | None = None
     ) -> C:
-        """One of some texts; the default, or the first, where the key is not given."""
+        """One of several texts; the default, or the first, if the key is not given."""
         value = values.get(key, default or choices[0])
         if value in choices:
             return value
@@ -84,7 +84,7 @@ class Reader:
     def several(
         self, values: Mapping[str, Any], key: str, choices: Sequence[C], where: str = ""
     ) -> tuple[C, ...]:
-        """A list of some texts, each once; empty where the key is not given."""
+        """A list of some of several texts, each at most once; empty if the key is not given."""
         value, name = values.get(key), f"{where}.{key}" if where else key
         given = [] if value is None else value if isinstance(value, list | tuple) else [value]
         for one in given:
@@ -133,7 +133,7 @@ class Reader:
         return found
 
     def space(self, value: Any, where: str, algorithms: Sequence[str]) -> Space | None:  # noqa: ANN401
-        """Key -> what it may be; None: the default space."""
+        """Key -> its possible values; None: the default space."""
         if value is None or value == "default":
             return None
         if not isinstance(value, dict) or not value:
@@ -201,7 +201,7 @@ class Reader:
         return value
 
     def _check_key(self, key: str, where: str, *, equal: bool = True) -> bool:
-        """Whether a key can be set here."""
+        """Whether a spec may set a key at this place; if not, report a fault."""
         name = f"{where}.{key}"
         if key in OWN:
             self.fault(name, f"the bench sets it; in a spec it is said by {OWN[key]}")

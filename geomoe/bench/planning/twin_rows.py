@@ -1,4 +1,4 @@
-"""The rows of dense twins: which there are; :mod:`geomoe.bench.running.twins` finds their widths."""
+"""The rows of dense twins; :mod:`geomoe.bench.running.twins` finds their widths."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FAKE = {"classes": ["a", "b"], "domains": ["a", "b"], "bands": 3}
 
 
 def is_mixture(algorithm: str) -> bool:
-    """Whether a method trains a network with experts: it lies in the folder of those."""
+    """Whether a method trains a network with experts, which is so if it is in the folder of such methods."""
     return METHODS[algorithm].target.split(".")[2] == "experts"
 
 

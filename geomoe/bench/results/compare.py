@@ -25,12 +25,12 @@ SHARED = "shared"
 
 
 class Chosen(NamedTuple):
-    """The chosen run of a row, a seed and a held-out domain, and what it left.
+    """The chosen run of a row, a seed and a held-out domain, with its results.
 
     Attributes:
-        run: its place in the plan.
+        run: the run in the plan.
         done: its scores.
-        counts: what intervals need of another score than accuracy; None where no such interval is made.
+        counts: counts for intervals of scores other than accuracy; None if no such interval is computed.
     """
 
     run: Run
@@ -56,7 +56,7 @@ def suffix(choice: str) -> str:
 
 
 def by_seed(plan: Plan, one: Cells, choice: str, name: str) -> dict[int, float]:
-    """Seed -> mean over the held-out domains, of the seeds for which all of them are finished."""
+    """Seed -> mean score over the held-out domains, for seeds whose runs for all domains are finished."""
     found = {}
     for seed in plan.spec.seeds:
         cells = [one.chosen.get((target, seed)) for target in plan.spec.held_out]

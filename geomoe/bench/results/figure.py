@@ -40,15 +40,15 @@ FAMILIES = {
     "experts by place": "^",
     "dense twin": "s",
 }
-ALL_NAMED = 8  # with so few rows each has its label
-BEST_NAMED = 3  # else those of the front, and so many of the best
+ALL_NAMED = 8  # up to this number of rows, each has a label
+BEST_NAMED = 3  # if there are more, rows of the front and this number of the best have labels
 _EDGE = "#17232b"
 _OF_FOLDER = {"pooled": 0, "risks": 1, "alignment": 2, "location": 3}
 _OF_NETWORK = {"expert_head": 4, "token_experts": 5, "orthogonal_experts": 5, "top_any_experts": 5}
 
 
 class CostFigure(NamedTuple):
-    """The figure, and what each of its marks is: id -> words."""
+    """The figure, and a description of each of its marks: id -> words."""
 
     figure: Figure
     titles: dict[str, str]
@@ -61,7 +61,7 @@ class _Mark(NamedTuple):
 
 
 def family_of(row: RowResult) -> str:
-    """The family of a row's method, as docs/methods.md has them."""
+    """The family of a row's method, as in docs/methods.md."""
     names = list(FAMILIES)
     if row.twin is not None:
         return names[7]
@@ -71,7 +71,7 @@ def family_of(row: RowResult) -> str:
 
 
 def cost_figure(results: Results) -> CostFigure | None:
-    """The score of each finished row against what it costs, with its deviation; None: no row is finished."""
+    """Draw score and deviation of each finished row against its cost; None if no row is finished."""
     rows = [row for row in results.rows if row.cost is not None and results.score in row.scores]
     if not rows:
         return None
@@ -118,7 +118,7 @@ def _draw(axes: Axes, marks: Sequence[_Mark], results: Results, panel: int, name
 
 
 def _fill(row: RowResult, colour: str) -> tuple[str, str]:
-    """Inside and edge of a mark; that of the shared expert alone is hollow."""
+    """Fill and edge colour of a mark; the mark of the shared expert alone is hollow."""
     return ("none", colour) if row.experts == "shared" else (colour, _EDGE)
 
 
@@ -138,7 +138,7 @@ def _legend(figure: Figure, rows: Sequence[RowResult]) -> None:
 
 
 def _name(axes: Axes, marks: Sequence[_Mark]) -> None:
-    """Labels of the front and of the best, or of all where there are few."""
+    """Write the labels of the front and of the best rows, or of all rows if there are few."""
     points = np.array([(mark.x, mark.y) for mark in marks]).reshape(-1, 2)
     if len(marks) <= ALL_NAMED:
         named = list(range(len(marks)))
@@ -150,9 +150,9 @@ def _name(axes: Axes, marks: Sequence[_Mark]) -> None:
 
 
 def front(points: np.ndarray) -> list[int]:
-    """The points (P, 2) of cost and score that none beats: no other costs as little and scores as much.
+    """Positions of the points (P, 2) of cost and score that no other point beats in both, by ascending cost.
 
-    Of equal points the first counts. By ascending cost.
+    Of equal points only the first is returned.
     """
     found: list[int] = []
     for number in np.lexsort((np.arange(len(points)), -points[:, 1], points[:, 0])).tolist():
@@ -162,7 +162,7 @@ def front(points: np.ndarray) -> list[int]:
 
 
 def cost_drawing(made: CostFigure) -> Drawing:
-    """The figure as a part of the page; the same figure gives the same text."""
+    """The figure as a part of the page; the same figure always gives the same text."""
     stream = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": "geomoe"}):
         made.figure.savefig(stream, format="svg", metadata={"Date": None, "Creator": None})

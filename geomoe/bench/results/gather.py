@@ -28,7 +28,7 @@ def gather(plan: Plan) -> Results:
     """Collect the results of all runs that are finished so far.
 
     Raises:
-        DataError: what a run left is damaged, or runs were judged on different data.
+        DataError: a file of a run is damaged, or runs were judged on different data.
     """
     known = {run: look(plan, run) for run in plan.runs}
     cells = [_cells(plan, row, known) for row in plan.rows.values()]
@@ -71,7 +71,7 @@ def _widths(plan: Plan) -> dict[str, Width]:
 
 
 def _cells(plan: Plan, row: Row, known: Mapping[Run, Known]) -> Cells:
-    """Choose the trial of each seed and held-out domain whose runs have ended; a diverged trial has ended."""
+    """Choose the trial of each seed and held-out domain whose runs have ended; diverged runs have, too."""
     groups: dict[tuple[str | None, int], list[Run]] = {}
     for run in (one for one in plan.runs if one.label == row.label):
         groups.setdefault((run.held_out, run.seed), []).append(run)
@@ -92,7 +92,7 @@ def _chosen(plan: Plan, run: Run, done: Done) -> Chosen:
 
 
 def _choices(one: Cells) -> list[str]:
-    """Who answers: all experts, and the shared one alone where the runs have one."""
+    """The choices of experts that are scored: all, and the shared expert alone if the runs have one."""
     found = {choice for cell in one.chosen.values() for choice in cell.done.scores}
     return ["all", SHARED] if SHARED in found else ["all"]
 

@@ -1,4 +1,4 @@
-"""Curves over the number of source domains, of rows that differ in nothing else."""
+"""Curves over the number of source domains, for rows that differ only in this number."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def growth_rows(results: Sequence[RowResult], rows: Sequence[Row], score: str) -> tuple[GrowthRow, ...]:
-    """A curve for each row, where the number of source domains varies.
+    """A curve for each group of rows that differ only in the number of source domains.
 
     Args:
         results: rows of the tables.
-        rows: the row of the plan that each of these is of.
-        score: what the bench ranks by.
+        rows: for each of them, its row of the plan.
+        score: score by which the bench ranks.
     """
     curves: dict[str, dict[int, RowResult]] = {}
     for result, row in zip(results, rows, strict=True):

@@ -1,9 +1,9 @@
-"""Block-bootstrap intervals of a score over runs, from what each run counted in each block.
+"""Block-bootstrap intervals of a score over runs, from each run's counts by block.
 
 All runs are resampled together: a block that is drawn twice counts twice in every run. So the interval of a
-difference is paired, and that of a mean over seeds is as wide as the samples allow, whatever the seeds do.
-The score of a resample is computed from its counts: the lowest accuracy over the domains that it has samples
-of, or over the classes that occur among its labels, or the mean F1 over these classes.
+difference is paired. The interval of a mean over seeds reflects the choice of samples, not the spread of
+seeds. The score of a resample is computed from its counts: the lowest accuracy over the domains that have
+samples in it, or over the classes that occur among its labels, or the mean F1 over these classes.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ class Sums(NamedTuple):
 
     Attributes:
         block: (n,) block of each entry.
-        group: (n,) its domain or class.
-        counts: what is counted, (n,) each.
+        group: (n,) domain or class of each entry.
+        counts: the counts that the statistic needs, (n,) each.
         statistic: the score of S resamples from these counts, (S, groups) each.
     """
 
@@ -49,11 +49,11 @@ def sums(blocks: Blocks, counts: Counts | None, choice: str, score: str) -> Sums
     Args:
         blocks: samples and correct answers of each block.
         counts: samples of each domain and class in each block; accuracy does not need them.
-        choice: who answered.
+        choice: choice of experts.
         score: accuracy, worst, worst_class or macro_f1.
 
     Returns:
-        Sums by block; None: without counts, or without domains, there is no such score.
+        Sums by block; None if the score needs counts or domains that are missing.
     """
     if score == "accuracy":
         table = (blocks.block, (0,) * len(blocks.block), blocks.correct[choice], blocks.count)
@@ -85,11 +85,11 @@ def mean_interval(runs: Sequence[Sums | None], resamples: int) -> Interval | Non
     """Interval of the mean score over runs.
 
     Args:
-        runs: what the score of each run is made of.
+        runs: counts of each run.
         resamples: number of resamples; 0: no interval.
 
     Returns:
-        Low and high; None without resamples, with fewer than two blocks, or where a run has no such score.
+        Low and high; None without resamples, with fewer than two blocks, or if a run has no such score.
     """
     return _interval([(one, 1.0 / len(runs)) for one in runs], resamples)
 
@@ -125,7 +125,7 @@ def _scores(one: Sums, blocks: NDArray[np.int64]) -> Callable[[NDArray[np.float6
 
 
 def _tables(one: Sums, blocks: NDArray[np.int64]) -> list[csr_array]:
-    """What is counted as sparse tables (groups, B): most classes do not occur in most blocks."""
+    """The counts as sparse tables (groups, B), because most classes do not occur in most blocks."""
     from scipy.sparse import csr_array
 
     groups, group = np.unique(one.group, return_inverse=True)

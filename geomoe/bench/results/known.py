@@ -45,10 +45,10 @@ def look(plan: Plan, run: Run) -> Known:
 
 
 def _checked(folder: Path, done: Done) -> Done:
-    """Hold the numbers of a run to its report, which the tables link to, and add those of later versions.
+    """Compare a run's numbers with its report, to which the tables link, and add scores of later versions.
 
     Raises:
-        DataError: the report is damaged, or says something else.
+        DataError: the report is damaged, or has other numbers.
     """
     hint = f"remove {folder / FILE}, and the bench judges the run again"
     try:
@@ -89,10 +89,10 @@ def read_counts(folder: Path, done: Done) -> Counts:
 
 
 def _check_counts(counts: Counts, done: Done) -> None:
-    """Hold the counts to the scores of the run.
+    """Check that the counts give the scores of the run.
 
     Raises:
-        InputError: they give others.
+        InputError: they give other scores.
     """
     for name, table in (
         ("domains.correct", counts.domains.correct),

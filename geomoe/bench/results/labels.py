@@ -1,4 +1,4 @@
-"""Labels beside points of a figure, none of which covers another or a point."""
+"""Labels next to points of a figure, none of which covers another label or a point."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-SIZE = 8.5  # of the letters, in points
+SIZE = 8.5  # size of the letters, in points
 _GAP = 3.0  # points between a mark and its label, and around a label
 _MARK = 4.5  # radius of a mark, in points
 _DISTANCES = (0.0, 9.0, 18.0, 30.0, 45.0, 62.0, 82.0, 105.0)
-_LINE_FROM = 9.0  # a label that is so far away gets a line to its point
-#: Where the label lies from its point, best first.
+_LINE_FROM = 9.0  # points between mark and label from which on a line connects them
+#: Directions from a point to its label, best first.
 _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1))
 
 
@@ -46,17 +46,17 @@ def place(
 ) -> list[Box | None]:
     """Find a place for each label.
 
-    Labels are placed one after the other, each at the nearest of a fixed set of places where it covers no
-    mark and no label that stands already, and is inside the frame.
+    Labels are placed one after the other, each at the nearest of a fixed set of positions that is inside the
+    frame and where it covers no mark and no earlier label.
 
     Args:
-        points: (P, 2) centres of all marks, in pixels; the first have the labels.
-        sizes: width and height of each label, with what is to stay free around it.
-        frame: where labels may be.
-        radius: of a mark.
+        points: (P, 2) centres of all marks, in pixels; the first of them have labels.
+        sizes: width and height of each label in pixels, including the margin around it.
+        frame: the area for labels.
+        radius: radius of a mark, in pixels.
 
     Returns:
-        The box of each label; None: there is no room.
+        The box of each label; None if there is no room for it.
     """
     marks = [Box(x - radius, y - radius, x + radius, y + radius) for x, y in points]
     taken: list[Box] = []
@@ -78,7 +78,7 @@ def _tries() -> itertools.product[tuple[float, tuple[int, int]]]:
 
 
 def _box(point: tuple[float, float], size: tuple[float, float], side: tuple[int, int], far: float) -> Box:
-    """The box of a label on one side of a point, with its nearest edge so far away."""
+    """The box of a label on one side of a point, with its nearest edge at distance ``far``."""
     (x, y), (width, height), (right, up) = point, size, side
     left = x + right * far - (0 if right > 0 else width if right < 0 else width / 2)
     bottom = y + up * far - (0 if up > 0 else height if up < 0 else height / 2)
@@ -86,12 +86,12 @@ def _box(point: tuple[float, float], size: tuple[float, float], side: tuple[int,
 
 
 def write_labels(axes: Axes, points: NDArray[np.float64], texts: Sequence[str]) -> None:
-    """Write texts beside the first points of a panel whose limits and place in the figure are final.
+    """Write texts next to the first points of a panel, whose limits and position in the figure must be final.
 
     Args:
         axes: the panel.
         points: (P, 2) data coordinates of all marks.
-        texts: labels of the first of them; one for which there is no room is left out.
+        texts: labels of the first points; a label for which there is no room is left out.
     """
     figure = axes.figure
     pixels = figure.dpi / 72  # of a point

@@ -1,4 +1,4 @@
-"""A table of a bench in LaTeX, whose numbers link to what they are of."""
+"""A table of a bench in LaTeX, whose numbers link to their runs."""
 
 from __future__ import annotations
 
@@ -63,12 +63,12 @@ def _cell(cell: Cell, targets: dict[str, str]) -> str:
 
 
 def _url(quoted: str) -> str:
-    r"""A quoted URL in \href: the signs are escaped that mean something to TeX."""
+    r"""A quoted URL for \href, with the characters escaped that are special in TeX."""
     return re.sub(r"[%#_]", r"\\\g<0>", quoted.replace("~", "%7E"))
 
 
 def _text(text: str) -> str:
-    """Plain text; a minus is a minus, and no number a dash."""
+    """Plain text in TeX, with a proper minus sign, and a dash for a missing number."""
     if text == "-":
         return "--"
     return "$-$".join("".join(_SIGNS.get(letter, letter) for letter in part) for part in _MINUS.split(text))

@@ -71,12 +71,12 @@ def main_table(results: Results) -> Table:
 
 
 def _in_order(results: Results) -> list[str]:
-    """Names of scores, that by which rows are ranked first."""
+    """Names of scores; the one by which rows are ranked comes first."""
     return sorted(NAMES, key=lambda name: name != results.score)
 
 
 def run_table(results: Results) -> Table:
-    """Every run with its scores; numbers link to its folder. What a trial is, where there are several."""
+    """Every run with its scores, which link to its folder; with several trials, also the drawn settings."""
     names = [n for n in NAMES if any(n in some for run in results.runs for some in run.scores.values())]
     tuned = ("chosen", "drawn") if results.trials > 1 else ()
     heads = ("run", "state", "validation", *(NAMES[name] for name in names), *tuned)
@@ -101,7 +101,7 @@ def _drawn(run: RunEntry) -> str:
 
 
 def runs_of(results: Results, row: RowResult) -> Table:
-    """The chosen runs of one row, with the scores of who answers in it."""
+    """The chosen runs of one row, with the scores of its choice of experts."""
     chosen = [run for run in results.runs if run.name in row.runs]
     names = [name for name in NAMES if any(name in run.scores.get(row.experts, {}) for run in chosen)]
     rows = []
@@ -152,7 +152,7 @@ def growth_table(results: Results) -> Table:
 
 
 def markdown(table: Table) -> str:
-    """A table in Markdown; the first column to the left, the others to the right."""
+    """A table in Markdown; the first column is aligned left, the others right."""
     lines = [list(table.heads), ["---", *["--:"] * (len(table.heads) - 1)]]
     lines += [[_markdown(cell) for cell in row] for row in table.rows]
     text = "\n".join("| " + " | ".join(line) + " |" for line in lines)
@@ -193,7 +193,7 @@ def _plain(results: Results, row: RowResult) -> Iterator[tuple[str, object]]:
 
 
 def anchor(label: str) -> str:
-    """The id of the runs of a row."""
+    """The HTML id of the section with the runs of a row."""
     return f"runs-of-{label}"
 
 
@@ -256,7 +256,7 @@ def _state(run: RunEntry) -> str:
 
 
 def _best(results: Results, name: str) -> set[str]:
-    """The rows with the best mean among those that are finished; none where all are equal."""
+    """The finished rows with the best mean; none if all rows are equal."""
     means = {
         row.label: row.scores[name].mean
         for row in results.rows

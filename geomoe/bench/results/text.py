@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def results_text(results: Results, width: int = 100) -> str:
-    """The main columns, what failed, and what the numbers are."""
+    """The main columns, the failed runs, and how the numbers were computed."""
     worst = "source_worst" if results.held_out != (None,) else "worst"
     other = "accuracy" if worst == results.score else worst
     heads = ["method", "runs", main_name(results), "accuracy" if other == "accuracy" else "worst"]

@@ -33,9 +33,9 @@ class Difference:
     """The score of a row that the bench ranks by minus that of the baseline, paired by seed.
 
     Attributes:
-        mean: over the seeds.
-        interval: block-bootstrap interval; None: no resamples, or one block.
-        p: of the paired test; None: too few seeds, or no deviation.
+        mean: mean over the seeds.
+        interval: block-bootstrap interval; None: no resamples, or a single block.
+        p: p-value of the paired test; None: too few seeds, or no deviation.
         p_holm: the same after Holm's correction for all rows that are compared.
     """
 
@@ -47,7 +47,7 @@ class Difference:
 
 @dataclass(frozen=True)
 class RowCost:
-    """What a row costs, mean over its runs; None: not measured."""
+    """The cost of a row, as means over its runs; None: not measured."""
 
     step_seconds: float | None
     step_flops: float | None
@@ -72,9 +72,9 @@ class RowResult:
         scores: name -> mean over seeds; within a seed the mean over held-out domains is taken first.
         targets: held-out domain -> its score; empty with fewer than two.
         interval: block-bootstrap interval of the score; None: no resamples, one block, or no such score.
-        difference: to the baseline; None: it is the baseline, or either is not finished.
+        difference: difference to the baseline; None: the row is the baseline, or either is not finished.
         rank: mean rank over seeds and held-out domains; None: not finished.
-        cost: of its chosen runs.
+        cost: mean cost of its chosen runs.
         runs: names of its chosen runs.
     """
 
@@ -100,8 +100,8 @@ class Width:
     """How wide the MLPs of a dense twin are.
 
     Attributes:
-        mlp_ratio: width of its MLPs over that of its tokens.
-        rest: relative difference of what it was made equal in; above 0 where the twin has more.
+        mlp_ratio: width of its MLPs divided by that of its tokens.
+        rest: remaining relative difference in the matched cost; above 0 if the twin costs more.
     """
 
     mlp_ratio: float
@@ -116,10 +116,10 @@ class GrowthRow:
         label: row without its number of domains; NAME-SE: the shared expert alone.
         scores: number of source domains -> score.
         peak: highest mean score.
-        peak_domains: the number of domains that it is of.
+        peak_domains: number of domains at the peak.
         last: mean score with the most domains.
         drop: peak minus last.
-        relative_drop: drop over peak; None: the peak is 0.
+        relative_drop: drop divided by peak; None: the peak is 0.
         average: mean over the numbers of domains.
     """
 
@@ -146,11 +146,11 @@ class RunEntry:
         state: done, failed, begun or open.
         folder: relative to the folder of the bench.
         chosen: whether its trial was chosen by validation.
-        validation: what trials are chosen by.
+        validation: value of the validation metric by which trials are chosen.
         scores: choice of experts -> name -> share.
-        error: how it failed.
-        attempts: how often it failed.
-        drawn: what its trial changed.
+        error: message of the error with which it failed.
+        attempts: number of failed attempts.
+        drawn: settings that its trial changed.
     """
 
     name: str
@@ -174,25 +174,25 @@ class Results:
 
     Attributes:
         data: data set.
-        data_hash: of the data that all runs were judged on.
+        data_hash: hash of the data that all runs were judged on.
         held_out: domains left out, one run for each.
-        seeds: one run for each.
+        seeds: seeds of training, one run for each.
         steps: updates of each run.
         images: images of each run; 0: a batch has as many as fit the training split.
         trials: configurations tried for each row, seed and held-out domain.
-        sampler: what drew them.
-        selection: rule that picked epoch and trial.
-        score: what rows are ranked by and compared in.
+        sampler: sampler that drew them.
+        selection: rule that selected epoch and trial.
+        score: score by which rows are ranked and compared.
         baseline: row that the others are compared with.
         test: paired test.
-        compared: rows that Holm's correction counts.
-        resamples: of each interval.
-        confidence: of each interval.
+        compared: number of rows that Holm's correction counts.
+        resamples: number of resamples for each interval.
+        confidence: confidence level of each interval.
         rows: lines of the tables.
         runs: all runs.
-        growth: curves over the number of source domains; empty: it does not vary.
+        growth: curves over the number of source domains; empty if it does not vary.
         widths: label of a dense twin -> its width.
-        geomoe: version.
+        geomoe: version of geomoe.
     """
 
     data: str
@@ -226,10 +226,10 @@ class Results:
 
     @classmethod
     def load(cls, path: Path) -> Results:
-        """Read ``results.json``, or the one in a folder.
+        """Read a ``results.json`` file, or the one in a folder.
 
         Raises:
-            DataError: there is none, or it is damaged or of another format.
+            DataError: there is no such file, or it is damaged or of another format.
         """
         file = path / FILE if path.is_dir() else path
         found = read_json(file)

@@ -1,1 +1,1 @@
-"""The runs of a bench: their folders, the workers that share them, what each leaves and costs."""
+"""The runs of a bench: their folders, the workers that share them, their results and their cost."""

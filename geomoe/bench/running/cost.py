@@ -1,4 +1,4 @@
-"""What a run costs: seconds and operations of an update, operations of an answer, parameters."""
+"""Measure the cost of a run: seconds and operations of an update, operations of an answer, parameters."""
 
 from __future__ import annotations
 
@@ -25,13 +25,14 @@ ANSWERS = 8  # images whose operations are counted
 
 @dataclass(frozen=True)
 class TrainingCost:
-    """What training cost.
+    """The cost of training.
 
     Attributes:
-        step_seconds: mean of the timed updates, loading of data included, validation not; None: too few.
+        step_seconds: mean seconds of a timed update, including loading of data but not validation; None: too
+            few updates.
         timed: number of timed updates.
-        step_flops: floating-point operations of an update, forward and backward, mean over the counted ones;
-            None: the network was compiled, so that they cannot be counted.
+        step_flops: floating-point operations of an update, forward and backward, as a mean over the counted
+            updates; None: the network was compiled, so that they cannot be counted.
         counted: number of counted updates.
     """
 
@@ -42,7 +43,7 @@ class TrainingCost:
 
 
 def flop_counter() -> FlopCounterMode:
-    """The counter of torch, which here knows the attention of CPUs as well."""
+    """The counter of operations of torch, extended by the attention on CPUs."""
     aten: Any = torch.ops.aten
 
     def forward(query: Any, key: Any, value: Any, *args: Any, out_shape: Any = None, **kwargs: Any) -> int:  # noqa: ANN401
@@ -59,13 +60,13 @@ def flop_counter() -> FlopCounterMode:
 class CostMeter(Callback):
     """Times the updates of a run and counts the operations of the last ones.
 
-    The run's numbers stay what they are. The counted updates are not timed. A resumed run measures its last
-    part.
+    Metering does not change the results of the run. Counted updates are not timed. For a resumed run only the
+    part after the last start is measured.
 
     Args:
         steps: updates of the whole run.
-        counted: how many are counted; None: the last 3, or half of them if that is less. Operations of a
-            compiled network cannot be counted: 0.
+        counted: number of counted updates; None: the last 3, or half of all updates if that is less. Give 0
+            for a compiled network, whose operations cannot be counted.
     """
 
     def __init__(self, steps: int, *, counted: int | None = None) -> None:
@@ -139,11 +140,11 @@ def parameters(network: nn.Module) -> int:
 
 @torch.inference_mode()
 def answer_flops(predictor: Predictor, choice: Any = "all") -> float:  # noqa: ANN401 - a choice of experts
-    """Floating-point operations for one image; which experts a place asks does not change their number.
+    """Floating-point operations for one image; they do not depend on the experts to which a place is routed.
 
     Args:
         predictor: a trained network.
-        choice: experts.
+        choice: choice of experts.
     """
     size, bands = predictor.config.model.image_size, int(predictor.info["bands"])
     image = torch.zeros(ANSWERS, bands, size, size)

@@ -1,6 +1,6 @@
 """Counts of a run, by block and domain or class, for intervals of scores other than accuracy.
 
-They lie in ``counts.json`` beside ``bench.json``, because only benches that rank by such a score read them.
+They are in a file of their own, ``counts.json``, because only benches that rank by such a score read them.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class GroupCounts:
         """Check the columns against each other.
 
         Raises:
-            InputError: they have different lengths, or counts that cannot be.
+            InputError: they have different lengths, or impossible counts.
         """
         columns = {"group": self.group, "count": self.count}
         columns |= {f"correct.{choice}": column for choice, column in self.correct.items()}
@@ -131,7 +131,7 @@ def _counted(
 
 
 def write_counts(folder: Path, counts: Counts) -> None:
-    """Write the counts of a run, whole or not at all.
+    """Write the counts of a run completely or not at all.
 
     Raises:
         OutputError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""Checks before any work: folders hold the runs of this spec and no others, and the data is there."""
+"""Checks before any work: folders hold only runs of this spec, and the data can be opened."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ def _faults(plan: Plan) -> Iterator[str]:
 
 
 def check_data(plan: Plan) -> None:
-    """Open the data once for each held-out domain: what is missing is told before anything is trained.
+    """Open the data once for each held-out domain, to report missing data before anything is trained.
 
     Raises:
-        ConfigError: no such domain.
+        ConfigError: a held-out domain does not exist.
         DatasetNotFoundError: the data is missing.
         DataError: it is damaged, or has no samples to train on.
     """

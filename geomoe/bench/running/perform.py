@@ -50,7 +50,7 @@ COST = "cost.json"
 
 
 class TakenOver(Exception):
-    """Another process has the run now."""
+    """Another process has taken over the run."""
 
 
 class _StopWhenLost(Callback):
@@ -68,18 +68,18 @@ class _StopWhenLost(Callback):
 def perform(
     config: RunConfig, spec: Spec, drawn: Sequence[Setting], claim: Claim, command: Sequence[str]
 ) -> None:
-    """Train one run, or go on with it, and judge it.
+    """Train one run, or resume it, and judge it.
 
     Args:
         config: its configuration.
-        spec: the selection rule and the number of resamples.
-        drawn: what its trial changed; written to ``bench.json``.
+        spec: the spec, for the selection rule and the number of resamples.
+        drawn: settings that its trial changed; written to ``bench.json``.
         claim: this process's claim on the run.
-        command: kept in ``run.json``.
+        command: the command, stored in ``run.json``.
 
     Raises:
-        TakenOver: another process has the run now.
-        GeomoeError: as :func:`geomoe.training.fit` and :func:`geomoe.evaluation.evaluate`.
+        TakenOver: another process has taken over the run.
+        GeomoeError: an error of :func:`geomoe.training.fit` or :func:`geomoe.evaluation.evaluate`.
     """
     folder = run_folder(config)
     (folder.path / FAILED).unlink(missing_ok=True)
@@ -136,13 +136,13 @@ def _judge(config: RunConfig, spec: Spec, drawn: Sequence[Setting], folder: RunF
 
 
 def _made_at_end(folder: RunFolder) -> bool:
-    """Whether the method made its network after the last update (SWAD): best.ckpt is that one then."""
+    """Whether the method made its network after the last update (SWAD), so that it is in best.ckpt."""
     first, second = (read(path)["callbacks"] for path in (folder.best, folder.last))
     return _saving(first)["best"] != _saving(second)["best"]
 
 
 def _selected(checkpoint: Path, *, last: bool) -> dict[str, float]:
-    """The row of metrics.csv that a checkpoint was kept for."""
+    """The row of metrics.csv for the epoch of a checkpoint."""
     state = _saving(read(checkpoint)["callbacks"])
     return state["rows"][-1] if last else state["best"]
 
@@ -176,7 +176,7 @@ def _blocks(judged: dict[str, Predictions]) -> Blocks:
 
 
 def _trained(folder: RunFolder) -> dict[str, Any]:
-    """What training cost; of a run that was killed between training and judging nothing is known."""
+    """The cost of training; unknown for a run that was killed between training and judging."""
     path = folder.path / COST
     if path.exists():
         return read_json(path)

@@ -22,7 +22,7 @@ FAILED = "failed.json"
 REPORT = "report.json"
 FORMAT = 1
 WORST_CLASS = "worst_class"
-#: Scores that records of earlier versions lack; their reports give them.
+#: Scores that are missing in records of earlier versions; they are read from the runs' reports.
 LATER = (WORST_CLASS, f"source_{WORST_CLASS}")
 
 
@@ -44,7 +44,7 @@ class Blocks:
         """Check the columns against each other.
 
         Raises:
-            InputError: they have different lengths, or counts that cannot be.
+            InputError: they have different lengths, or impossible counts.
         """
         if len(self.count) != len(self.block) or min(self.count, default=0) < 1:
             raise InputError("blocks.count: expected a number of samples, 1 or more, for each block")
@@ -56,18 +56,18 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Cost:
-    """What a run costs.
+    """The cost of a run.
 
     Attributes:
-        step_seconds: of an update; None: the run was too short, or went on for too short a time.
-        timed: updates that were timed.
+        step_seconds: seconds of an update; None: the run, or its part after a resume, was too short.
+        timed: number of timed updates.
         step_flops: floating-point operations of an update; None: not counted.
-        parameters: of the network that answers.
+        parameters: number of parameters of the network that answers.
         answer_flops: choice of experts -> operations for one image.
-        fit_seconds: training in the process that finished it, with all that stands around it.
-        cpu_seconds: training in seconds of one core; None: the run went on after a stop.
-        judge_seconds: evaluation of the network.
-        device: what it ran on.
+        fit_seconds: seconds of training in the process that finished it, including set-up and validation.
+        cpu_seconds: training in seconds of one core; None: the run was resumed.
+        judge_seconds: seconds of the evaluation.
+        device: device that it ran on.
     """
 
     step_seconds: float | None
@@ -90,12 +90,12 @@ class Done:
         validation: its value at the selected epoch; what trials are chosen by.
         epoch: the selected epoch.
         drawn: key -> value that the trial changed.
-        data_hash: of the data that it was judged on.
+        data_hash: hash of the data that it was judged on.
         split: the split that it was judged on.
         held_out: the domain left out.
         scores: choice of experts -> name -> share (docs/bench.md).
-        blocks: the samples that the main score is of.
-        cost: what it cost.
+        blocks: the samples of the main score, by block.
+        cost: the cost of the run.
     """
 
     selected_by: str
@@ -113,7 +113,7 @@ class Done:
         """Check the scores: shares, and the accuracy that the blocks give.
 
         Raises:
-            InputError: they are not.
+            InputError: a score is not a share, or the accuracy differs from that of the blocks.
         """
         if self.scores.keys() != self.blocks.correct.keys():
             raise InputError(f"scores: expected those of {', '.join(self.blocks.correct)}")
@@ -135,11 +135,11 @@ class Failed:
     """A failed run.
 
     Attributes:
-        error: one line.
-        kind: diverged: the loss became no number, which is a result; error: anything else.
-        attempts: how often it was tried.
-        time: when it failed, seconds since 1970.
-        machine: where.
+        error: message of the error, one line.
+        kind: diverged: the loss became NaN or infinite, which counts as a result; error: anything else.
+        attempts: number of attempts.
+        time: time of the failure, in seconds since 1970.
+        machine: name of the machine on which it failed.
     """
 
     error: str
@@ -150,7 +150,7 @@ class Failed:
 
 
 def scores_of(scores: Scores) -> dict[str, float]:
-    """The scores that tables have: of the source domains, and of the held-out one where there is one.
+    """The scores of the tables: of the source domains and, if there is one, of the held-out domain.
 
     Reports without a confusion matrix give no worst class.
     """
@@ -170,7 +170,7 @@ def _part(part: Part) -> dict[str, float]:
 
 
 def _worst_class(whole: Confusion | None, without: Confusion | None = None) -> dict[str, float]:
-    """The lowest share of the samples of a class that are right, of some samples without others."""
+    """The lowest recall of a class, for the samples of one confusion matrix without those of another."""
     if whole is None:
         return {}
     right, count = [one.correct for one in whole.classes], [one.count for one in whole.classes]
@@ -182,7 +182,7 @@ def _worst_class(whole: Confusion | None, without: Confusion | None = None) -> d
 
 
 def write_value(path: Path, value: Done | Failed) -> None:
-    """Write one of these values, whole or not at all.
+    """Write one of these values completely or not at all.
 
     Raises:
         OutputError: the file cannot be written.
@@ -193,7 +193,7 @@ def write_value(path: Path, value: Done | Failed) -> None:
 
 
 def read_done(folder: Path) -> Done | None:
-    """What a run left in its folder; None: it has not been judged.
+    """The results of a finished run from its folder; None if it has not been judged.
 
     Raises:
         DataError: the file is damaged or of another format.
@@ -202,7 +202,7 @@ def read_done(folder: Path) -> Done | None:
 
 
 def read_failed(folder: Path) -> Failed | None:
-    """How a run failed; None: it did not.
+    """The failure of a run from its folder; None if it has not failed.
 
     Raises:
         DataError: as in :func:`read_done`.

@@ -1,9 +1,9 @@
-"""Dense twins: beside a method with experts, the same backbone without them and with wider MLPs.
+"""Dense twins of methods with experts: the same backbone without experts and with wider MLPs.
 
-A twin is trained by the baseline method. Its MLPs are as wide as it takes to have as many parameters as the
-network with experts, or to need as many floating-point operations for an update. Both are linear in the
-width, so that two narrow networks give the line; the width is a whole number of units, and what that leaves
-is told. Operations of an update are counted in a short real training, which is thrown away.
+A twin is trained by the baseline method. Its MLPs are so wide that it has as many parameters as the network
+with experts, or needs as many floating-point operations for an update. Both are linear in the width, so two
+narrow networks determine the line. The width is a whole number of units; the remaining difference is
+reported. Operations of an update are counted in a short real training, whose results are discarded.
 """
 
 from __future__ import annotations
@@ -43,9 +43,9 @@ class Width:
 
     Attributes:
         of: identity of the configuration that it is a twin of.
-        mlp_ratio: width of its MLPs over that of its tokens.
-        asked: parameters of, or operations for an update of, the network with experts.
-        reached: the same of the twin.
+        mlp_ratio: width of its MLPs divided by that of its tokens.
+        asked: parameters, or operations of an update, of the network with experts.
+        reached: parameters, or operations of an update, of the twin.
     """
 
     of: str
@@ -55,12 +55,12 @@ class Width:
 
     @property
     def rest(self) -> float:
-        """Relative difference: above 0 where the twin has more."""
+        """Relative difference of ``reached`` to ``asked``; above 0 if the twin has more."""
         return self.reached / self.asked - 1
 
 
 def resolve(plan: Plan) -> Plan:
-    """The plan with every twin as wide as it has to be; widths that are known already are kept.
+    """The plan with the width of every twin; widths that are already known are kept.
 
     Raises:
         ConfigError: a backbone that cannot be widened.
@@ -95,7 +95,7 @@ def known_widths(plan: Plan) -> Plan:
 
 
 def widths(plan: Plan) -> dict[str, Width]:
-    """Label of a twin -> its width, of those that are known."""
+    """Label of a twin -> its width, for all twins whose width is known."""
     known = _read(plan.output / FILE)
     return {label: one for label, one in known.items() if label in plan.rows}
 
@@ -112,7 +112,7 @@ def _at(config: RunConfig, ratio: float) -> RunConfig:
 
 
 def _solve(twin: RunConfig, target: RunConfig, count: Callable[[RunConfig], float]) -> Width:
-    """The width at which the twin counts as much as the target, on the line through two widths."""
+    """The width at which the twin costs as much as the target, on the line through two widths."""
     dim = _token_width(twin)
     low, high = dim, 2 * dim
     first, second = count(_at(twin, _ratio(low, dim))), count(_at(twin, _ratio(high, dim)))
@@ -126,7 +126,7 @@ def _solve(twin: RunConfig, target: RunConfig, count: Callable[[RunConfig], floa
 
 
 def _ratio(units: int, dim: int) -> float:
-    """A ratio of which timm makes just so many units: it multiplies, and rounds down."""
+    """A ratio from which timm, which multiplies and rounds down, makes exactly this number of units."""
     return round((units + 0.5) / dim, 6)
 
 

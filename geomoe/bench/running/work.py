@@ -1,4 +1,4 @@
-"""A worker: claims runs that are free, performs them and records failures, until no run is left."""
+"""A worker: it claims free runs, performs them and records failures, until no run is left."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from geomoe.support.claims import Claim
 
 log = logging.getLogger(__name__)
-POLL = 5.0  # seconds between two looks at runs of others
+POLL = 5.0  # seconds between two checks of the runs of other processes
 
 State = Literal["done", "failed", "begun", "open"]
 
@@ -33,8 +33,8 @@ class WorkOptions:
     Args:
         stale: seconds without a sign of life after which a run is taken over.
         retry_before: failed runs are tried again if they failed before this time (seconds since 1970).
-        command: kept in each run's ``run.json``.
-        wait: whether to wait for the runs of others, to take over those that die.
+        command: the command, stored in each run's ``run.json``.
+        wait: whether to wait for runs of other processes, to take over those whose process dies.
     """
 
     stale: float = 120.0
@@ -44,7 +44,7 @@ class WorkOptions:
 
 
 def state_of(plan: Plan, run: Run) -> State:
-    """Whether a run is finished and judged, has failed, has begun, or none of these."""
+    """The state of a run: finished and judged, failed, begun, or none of these."""
     folder = plan.folder(run)
     if (folder / "done").exists() and read_done(folder) is not None:
         return "done"
@@ -54,7 +54,7 @@ def state_of(plan: Plan, run: Run) -> State:
 
 
 def work(plan: Plan, options: WorkOptions) -> int:
-    """Perform every run that is left and that no other process has; how many this process performed.
+    """Perform every run that is left and not claimed by another process; return how many were performed here.
 
     Raises:
         OutputError: the folder cannot be written.
@@ -87,7 +87,7 @@ def _is_left(plan: Plan, run: Run, options: WorkOptions) -> bool:
 
 
 def _take(plan: Plan, run: Run, options: WorkOptions, claims: Claims) -> bool:
-    """Perform a run, unless another process has it or it needs others before it."""
+    """Perform a run, unless another process has claimed it or it depends on unfinished runs."""
     drawn = _drawn(plan, run)
     claim = None if drawn is None else claims.take(run.name)
     if drawn is None or claim is None:
@@ -99,7 +99,7 @@ def _take(plan: Plan, run: Run, options: WorkOptions, claims: Claims) -> bool:
 
 
 def _drawn(plan: Plan, run: Run) -> Sequence[Setting] | None:
-    """The settings of a run's trial; None: they depend on trials that have not ended."""
+    """The settings of a run's trial; None if they depend on trials that have not ended."""
     if plan.known_before(run):
         return plan.drawn(run)
     earlier = []

@@ -34,7 +34,7 @@ def random_boxes(
         height: image height in pixels.
         width: image width in pixels.
         scale: smallest and largest share of the image's area.
-        ratio: smallest and largest width over height; uniform in its logarithm.
+        ratio: smallest and largest ratio of width to height; its logarithm is drawn uniformly.
     """
     area = height * width * torch.empty(count, _TRIES, dtype=torch.float64).uniform_(*scale)
     logarithm = torch.empty(count, _TRIES, dtype=torch.float64)

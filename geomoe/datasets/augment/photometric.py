@@ -74,7 +74,7 @@ def draw_jitter(count: int, amounts: tuple[float, float, float, float]) -> tuple
 
     Args:
         count: B.
-        amounts: of brightness, contrast, saturation (factors in 1 - a to 1 + a) and hue (-a to a).
+        amounts: ranges a of brightness, contrast, saturation (factors from 1 - a to 1 + a) and hue (-a to a).
     """
     spread = torch.tensor(amounts)
     strengths = (2 * torch.rand(count, 4) - 1) * spread + torch.tensor((1.0, 1.0, 1.0, 0.0))

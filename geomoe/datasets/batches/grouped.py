@@ -30,8 +30,8 @@ class GroupedSampler(EpochSampler):
 
     Every step draws that many different groups, uniformly regardless of their size (WILDS'
     ``n_groups_per_batch`` with ``uniform_over_groups``; if it equals the number of groups, every step has
-    all groups, as in DomainBed). Within an epoch a group is traversed in random order: no row repeats before
-    the traversal ends, and the rest, smaller than one share, is left for the next traversal. So no row
+    all groups, as in DomainBed). Within an epoch each group is traversed in random order, and no row repeats
+    before the traversal ends; remaining rows, fewer than one share, are not used in this traversal. So no row
     repeats within a step, with one exception: a group with fewer rows than its share of a step contributes
     all of them, some once more than others (WILDS repeats rows too; ``small`` counts such groups).
 

@@ -65,7 +65,7 @@ class Index(NamedTuple):
         block: (N,) int64 block id: row * 60 + column of the 6-degree grid, from (180 W, 90 N).
         split: (N, seeds) int64 position in SPLIT_SHARES for each declared split seed (0 train, 1 val,
             2 test); all samples of a block share it.
-        sha256: of the uncompressed table.
+        sha256: hash of the uncompressed table.
     """
 
     lonlat: NDArray[np.float64]

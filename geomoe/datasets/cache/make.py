@@ -150,7 +150,7 @@ def _begin(partial: Path, plan: dict[str, Any], sources: Sources) -> dict[int, d
 
 @dataclass(frozen=True)
 class _Done:
-    """What the journal says of one chunk."""
+    """The journal's entry on one chunk."""
 
     chunk: int
     sha256: str

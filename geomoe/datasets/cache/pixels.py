@@ -157,7 +157,7 @@ def digest(index: dict[str, Any]) -> str:
 
 @dataclass(frozen=True)
 class Index:
-    """What the index of a cache says that is read again; the rest of it tells which images it is of."""
+    """The entries of a cache's index that are read again; the other entries identify the images."""
 
     rows_sha256: str
     shape: tuple[int, ...]

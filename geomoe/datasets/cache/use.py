@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 def cache_path(name: str, data: LabelledImages) -> Path:
     """Return the folder of a data set's image cache, in GEOMOE_CACHE or the system's cache folder.
 
-    A cache that an earlier version made for the same files is used where there is none of this version.
+    If this version has no cache, one that an earlier version made for the same files is used.
     Protocols over the same images, such as fmow-lao, share one cache; each image size has its own.
     """
     paths = [_path(name, data, key) for key in (data.image_key, *data.earlier_image_keys)]

@@ -78,9 +78,9 @@ class DomainBed(LabelledImages):
     ``lon`` and ``lat`` NaN (none of these data sets has places), ``index`` int64 (row in this data set).
 
     Attributes:
-        layout: what is known of the data set's folders.
-        classes: of all domains together, sorted; a label is a position.
-        regions: the domains; a domain is a position.
+        layout: the layout of the data set's folders.
+        classes: class names of all domains together, sorted; a label is a position.
+        regions: domain names; a domain is a position.
     """
 
     layout: ClassVar[Layout]
@@ -88,7 +88,7 @@ class DomainBed(LabelledImages):
 
     @property
     def beside(self) -> tuple[str, ...]:  # type: ignore[override]
-        """DomainBed's tables report four fifths of the target."""
+        """The further split in a report on the target: DomainBed's tables report four fifths of it."""
         return ("target_in",) if self.split == "held_out" else ()
 
     def __init__(
@@ -107,23 +107,23 @@ class DomainBed(LabelledImages):
         """List the images and keep those of one split; no image is opened.
 
         Args:
-            root: the folder that holds the data set's, or that folder itself.
+            root: folder that holds the data set's folder, or that folder itself.
             split: train, val, test, held_out (the target), target_in or target_out (its four fifths and
                 its fifth).
             held_out: the target domain; None: all domains train, and test is a tenth of each.
-            split_seed: of the fifth of each domain that is set aside.
-            image_size: pixels on a side that images are resized to; None: as they are.
+            split_seed: seed of the choice of the fifth of each domain that is set aside.
+            image_size: side in pixels to which images are resized; None: not resized.
             transforms: applied to each sample.
-            listing: what :func:`~geomoe.datasets.domainbed.folders.scan` found; None: look.
-            download: fetch the data where it is not there. No source with a published hash is known, so
-                that this is refused, and the message says what to do.
-            checksum: compare files with published hashes (there are none: a warning says so).
+            listing: a result of :func:`~geomoe.datasets.domainbed.folders.scan`; None: list the folders now.
+            download: fetch missing data. No source with a published hash is known, so this is refused with a
+                message that says what to do.
+            checksum: compare files with published hashes (none is published, so this only warns).
 
         Raises:
-            ConfigError: no such split or domain.
-            DatasetNotFoundError: the data is not there.
-            DownloadError: it is not there, and was to be downloaded.
-            DataError: the data is there and incomplete.
+            ConfigError: unknown split or domain.
+            DatasetNotFoundError: the data is missing.
+            DownloadError: the data is missing, and a download was requested.
+            DataError: the data is incomplete.
         """
         self.root, self.held_out, self.split_seed = root, held_out, split_seed
         self.download, self.checksum = download, checksum
@@ -146,7 +146,7 @@ class DomainBed(LabelledImages):
         self.total = len(self.listing.files)
         self.files = [self.listing.files[row] for row in rows]
         nowhere = np.full((len(rows), 2), np.nan)
-        # An image is its own block: nothing on disk says which belong together.
+        # Each image is its own block, because the files do not show which images belong together.
         columns = Columns(nowhere, self.listing.label[rows], self.listing.domain[rows], rows, rows)
         super().__init__(
             columns,
@@ -164,19 +164,19 @@ class DomainBed(LabelledImages):
         """(3, H, W) uint8.
 
         Raises:
-            DataError: the file is missing, empty, cut off or not a picture.
+            DataError: the file is missing, empty, truncated or not a picture.
         """
         return read_rgb(self.listing.folder / self.files[index])
 
     def __getstate__(self) -> dict[str, Any]:
-        # A worker that is spawned needs its own files' names, not those of the whole data set.
+        # A spawned worker needs only the file names of this split, not those of the whole data set.
         state = {**self.__dict__}
         state["listing"] = self.listing._replace(files=[], names=[])
         return state
 
 
 def _parts_of_test() -> tuple[set[str], ...]:
-    """Test is the target, whole and in two parts, and the sources' fifth, which is val."""
+    """Pairs of splits that overlap: test contains the target, its two parts, and val (the sources' fifth)."""
     parts = ("target_in", "target_out")
     return ({"val", "test"}, {"test", "held_out"}, *({a, b} for a in ("test", "held_out") for b in parts))
 
@@ -212,7 +212,7 @@ class DomainBedModule(ImageDataModule):
     _listing: Listing | None = None
 
     def split_names(self) -> tuple[str, ...]:
-        """Every split; with no target there are no parts of one."""
+        """The splits that can be opened; those of the target only with a held-out domain."""
         return super().split_names() if self.held_out else ("train", "val", "test")
 
     def open(self, split: str) -> DomainBed:

@@ -50,10 +50,10 @@ def mend(
 ) -> tuple[NDArray[np.float64], NDArray[np.int8]]:
     """Repair longitudes that are means of corners on both sides of the antimeridian.
 
-    A row is suspect if its country reaches the antimeridian, its latitude is where that happens, and its
-    longitude is, up to SIZE, a mean of corners on both sides. It is repaired if the country has no land at
-    that longitude. Otherwise it is marked as doubtful and not changed (36 degrees is also in Russia's Kola
-    peninsula).
+    A row is suspect if its country reaches the antimeridian, its latitude is one where the country does so,
+    and its longitude is, up to SIZE, a mean of corners on both sides. It is repaired if the country has no
+    land at that longitude. Otherwise it is marked as doubtful and not changed (36 degrees is also in Russia's
+    Kola peninsula).
 
     Args:
         lonlat: (N, 2) degrees, longitude first; NaN, NaN where unknown. Not changed.

@@ -39,9 +39,10 @@ class FMoW(LabelledImages):
     ``region`` (int64, position in REGIONS), ``country`` (int64, position in ``countries``), ``year``
     (int64), ``timestamp`` (float64, seconds since 1970, UTC).
 
-    Splits: train, id_val, id_test (before 2013), val (2013 to 2015) and test (from 2016); the rows of the
-    original train, val and test parts that fall between are in none, nor are sequestered ones. A held-out
-    domain is in neither train, val nor id_val; ``held_out`` is its part of test.
+    Splits: train, id_val, id_test (before 2013), val (2013 to 2015) and test (from 2016). Rows of the
+        original
+    train, val and test parts from other years are in no split, and neither are sequestered rows. A held-out
+    domain is left out of train, val and id_val; ``held_out`` is its part of test.
 
     Attributes:
         countries: ISO 3166-1 alpha-3 codes, by the number in a sample.
@@ -74,17 +75,17 @@ class FMoW(LabelledImages):
             protocol: which rows are in which split; see :func:`geomoe.datasets.fmow.splits.assign`.
             domain_by: region (the MoGE poster) or year (WILDS' baselines).
             held_out: domain left out of train, val and id_val.
-            image_size: pixels on a side that images are resized to; None: 224, as they are.
+            image_size: side in pixels to which images are resized; None: not resized (224).
             transforms: applied to each sample.
-            download: fetch the data where it is not there. No source with a published hash is known, so
-                that this is refused, and the message says what to do.
-            checksum: compare files with published hashes (none is published of FMoW: a warning says so).
+            download: fetch missing data. No source with a published hash is known, so this is refused with a
+                message that says what to do.
+            checksum: compare files with published hashes (none is published for FMoW, so this only warns).
 
         Raises:
-            ConfigError: no such split, protocol or domain.
-            DatasetNotFoundError: the data is not there.
-            DownloadError: it is not there, and was to be downloaded.
-            DataError: the data is there and damaged.
+            ConfigError: unknown split, protocol or domain.
+            DatasetNotFoundError: the data is missing.
+            DownloadError: the data is missing, and a download was requested.
+            DataError: the data is damaged.
         """
         self.root, self.download, self.checksum = root, download, checksum
         self.protocol, self.held_out = protocol, held_out
@@ -130,7 +131,7 @@ class FMoW(LabelledImages):
 
     @property
     def image_key(self) -> str:
-        """The table alone: all protocols number the images by its rows, and share one image cache."""
+        """The key of the image cache, made from the table, whose rows number the images in all protocols."""
         return self._table_hash
 
     def _set_domains(self, domain_by: str) -> None:
@@ -153,8 +154,8 @@ class FMoW(LabelledImages):
         Args:
             split: one of ``splits``.
             table: all rows.
-            assigned: their split under the protocol.
-            domain: their domain.
+            assigned: (N,) split of each row under the protocol.
+            domain: (N,) domain of each row.
         """
         test = assigned == SPLITS.index("test")
         if self.held_out is None:
@@ -168,7 +169,7 @@ class FMoW(LabelledImages):
         return found & ~unseen if split in ("train", "val", "id_val") else found
 
     def _check_images(self, rows: NDArray[np.int64]) -> None:
-        """Tables without their images are told at once."""
+        """Report missing images at once if the table was copied without them."""
         if len(rows) and not any(self._path(row).is_file() for row in rows[[0, len(rows) // 2, -1]]):
             msg = (
                 f"{self._path(rows[0])}: no such image, and the table has it: the copy of FMoW is not "
@@ -177,7 +178,7 @@ class FMoW(LabelledImages):
             raise DataError(msg)
 
     def absent_files(self) -> list[Path]:
-        """Images of this split that are not there."""
+        """Missing images of this split."""
         return absent(self.folder / IMAGES, (self._path(row).name for row in self.rows))
 
     def _path(self, row: int) -> Path:
@@ -196,13 +197,13 @@ class FMoW(LabelledImages):
         return read_rgb(self._path(self.rows[index]))
 
     def groupings(self) -> dict[str, Grouping]:
-        """Years beside regions, or regions beside years: FMoW is reported by both."""
+        """Years if the domains are regions, else regions: FMoW is reported by both."""
         if self.domain_by == "region":
             return {"year": Grouping(tuple(map(str, YEARS)), year_groups(self._year))}
         return {"region": Grouping(REGIONS, self._region, UNCOUNTED)}
 
     def index_columns(self) -> dict[str, list[str]]:
-        """What an index file says: every row that this protocol uses, and for what."""
+        """The columns of an index file: every row that this protocol uses, with its split."""
         table = read_table(self.folder)
         domain, assigned = self._domains_of(table), assign(table, self.protocol)
         member = {split: self.members(split, table, assigned, domain) for split in self.index_splits()}
@@ -215,7 +216,7 @@ class FMoW(LabelledImages):
         return {name: list(map(str, values.tolist())) for name, values in columns.items()}
 
     def index_splits(self) -> tuple[str, ...]:
-        """Splits that the index file tells of."""
+        """The splits that are listed in the index file."""
         return tuple(name for name in self.splits if name != "held_out" or self.held_out is not None)
 
     def _names(self, domain: NDArray[np.int64]) -> NDArray[np.object_]:
@@ -225,10 +226,10 @@ class FMoW(LabelledImages):
 class FMoWLAO(FMoW):
     """FMoW with one region left out, Asia by default ("leave Asia out"): protocol v1 of geomoe.
 
-    The official splits in time, without the region in train, val and id_val. Score ``held_out``: the
-    region's part of the official test. ``pooled`` is every row of the region of all times and original
-    splits but sequestered ones, as DomainBed's WILDSFMoW has its test environment. The MoGE poster's own
-    split is not published.
+    The splits are the official ones in time, without the region in train, val and id_val. The main score is
+    that on ``held_out``, the region's part of the official test. ``pooled`` has every row of the region, of
+    all times and original splits except sequestered rows, like the test environment of DomainBed's WILDSFMoW.
+    The MoGE poster's own split is not published.
     """
 
     _name = "fmow-lao"
@@ -240,7 +241,7 @@ class FMoWLAO(FMoW):
 
     @property
     def beside(self) -> tuple[str, ...]:  # type: ignore[override]
-        """The pooled variant stands beside every report on the official test."""
+        """The pooled variant is scored in every report on the official test."""
         return ("pooled",) if self.split in ("test", "held_out") else ()
 
     def __init__(
@@ -257,7 +258,7 @@ class FMoWLAO(FMoW):
         """Read the tables; see :class:`FMoW`.
 
         Raises:
-            ConfigError: no such split or region.
+            ConfigError: unknown split or region.
         """
         if held_out not in SOURCE_REGIONS:
             raise ConfigError(unknown("data.held_out", "region", held_out, SOURCE_REGIONS))
@@ -281,7 +282,7 @@ class FMoWLAO(FMoW):
 
 
 def cells(lonlat: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """(N,) number of the 6-degree cell of each place; one of its row's own where the place is unknown."""
+    """(N,) number of the 6-degree cell of each place; a number of its own for each unknown place."""
     columns, count = round(360 / CELL), round(360 / CELL) * round(180 / CELL)
     known = ~np.isnan(lonlat[:, 0])
     column, row = np.floor((np.where(known[:, None], lonlat, 0) - CORNER) / CELL).astype(np.int64).T

@@ -51,12 +51,12 @@ class Rule(NamedTuple):
 def decide(
     table: Table, places: Footprints, kind: NDArray[Any], rule: Rule, files: SideFiles, where: Path
 ) -> tuple[NDArray[Any], NDArray[Any], tuple[str, ...]]:
-    """Return the split and the unit of resampling of each image, and what should be said of the split.
+    """Return the split and the unit of resampling of each image, and remarks on the split.
 
     Args:
         table: the rows, with or without a split.
         places: where the images are.
-        kind: (N,) what each split should have its share of.
+        kind: (N,) kind of each image (its class and domain); each split gets its share of every kind.
         rule: how a split is made.
         files: side files that keep a split.
         where: the table, for errors.

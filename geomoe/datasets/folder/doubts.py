@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SPLITS = ("train", "val", "test")
-#: What may stand between labels, if the words around it are classes themselves.
+#: Separators of joined labels; they count only if the words around them are classes themselves.
 _BETWEEN = (r",", r"/", r"\+", r"&", r"\s+and\s+", r":", r"\\", r"\s+-\s+", r"_", r"-", r"\s+")
-_WIDE = 1.5  # ratio of the ground that two images cover from which on it is said
+_WIDE = 1.5  # ratio between the ground that an image covers and the median, from which on it is reported
 _MANY = 30  # whole numbers that are more likely measurements than names of classes
 _NEAR = 0.7  # similarity above which one word may be a misspelling of the other
 

@@ -37,7 +37,7 @@ class Pixels(NamedTuple):
 
     Attributes:
         key: hash of the files' names and contents in row order, and of the selected bands.
-        earlier: the same key as earlier versions made it: with sizes and times in the place of contents.
+        earlier: the key in the form of earlier versions, with sizes and times instead of contents.
         dtype: type in which a cache stores the pixels.
         gaps: whether some pixels may lack data.
     """
@@ -60,20 +60,20 @@ class Index(NamedTuple):
         timestamp: seconds since 1970 (UTC), or None.
         country: positions in ``countries``, -1 where there is no code; None: the table has no codes.
         countries: country codes.
-        classes, domains: names, by id.
+        classes, domains: names of classes and domains, by id.
         bands: number of bands of an image.
         data_hash: hash of names, contents, labels, places, domains, splits and the selected bands.
         earlier_hashes: the same as earlier versions computed it: with sizes for contents.
         skipped: rows and images that were skipped.
         remarks: the same as text.
-        doubts: classes and splits that look misspelled, joined or cut off.
+        doubts: classes and splits that look misspelled, joined or truncated.
         size: size of each file in bytes.
         content: hash of every byte of each file.
-        pixels: what a cache of the images must know.
+        pixels: what determines the pixels, for an image cache.
         footprints: where the images are.
         groups: (N, G) numbers of the groups of each image, whose images should be in one split; -1: in none.
         metres: ground size of a pixel of each image; NaN where unknown.
-        parents: (N,) numbers of the scenes that names of images tell of; -1: none.
+        parents: (N,) numbers of the scenes to which the images belong by their file names; -1: none.
     """
 
     filename: NDArray[Any]
@@ -115,10 +115,10 @@ def make_index(
     Args:
         table: the rows of all images.
         folder: base folder of the file names.
-        where: the table, or the folder that stands in its place.
+        where: the table, or the folder that is used instead of one.
         files: side files that store headers and the split.
         bands: bands to read, counted from 1; empty: all.
-        rule: how a split is made here.
+        rule: how a split is made if the table has none.
         allow_vrt: whether to read VRTs; their sources must be in ``folder``.
 
     Raises:

@@ -155,7 +155,7 @@ class FolderDataModule(ImageDataModule):
         """The folder of images.
 
         Raises:
-            DatasetNotFoundError: not given, or not there.
+            DatasetNotFoundError: no folder is given, or it does not exist.
         """
         if self.root is None:
             msg = "data.root: folder needs the folder of your images; give --data-root DIR --metadata FILE"
@@ -167,10 +167,10 @@ class FolderDataModule(ImageDataModule):
 
     @cached_property
     def metadata(self) -> Path:
-        """The table; without one the folder of images, whose class folders stand in its place.
+        """The table, or the folder of images if there is none and its class folders are used instead.
 
         Raises:
-            DatasetNotFoundError: not there.
+            DatasetNotFoundError: the table or folder does not exist.
         """
         return find_source(self.folder, self.options.get("metadata"))
 

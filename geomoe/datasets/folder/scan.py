@@ -81,7 +81,7 @@ def scan(
     """Read the header of every image; stored headers are used unless the file has changed.
 
     A file has changed when its size, its time or a sample of its content has (:func:`sample_of`). Then every
-    byte is read for its hash. :func:`changed_unseen` looks at every byte of all files.
+    byte is read for its hash. :func:`changed_unseen` reads every byte of all files.
 
     An interrupted scan, even a killed one, resumes near the point where it stopped.
 
@@ -116,12 +116,13 @@ def scan(
 def _over_budget(
     table: Table, frame: pd.DataFrame, bands: tuple[int, ...], where: Path, costly: list[Skip]
 ) -> list[Skip]:
-    """List the images that are too large to be read whole, beside those of which not even a block can be.
+    """List the images that are too large to be read completely, after those with a block that is too large.
 
-    They do not count as unusable rows, of which a table may have few: the table is read as it was meant.
+    They do not count as unusable rows, of which a table may have only a few: the table itself was read
+    correctly.
 
     Raises:
-        DataError: all images are.
+        DataError: all images are too large.
     """
     asked = [len(bands)] * len(frame) if bands else frame["bands"].tolist()
     reasons = [over_budget(*one) for one in zip(frame["pixels"].tolist(), asked, strict=True)]
@@ -169,7 +170,7 @@ def _look_at_all(
 def changed_unseen(names: list[str], root: Path, files: SideFiles, vrt_root: Path | None = None) -> list[str]:
     """Return the files whose content has changed, although size, time and sample have not.
 
-    What is stored of them is dropped, so that the next scan reads them again.
+    Their stored headers are deleted, so that the next scan reads them again.
     """
     kept_in = FILE if vrt_root is None else FILE_VRT
     earlier = _earlier(files, kept_in)

@@ -1,4 +1,4 @@
-"""Where the list of a user's images comes from: a table, or the names of folders."""
+"""Find the list of a user's images: a table, or the names of folders."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def find_source(folder: Path, given: str | None) -> Path:
-    """Return the table: the path as given, or else below the folder; without one, the folder itself.
+    """Return the path of the table, as given or else below the folder; if none is given, the folder itself.
 
     Raises:
         DatasetNotFoundError: there is no such table, or the folder is the root of the file system.
@@ -41,8 +41,8 @@ def read_source(
     """Read what :func:`find_source` found.
 
     Raises:
-        ConfigError: a key that is of a table, and there is none.
-        DataError: as :func:`read_table` and :func:`class_folders`.
+        ConfigError: a key that needs a table is set, and there is no table.
+        DataError: an error of :func:`read_table` or :func:`class_folders`.
     """
     if not where.is_dir():
         return read_table(where, domain_by=domain_by, columns=_part_names(columns))

@@ -46,7 +46,7 @@ class Statistics(NamedTuple):
 
 @dataclass(frozen=True)
 class _Entry:
-    """What the side file says of one set of images."""
+    """The side file's entry on one set of images."""
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -56,7 +56,7 @@ class _Entry:
         """Check that the numbers can be used.
 
         Raises:
-            InputError: they cannot.
+            InputError: they cannot be used.
         """
         if len(self.mean) != len(self.std) or min(self.std, default=0) <= 0:
             raise InputError("expected a mean and a positive deviation for each band")

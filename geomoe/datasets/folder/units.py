@@ -1,9 +1,9 @@
 """Split a user's images so that neighbours stay in one split (rule 2; rule 1 is in split.py).
 
-Images of one unit share a split. A unit is what is connected by: a value of the column ``group`` or
-``scene``; outlines that touch or overlap; names of one parent (``scene_0_0.tif``, ``scene_0_1.tif``); a
-block of space.
-Where everything touches, as in a mosaic, units are blocks, and images that touch another split are left out.
+Images of one unit share a split. Images belong to one unit if they are connected by: a value of the column
+``group`` or ``scene``; outlines that touch or overlap; names of one parent (``scene_0_0.tif``,
+``scene_0_1.tif``); a block of space.
+If everything touches, as in a mosaic, units are blocks, and images that touch another split are left out.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
     from geomoe.earth.footprints import Footprints, Neighbours
 
-_MOST = 0.4  # share of all images up to which connected images are one unit
+_MOST = 0.4  # largest share of all images that may be one unit of connected images
 _UNITS = 10  # fewest units that make a good split
-_SCENE_KM = 300.0  # names of one parent whose places are further apart than this are not chips of one scene
+_SCENE_KM = 300.0  # images with names of one parent that are further apart than this are not of one scene
 #: Two numbers at the end, as of a row and a column: ``a_0_1``, ``a-r0-c1``, ``a_x12_y3``, ``a_row0_col1``.
 _CHIP = re.compile(r"(.+?)[_\- .]+[a-z]{0,4}\d+[_\- x,]+[a-z]{0,4}\d+$", re.IGNORECASE)
 
@@ -38,7 +38,7 @@ class Made(NamedTuple):
     Attributes:
         split: (N,) train, val, test, or ``left_out``.
         unit: (N,) name of the unit of each image: ``SIDE_...`` or ``unknown_FILENAME``.
-        side: side of the blocks in degrees; 0: there are none.
+        side: side of the blocks in degrees; 0: units are not blocks.
         cut: whether connected images had to be cut, so that some were left out at the cuts.
     """
 
@@ -56,14 +56,14 @@ def split_units(
     seed: int,
     earlier: dict[str, tuple[str, str]],
 ) -> Made:
-    """Split images by units; what was decided before is kept.
+    """Split images by units; earlier assignments are kept.
 
     Args:
         filename: (N,) file names.
         places: where the images are.
-        kind: (N,) what each split should have its share of.
-        groups: (N,) columns whose equal values stay together; empty text: no group.
-        seed: of the order in which units are dealt out.
+        kind: (N,) kind of each image (its class and domain); each split gets its share of every kind.
+        groups: (N,) columns; images with equal values stay together; empty text: no group.
+        seed: seed of the order in which units are assigned.
         earlier: filename -> split and unit; empty for a new split.
 
     Raises:
@@ -152,9 +152,10 @@ def parent_pairs(filename: NDArray[Any], lonlat: NDArray[np.float64]) -> NDArray
 
 
 def parents_of(filename: NDArray[Any], lonlat: NDArray[np.float64]) -> NDArray[Any]:
-    """Return (N,) parents: of names that differ in two last numbers alone, as those of chips of a scene.
+    """Return (N,) parents: the common part of names that differ only in their last two numbers, like chips.
 
-    A parent of most images, or of images far apart, is no scene (``S2_2021_06.tif``). Empty: none.
+    A parent of most images, or of images far apart, is not a scene (``S2_2021_06.tif``). Empty text: no
+    parent.
     """
     parent = np.array([_parent(str(name)) for name in filename], dtype=object)
     for one, rows in _rows_of(parent):
@@ -218,5 +219,5 @@ def buffered(split: NDArray[Any], places: Footprints, buffer_km: float) -> NDArr
 
 
 def _order() -> tuple[tuple[str, list[str]], ...]:
-    """Each split that gives images up, and the splits it gives way to."""
+    """Each split from which images are left out, and the splits near which they are."""
     return (("train", ["val", "test"]), ("val", ["test"]))

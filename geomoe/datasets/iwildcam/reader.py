@@ -36,7 +36,7 @@ class IWildCam(LabelledImages):
     A sample is a dict of tensors: those of :class:`LabelledImages`, and ``timestamp`` (float64, seconds
     since 1970 of the camera's own clock), ``location`` (int64, the camera's raw id) and ``sequence``
     (int64: the burst). ``image`` is (3, H, W) in 0..255; widths differ between cameras, so batches need
-    ``image_size``, to which both sides are brought, as in WILDS.
+    ``image_size``, to which both sides are resized, as in WILDS.
 
     The five official splits: train, id_val and id_test have the same cameras at other times; val and
     test each have cameras of their own. A camera's place is looked up by its raw id; the published
@@ -70,17 +70,17 @@ class IWildCam(LabelledImages):
             root: folder that holds ``iwildcam_v2.0``, or that folder itself.
             split: train, val, test (other cameras), id_val or id_test (the cameras of train).
             gps: file of the cameras' places, in the data's folder or in ``root``; None: no places.
-            image_size: pixels on a side that pictures are resized to; None: as they are.
+            image_size: side in pixels to which pictures are resized; None: not resized.
             transforms: applied to each sample.
-            download: fetch what is not there (12 GB), checked by its published hash.
+            download: fetch missing files (12 GB), checked by their published hashes.
             checksum: compare metadata.csv and gps_locations.json with their published hashes.
 
         Raises:
-            ConfigError: no such split.
-            DatasetNotFoundError: the data, or the file of places that was asked for, is not there.
-            DownloadError: it was to be downloaded and could not be.
+            ConfigError: unknown split.
+            DatasetNotFoundError: the data, or the requested file of places, is missing.
+            DownloadError: a requested download failed.
             DataError: a table contradicts itself (see :func:`read_table` and :func:`read_places`), or has
-                another hash.
+                another hash than the published one.
         """
         if split not in SPLITS:
             msg = f"split: iwildcam has {', '.join(SPLITS)}; got {split!r}"
@@ -122,7 +122,7 @@ class IWildCam(LabelledImages):
 
     @property
     def image_key(self) -> str:
-        """The tables' hash: with or without places, the pictures and their rows are the same."""
+        """The key of the image cache: the tables' hash, because places do not change the pictures."""
         return self._tables
 
     def name_of(self, index: int) -> str:
@@ -138,7 +138,7 @@ class IWildCam(LabelledImages):
         return read_rgb(self.folder / "train" / str(self.filenames[index]))
 
     def absent_files(self) -> list[Path]:
-        """Pictures of this split that are not there."""
+        """Missing pictures of this split."""
         return absent(self.folder / "train", map(str, self.filenames))
 
     def _tell(self) -> None:
@@ -158,7 +158,7 @@ class IWildCamDataModule(ImageDataModule):
         """Open train, val, test, id_val or id_test.
 
         Raises:
-            ConfigError: a camera is to be held out: the official splits have unseen cameras already.
+            ConfigError: a held-out camera was requested; the official splits already have unseen cameras.
         """
         if self.held_out is not None:
             msg = (
@@ -185,7 +185,7 @@ def _find(root: str | os.PathLike[str], gps: str | os.PathLike[str] | None) -> t
 
 
 def find_folder(root: str | os.PathLike[str]) -> Path:
-    """The folder that has the tables: ``root/iwildcam_v2.0``, or ``root`` itself.
+    """Find the folder with the tables: ``root/iwildcam_v2.0``, or ``root`` itself.
 
     Raises:
         DatasetNotFoundError: neither has them, or the pictures are missing.
@@ -211,7 +211,7 @@ def find_places(folder: Path, gps: str | os.PathLike[str]) -> Path:
     """The file of camera places: an absolute path, or a name in the data's folder or the one above it.
 
     Raises:
-        DatasetNotFoundError: it is in none of them.
+        DatasetNotFoundError: there is no such file.
     """
     name = Path(gps).expanduser()
     candidates = [name] if name.is_absolute() else [folder / name, folder.parent / name]

@@ -1,4 +1,4 @@
-"""MapInWild for whole-image classification: protocol ``majority-v1`` of ours."""
+"""MapInWild for whole-image classification: geomoe's protocol ``majority-v1``."""
 
 from __future__ import annotations
 
@@ -43,12 +43,12 @@ WINDOW = 480  # pixels on a side of the part that is measured, in the middle
 
 
 class MapInWild(LabelledImages):
-    """Sentinel-2 scenes of 1,018 places, labelled by what most of the scene is.
+    """Sentinel-2 scenes of 1,018 places, labelled by whether most of the scene is a protected area.
 
-    A sample is what :class:`LabelledImages` says, with ``image`` (bands, H, W) raw reflectance times 10,000
-    and one column besides: ``share`` (float64, 0 to 1), the protected part of the mask.
+    A sample is as in :class:`LabelledImages`, with ``image`` (bands, H, W) raw reflectance times 10,000
+    and one further column, ``share`` (float64, 0 to 1), the protected part of the mask.
 
-    Protocol ``majority-v1``: the label is 1 (protected) where more than half of the mask is not 0, as
+    Protocol ``majority-v1``: the label is 1 (protected) if more than half of the mask is not 0, as
     torchgeo makes the mask binary; the splits are the data set's own; the domain is the region of the Earth
     nearest to the centre of the scene. Source of the data: Ekim et al. (2023), "MapInWild", arXiv 2212.02265.
 
@@ -83,12 +83,12 @@ class MapInWild(LabelledImages):
             held_out: region that train and val leave out; test keeps every region.
             protocol: ``majority-v1``; None: the same.
             bands: band numbers, counted from 1 (B2, B3, B4, B5, B6, B7, B8, B8A, B11, B12); empty: all ten.
-            image_size: pixels on a side; None: 1,920.
+            image_size: side in pixels to which images are resized; None: not resized (1,920).
             transforms: applied to each sample.
 
         Raises:
-            ConfigError: no such split, region, protocol or band.
-            DatasetNotFoundError: the data is not there.
+            ConfigError: unknown split, region, protocol or band.
+            DatasetNotFoundError: the data is missing.
             DataError: the file of splits or a mask cannot be used, or the place of a scene is not known.
         """
         for key, value, known in (
@@ -139,7 +139,7 @@ class MapInWild(LabelledImages):
 
     @property
     def image_key(self) -> str:
-        """The data set's hash and the bands."""
+        """The key of the image cache: the data set's hash and the bands."""
         return f"{self.data_hash} {self.bands}"
 
     def load_image(self, index: int) -> Tensor:
@@ -152,7 +152,7 @@ class MapInWild(LabelledImages):
         return load_image(self._path(index), self.bands, fill)
 
     def absent_files(self) -> list[Path]:
-        """Images of this split that are not there."""
+        """Missing images of this split."""
         paths = map(self._path, range(len(self)))
         return [path for path in paths if not path.is_file()]
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SEASON = "s2_summer"  # the images that are classified: Sentinel-2 of one summer, 10 bands
 SPLIT_FILE = "split_IDs.csv"
-#: torchgeo's names of the splits, which are the columns of the file, by ours.
+#: Our name of a split -> torchgeo's name, which is a column of the file.
 SPLITS = {"train": "train", "val": "validation", "test": "test"}
 SCENES = 1018  # scenes of the complete data set
 BANDS = 10  # B2, B3, B4, B5, B6, B7, B8, B8A, B11, B12
@@ -32,7 +32,7 @@ _ADVICE = "torchgeo.datasets.MapInWild(root, ['mask', 's2_summer'], download=Tru
 
 
 class Scenes(MapInWild):
-    """torchgeo's data set of one split; it neither unpacks nor fetches, and opens rasters by the one door.
+    """torchgeo's data set of one split, without unpacking or fetching, with geomoe's reader of rasters.
 
     torchgeo unpacks archives that it finds, and opens rasters with every driver of GDAL. Both methods that do
     so are replaced here; the reading of ``split_IDs.csv`` and the layout are torchgeo's own.
@@ -65,7 +65,7 @@ class Table(NamedTuple):
 
     Attributes:
         scene: (N,) int64 ids; a file is ``MODALITY/ID.tif``.
-        split: (N,) names of ours.
+        split: (N,) our names of the splits.
         share: (N,) float64 share of the mask that is a protected area, 0 to 1.
         lonlat: (N, 2) float64 degrees of the centre of the mask.
     """
@@ -77,7 +77,7 @@ class Table(NamedTuple):
 
 
 def find_folder(root: str | os.PathLike[str]) -> Path:
-    """The folder that has ``split_IDs.csv``: ``root``, or ``root/mapinwild``.
+    """Find the folder with ``split_IDs.csv``: ``root``, or ``root/mapinwild``.
 
     Raises:
         DatasetNotFoundError: neither has it, or a folder of rasters is missing.
@@ -90,7 +90,7 @@ def find_folder(root: str | os.PathLike[str]) -> Path:
 
 
 def file_of(folder: Path, modality: str, scene: int) -> Path:
-    """The file of a scene: in the merged folder, or in one of the two parts that a download has."""
+    """The file of a scene: in the merged folder, or in one of the two parts of a download."""
     first = folder / modality / f"{scene}.tif"
     parts = [folder / f"{modality}_part{part}" / f"{scene}.tif" for part in (1, 2)]
     return next((path for path in (first, *parts) if path.exists()), first)

@@ -1,7 +1,7 @@
-"""Rotated-Colored MNIST: environments that differ in the turn of a digit and in what its colour tells.
+"""Rotated-Colored MNIST: environments that differ in the rotation of digits and in what their colour says.
 
 Source: MESSI, arXiv 2606.25665, appendix C.2 and C.3; :mod:`geomoe.datasets.rcmnist.environments` has the
-equations, docs/datasets/rcmnist.md what the paper leaves open and what was chosen.
+equations, docs/datasets/rcmnist.md the points that the paper leaves open, and our choices.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-#: which digits are what: all of MNIST in one pool, or the target drawn from MNIST's test file alone.
+#: Which digits the environments use: all of MNIST in one pool, or the target only MNIST's test file.
 PROTOCOLS = ("pooled", "separate_target")
 SPLITS = ("train", "val", "test", "held_out")
 
@@ -44,14 +44,14 @@ SPLITS = ("train", "val", "test", "held_out")
 class RCMNIST(LabelledImages):
     """Rotated-Colored MNIST under the fixed-budget domain-growth protocol.
 
-    A sample is what :class:`LabelledImages` says, with ``image`` (2, 28, 28) raw 0..255 (one channel is
-    black), unknown place, and two columns besides: ``digit`` (0 to 9) and ``color`` (channel kept).
+    A sample is as in :class:`LabelledImages`, with ``image`` (2, 28, 28) raw 0..255 (one channel is
+    black), unknown place, and two further columns: ``digit`` (0 to 9) and ``color`` (the channel in use).
 
     Splits: ``train`` and ``val`` of the source environments; ``test`` and ``held_out`` are the target.
 
     Attributes:
         sources: names of the source environments.
-        target: name of the held-out one.
+        target: name of the held-out environment.
     """
 
     classes = ("digits 5 to 9", "digits 0 to 4")
@@ -80,24 +80,24 @@ class RCMNIST(LabelledImages):
         Args:
             root: folder that has MNIST/raw.
             split: train, val, test or held_out.
-            held_out: name of the target environment; the paper's is turned by 0 degrees, and colour says
-                nothing there (p = 0.5).
-            num_environments: E: how many disjoint environments the digits are cut into.
-            num_domains: K_s: how many of them train.
-            budget: B: training samples altogether.
+            held_out: name of the target environment; the paper's is rotated by 0 degrees, and its colours are
+                independent of the label (p = 0.5).
+            num_environments: E, number of disjoint environments into which the digits are divided.
+            num_domains: K_s, number of environments that train; None: all except the target.
+            budget: B, number of training samples of all sources together; None: no limit.
             protocol: pooled (the paper's: both files of MNIST are one pool) or separate_target (environments
                 from the training file, the target from the whole test file).
             split_seed: which random subset of source environments.
             image_size: pixels on a side; None: 28.
             transforms: applied to each sample.
-            download: fetch MNIST where it is not there (11.6 MB), checked by its published hashes.
+            download: fetch missing files of MNIST (11.6 MB), checked by their published hashes.
             checksum: compare the gzipped files of MNIST with their published hashes.
 
         Raises:
-            ConfigError: no such split, protocol or environment, or an impossible budget.
-            DatasetNotFoundError: MNIST is not there.
-            DownloadError: it was to be downloaded and could not be.
-            DataError: MNIST is there and damaged.
+            ConfigError: unknown split, protocol or environment, or an impossible budget.
+            DatasetNotFoundError: MNIST is missing.
+            DownloadError: a requested download failed.
+            DataError: MNIST is damaged.
         """
         _check_name("split", split, SPLITS)
         _check_name("data.protocol", protocol, PROTOCOLS)

@@ -1,6 +1,7 @@
 """A small PACS, OfficeHome, TerraIncognita or DomainNet in DomainBed's layout, with all known pitfalls.
 
-Folders are those that ``domainbed/scripts/download.py`` makes and torchvision's ImageFolder reads. Pitfalls:
+Folders are those that ``domainbed/scripts/download.py`` makes and torchvision's ImageFolder reads. The
+pitfalls:
 
 - the last class is missing in the second domain: an ImageFolder of that domain numbers the classes after it
   differently from the others;
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-#: name -> folder, domains as upstream names them, classes (the first of many where there are many).
+#: Name -> folder, upstream names of the domains, and classes (only the first ones if there are many).
 SETS = {
     "pacs": (
         "PACS",
@@ -53,11 +54,11 @@ SIDES = ((48, 48), (64, 40), (40, 56))
 
 
 def write(folder: Path, seed: int = 0, name: str = "pacs") -> None:
-    """Write one of the four below ``folder``; a few hundred images of about 50 pixels, 1 MB.
+    """Write one of the four data sets below ``folder``: a few hundred images of about 50 pixels, 1 MB.
 
     Args:
-        folder: made where it is not there.
-        seed: of the pixels.
+        folder: made if it does not exist.
+        seed: seed of the pixels.
         name: pacs, officehome, terraincognita or domainnet.
     """
     generator = np.random.default_rng(seed)
@@ -76,7 +77,7 @@ def write(folder: Path, seed: int = 0, name: str = "pacs") -> None:
 
 
 def _count(domain: int, label: int, classes: int) -> int:
-    """Images of a class in a domain."""
+    """Number of images of a class in a domain."""
     if domain == 1 and label == classes - 1:
         return 0
     if domain == 0 and label == 1:

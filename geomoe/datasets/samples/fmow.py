@@ -1,12 +1,13 @@
 """A small FMoW in the layout of WILDS v1.1, with all known pitfalls of the real one.
 
-File names, columns and their order are those of WILDS' ``process_metadata_fmow.py`` and of what its
-``FMoWDataset`` opens; the mapping of countries has the columns of the ISO 3166 list that WILDS ships. Traps:
+File names, columns and their order are those of WILDS' ``process_metadata_fmow.py`` and those that its
+``FMoWDataset`` opens; the mapping of countries has the columns of the ISO 3166 list that WILDS ships.
+Pitfalls:
 
-- rows of the sequestered part lie between the others, so that a row's number is not its place among the rest;
+- rows of the sequestered part lie between the others, so that a row's number is not its position among these;
 - some stamps have milliseconds, the first of them far down the table;
-- stamps lie on both sides of each turn of the year that splits are made at, in every original part;
-- rows that no split has: train rows from 2013 on, val rows from 2016 on, test rows of 2013 to 2015;
+- stamps lie on both sides of each New Year at which splits change, in every original part;
+- rows that are in no split: train rows from 2013 on, val rows from 2016 on, test rows of 2013 to 2015;
 - countries that the mapping does not know (one of them empty), Namibia (alpha-2 NA), Antarctica (no region);
 - a stale ``region`` column (WILDS does not read it either);
 - footprints across the antimeridian with the plain mean of their corners as longitude, and places at +-180;
@@ -46,7 +47,7 @@ WKT = (
 
 
 class Country(NamedTuple):
-    """A line of the mapping, a place in the country (lon, lat) and how far others are spread about it."""
+    """A line of the mapping, and a place in the country (lon, lat) around which its images are spread."""
 
     name: str
     alpha2: str
@@ -73,7 +74,7 @@ COUNTRIES = (
     Country("Fiji", "FJ", "FJI", "242", "Oceania", "Melanesia", (178.0, -17.8), 0.1),
     Country("Antarctica", "AQ", "ATA", "010", "", "", (166.7, -77.8)),
 )
-# Share of a part's rows before 2013, and the years since 2002 that the others are of.
+# Share of a part's rows before 2013, and the years since 2002 of the others.
 _YEARS = {"train": (0.85, 11, 16), "val": (0.4, 11, 15), "test": (0.35, 13, 16), "seq": (0.5, 11, 16)}
 _SEEN = COUNTRIES[:-1]  # Antarctica comes once, by hand
 _CLASSES = tuple(CATEGORIES.index(name) for name in ("airport", "crop_field", "port", "stadium", "zoo"))
@@ -83,8 +84,8 @@ def write(folder: Path, seed: int = 0) -> None:
     """Write ``fmow_v1.1`` into a folder: 360 rows and their images, 5 of the 62 classes, under 3 MB.
 
     Args:
-        folder: is made if it is not there.
-        seed: of everything random in it.
+        folder: made if it does not exist.
+        seed: seed of everything random.
     """
     target = folder / FOLDER
     (target / "images").mkdir(parents=True, exist_ok=True)
@@ -159,7 +160,7 @@ def _row(rng: np.random.Generator, part: str, number: int) -> dict[str, Any]:
 
 
 def _across(rng: np.random.Generator, lon: float, lat: float) -> dict[str, float]:
-    """The mean of the corners of a rectangle that crosses the antimeridian, as FMoW's table has it."""
+    """The plain mean of the corners of a rectangle that crosses the antimeridian, as in FMoW's table."""
     half = rng.uniform(0.03, 0.05, 2)
     ring = [(-1, 1), (1, 1), (1, -1), (-1, -1), (-1, 1)]  # closed: the first corner comes twice
     lons = [lon + east * half[0] for east, _ in ring]

@@ -18,13 +18,13 @@ from rasterio.transform import from_origin
 from rasterio.warp import transform
 
 PIXELS, BANDS, NODATA = 24, 4, 0
-#: Class -> mean of each band, as of a 12-bit sensor: blue, green, red, near infrared.
+#: Class -> mean of each band of a 12-bit sensor: blue, green, red, near infrared.
 CLASSES = {
     "crops, irrigated": (500, 900, 800, 3000),
     "forêt": (300, 500, 350, 2400),
     "sand": (1500, 2000, 2600, 3000),
 }
-#: Domain -> CRS of its images and the corner (lon, lat) around which they lie; metres or degrees a pixel.
+#: Domain -> CRS of its images, the corner (lon, lat) around which they lie, and metres or degrees per pixel.
 DOMAINS = {
     "degrees": ("EPSG:4326", (10.0, 48.0), 0.0005),
     "utm": ("EPSG:32719", (-70.0, -33.0), 50.0),
@@ -48,8 +48,8 @@ def write(folder: Path, seed: int = 0) -> None:
     """Write the images and the four tables.
 
     Args:
-        folder: made if it is not there.
-        seed: of places and pixels.
+        folder: made if it does not exist.
+        seed: seed of places and pixels.
     """
     rng = np.random.default_rng(seed)
     images = folder / "images"

@@ -46,7 +46,7 @@ _LABELS = {
     "val": (0, 1, 3, 5, 7),
     "test": (0, 2, 4, 5, 8),
 }
-_SEQUENCES = {"train": 10, "id_val": 3, "id_test": 3, "val": 8, "test": 8}  # of each camera
+_SEQUENCES = {"train": 10, "id_val": 3, "id_test": 3, "val": 8, "test": 8}  # bursts of each camera
 _HEIGHT = 48
 
 
@@ -63,8 +63,8 @@ def write(folder: Path, seed: int = 0) -> None:
     """Write ``folder/iwildcam_v2.0``: a few hundred pictures, 13 cameras, 9 classes, under 1 MB.
 
     Args:
-        folder: made if it is not there.
-        seed: of everything random.
+        folder: made if it does not exist.
+        seed: seed of everything random.
     """
     import pandas as pd
 

@@ -6,7 +6,7 @@ of unequal lengths, so that ids are floats; masks of 0 to 3; images in two parts
 - the three columns of the table are not equally long, and its first column has no name;
 - half of the images lie in ``s2_summer_part1`` and the others in ``s2_summer_part2`` alone;
 - every scene has the UTM zone of its own place as CRS, some on the southern half of the Earth;
-- masks that have every share of protected area from none to all, exactly a half included;
+- masks with shares of protected area from none to all, including exactly one half;
 - a scene in the sea near a coast.
 
 Protected land is greener and darker than the rest, so that a network can learn the classes.
@@ -41,8 +41,8 @@ def write(folder: Path, seed: int = 0) -> None:
     """Write ``folder/mapinwild``: 75 scenes of 32 pixels, under 3 MB.
 
     Args:
-        folder: made if it is not there.
-        seed: of the pixels.
+        folder: made if it does not exist.
+        seed: seed of the pixels.
     """
     import pandas as pd
 

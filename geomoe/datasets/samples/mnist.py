@@ -31,8 +31,8 @@ def write(folder: Path, seed: int = 0) -> None:
     """Write ``folder/MNIST/raw``: 800 and 200 digits, with balanced classes.
 
     Args:
-        folder: made if it is not there.
-        seed: of positions and brightness.
+        folder: made if it does not exist.
+        seed: seed of positions and brightness.
     """
     raw = Path(folder) / "MNIST" / "raw"
     raw.mkdir(parents=True, exist_ok=True)

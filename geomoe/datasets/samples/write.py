@@ -32,15 +32,15 @@ class Sample(NamedTuple):
 
 
 def make_sample(name: str, folder: Path, seed: int = 0) -> Sample:
-    """Write a small data set into a new or empty folder; all of it, or nothing.
+    """Write a small data set into a new or empty folder, completely or not at all.
 
     Args:
         name: a data set of the catalogue.
-        folder: made if it is not there.
-        seed: of the sample's random parts.
+        folder: made if it does not exist.
+        seed: seed of the sample's random parts.
 
     Raises:
-        ConfigError: the data set comes with geomoe, so that it needs no sample.
+        ConfigError: the data set comes with geomoe and needs no sample.
         OutputError: the folder is not empty, or cannot be written.
     """
     facts = read_facts(name)
@@ -56,12 +56,12 @@ def make_sample(name: str, folder: Path, seed: int = 0) -> Sample:
 
 
 def write_sample(facts: Facts, folder: Path, seed: int = 0) -> None:
-    """Write a small data set in the layout of the real one, whatever is in the folder.
+    """Write a small data set in the layout of the real one, without a check that the folder is empty.
 
     Args:
-        facts: facts on a data set that has a sample.
-        folder: made if it is not there.
-        seed: of the sample's random parts.
+        facts: facts about a data set that has a sample.
+        folder: made if it does not exist.
+        seed: seed of the sample's random parts.
     """
     module, _, name = facts.sample.partition(":")
     write = importlib.import_module(f"geomoe.datasets.samples.{module}").write

@@ -87,8 +87,8 @@ def from_wilds(
         domain_by: metadata field that is the domain; default: region (fmow), location (iwildcam), else
             the first field.
         gps: iWildCam's file of places, in the data's folder or above it; None: no places.
-        image_size: pixels on a side that pictures are resized to; None: as they are.
-        transforms: applied to each sample dict; the subset's own transform is not.
+        image_size: side in pixels to which pictures are resized; None: not resized.
+        transforms: applied to each sample dict; the subset's own transform is not applied.
 
     Raises:
         InputError: the samples do not have exactly one class label each.

@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 FEW = 10  # cells or places with fewer samples are drawn faintly: their accuracy is unreliable
 #: Sides in degrees, of which one is chosen. Data of the whole Earth has the largest.
 CELLS = (6.0, 3.0, 2.0, 1.0, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01)
-ACROSS = 8  # cells on the longer side of the data, at least
-LEAST_ACROSS = 4  # the same where there are few samples
-LEAST = 1e-4  # degrees, 10 m: places nearer than this are one
+ACROSS = 8  # least number of cells on the longer side of the data
+LEAST_ACROSS = 4  # the same if there are few samples
+LEAST = 1e-4  # degrees, 10 m: places closer than this count as one
 
 
 def fit_cell(lonlat: NDArray[np.float64], samples: NDArray[np.int64], step: float = 0.0) -> float:
@@ -28,7 +28,8 @@ def fit_cell(lonlat: NDArray[np.float64], samples: NDArray[np.int64], step: floa
     Args:
         lonlat: (N, 2) degrees of the places; longitudes are taken around the antimeridian.
         samples: (N,) number of samples at each.
-        step: degrees on a side of the cells that already share a place; 0: none do. The result is a multiple.
+        step: side in degrees of the cells whose samples are already joined; 0: none are. The result is a
+            multiple of it.
     """
     sides = [side for side in CELLS if divides(step, side)] or [step]
     longer = _longer_side(lonlat)
@@ -41,10 +42,10 @@ def fit_cell(lonlat: NDArray[np.float64], samples: NDArray[np.int64], step: floa
 
 
 def check_cell(cell: float, step: float) -> None:
-    """Refuse a side of cells that does not divide the Earth or cells that share a place, or is below 10 m.
+    """Refuse a side of cells that does not divide 180 degrees, is no multiple of ``step``, or is below 10 m.
 
     Raises:
-        InputError: what is wrong, and what to give.
+        InputError: the side cannot be used.
     """
     if not 0 < cell <= 90 or not divides(cell, 180.0):
         raise InputError(f"cell: expected degrees that divide 180, such as 0.5, 1 or 6; got {cell:g}")

@@ -60,9 +60,10 @@ def _table(confusion: Confusion, names: tuple[str, ...], what: str) -> list[str 
 
 
 def worst_class(confusion: Confusion) -> tuple[int, float] | None:
-    """Return id and recall of the class that is found least, and so the worst-class accuracy.
+    """Return id and recall of the class with the lowest recall, which is the worst-class accuracy.
 
-    Classes without samples do not count, of equal ones the first is named; None: no class has samples.
+    Classes without samples do not count; if several are equal, the first is returned. None: no class has
+    samples.
     """
     recalls = [(one.recall, number) for number, one in enumerate(confusion.classes) if one.recall is not None]
     return min(recalls)[::-1] if recalls else None

@@ -58,7 +58,7 @@ def _scores(scores: Scores, where: str, first: Scores) -> None:
 
 
 def _confusion(found: Confusion, where: str, classes: int) -> None:
-    """The matrix and the scores of its classes are held against each other."""
+    """Check that the matrix and the scores of its classes agree."""
     _long(found.classes, f"{where}.classes", classes)
     for name in ("label", "answer"):
         ids = getattr(found, name)

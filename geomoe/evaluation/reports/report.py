@@ -52,7 +52,7 @@ class Report(Judged):
             cell: degrees on a side of the map's cells; None: fitted to the samples.
 
         Raises:
-            InputError: an unknown format of figures, or cells that do not divide the Earth.
+            InputError: an unknown format of figures, or a side of cells that does not divide 180 degrees.
             OutputError: the folder cannot be created or written.
         """
         from geomoe.evaluation.reports.figures import draw  # matplotlib takes a second; only figures need it

@@ -44,7 +44,7 @@ def score_layers(report: Judged, cell: float | None = None) -> list[Layer]:
         cell: degrees on a side of the cells; None: :func:`geomoe.evaluation.reports.cells.fit_cell`.
 
     Raises:
-        InputError: a side that does not divide the Earth, or cuts the cells in which samples are joined.
+        InputError: a side that does not divide 180 degrees, or cuts the cells in which samples are joined.
     """
     if cell is not None:
         check_cell(cell, 0.0 if report.places is None else report.places.step)

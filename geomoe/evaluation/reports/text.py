@@ -148,7 +148,7 @@ def _experts(report: ExpertsReport) -> list[str | Table]:
 
 
 def _cells(row: Sequence[float | None], experts: Sequence[int]) -> Iterator[str]:
-    """The shares of the experts that there are; spare slots are left out."""
+    """The shares of the slots that hold an expert; spare slots are left out."""
     return (percent(row[expert]) for expert in experts)
 
 

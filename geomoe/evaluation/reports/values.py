@@ -50,7 +50,7 @@ class ClassScore:
         correct: samples of the class that were given it.
         precision: correct / answered (user's accuracy); None: no sample was given the class.
         recall: correct / count (producer's accuracy); None: there are no samples of the class.
-        f1: 2 correct / (count + answered); None: neither.
+        f1: 2 correct / (count + answered); None if both are 0.
     """
 
     count: int
@@ -126,10 +126,10 @@ class Bootstrap:
 
 @dataclass(frozen=True)
 class Places:
-    """The samples by place and domain, as columns with one row for each.
+    """The samples by place and domain, as columns with one row for each place and domain.
 
     Attributes:
-        step: side in degrees of the cells whose samples share a row; 0: only samples at one place do.
+        step: side in degrees of the cells whose samples share a row; 0: only samples at the same place do.
         unplaced: number of samples with unknown place.
         domain: domain id; -1 if unknown.
         lon: degrees.
@@ -176,7 +176,7 @@ class Forced:
 
     Attributes:
         block: block number.
-        counts: (E,) number of samples whose top-1 expert is i.
+        counts: (E,) entry i: number of samples whose top-1 expert is i.
         accuracy: (E, E), row i: those samples, column j: all of them forced through expert j.
         routed: (E,) accuracy of the same rows with all experts.
         shared: (E,) accuracy of the same rows with only the shared expert.

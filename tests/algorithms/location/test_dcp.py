@@ -104,7 +104,7 @@ def test_bad_input_is_one_line(make):
         make("dcp_le", facts=FACTS._replace(unplaced="Asia"))
     make("dcp", facts=FACTS._replace(centres=(None,) * 4, unplaced="Asia"))  # it reads no places
     backbone = create_backbone("vit_quick", num_classes=2, image_size=16)
-    with pytest.raises(ConfigError, match="context: expected an encoder or a second network"):
+    with pytest.raises(ConfigError, match="context: expected either an encoder or a second network"):
         ConditionedNetwork(backbone, (0, 1))
     phi = create_encoder("domain", num_domains=2)
     told = ConditionedNetwork(backbone, (0, 1), encoder=phi).eval()
