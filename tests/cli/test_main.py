@@ -248,6 +248,11 @@ def test_the_log_of_geomoe_goes_to_stderr(doing, capsys):
             ["quickstart", "--epochs", "0"],
             "--epochs: expected a whole number from 1 to 1,000,000; got '0'",
         ),
+        (
+            ["quickstart", "--step", "nan"],
+            "step: expected a positive number of degrees that divides both sides",
+        ),
+        (["bench", "--stale", "nan"], "argument --stale: expected a number from 0.001 to 1e+07; got 'nan'"),
         (["diagnose", "--split", "val"], "the following arguments are required: --checkpoint"),
         (
             ["diagnose", "--checkpoint", "x", "--km", "1;10"],
