@@ -201,6 +201,10 @@ def _explain(error: Exception, *, debug: bool) -> tuple[str, int]:
     if isinstance(error, UnicodeEncodeError) and "surrogates" in text:
         return f"{str(error.object)[:200]}: {why_not_utf8(str(error.object))}", USAGE
     text = " ".join(text.split())
+    if "proj.db" in text:  # of another installation, which PROJ_LIB of a shell often names
+        where = next((name for name in ("PROJ_DATA", "PROJ_LIB") if name in os.environ), "")
+        advice = f"unset {where}" if where else "install rasterio and pyproj again"
+        return f"the database of coordinate systems cannot be used; {advice} ({text[:200]})", USAGE
     more = "" if debug else " (--debug shows the traceback)"
     return f"{type(error).__name__}: {text}{more}", FAILED
 

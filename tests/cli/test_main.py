@@ -219,6 +219,20 @@ def test_the_log_of_geomoe_goes_to_stderr(doing, capsys):
     assert capsys.readouterr().err == "geomoe: attention\n"
 
 
+def test_a_broken_database_of_coordinate_systems_is_named(capsys, monkeypatch):
+    from rasterio.errors import CRSError
+
+    def run(args):
+        raise CRSError("The EPSG code is unknown. PROJ: Cannot find proj.db")
+
+    monkeypatch.setattr(doctor, "run", run)
+    monkeypatch.setenv("PROJ_LIB", "/nowhere")
+    monkeypatch.delenv("PROJ_DATA", raising=False)
+    assert main(["doctor"]) == 2
+    said = "the database of coordinate systems cannot be used; unset PROJ_LIB (The EPSG code is unknown."
+    assert capsys.readouterr().err.startswith(f"geomoe: error: {said}")
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
