@@ -216,7 +216,8 @@ def whole_cells(step: float, bounds: tuple[float, float, float, float]) -> tuple
 
 
 def _whole(numbers: list[float]) -> bool:
-    return bool(np.allclose(numbers, np.round(numbers), atol=1e-6))
+    """Whether all are whole numbers from 1, within rounding."""
+    return bool(np.allclose(numbers, np.round(numbers), atol=1e-6) and np.round(numbers).min() >= 1)
 
 
 def make_grid(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from geomoe.catalogue import METHODS
 from geomoe.config.keys import Setting
 from geomoe.config.load import load
+from geomoe.coords import make_grid
 from geomoe.support.files import check_folder, no_empty_folders, whole_file
 
 if TYPE_CHECKING:
@@ -68,10 +69,12 @@ def quickstart(output: str | PathLike[str], options: QuickstartOptions | None = 
         options: number of epochs, and further options.
 
     Raises:
+        CoordinateError: a step that makes no grid.
         OutputError: the folder cannot be written.
         DependencyNotFoundError: the extra that holds the embedded data's image is not installed.
     """
     asked = options or QuickstartOptions()
+    make_grid(asked.step)  # refuses what makes no grid before hours of training
     with no_empty_folders(output):
         folder = check_folder(output)
         checkpoints = _train(folder, asked)

@@ -20,6 +20,7 @@ from geomoe.bench.results.gather import gather
 from geomoe.bench.results.output import write_results
 from geomoe.bench.running.folders import check_data, check_folders
 from geomoe.bench.running.work import WorkOptions, state_of, work
+from geomoe.config.limits import MOST_SILENCE
 from geomoe.errors import InputError
 from geomoe.support.claims import STALE
 from geomoe.support.files import check_folder
@@ -66,8 +67,8 @@ class BenchOptions:
     def __post_init__(self) -> None:
         if self.workers is not None and self.workers < 1:
             raise InputError(f"workers: expected at least 1; got {self.workers}")
-        if not self.stale > 0:
-            raise InputError(f"stale: expected seconds above 0; got {self.stale}")
+        if not 0 < self.stale <= MOST_SILENCE:
+            raise InputError(f"stale: expected seconds above 0, up to {MOST_SILENCE:,}; got {self.stale}")
 
 
 class BenchResult(NamedTuple):

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe import __version__
 from geomoe.cli import console
-from geomoe.cli.parsing import refuse_unnamable
+from geomoe.cli.parsing import refuse_overwriting, refuse_unnamable
 from geomoe.errors import ConfigError, ConfigFaultsError, CoordinateError, GeomoeError, InputError
 from geomoe.support.text import why_not_utf8
 from geomoe.support.words import nearest
@@ -149,6 +149,7 @@ def _run_verb(verb: str, argv: list[str]) -> int:
         flags = parser.flags()
         args = parser.parse(argv)
         refuse_unnamable(args)
+        refuse_overwriting(args)
         result = _quietly(module, args)
         console.show(result, as_json=getattr(args, "json", False))
     except SystemExit as stop:  # after --help, which argparse has printed
@@ -200,6 +201,10 @@ def _explain(error: Exception, *, debug: bool) -> tuple[str, int]:
     if isinstance(error, UnicodeEncodeError) and "surrogates" in text:
         return f"{str(error.object)[:200]}: {why_not_utf8(str(error.object))}", USAGE
     text = " ".join(text.split())
+    if "proj.db" in text:  # of another installation, which PROJ_LIB of a shell often names
+        where = next((name for name in ("PROJ_DATA", "PROJ_LIB") if name in os.environ), "")
+        advice = f"unset {where}" if where else "install rasterio and pyproj again"
+        return f"the database of coordinate systems cannot be used; {advice} ({text[:200]})", USAGE
     more = "" if debug else " (--debug shows the traceback)"
     return f"{type(error).__name__}: {text}{more}", FAILED
 

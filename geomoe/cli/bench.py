@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from geomoe.cli.console import Result, table_width
-from geomoe.cli.parsing import Parser, UsageError, whole
-from geomoe.config.limits import MOST_WORKERS
+from geomoe.cli.parsing import Parser, UsageError, number, whole
+from geomoe.config.limits import MOST_SILENCE, MOST_WORKERS
 from geomoe.support.text import counted
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def parser() -> Parser:
     made.add_argument(
         "--stale",
         metavar="SECONDS",
-        type=float,
+        type=number(0.001, MOST_SILENCE),
         default=120.0,
         help="time without a sign of life after which a run is taken over",
     )

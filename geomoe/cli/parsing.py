@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import re
 from typing import TYPE_CHECKING, NoReturn
 
@@ -38,6 +39,8 @@ _FILES = {
     "metadata": "--metadata", "config": "--config", "weights": "--weights", "colors": "--colors",
     "countries": "--countries", "inputs": "INPUT", "points": "POINTS", "reports": "REPORT", "spec": "SPEC",
 }  # fmt: skip
+
+_READ = ("checkpoint", "weights", "colors")  # besides the inputs, which the verbs look at
 
 
 class UsageError(GeomoeError):
@@ -188,6 +191,21 @@ def refuse_unnamable(args: argparse.Namespace) -> None:
     for setting in getattr(args, "settings", ()):
         if setting.key in _KEYS and isinstance(setting.value, str) and not setting.value.strip():
             raise UsageError(f"{setting.source}: {_EMPTY}")
+
+
+def refuse_overwriting(args: argparse.Namespace) -> None:
+    """Refuse an output that is one of the files that the command reads, such as its checkpoint.
+
+    Raises:
+        UsageError: names both.
+    """
+    output = getattr(args, "output", None)
+    if not isinstance(output, str) or not os.path.isfile(output):
+        return
+    for name in _READ:
+        given = getattr(args, name, None)
+        if isinstance(given, str) and os.path.realpath(given) == os.path.realpath(output):
+            raise UsageError(f"{output}: would overwrite {_FILES[name]}; give another --output")
 
 
 def add_short_flags(made: Parser) -> None:

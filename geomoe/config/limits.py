@@ -15,6 +15,10 @@ MOST_BATCH = 1_000_000
 MOST_SIDE = 8192  # pixels: also the largest side of an image that is read whole
 MOST_DEGREE = 256  # spherical harmonics: 65,536 features of each place
 MOST_EPOCHS = 1_000_000
+MOST_STEPS = 10**12  # updates
+MOST_RUNS = 100_000  # of a bench, and so of its seeds and its trials
+MOST_RESAMPLES = 1_000_000  # of each interval
+MOST_SILENCE = 10_000_000  # seconds (116 days) after which a run of another process is taken over
 MOST_OPTION = 10**9  # any whole number of a method's options
 
 _WIDTHS = Range(at_least=1, at_most=65_536)
@@ -62,7 +66,7 @@ LIMITS: dict[str, Range] = {
     "loss.effective_beta": _SHARE,
     "trainer.patience": Range(at_least=0, at_most=MOST_EPOCHS),
     "trainer.min_delta": Range(at_least=0, at_most=1e9),
-    "trainer.max_steps": Range(at_least=0, at_most=10**12),
+    "trainer.max_steps": Range(at_least=0, at_most=MOST_STEPS),
     "trainer.max_epochs": Range(at_least=1, at_most=MOST_EPOCHS),
     "trainer.devices": Range(at_least=-1, at_most=4096),
     "trainer.num_nodes": Range(at_least=1, at_most=65_536),

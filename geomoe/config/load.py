@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import typing
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -219,6 +220,10 @@ def flatten(data: Any, source: str, faults: list[str], section: str = "") -> lis
             settings += flatten(value, source, faults, name)
         else:
             settings.append(Setting(name, value, source, text=False))
+    if not section:
+        count = Counter(one.key for one in settings)
+        twice = [key for key, times in count.items() if times > 1]
+        faults.extend(f"{key}: is given twice, in its section and with a dot ({source})" for key in twice)
     return settings
 
 

@@ -89,7 +89,7 @@ def predict_files(
     asked = call_options(PredictOptions, options, changes)
     given = [Path(inputs)] if isinstance(inputs, str | os.PathLike) else [Path(one) for one in inputs]
     output, as_scene = Path(output), Path(output).suffix.lower() in SCENES
-    _check_output(output, given, as_scene)
+    _check_output(output, [*given, *([Path(asked.colors)] if asked.colors is not None else [])], as_scene)
     colours = _colours(asked, predictor, as_scene)
     ground = ground_of(predictor.info, asked.match_gsd)
     vrt_root = given[0].parent if asked.allow_vrt and as_scene else None

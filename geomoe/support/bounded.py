@@ -8,8 +8,9 @@ refused before they are used.
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import yaml
 
@@ -118,8 +119,15 @@ def _yaml_problem(error: yaml.YAMLError) -> str:
 class _StrictLoader(yaml.SafeLoader):
     """A SafeLoader that refuses a key given twice, of which YAML would silently keep the last.
 
-    It also refuses aliases, because a few lines of them can expand to more values than fit in memory.
+    It also refuses aliases, because a few lines of them can expand to more values than fit in memory, and
+    keys that are merged (``<<``). What YAML 1.1 reads in bases of 8 and 60 (``010``, ``1:30``) stays text,
+    as in YAML 1.2.
     """
+
+    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+        first: [(tag, pattern) for tag, pattern in known if not tag.endswith((":int", ":float"))]
+        for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Build one node, unless it is an alias."""
@@ -134,11 +142,28 @@ class _StrictLoader(yaml.SafeLoader):
         seen: set[Any] = set()
         for key_node, _ in node.value:
             name = key_node.value if isinstance(key_node, yaml.ScalarNode) else None
-            if name is None or name in seen:
+            merged = key_node.tag == "tag:yaml.org,2002:merge"
+            if name is None or name in seen or merged:
                 problem = f"key {name!r} is given twice" if name else "a key must be a name"
+                problem = "keys are not merged (<<); write them again" if merged else problem
                 raise yaml.constructor.ConstructorError(None, None, problem, key_node.start_mark)
             seen.add(name)
         return super().construct_mapping(node, deep)
+
+
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:int",
+    re.compile(r"[-+]?(?:0|[1-9][0-9_]*|0x[0-9a-fA-F_]+|0b[01_]+)$"),
+    list("-+0123456789"),
+)
+_StrictLoader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(
+        r"(?:[-+]?(?:[0-9][0-9_]*\.[0-9_]*|\.[0-9][0-9_]*)(?:[eE][-+][0-9]+)?|[-+]?\.(?:inf|Inf|INF)"
+        r"|\.(?:nan|NaN|NAN))$"
+    ),
+    list("-+0123456789."),
+)
 
 
 def _one_line(error: Exception) -> str:

@@ -12,8 +12,11 @@ SWITCHES = ("GEOMOE_OFFLINE", "HF_HUB_OFFLINE")
 
 
 def is_on(switch: str) -> bool:
-    """Whether an environment variable is set to 1, true, yes or on, in any case."""
-    return os.environ.get(switch, "").strip().lower() in {"1", "true", "yes", "on"}
+    """Whether an environment variable is set, to anything but 0, false, no, off or an empty text.
+
+    What is no word for yes or no counts as yes: a slip of the pen must not open the network.
+    """
+    return os.environ.get(switch, "").strip().lower() not in {"", "0", "false", "no", "off"}
 
 
 def offline() -> str | None:

@@ -43,7 +43,7 @@ class RegionMetrics(Metric):
         **kwargs: Any,  # noqa: ANN401 - torchmetrics' own
     ) -> None:
         super().__init__(**kwargs)
-        self.regions, self.uncounted = list(regions), set(uncounted)
+        self.regions, self.uncounted, self.keys = list(regions), set(uncounted), keys_of(regions)
         slots = len(self.regions) + 1  # the last one: unknown domain (-1 counts from the end)
         zeros = torch.zeros(slots, dtype=torch.int64)
         self.add_state("correct", zeros, dist_reduce_fx="sum")
@@ -85,7 +85,7 @@ class RegionMetrics(Metric):
             "macro_f1": self._macro_f1(),
             "mean_region_acc": sum(counted) / len(counted) if counted else overall,
             "worst_region_acc": overall if worst is None else by_region[worst],
-            **{f"acc_{key_of(name)}": value for name, value in by_region.items()},
+            **{f"acc_{key}": by_region[name] for name, key in self.keys.items() if name in by_region},
         }
 
     def _macro_f1(self) -> float:
@@ -95,6 +95,19 @@ class RegionMetrics(Metric):
         return f1.mean().item() if len(f1) else 0.0
 
 
-def key_of(name: str) -> str:
-    """Return a region name for use in metric names: lower case, no spaces or slashes."""
-    return "".join(letter if letter.isalnum() else "_" for letter in name.lower())
+def keys_of(names: Sequence[str]) -> dict[str, str]:
+    """Return name -> what it is called in names of metrics: lower case, ``_`` for all but letters and digits.
+
+    Of several names that would be called the same, all but the first have a number: two regions never
+    share a metric, and the number of a region does not depend on which regions have samples.
+    """
+    found: dict[str, str] = {}
+    taken: set[str] = set()
+    for name in names:
+        key = plain = "".join(letter if letter.isalnum() else "_" for letter in name.lower())
+        number = 2
+        while key in taken:
+            key, number = f"{plain}_{number}", number + 1
+        taken.add(key)
+        found[name] = key
+    return found

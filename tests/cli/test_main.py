@@ -219,6 +219,20 @@ def test_the_log_of_geomoe_goes_to_stderr(doing, capsys):
     assert capsys.readouterr().err == "geomoe: attention\n"
 
 
+def test_a_broken_database_of_coordinate_systems_is_named(capsys, monkeypatch):
+    from rasterio.errors import CRSError
+
+    def run(args):
+        raise CRSError("The EPSG code is unknown. PROJ: Cannot find proj.db")
+
+    monkeypatch.setattr(doctor, "run", run)
+    monkeypatch.setenv("PROJ_LIB", "/nowhere")
+    monkeypatch.delenv("PROJ_DATA", raising=False)
+    assert main(["doctor"]) == 2
+    said = "the database of coordinate systems cannot be used; unset PROJ_LIB (The EPSG code is unknown."
+    assert capsys.readouterr().err.startswith(f"geomoe: error: {said}")
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
@@ -248,6 +262,11 @@ def test_the_log_of_geomoe_goes_to_stderr(doing, capsys):
             ["quickstart", "--epochs", "0"],
             "--epochs: expected a whole number from 1 to 1,000,000; got '0'",
         ),
+        (
+            ["quickstart", "--step", "nan"],
+            "step: expected a positive number of degrees that divides both sides",
+        ),
+        (["bench", "--stale", "nan"], "argument --stale: expected a number from 0.001 to 1e+07; got 'nan'"),
         (["diagnose", "--split", "val"], "the following arguments are required: --checkpoint"),
         (
             ["diagnose", "--checkpoint", "x", "--km", "1;10"],

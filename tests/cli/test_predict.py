@@ -126,6 +126,18 @@ def test_a_table_that_cannot_be_used(refused, words, tmp_path, text, message):
     assert message in refused(*words, "t.csv", "--output", "new/out.csv")
 
 
+@pytest.mark.parametrize(("flag", "says"), [("--checkpoint", "--checkpoint"), ("--colors", "--colors")])
+def test_what_is_read_is_not_overwritten(refused, tmp_path, flag, says):
+    (tmp_path / "own.csv").write_text("name,color\n")
+    (tmp_path / "link.csv").symlink_to("own.csv")
+    (tmp_path / "a.png").write_text("")
+    read = {"--checkpoint": "x.ckpt", flag: "link.csv"}
+    argv = [word for pair in read.items() for word in pair]
+    message = f"own.csv: would overwrite {says}; give another --output"
+    assert message in refused("predict", *argv, "a.png", "--output", "own.csv")
+    assert message in refused("encode", "p.csv", *argv[:2], "--output", "own.csv") or flag == "--colors"
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [

@@ -201,7 +201,10 @@ def test_an_input_in_a_folder_without_rights(dark, capsys, checkpoints, tmp_path
     assert not (tmp_path / "o.csv").exists()
 
 
-@pytest.mark.parametrize(("value", "expected"), [("1", True), ("true", True), ("0", False), ("", False)])
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("1", True), ("true", True), ("y", True), ("0", False), ("Off", False), ("", False)],
+)
 def test_doctor_reads_the_offline_switches(monkeypatch, value, expected):
     from geomoe.doctor import offline
 

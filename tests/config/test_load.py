@@ -304,6 +304,11 @@ def test_variables_that_are_not_keys():
         ("data: 3", "data: expected keys with values; got 3"),
         ("data:", "data: expected keys with values; got null"),
         ("seed: 1\nseed: 2\n", r"not valid YAML: key 'seed' is given twice \(line 2, column 1\)"),
+        (
+            "data.held_out: Asia\ndata: {held_out: Africa}",
+            r"^data.held_out: is given twice, in its section and with a dot \(",
+        ),
+        ("seed: 1:30", "seed: expected a whole number; got '1:30'"),
         ("seed: [1\n", "not valid YAML: .*line 2"),
         (
             "seed: !!python/object/apply:os.system ['true']",

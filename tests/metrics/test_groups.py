@@ -44,6 +44,17 @@ def test_everybody_names_the_same_group(seed):
     assert metric.compute()["worst_region_acc"] == pytest.approx(literal[worst])
 
 
+def test_regions_that_are_spelt_alike_have_metrics_of_their_own():
+    from geomoe.training.validation import RegionMetrics
+
+    metric = RegionMetrics(["site A", "Site-a", "b", "site_a_2", "Site a"], num_classes=2)
+    label = torch.tensor([0, 0, 0, 1, 1])
+    metric.update(torch.eye(2)[torch.tensor([0, 1, 0, 1, 0])], label, torch.arange(5))
+    found = metric.compute()
+    names = {"acc_site_a": 1, "acc_site_a_2": 0, "acc_b": 1, "acc_site_a_2_2": 1, "acc_site_a_3": 0}
+    assert {name: found[name] for name in found if name[:5] in ("acc_s", "acc_b")} == names
+
+
 def test_every_public_name_is_there():
     assert set(geomoe.metrics.__all__) == set(geomoe.metrics._PUBLIC)
     for name in geomoe.metrics.__all__:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 
 import pytest
@@ -62,6 +63,8 @@ def test_depth_of_json():
     [
         ("a: &x [1]\nb: *x", r"aliases \(\*x\) are not read"),
         ("a: 1\na: 2", "key 'a' is given twice"),
+        ("<<: {a: 1}\na: 2", "keys are not merged"),
+        ("b: {<<: {a: 1}}", "keys are not merged"),
         ("a: !!python/object/apply:os.system [ls]", "could not determine a constructor"),
         ("a: 2020-99-99", "not valid YAML: month must be in"),
         ("a: !!timestamp x", "not valid YAML: "),
@@ -88,6 +91,14 @@ def test_yaml_reads_what_was_written(tmp_path):
     path = tmp_path / "a.yaml"
     path.write_text(yaml.safe_dump(value))
     assert read_yaml(path, ConfigError) == value
+
+
+def test_yaml_has_no_numbers_of_base_8_or_60(tmp_path):
+    path = tmp_path / "a.yaml"
+    path.write_text("[010, 1:30, 1:30.5, -07, 08, 0, -3, +4, 0x10, 0b11, 1_000, 1.5, -.5, 2.5e+3, .inf, 1e3]")
+    read = read_yaml(path, ConfigError)
+    assert read[:5] == ["010", "1:30", "1:30.5", "-07", "08"]
+    assert read[5:] == [0, -3, 4, 16, 3, 1000, 1.5, -0.5, 2500.0, math.inf, "1e3"]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="devices of Unix")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from geomoe.bench.planning.rows import base_name, rows_of, slug
 from geomoe.bench.planning.search import draw, import_optuna
 from geomoe.catalogue import BASELINE_METHOD
+from geomoe.config.limits import MOST_RUNS
 from geomoe.config.load import load
 from geomoe.config.rules import refuse
 from geomoe.errors import ConfigError
@@ -120,6 +121,11 @@ def make_plan(spec: Spec, output: Path) -> Plan:
     if spec.baseline is not None and spec.baseline not in known:
         faults.append(f"{unknown('baseline', 'row', spec.baseline, list(known))} ({spec.source})")
     refuse(faults)
+    trials = sum(spec.trials if row.space else 1 for row in rows)
+    count = trials * len(spec.seeds) * len(spec.held_out)
+    if count > MOST_RUNS:
+        msg = f"{spec.source}: rows, seeds, held-out domains and trials make {count:,} runs"
+        raise ConfigError(f"{msg}; a bench has at most {MOST_RUNS:,}")
     runs = [
         Run(row.label, held_out, seed, trial)
         for seed, trial, held_out, row in itertools.product(

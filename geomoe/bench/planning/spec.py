@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from geomoe.bench.planning.spec_values import Reader
 from geomoe.catalogue import ALGORITHMS, CATALOGUE, METHODS, WRAPPERS
 from geomoe.config.keys import Setting
+from geomoe.config.limits import MOST_RESAMPLES, MOST_RUNS, MOST_SEED, MOST_STEPS, MOST_WORKERS
 from geomoe.config.rules import refuse
 from geomoe.errors import ConfigError
 from geomoe.support.bounded import read_yaml
@@ -140,7 +141,7 @@ def spec_of(values: Mapping[str, Any], source: str = "geomoe bench") -> Spec:
     spec = Spec(
         data=name,
         algorithms=algorithms,
-        budget=read.whole(values, "budget", 1, 1),
+        budget=read.whole(values, "budget", 1, 1, MOST_STEPS),
         held_out=_held_out(values.get("held_out"), name, read),
         seeds=_seeds(values.get("seeds", 3), read),
         split=read.choice(values, "split", ("fixed", "seed")),
@@ -151,14 +152,14 @@ def spec_of(values: Mapping[str, Any], source: str = "geomoe bench") -> Spec:
         ),
         grid=read.grid(values.get("grid"), "grid"),
         selection=read.choice(values, "selection", get_args(Selection), _selection(name)),
-        trials=read.whole(values, "trials", 1, 1),
+        trials=read.whole(values, "trials", 1, 1, MOST_RUNS),
         search=read.space(values.get("search"), "search", [one.name for one in algorithms]),
         sampler=read.choice(values, "sampler", ("random", "optuna")),
         twins=read.several(values, "twins", get_args(Twin)),
         baseline=read.label(values.get("baseline"), "baseline"),
         test=read.choice(values, "test", get_args(Test)),
-        bootstrap=read.whole(values, "bootstrap", 1000, 0),
-        workers=read.whole(values, "workers", 1, 1),
+        bootstrap=read.whole(values, "bootstrap", 1000, 0, MOST_RESAMPLES),
+        workers=read.whole(values, "workers", 1, 1, MOST_WORKERS),
         source=source,
         plain=dict(values),
     )
@@ -292,10 +293,13 @@ def _held_out(value: Any, data: str, read: Reader) -> tuple[str | None, ...]:  #
 
 
 def _seeds(value: Any, read: Reader) -> tuple[int, ...]:  # noqa: ANN401
-    if isinstance(value, int) and not isinstance(value, bool) and value > 0:
+    if isinstance(value, int) and not isinstance(value, bool) and 0 < value <= MOST_RUNS:
         return tuple(range(value))
-    good = isinstance(value, list | tuple) and value and all(type(one) is int and one >= 0 for one in value)
-    if not good or len(set(value)) < len(value):
-        read.fault("seeds", f"expected how many, from 1, or a list of different seeds; got {value!r}")
+    good = isinstance(value, list | tuple) and value
+    if not (good and all(type(one) is int and 0 <= one <= MOST_SEED for one in value)) or (
+        len(set(value)) < len(value)
+    ):
+        what = f"how many, from 1 to {MOST_RUNS:,}, or a list of different seeds up to {MOST_SEED:,}"
+        read.fault("seeds", f"expected {what}; got {value!r}")
         return (0,)
     return tuple(value)

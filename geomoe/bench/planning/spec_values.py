@@ -62,12 +62,12 @@ class Reader:
                 name = f"{where}.{key}" if where else str(key)
                 self.fault(name, f"unknown key{nearest(str(key), known)} (known: {', '.join(known)})")
 
-    def whole(self, values: Mapping[str, Any], key: str, default: int, least: int) -> int:
+    def whole(self, values: Mapping[str, Any], key: str, default: int, least: int, most: int) -> int:
         """A whole number."""
         value = values.get(key, default)
-        if value is None or (type(value) is int and value >= least):
+        if value is None or (type(value) is int and least <= value <= most):
             return default if value is None else value
-        self.fault(key, f"expected a whole number from {least}; got {value!r}")
+        self.fault(key, f"expected a whole number from {least} to {most:,}; got {value!r}")
         return default
 
     def choice(

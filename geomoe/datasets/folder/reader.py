@@ -222,9 +222,18 @@ class FolderDataModule(ImageDataModule):
         return [f"{text}{wrong[0]}; checkpoints and caches from before the change are of other pixels"]
 
     def write_index(self, folder: Path) -> None:
-        """Write ``samples.csv`` with the split and block of each image, as used by this run."""
+        """Write ``samples.csv`` with the split and block of each image, as used by this run.
+
+        Images of train and val that the protocol leaves out (a held-out domain, domains that are not in
+        ``train_domains``) are in split ``left_out``.
+        """
         index = self.index
-        columns = {"filename": index.filename, "split": index.split, "block": index.columns.block}
+        split = index.split.copy()
+        for name in ("train", "val"):
+            unused = split == name
+            unused[self.rows(name)] = False
+            split[unused] = LEFT_OUT
+        columns = {"filename": index.filename, "split": split, "block": index.columns.block}
         places = {"lon": index.columns.lonlat[:, 0], "lat": index.columns.lonlat[:, 1]}
         frame = pd.DataFrame({**columns, **places})
         frame = frame.map(safe_cell) if self.files.safe_csv else frame

@@ -131,3 +131,9 @@ def test_an_output_that_is_a_file(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot be a folder"):
         bench(LEAST, tmp_path / "file" / "out")
+
+
+def test_more_runs_than_a_bench_can_hold_are_refused():
+    message = "rows, seeds, held-out domains and trials make 400,000 runs; a bench has at most 100,000"
+    with pytest.raises(ConfigError, match=message):
+        plan_of(seeds=1000, trials=200)

@@ -273,6 +273,11 @@ def test_held_out_leaves_a_domain_out_of_training_and_selection(folder):
         assert polar not in made.dataset(split).domains
     assert set(made.dataset("held_out").domains) == {polar}
     assert len(made.dataset("test")) > len(made.dataset("held_out")) > 0
+    made.write_index(folder)
+    used = pd.read_csv(folder / "samples.csv")["split"]
+    assert (used == "train").sum() == len(made.dataset("train"))
+    assert (used == "val").sum() == len(made.dataset("val"))
+    assert set(made.index.columns.domain[used == "left_out"]) == {polar}
     with pytest.raises(ConfigError, match="no domain 'Asia'"):
         module(folder, held_out="Asia").dataset("train")
     with pytest.raises(ConfigError, match="holds no domain out"):
