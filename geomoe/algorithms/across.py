@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from geomoe.algorithms.contract import Answer, Facts, Method, Now, Stepper, need_domains
+from geomoe.algorithms.contract import Facts, Method, Now, need_domains
 from geomoe.losses import domain_means, mean_where
 from geomoe.support.ranks import gathered
 from geomoe.types import Batch, ModelOutput
@@ -73,11 +73,6 @@ class Annealed(AcrossDomains):
         """Current weight of the penalty."""
         return self.options.weight if now.step >= self.options.anneal else self.early
 
-    def update(self, batch: Batch, now: Now, stepper: Stepper) -> Answer:
-        """The default update; when the penalty's weight changes, the optimiser is reset."""
-        answer = self.losses(batch, now)
-        stepper.gradients(answer.total)
-        if now.step == self.options.anneal:
-            stepper.reset()
-        stepper.apply()
-        return answer.detached()
+    def resets(self, now: Now) -> bool:
+        """When the penalty's weight changes."""
+        return bool(now.step == self.options.anneal)
