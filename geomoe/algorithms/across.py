@@ -11,6 +11,7 @@ from torch import Tensor
 from geomoe.algorithms.contract import Facts, Method, Now, need_domains
 from geomoe.losses import domain_means, mean_where
 from geomoe.support.ranks import gathered
+from geomoe.support.text import counted
 from geomoe.types import Batch, ModelOutput
 
 if TYPE_CHECKING:
@@ -72,6 +73,16 @@ class Annealed(AcrossDomains):
     def weight(self, now: Now) -> float:
         """Current weight of the penalty."""
         return self.options.weight if now.step >= self.options.anneal else self.early
+
+    def unreached(self, steps: int) -> str:
+        """The full weight of the penalty, if the annealing is as long as the run."""
+        anneal = self.options.anneal
+        if steps > anneal:
+            return ""
+        return (
+            f"{self.name}.anneal: the penalty has its weight after {counted(anneal, 'update')}, and this run "
+            f"has {steps}, all with weight {self.early:g}; lower --{self.name}.anneal, or train longer"
+        )
 
     def resets(self, now: Now) -> bool:
         """When the penalty's weight changes."""

@@ -219,6 +219,15 @@ class Method(nn.Module):
         """Whether an update is one step of one learner, along the gradient of the losses."""
         return type(self).update is Method.update and list(self.learners()) == [MAIN]
 
+    @property
+    def turns(self) -> int:
+        """Number of updates after which the kinds of updates repeat: 1 if all are of one kind."""
+        return 1
+
+    def unreached(self, steps: int) -> str:
+        """What a run of so many updates never comes to, and what to do, in a sentence; empty: nothing."""
+        return ""
+
     # --- what methods share ---------------------------------------------------------------------
 
     def forward(self, batch: Batch, experts: BlockExperts = "all") -> ModelOutput:

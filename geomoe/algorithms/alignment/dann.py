@@ -62,6 +62,11 @@ class DANN(Method):
         """The network and the discriminator."""
         return {"network": self.model, "discriminator": self.discriminator}
 
+    @property
+    def turns(self) -> int:
+        """The discriminator's updates and one of the network."""
+        return int(self.options.steps + 1)
+
     def losses(self, batch: Batch, now: Now) -> Answer:
         """The network's terms: cross-entropy of the class, minus that of the domain."""
         output = self.ask(batch)
