@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
-from geomoe.algorithms.contract import Answer, Facts, Method, Now, Stepper, need_domains
+from geomoe.algorithms.contract import Facts, Method, Now, need_domains
 from geomoe.losses import domain_means, mean_where
 from geomoe.support.ranks import gathered
+from geomoe.support.text import counted
 from geomoe.types import Batch, ModelOutput
 
 if TYPE_CHECKING:
@@ -73,11 +74,16 @@ class Annealed(AcrossDomains):
         """Current weight of the penalty."""
         return self.options.weight if now.step >= self.options.anneal else self.early
 
-    def update(self, batch: Batch, now: Now, stepper: Stepper) -> Answer:
-        """The default update; when the penalty's weight changes, the optimiser is reset."""
-        answer = self.losses(batch, now)
-        stepper.gradients(answer.total)
-        if now.step == self.options.anneal:
-            stepper.reset()
-        stepper.apply()
-        return answer.detached()
+    def unreached(self, steps: int) -> str:
+        """The full weight of the penalty, if the annealing is as long as the run."""
+        anneal = self.options.anneal
+        if steps > anneal:
+            return ""
+        return (
+            f"{self.name}.anneal: the penalty has its weight after {counted(anneal, 'update')}, and this run "
+            f"has {steps}, all with weight {self.early:g}; lower --{self.name}.anneal, or train longer"
+        )
+
+    def resets(self, now: Now) -> bool:
+        """When the penalty's weight changes."""
+        return bool(now.step == self.options.anneal)

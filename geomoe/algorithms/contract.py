@@ -178,13 +178,19 @@ class Method(nn.Module):
     def update(self, batch: Batch, now: Now, stepper: Stepper) -> Answer:
         """Update the weights with one batch: the gradients of the total loss, then one step.
 
-        A method with one learner that does not override this is trained by Lightning's automatic
-        optimisation, which does the same.
+        A method with one learner that overrides neither this nor :meth:`resets` is trained by Lightning's
+        automatic optimisation, which does the same.
         """
         answer = self.losses(batch, now)
         stepper.gradients(answer.total)
+        if self.resets(now):
+            stepper.reset()
         stepper.apply()
         return answer.detached()
+
+    def resets(self, now: Now) -> bool:
+        """Whether the optimiser's moments are reset before the step of this update."""
+        return False
 
     def stepped(self, now: Now) -> None:
         """Called after the weights have changed; ``now.step`` counts this update."""
@@ -206,8 +212,22 @@ class Method(nn.Module):
 
     @property
     def automatic(self) -> bool:
-        """Whether this method needs only the default update with one learner."""
+        """Whether this method needs only the default update with one learner, and no reset."""
+        return self.one_step and type(self).resets is Method.resets
+
+    @property
+    def one_step(self) -> bool:
+        """Whether an update is one step of one learner, along the gradient of the losses."""
         return type(self).update is Method.update and list(self.learners()) == [MAIN]
+
+    @property
+    def turns(self) -> int:
+        """Number of updates after which the kinds of updates repeat: 1 if all are of one kind."""
+        return 1
+
+    def unreached(self, steps: int) -> str:
+        """What a run of so many updates never comes to, and what to do, in a sentence; empty: nothing."""
+        return ""
 
     # --- what methods share ---------------------------------------------------------------------
 

@@ -60,6 +60,17 @@ def _get(config: RunConfig, key: str) -> Any:  # noqa: ANN401 - any configuratio
     return value
 
 
+def wrong_value(key: str, value: Any) -> str:  # noqa: ANN401 - any configuration value
+    """Which rule of its own a value of a key, or of a method's option, breaks; empty: none."""
+    if key in LIMITS:
+        return wrong_number(key, value)
+    section, _, name = key.partition(".")
+    if section not in METHODS:
+        return ""
+    limits = options_of(section)[name].range
+    return wrong_option(value) if value in limits else f"{limits}; got {value}"
+
+
 def find_wrong_numbers(config: RunConfig) -> list[str]:
     """Every number out of its range, each as one line."""
     return list(_ranges(config))
@@ -72,10 +83,9 @@ def _ranges(config: RunConfig) -> Iterator[str]:
             yield f"{key}: {wrong}"
     for method, options in config.options.items():
         for name, value in options.items():
-            if value not in options_of(method)[name].range:
-                yield f"{method}.{name}: {options_of(method)[name].range}; got {value}"
-            elif wrong_option(value):
-                yield f"{method}.{name}: {wrong_option(value)}"
+            wrong = wrong_value(f"{method}.{name}", value)
+            if wrong:
+                yield f"{method}.{name}: {wrong}"
     if isinstance(config.trainer.devices, int) and config.trainer.devices == 0:
         yield "trainer.devices: must be a number of devices, -1 (all) or auto; got 0"
 

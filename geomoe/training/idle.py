@@ -1,4 +1,4 @@
-"""Warn if a loss term that compares samples had nothing to compare for a whole epoch."""
+"""Warn if a part of a method has no effect: nothing to compare in an epoch, or a run that is too short."""
 
 from __future__ import annotations
 
@@ -20,12 +20,15 @@ class IdleTerms:
     """
 
     def __init__(self, method: Method) -> None:
-        self.needs = {
-            name: what
-            for part in method.modules()
-            if isinstance(part, Method)
-            for name, what in part.compares.items()
-        }
+        self.parts = [part for part in method.modules() if isinstance(part, Method)]
+        self.needs = {name: what for part in self.parts for name, what in part.compares.items()}
+
+    def tell_unreached(self, steps: int) -> None:
+        """Warn of what a run of so many updates never comes to."""
+        for part in self.parts:
+            text = part.unreached(steps)
+            if text:
+                log.warning("%s", text)
 
     def tell(self, means: Mapping[str, float], epoch: int) -> None:
         """Warn of terms whose mean over the epoch is exactly 0.

@@ -13,7 +13,7 @@ import torch
 from lightning.pytorch import seed_everything
 
 from geomoe.build import build_datamodule, build_method, settled
-from geomoe.catalogue import METHODS
+from geomoe.catalogue import BASELINE_METHOD, METHODS
 from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights
 from geomoe.config.load import load
 from geomoe.config.reach import is_open
@@ -242,7 +242,10 @@ def _data_facts(task: TrainingTask, data: ResumableData) -> dict[str, Any]:
     reads = METHODS[config.algorithm].places and config.encoder.name != "domain"  # other methods miss nothing
     for name, count in unknown.items():
         if count and reads:
-            log.warning("%d of %d %s samples have no known place", count, len(parts[name]), name)
+            none_known = name == "train" and count == len(parts[name])
+            hint = f": {config.algorithm} learns nothing of places; give them, or use {BASELINE_METHOD}"
+            text = "%d of %d %s samples have no known place%s"
+            log.warning(text, count, len(parts[name]), name, hint if none_known else "")
     return {
         "name": info["name"],
         "hash": info["data_hash"],

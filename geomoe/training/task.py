@@ -76,9 +76,11 @@ class TrainingTask(LightningModule):
     # --- location features, once for each data set ----------------------------------------------
 
     def on_fit_start(self) -> None:
-        """Count the epochs; compute the fixed location features of every training and validation sample."""
+        """Count the epochs, and compute the fixed location features of every sample."""
         if self.config.trainer.max_steps:
             self.trainer.fit_loop.max_epochs = math.ceil(self._total_steps() / self._updates_per_epoch())
+        if self.trainer.is_global_zero and not isinstance(self.trainer.limit_train_batches, int):  # a trial
+            self.idle.tell_unreached(self._total_steps())
         encoder = self.algorithm.answering().encoder
         if encoder is None or not encoder.frozen_features:
             return

@@ -38,6 +38,22 @@ def test_what_is_named_is_zero_without_it_and_not_with_it(name, make_batch, capl
     )
 
 
+@pytest.mark.parametrize("name", ["irm", "vrex", "rdm", "fishr"])
+def test_a_penalty_that_the_run_does_not_come_to_is_told(name, caplog):
+    method = build("swad", inner=build(name, anneal=8))
+    early = {"irm": 1.0, "vrex": 1.0}.get(name, 0.0)
+    assert [method.inner.weight(Now(step, 9, 0)) for step in (7, 8)] == [early, method.inner.options.weight]
+    told = IdleTerms(method)
+    told.tell_unreached(9)  # the last of nine updates has the weight
+    assert not caplog.records
+    told.tell_unreached(8)
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        f"{name}.anneal: the penalty has its weight after 8 updates, and this run has 8, all with weight "
+        f"{early:g}; lower --{name}.anneal, or train longer"
+    )
+
+
 def test_a_method_inside_another_counts():
     assert IdleTerms(build("swad", inner=build("coral"))).needs == method_class("coral").compares
     assert IdleTerms(build("erm")).needs == {}

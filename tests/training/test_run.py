@@ -369,6 +369,11 @@ def test_unknown_places_are_said_to_methods_that_read_places(algorithm, encoder,
     facts = _data_facts(SimpleNamespace(info=info, config=config), data)
     assert facts["unknown_places"] == {"train": 1, "val": 1}
     assert ("1 of 2 train samples have no known place" in caplog.text) is told
+    assert "learns nothing of places" not in caplog.text
+    lonlat[0] = np.nan
+    _data_facts(SimpleNamespace(info=info, config=config), data)
+    hint = f"2 of 2 train samples have no known place: {algorithm} learns nothing of places; give them, or"
+    assert (hint in caplog.text) is told
 
 
 @pytest.mark.slow

@@ -62,6 +62,11 @@ class DANN(Method):
         """The network and the discriminator."""
         return {"network": self.model, "discriminator": self.discriminator}
 
+    @property
+    def turns(self) -> int:
+        """The discriminator's updates and one of the network."""
+        return int(self.options.steps + 1)
+
     def losses(self, batch: Batch, now: Now) -> Answer:
         """The network's terms: cross-entropy of the class, minus that of the domain."""
         output = self.ask(batch)
@@ -94,7 +99,8 @@ class DANN(Method):
         whole = found
         if self.options.penalty:
             (slope,) = torch.autograd.grad(each.sum(), features, create_graph=True)
-            whole = found + self.options.penalty * slope.square().sum(dim=1).mean()
+            square = slope.square().sum(dim=1).mean()  # of scaled losses: the scale comes in twice
+            whole = found + self.options.penalty * square * self._known(batch) / (world() * len(slope))
         terms = {
             "task": self.cross_entropy(output.logits, batch.label),
             "domain": -self.options.weight * found.detach(),
@@ -110,7 +116,11 @@ class DANN(Method):
         scores = self._scores(features, batch)
         scores = scores if scores.dtype.itemsize > 4 else scores.float()
         each = functional.cross_entropy(scores, slot, reduction="none")
-        return torch.where(known, each, 0) * (world() * len(known)) / total(known.sum()).clamp(min=1)
+        return torch.where(known, each, 0) * (world() * len(known)) / self._known(batch)
+
+    def _known(self, batch: Batch) -> Tensor:
+        """() number of samples of known training domains in the joint batch, at least 1."""
+        return total(Slots(self.domains).of(batch.domain)[1].sum()).clamp(min=1)
 
     def _scores(self, features: Tensor, batch: Batch) -> Tensor:
         """(B, G) logits of the discriminator."""

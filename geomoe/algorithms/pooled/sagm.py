@@ -88,6 +88,10 @@ class SAGM(Method):
         """Run the network."""
         return super().forward(batch, experts) if self.inner is None else self.inner(batch, experts)
 
+    def resets(self, now: Now) -> bool:
+        """Whether the inner method resets the optimiser."""
+        return self.inner is not None and self.inner.resets(now)
+
     def stepped(self, now: Now) -> None:
         """Tell the inner method."""
         if self.inner is not None:
@@ -112,7 +116,7 @@ def _check_inner(inner: Method) -> None:
     name = type(inner).__name__
     if inner.makes_network:
         raise ConfigError(f"around: sagm goes inside {name}, not around it; name {name.lower()} last")
-    if not inner.automatic:
+    if not inner.one_step:
         raise ConfigError(
             f"around: sagm needs a method whose update is one step along the gradient of its losses; "
             f"{name} has an update of its own"
@@ -147,6 +151,8 @@ def matched_update(
         stepper.gradients(method.losses(batch, now).total / 2)
     with torch.no_grad():
         torch._foreach_copy_(weights, kept)
+    if method.resets(now):
+        stepper.reset()
     stepper.apply()
     found = answer.detached()
     return found._replace(notes={**found.notes, "gradient_norm": length})

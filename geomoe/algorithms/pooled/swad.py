@@ -99,6 +99,11 @@ class SWAD(Method):
         """Whether the inner method is automatic."""
         return self.inner.automatic
 
+    @property
+    def turns(self) -> int:
+        """As in the inner method."""
+        return self.inner.turns
+
     def learners(self) -> dict[str, nn.Module]:
         """The learners of the inner method."""
         return self.inner.learners()

@@ -10,6 +10,7 @@ from geomoe.catalogue import ALGORITHMS, METHODS
 from geomoe.config.keys import Setting, find_key, nearest_key
 from geomoe.config.load import convert, flatten
 from geomoe.config.methods import options_of
+from geomoe.config.rules import wrong_value
 from geomoe.errors import ConfigError
 from geomoe.support.words import nearest, unknown
 
@@ -156,7 +157,17 @@ class Reader:
             made = self._span(key, one, where) if spanned else self._choice(key, one, where)
             if made is not None:
                 found[key] = made
+                self._check_values(key, made, where, algorithms)
         return found
+
+    def _check_values(self, key: str, one: Span | Choice, where: str, algorithms: Sequence[str]) -> None:
+        """Refuse values that no configuration may have; else a trial that draws one fails, others do not."""
+        own = [_at(name, key) for name in algorithms if _has(name, key)]
+        for name in own if key.startswith("method.") else [key]:
+            for value in one.values if isinstance(one, Choice) else (one.low, one.high):
+                wrong = wrong_value(name, value)
+                if wrong:
+                    self.fault(f"{where}.{key}", wrong)
 
     def _choice(self, key: str, value: Any, where: str) -> Choice | None:  # noqa: ANN401
         several = self._values(key, value, where)

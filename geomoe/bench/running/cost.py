@@ -66,12 +66,13 @@ class CostMeter(Callback):
     Args:
         steps: updates of the whole run.
         counted: number of counted updates; None: the last 3, or half of all updates if that is less. Give 0
-            for a compiled network, whose operations cannot be counted.
+            for a compiled network, whose operations cannot be counted. For a method whose updates
+            alternate between kinds, as many more are counted as whole rounds need.
     """
 
     def __init__(self, steps: int, *, counted: int | None = None) -> None:
-        last = min(COUNTED, max(steps // 2, 1)) if counted is None else counted
-        self._count_from = steps - last
+        self._steps = steps
+        self._last_ones = min(COUNTED, max(steps // 2, 1)) if counted is None else counted
         self._counter: FlopCounterMode | None = None
         self._last: float | None = None
         self._seconds, self._timed, self._flops, self._counted, self._seen = 0.0, 0, 0, 0, 0
@@ -84,9 +85,13 @@ class CostMeter(Callback):
         batch_idx: int,
     ) -> None:
         """Start counting operations, if this is one of the last updates."""
-        if pl_module.now(batch_idx).step >= self._count_from:
+        if pl_module.now(batch_idx).step >= self.count_from(pl_module.algorithm.turns):
             self._counter = flop_counter()
             self._counter.__enter__()
+
+    def count_from(self, turns: int) -> int:
+        """The first counted update, of a method whose kinds of updates repeat after so many."""
+        return max(self._steps - -(-self._last_ones // turns) * turns, 0)
 
     def on_train_batch_end(
         self,

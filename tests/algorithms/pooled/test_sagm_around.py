@@ -10,11 +10,15 @@ from geomoe.catalogue import ALGORITHMS, WRAPPERS
 from geomoe.config import RunConfig
 from geomoe.config.rules import find_faults
 from geomoe.errors import ConfigError
+from tests.algorithms.conftest import BareStepper
 
 NOW = Now(0, 100, 0)
 
 
-@pytest.mark.parametrize("name", ["erm", "groupdro", "coral", "moge", "pg_dro", "messi_mmd", "dynmoe"])
+AROUND = ["erm", "groupdro", "coral", "fishr", "moge", "pg_dro", "messi_mmd", "dynmoe"]
+
+
+@pytest.mark.parametrize("name", AROUND)
 def test_one_update_by_hand(name, make, make_batch, stepper):
     inner = make(name).train()
     before, there = copy.deepcopy(inner), copy.deepcopy(inner)
@@ -48,6 +52,19 @@ def test_one_update_by_hand(name, make, make_batch, stepper):
     assert "gradient_norm" in answer.notes
 
 
+@pytest.mark.parametrize("name", ["irm", "vrex", "rdm", "fishr"])
+def test_the_optimiser_begins_anew_when_the_penalty_does(name, make, make_batch):
+    """Adam's first step has the length of the rate in every weight with a gradient; later ones have not."""
+    method = make("sagm", inner=make(name, weight=0.0, anneal=2)).train()
+    steps, weight = BareStepper(method, torch.optim.Adam, lr=1e-3), method.answering().backbone.head.bias
+    for number in range(4):
+        before = weight.detach().clone()
+        method.update(make_batch(16), Now(number, 100, 0), steps)
+        moved = (weight.detach() - before).abs()
+        assert torch.allclose(moved, torch.tensor(1e-3), rtol=1e-2) == (number in (0, 2)), number
+    assert not method.automatic
+
+
 def test_it_passes_on_what_it_does_not_change(make, make_batch):
     inner = make("dynmoe", every=1).train()
     method, batch = make("sagm", inner=inner).train(), make_batch(4)
@@ -61,7 +78,7 @@ def test_it_passes_on_what_it_does_not_change(make, make_batch):
     assert torch.equal(method.eval()(batch).logits, inner(batch).logits)
 
 
-@pytest.mark.parametrize("name", ["dann", "fish", "irm", "lfme", "gmoe_sagm"])
+@pytest.mark.parametrize("name", ["dann", "fish", "lfme", "per_region", "gmoe_sagm"])
 def test_a_method_with_an_update_of_its_own_is_refused(name, make):
     message = "around: sagm needs a method whose update is one step along the gradient of its losses"
     with pytest.raises(ConfigError, match=message):

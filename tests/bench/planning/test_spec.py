@@ -168,7 +168,7 @@ def test_a_search_space():
             "search.optimizer.lr: expected",
         ),
         (
-            {"trials": 2, "search": {"optimizer.lr": {"low": 0, "high": 1, "lag": True}}},
+            {"trials": 2, "search": {"optimizer.lr": {"low": 0.5, "high": 1, "lag": True}}},
             "search.optimizer.lr.lag: unknown",
         ),
         (
@@ -176,6 +176,15 @@ def test_a_search_space():
             "search.method.aux: no algorithm of this spec has such an",
         ),
         ({"trials": 2, "search": 3}, "search: expected default, or keys"),
+        ({"trials": 2, "search": {"optimizer.lr": [0.1, -1.0]}}, "search.optimizer.lr: must be above 0"),
+        (
+            {"algorithms": ["irm"], "trials": 2, "search": {"irm.anneal": {"low": -5, "high": 3}}},
+            "search.irm.anneal: must be at least 0; got -5",
+        ),
+        (
+            {"algorithms": ["erm", "moge"], "trials": 2, "search": {"method.aux": [0.1, -2]}},
+            "search.method.aux: must be at least 0; got -2",
+        ),
         ({"trials": 2, "search": {"moge.aux": [0.1]}}, "search.moge.aux: nothing here is trained by moge"),
         ({"grid": {"moge.aux": [0.1, 0.2]}}, "grid.moge.aux: nothing here is trained by moge"),
         ({"settings": {"swad": {"ratio": 0.1}}}, "settings.swad.ratio: nothing here is trained by swad"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 import torch
 from torch import nn
 
+from geomoe.algorithms import Now
 from geomoe.bench.planning.plan import make_plan
 from geomoe.bench.planning.spec import spec_of
 from geomoe.bench.planning.twin_rows import count_parameters, is_mixture
@@ -19,6 +21,7 @@ from geomoe.config import ModelConfig, RunConfig
 from geomoe.errors import ConfigError
 from geomoe.inference import load
 from geomoe.training import fit
+from tests.algorithms.conftest import build
 
 B, T, D, DEPTH = 16, 16, 64, 4  # batch, tokens, width and blocks of vit_quick at 32 pixels
 
@@ -62,8 +65,41 @@ def test_what_is_timed_and_counted(trained):
     assert cost.counted == COUNTED
     assert 0 < cost.timed < 12 - COUNTED
     assert cost.step_seconds > 0
-    assert CostMeter(100)._count_from == 100 - COUNTED
+    assert CostMeter(100).count_from(1) == 100 - COUNTED
     assert CostMeter(100, counted=0).cost().step_flops is None
+
+
+class Turns:
+    """A training whose every third update is larger; its update is one product of matrices."""
+
+    def __init__(self, sizes):
+        self.algorithm, self.sizes = SimpleNamespace(turns=len(sizes)), sizes
+
+    def now(self, batch_idx):
+        return Now(batch_idx, 12, 0)
+
+    def ends_update(self, batch_idx):
+        return True
+
+    def run(self, meter, steps):
+        for number in range(steps):
+            meter.on_train_batch_start(None, self, None, number)
+            size = self.sizes[number % len(self.sizes)]
+            torch.ones(size, 1) @ torch.ones(1, 1)
+            meter.on_train_batch_end(None, self, None, None, number)
+
+
+@pytest.mark.parametrize(("sizes", "steps"), [((7,), 12), ((1, 9), 12), ((1, 9), 11), ((1, 2, 3, 4), 12)])
+def test_updates_that_take_turns_are_counted_in_whole_rounds(sizes, steps):
+    meter = CostMeter(steps)
+    Turns(sizes).run(meter, steps)
+    assert meter.cost().step_flops == 2 * sum(sizes) / len(sizes)
+
+
+def test_methods_say_how_their_updates_take_turns():
+    assert build("erm").turns == 1
+    assert build("dann", steps=2).turns == 3
+    assert build("swad", inner=build("cdann")).turns == 2
 
 
 def test_every_method_in_the_folder_of_experts_is_a_mixture():
