@@ -37,6 +37,12 @@ def update_of(name):
     return entry.network, method_class(name).update is not Method.update, entry.wrapper
 
 
+def folder_of(name):
+    """Methods of one kind stand in the same folder and take their steps in the same way."""
+    folder = METHODS[name].target.split(".")[2]
+    return folder, method_class(name).update is not Method.update, METHODS[name].wrapper
+
+
 def reader_of(name):
     """Data sets of one kind are read by the same code."""
     return CATALOGUE[source_of(name)].module.partition(":")[0]
