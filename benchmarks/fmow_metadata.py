@@ -42,7 +42,7 @@ def resident(key):
 import torch, torchgeo.datasets
 from geomoe.datasets.fmow.reader import FMoW
 with open("/proc/self/clear_refs", "w") as file:
-    file.write("5")  # the peak starts anew from here
+    file.write("5")  # reset the peak memory
 before, start, cpu = resident("VmRSS"), time.perf_counter(), time.process_time()
 {work}
 print(time.process_time() - cpu, resident("VmHWM") - before, count, time.perf_counter() - start)

@@ -99,7 +99,7 @@ def memory_of_one_table():
     model, grid = network(), make_grid(STEP)
     route_grid(model, make_grid(30.0))  # lazy imports and thread pools are not the table's
     with open("/proc/self/clear_refs", "w", encoding="ascii") as file:
-        file.write("5")  # the peak starts anew from here
+        file.write("5")  # reset the peak memory
     before, start = resident("VmRSS"), time.perf_counter()
     table = RoutingTable(grid, route_grid(model, grid), ("block 2",))
     print(resident("VmHWM") - before, table.weights.nbytes / 2**20, time.perf_counter() - start)

@@ -250,7 +250,7 @@ class Lockstep(Callback):
 
 
 def configured(name: str, model: ModelConfig, batch: int, output: str) -> RunConfig:
-    """A run of one method; swad goes around ERM."""
+    """A run of one method; swad wraps ERM."""
     around = (name,) if name == "swad" else ()
     return RunConfig(
         algorithm="erm" if around else name, around=around, output=output, model=model,

@@ -69,7 +69,7 @@ def _needs(entry: Any) -> tuple[str, str, str]:  # noqa: ANN401 - an entry of th
     """Network, places and domains in words; a wrapper has those of the method inside it."""
     if entry.wrapper:
         return ("the method's", "as the method", "as the method")
-    domains = f"{entry.domains} or more" if entry.domains > 1 else "not looked at"
+    domains = f"{entry.domains} or more" if entry.domains > 1 else "any number"
     return (f"`{entry.network}`", "read" if entry.places else "not read", domains)
 
 

@@ -45,7 +45,7 @@ _ANYWHERE = ("--json", "--quiet", "--debug")  # of every verb
 _HELP = ("-h", "--help")
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _ROOM = "give a folder with room that can be written"
-_RIGHTS = "no permission for it, or for a folder above it; change that, or give another one"
+_RIGHTS = "change its permissions or those of a folder above it, or give another one"
 #: Error number of the system for a file or folder -> what to do about it.
 _ADVICE = {
     **dict.fromkeys((errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS), _ROOM),

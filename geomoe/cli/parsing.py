@@ -121,7 +121,7 @@ class Parser(argparse.ArgumentParser):
         self.add_argument("--allow-vrt", action="store_true", help="read .vrt files, which name other files")
 
     def add_batches(self) -> None:
-        """Add the options for how many images are read and asked at once."""
+        """Add the options for how many images are read and classified at once."""
         self.add_argument(
             "--batch-size",
             type=whole(1, MOST_BATCH),

@@ -96,9 +96,9 @@ def _names(config: RunConfig) -> Iterator[str]:
         yield unknown("algorithm", "algorithm", config.algorithm, ALGORITHMS)
     for wrapper in config.around:
         if wrapper not in WRAPPERS:
-            yield unknown("around", "method that goes around another", wrapper, WRAPPERS)
+            yield unknown("around", "method that wraps another", wrapper, WRAPPERS)
     if config.algorithm in config.around:
-        yield f"around: {config.algorithm} goes around another method; it is the algorithm already"
+        yield f"around: {config.algorithm} wraps another method, not itself; leave it out of around"
     if len(set(config.around)) < len(config.around):
         yield f"around: each method at most once; got {list(config.around)}"
     if data.name not in CATALOGUE:
@@ -197,7 +197,7 @@ def _network(config: RunConfig) -> Iterator[str]:
     model, encoder = config.model, config.encoder
     if model.top_k > model.num_experts > 0:
         yield (
-            f"model.top_k: a sample asks {model.top_k} experts and model.num_experts is {model.num_experts}; "
+            f"model.top_k: a sample uses {model.top_k} experts and model.num_experts is {model.num_experts}; "
             f"set top_k to at most {model.num_experts}"
         )
     if model.patch_size and model.patch_size > 0 and model.image_size % model.patch_size:

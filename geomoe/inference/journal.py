@@ -99,10 +99,10 @@ class Journal:
                     break
                 if number == 0 and resume and content.get("key") != self._key:
                     msg = f"{self.path}: partial results of other inputs, options or another checkpoint"
-                    raise InputError(f"{msg}; delete it to begin anew")
+                    raise InputError(f"{msg}; delete it to start over")
                 if number and not resume:
                     msg = f"{self.path}: an earlier prediction was interrupted and left answers"
-                    raise InputError(f"{msg}; go on with --resume, or delete it to begin anew")
+                    raise InputError(f"{msg}; continue with --resume, or delete it to start over")
                 if number:
                     self.done.add(content["i"])
                 whole += len(line)

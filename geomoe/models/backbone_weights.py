@@ -88,7 +88,7 @@ def load_backbone(
     vit.load_state_dict({**own, **found})
     fresh = [key for key in own if key not in found]
     if fresh:
-        log.warning("%s: no fitting %s; these start anew", where, ", ".join(fresh))
+        log.warning("%s: no fitting %s; these are newly initialised", where, ", ".join(fresh))
 
 
 def load_network(network: nn.Module, state: Mapping[str, Any], *, where: str = "weights") -> None:
@@ -120,7 +120,7 @@ def load_network(network: nn.Module, state: Mapping[str, Any], *, where: str = "
     network.load_state_dict({**own, **found})
     fresh = sorted(head - set(found))
     if fresh:
-        log.warning("%s: no fitting %s; these start anew", where, ", ".join(fresh))
+        log.warning("%s: no fitting %s; these are newly initialised", where, ", ".join(fresh))
 
 
 def _classifier_keys(network: nn.Module) -> set[str]:

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 _SHAPEFILE, _SQLITE, _PARQUET = b"\0\0\x27\x0a", b"SQLite format 3\0", b"PAR1"
 _KINDS = "GeoJSON (UTF-8), a shapefile (.shp, unpacked), GeoPackage or GeoParquet"
 _CODE = re.compile(r"(?:EPSG:|OGC:|urn:ogc:def:crs:)[A-Za-z0-9.:_-]+", re.IGNORECASE)
-#: Options for reading Parquet in one thread: with several, Arrow waits for ever if one cannot be started.
+#: Options for reading Parquet in one thread: with several, Arrow waits forever if one cannot be started.
 IN_THIS_THREAD: dict[str, Any] = {"use_threads": False, "pre_buffer": False}
 _LAYER = {"IMMUTABLE": "YES", "LIST_ALL_TABLES": "NO"}  # neither journals nor tables that are not registered
 

@@ -1,4 +1,4 @@
-"""Small helpers for every room: atomic files, locks, offline switches, error texts."""
+"""Helpers for every room: atomic files, locks, offline switches, error texts."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def steps_done(path: Path) -> int:
     state = read(path)
     missing = [name for name in _STATE if name not in state]
     if missing:
-        msg = f"{path}: cannot be resumed, it has only weights (no {', '.join(missing)}); train anew"
+        msg = f"{path}: cannot be resumed, it has only weights (no {', '.join(missing)}); train again"
         raise CheckpointError(msg)
     try:
         refuse_bomb({name: value for name, value in state.items() if name != "state_dict"})
@@ -78,5 +78,5 @@ def blaming(path: Path | None, begun: Begun) -> Iterator[None]:
 
 
 def _damaged(path: Path, what: str) -> CheckpointError:
-    advice = "bring back this run's own, or train anew"
+    advice = "bring back this run's own, or train again"
     return CheckpointError(f"{path}: its state of the training is damaged ({what}); {advice}")

@@ -165,7 +165,7 @@ def _build(config: RunConfig, earlier: Checkpoint | None) -> tuple[TrainingTask,
     config = settled(config, info)
     known = (info["data_hash"], *data.dataset("train").earlier_hashes)
     if earlier is not None and earlier.info.get("data_hash") not in known:
-        msg = f"{earlier.path}: the data has changed since this run began; bring it back, or train anew"
+        msg = f"{earlier.path}: the data has changed since this run began; bring it back, or train again"
         raise DataError(msg)
     # A resumed run takes its weights from the checkpoint, so its initial weight files may be missing.
     found = earlier.info if earlier else info

@@ -164,8 +164,8 @@ def test_status_of_the_result(doing, capsys):
         (
             PermissionError(errno.EACCES, "Permission denied", "in/a.tif"),
             2,
-            "geomoe: error: in/a.tif: Permission denied; no permission for it, or for a folder above it; "
-            "change that, or give another one",
+            "geomoe: error: in/a.tif: Permission denied; change its permissions or those of a folder "
+            "above it, or give another one",
         ),
         (
             OSError(errno.ENAMETOOLONG, "File name too long", "a" * 9),

@@ -75,7 +75,7 @@ def points(tmp_path):
         ),
         (
             ["--model.top_k", "7"],
-            "model.top_k: a sample asks 7 experts and model.num_experts is 6; set top_k to",
+            "model.top_k: a sample uses 7 experts and model.num_experts is 6; set top_k to",
         ),
         (["--data.split_seed", "99"], "99"),
         (["--model.moge_blocks", "3,4"], "4"),

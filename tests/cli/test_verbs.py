@@ -196,7 +196,7 @@ def test_an_input_in_a_folder_without_rights(dark, capsys, checkpoints, tmp_path
     argv = ["predict", str(dark / "a.tif"), "--checkpoint", str(checkpoints["moge"]), "--output", "o.csv"]
     assert main(argv) == 2
     assert capsys.readouterr().err.startswith(
-        f"geomoe: error: {dark / 'a.tif'}: Permission denied; no permission"
+        f"geomoe: error: {dark / 'a.tif'}: Permission denied; change its permissions"
     )
     assert not (tmp_path / "o.csv").exists()
 

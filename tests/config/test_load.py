@@ -104,7 +104,7 @@ def test_the_section_method_is_that_of_the_algorithm(file):
         ({"moge.aux": "much"}, "moge.aux: expected a number; got 'much'"),
         ({"moge.cka_estimator": "unbiasd"}, "moge.cka_estimator: expected one of unbiased, biased; got 'unb"),
         ({"moge.cka_tokens": "1.5"}, "moge.cka_tokens: expected a whole number; got '1.5'"),
-        ({"around": "swda"}, "around: no method that goes around another 'swda'; did you mean swad?"),
+        ({"around": "swda"}, "around: no method that wraps another 'swda'; did you mean swad?"),
         ({"around": "swad,swad"}, "around: each method at most once; got ['swad', 'swad']"),
         ({"algorithm": "swad"}, "algorithm: no algorithm 'swad'"),
     ],

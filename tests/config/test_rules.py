@@ -37,7 +37,7 @@ def changed(**values):
         ({"data__held_out": "Atlantis"}, "data.held_out: no region 'Atlantis' (known: Africa, "),
         ({"data__batch_size": 0}, "data.batch_size: must be at least 1 and at most 1,000,000; got 0"),
         ({"data__num_workers": -2}, "data.num_workers: must be at least 0 and at most 1,024; got -2"),
-        ({"model__top_k": 7}, "model.top_k: a sample asks 7 experts and model.num_experts is 6"),
+        ({"model__top_k": 7}, "model.top_k: a sample uses 7 experts and model.num_experts is 6"),
         ({"model__gamma": 1.01}, "model.gamma: must be at least 0 and at most 1; got 1.01"),
         ({"model__gamma": float("nan")}, "model.gamma: must be at least 0 and at most 1; got nan"),
         ({"model__expert_dropout": 1.0}, "model.expert_dropout: must be at least 0 and below 1; got 1.0"),

@@ -470,7 +470,7 @@ def test_what_an_interrupted_prediction_left_is_not_thrown_away_in_silence(predi
     output = tmp_path / "out.csv"
     with Journal(output, "key", resume=False) as journal:
         journal.add([{"i": 0, "error": "x"}])
-    with pytest.raises(InputError, match="left answers; go on with --resume, or delete it to begin anew"):
+    with pytest.raises(InputError, match="left answers; continue with --resume, or delete it to start over"):
         predict_files(predictor, [data / "clean.csv"], output)
     assert len(partial_path(output).read_text().splitlines()) == 2
 

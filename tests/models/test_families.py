@@ -182,7 +182,7 @@ def test_weights_for_other_sizes_are_adapted_and_foreign_ones_refused(caplog):
     kind, options = NETWORKS["beit"]
     larger = kind(**{**SIZES, "img_size": 48, "in_chans": 5, "num_classes": 7}, **options)
     load_backbone(larger, network("beit").state_dict())
-    assert "head.weight, head.bias; these start anew" in caplog.text
+    assert "head.weight, head.bias; these are newly initialised" in caplog.text
     assert "spread over 5" in caplog.text
     table = larger.blocks[0].attn.relative_position_bias_table
     assert table.shape == ((2 * 6 - 1) ** 2 + 3, 2)
@@ -194,7 +194,7 @@ def test_weights_for_other_sizes_are_adapted_and_foreign_ones_refused(caplog):
 def test_both_heads_of_a_distilled_deit_start_anew_with_other_classes(caplog):
     vit = VisionTransformerDistilled(**{**SIZES, "num_classes": 9}, global_pool="token")
     load_backbone(vit, network("distilled deit").state_dict())
-    assert "head.weight, head.bias, head_dist.weight, head_dist.bias; these start anew" in caplog.text
+    assert "head.bias, head_dist.weight, head_dist.bias; these are newly initialised" in caplog.text
 
 
 def test_methods_on_pooled_features(encoder):

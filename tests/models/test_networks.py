@@ -174,7 +174,7 @@ def test_other_classes_start_anew_and_the_log_says_so(stored, caplog):
     image = torch.randn(2, 3, 64, 64)
     expected = network.forward_head(network.forward_features(image), pre_logits=True)
     assert torch.equal(pooled_features(own, image), expected)
-    assert "no fitting fc.bias, fc.weight; these start anew" in caplog.text
+    assert "no fitting fc.bias, fc.weight; these are newly initialised" in caplog.text
 
 
 @pytest.mark.slow

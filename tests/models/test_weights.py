@@ -91,7 +91,7 @@ def test_other_classes_start_a_new_head_and_say_so(trained, tmp_path, caplog):
     with caplog.at_level(logging.WARNING):
         loaded = tiny(file, num_classes=12)
     assert loaded(torch.randn(1, 3, 224, 224)).shape == (1, 12)
-    assert "no fitting head.weight, head.bias; these start anew" in caplog.text
+    assert "no fitting head.weight, head.bias; these are newly initialised" in caplog.text
     assert torch.equal(loaded.blocks[3].mlp.fc1.weight, trained.blocks[3].mlp.fc1.weight)
 
 

@@ -43,7 +43,7 @@ class SAGM(Method):
         options: how far theta' is from theta.
         make_network: makes a network, if there is no inner method.
         facts: facts about the task.
-        inner: the method that this one goes around; None: cross-entropy.
+        inner: the method that this one wraps; None: cross-entropy.
 
     Raises:
         ConfigError: an option out of its range, or an inner method that has no single loss.

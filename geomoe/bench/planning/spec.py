@@ -43,7 +43,7 @@ class Algorithm:
     Attributes:
         name: name of the training method.
         label: printed name, and beginning of the names of its runs.
-        around: methods that go around it.
+        around: methods that wrap it.
         settings: settings of its runs.
         grid: key -> values; every combination becomes a row.
     """

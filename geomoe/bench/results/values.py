@@ -62,7 +62,7 @@ class RowResult:
 
     Attributes:
         label: its name.
-        algorithm: training method, with what goes around it.
+        algorithm: training method, with its wrappers.
         experts: all, or shared for the shared expert alone (MoGE-SE).
         twin: the cost that a dense twin matches; None: the row is not a twin.
         of: labels of the rows that it is a twin of.

@@ -143,7 +143,7 @@ def _parse(path: Path) -> Any:  # noqa: ANN401 - a pyarrow table
     convert = arrow_csv.ConvertOptions(
         include_columns=_COLUMNS, column_types=kinds, strings_can_be_null=False
     )
-    # Only then does an error name the row; and with several threads Arrow waits for ever for one that the
+    # Only then does an error name the row; and with several threads Arrow waits forever for one that the
     # machine had no memory for.
     in_order = arrow_csv.ReadOptions(use_threads=False)
     try:

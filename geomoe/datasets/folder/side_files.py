@@ -71,9 +71,9 @@ class SideFiles:
         try:
             content = read_json(path)
         except DataError as error:
-            raise DataError(f"{path}: damaged; delete it, and it is made anew") from error
+            raise DataError(f"{path}: damaged; delete it, and it is made again") from error
         if not isinstance(content, dict):
-            raise DataError(f"{path}: damaged; delete it, and it is made anew")
+            raise DataError(f"{path}: damaged; delete it, and it is made again")
         return content
 
     def write_json(self, name: str, content: dict[str, Any]) -> Path:

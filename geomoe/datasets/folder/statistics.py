@@ -91,7 +91,7 @@ def measure(
             entry = from_plain(_Entry, kept[key])
         except InputError as error:
             where = f"{files.find(FILE)}: damaged ({error})"
-            raise DataError(f"{where}; delete it, and it is made anew") from error
+            raise DataError(f"{where}; delete it, and it is made again") from error
         if len(entry.mean) == count:
             return Statistics(np.array(entry.mean), np.array(entry.std), entry.images)
     chosen = np.arange(len(filename))

@@ -130,7 +130,7 @@ def score_rows(
 
 def _official(official: Official, *, several: bool) -> list[str | Table]:
     if official.problem:
-        return [f"wilds' own eval() cannot be had: {official.problem}"]
+        return [f"wilds' own eval() is not available: {official.problem}"]
     table = new_table("wilds' own eval() beside ours", "metric", "experts", "wilds", "geomoe", "")
     for row in official.rows:
         verdict = "same" if row.equal else "DIFFERENT"

@@ -95,4 +95,4 @@ def test_it_is_an_algorithm_and_goes_around_others_but_not_itself():
     assert "sagm" in WRAPPERS
     assert find_faults(RunConfig(algorithm="gmoe", around=("sagm", "swad"))) == []
     (line,) = find_faults(RunConfig(algorithm="sagm", around=("sagm",)))
-    assert line == "around: sagm goes around another method; it is the algorithm already"
+    assert line == "around: sagm wraps another method, not itself; leave it out of around"
