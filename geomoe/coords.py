@@ -7,7 +7,7 @@ are (NaN, NaN). Any other order exists only inside the call that needs it.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -46,7 +46,7 @@ def check_lonlat(lonlat: ArrayLike, *, where: str = "lonlat") -> Places:
             90 degrees or a longitude beyond 360.
     """
     try:
-        array = np.array(lonlat, dtype=np.float64)
+        array = _as_floats(lonlat)
     except (TypeError, ValueError) as error:
         msg = f"{where}: expected numbers in an (N, 2) array of lon, lat degrees; {error}"
         raise CoordinateError(msg) from error
@@ -66,11 +66,33 @@ def check_lonlat(lonlat: ArrayLike, *, where: str = "lonlat") -> Places:
     return Places(array, ~missing[:, 0])
 
 
+def _as_floats(lonlat: ArrayLike) -> NDArray[np.float64]:
+    """A new array of float64: columns of a table by name, NaN where an array is masked.
+
+    Raises:
+        TypeError: truth values, complex numbers, or no numbers.
+        ValueError: no numbers, or a table with other columns than lon and lat.
+    """
+    columns = getattr(lonlat, "columns", None)  # of pandas, in which an order by name does not show
+    if columns is not None and any(isinstance(name, str) for name in columns):
+        if sorted(map(str, columns)) != ["lat", "lon"]:
+            raise ValueError(
+                f"a table has to have the columns lon and lat; got {', '.join(map(str, columns))}"
+            )
+        lonlat = lonlat[["lon", "lat"]]  # type: ignore[call-overload,index]
+    array: Any = np.asanyarray(lonlat)
+    if array.dtype.kind in "bc":
+        raise TypeError(f"got {array.dtype}")
+    if isinstance(array, np.ma.MaskedArray):
+        lonlat = np.ma.filled(array.astype(np.float64), np.nan)
+    return np.array(lonlat, dtype=np.float64)
+
+
 def _refuse(array: NDArray[np.float64], bad: NDArray[np.bool_], where: str, why: str) -> None:
     if bad.any():
         row = int(np.flatnonzero(bad)[0])
         lon, lat = array[row]
-        msg = f"{where}: {why}; row {row} has lon={lon:g}, lat={lat:g} ({int(bad.sum())} such rows)"
+        msg = f"{where}: {why}; row {row} has lon={lon:.10g}, lat={lat:.10g} ({int(bad.sum())} such rows)"
         raise CoordinateError(msg)
 
 
@@ -180,7 +202,12 @@ def continuous(bounds: tuple[float, float, float, float]) -> tuple[float, float,
     Raises:
         CoordinateError: bounds off the Earth, or empty.
     """
-    west, south, east, north = bounds
+    try:
+        west, south, east, north = (float(one) for one in bounds)
+    except (TypeError, ValueError) as error:
+        raise CoordinateError(
+            f"bounds: expected west, south, east, north in degrees; got {bounds}"
+        ) from error
     if 180 <= west < 360:  # begins on the other side
         west, east = west - 360, east - 360 if east >= west else east
     elif -180 <= east < west < 180:

@@ -22,6 +22,10 @@ class InputError(GeomoeError, ValueError):
     """An argument of a function has a wrong shape, type or range."""
 
 
+class OptionError(InputError, TypeError):
+    """A call has an option that its function does not have, or one of another type or out of its range."""
+
+
 class CoordinateError(GeomoeError, ValueError):
     """A coordinate is half missing, infinite or off the Earth."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from geomoe.coords import (
@@ -62,6 +63,21 @@ def test_refusals_say_where_and_what(lonlat, message):
     assert "points.csv" in str(caught.value)
     assert "\n" not in str(caught.value)
     assert isinstance(caught.value, ValueError | GeomoeError)
+
+
+def test_columns_of_a_table_count_by_name_and_what_is_masked_is_unknown():
+    table = pd.DataFrame({"lat": [50.0], "lon": [10.0]})
+    assert check_lonlat(table).lonlat.tolist() == [[10, 50]]
+    assert check_lonlat(pd.DataFrame([[10.0, 50.0]])).lonlat.tolist() == [[10, 50]]
+    masked = np.ma.masked_array([[10, 50], [3, 4]], [[True, True], [False, False]])
+    places = check_lonlat(masked)
+    assert places.has_location.tolist() == [False, True]
+    assert places.lonlat[1].tolist() == [3, 4]
+    with pytest.raises(CoordinateError, match=r"columns lon and lat; got y, x"):
+        check_lonlat(pd.DataFrame({"y": [50.0], "x": [10.0]}))
+    for wrong in ([[True, False]], [[10 + 1j, 50]]):
+        with pytest.raises(CoordinateError, match="expected numbers in an"):
+            check_lonlat(wrong)
 
 
 def test_the_refusal_names_the_row():

@@ -21,8 +21,9 @@ from geomoe.checking.images import open_images
 from geomoe.checking.leakage import Pair, compare, different_places, known_places, measure
 from geomoe.checking.neighbours import look_at_neighbours
 from geomoe.checking.places import Finding, Odd, look_at_places
+from geomoe.config.limits import MOST_WORKERS
 from geomoe.earth.countries import country_outlines
-from geomoe.support.options import call_options
+from geomoe.support.options import call_options, within
 from geomoe.support.text import counted
 
 if TYPE_CHECKING:
@@ -102,9 +103,9 @@ class CheckOptions:
         countries: file of country outlines for the check of codes; None: the outlines of the package.
     """
 
-    near_km: float = 1.0
-    images: int | None = None
-    workers: int = 0
+    near_km: float = within(1.0, at_least=0, at_most=20_100)
+    images: int | None = within(None, at_least=0, at_most=10**12)
+    workers: int = within(0, at_least=0, at_most=MOST_WORKERS)
     countries: str | os.PathLike[str] | None = None
 
 

@@ -67,8 +67,15 @@ def load(
     settings += _from_environment(os.environ if environment is None else environment, faults)
     for path in _files(name, file, faults):
         settings += _from_file(path, faults)
-    settings += flatten(values or {}, "settings", faults)
+    settings += [one._replace(value=_plain(one.value)) for one in flatten(values or {}, "settings", faults)]
     return _build([*settings, *flags], faults)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a program gives
+    """A value of a Python program as a file would hold it: paths as text, numbers of NumPy as numbers."""
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def from_dict(values: Mapping[str, Any], where: str = "configuration", *, check: bool = True) -> RunConfig:
@@ -179,6 +186,7 @@ def _wrong_type(key: Key, setting: Setting) -> str:
 def _files(name: str | None, file: str | os.PathLike[str] | None, faults: list[str]) -> Iterator[Path]:
     if name is not None:
         known = shipped()
+        name = name if isinstance(name, str) else str(name)
         if name in known:
             yield known[name]
         else:

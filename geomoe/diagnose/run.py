@@ -63,7 +63,7 @@ class DiagnosisOptions:
 
     split: str = "val"
     split_of: Literal["common", "first"] = "common"
-    data_root: str | None = None
+    data_root: str | PathLike[str] | None = None
     samples: int = 5000
     km: tuple[float, ...] = (1.0, 10.0, 100.0)
     permutations: int = 200

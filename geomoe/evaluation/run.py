@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from geomoe.config.limits import MOST_BATCH, MOST_RESAMPLES
 from geomoe.errors import InputError
 from geomoe.evaluation.experts import cka_matrices, forced_matrices, routing_stats
 from geomoe.evaluation.official import official_scores
@@ -17,7 +18,7 @@ from geomoe.evaluation.reports.values import Bootstrap, ExpertsReport, Part, Sco
 from geomoe.evaluation.scores import part, score
 from geomoe.inference import Predictor, load, open_split, predict_many
 from geomoe.inference.sweep import forced_choices
-from geomoe.support.options import call_options
+from geomoe.support.options import call_options, within
 from geomoe.support.text import counted
 
 if TYPE_CHECKING:
@@ -55,12 +56,12 @@ class EvaluationOptions:
 
     split: str = "test"
     experts: Experts = "all"
-    data_root: str | None = None
-    bootstrap: int = 1000
+    data_root: str | PathLike[str] | None = None
+    bootstrap: int = within(1000, at_least=0, at_most=MOST_RESAMPLES)
     confidence: float = 0.95
     diagnostics: bool = True
     beside: bool = True
-    batch_size: int = 256
+    batch_size: int = within(256, at_least=1, at_most=MOST_BATCH)
     device: str = "auto"
     allow_vrt: bool = False
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -18,6 +18,7 @@ from geomoe.inference.ground import Ground, ground_of
 from geomoe.inference.inputs import Images, Loaded, collect
 from geomoe.inference.journal import Journal
 from geomoe.inference.options import PredictOptions
+from geomoe.inference.predictor import Predictor
 from geomoe.inference.scene import Scene, beside, open_scene, write_scene
 from geomoe.inference.skipped import EMPTY_TILE, list_of_skipped, skipped_of, write_skipped
 from geomoe.inference.tiles import Item, Tiles, Tiling, make_tiling
@@ -25,6 +26,7 @@ from geomoe.reading.location import metres_per_pixel
 from geomoe.reading.raster import MOST_PIXELS
 from geomoe.reading.skips import Skip
 from geomoe.support.content import size_and_time
+from geomoe.support.files import path_of
 from geomoe.support.legends import read_colours, refuse_foreign_style
 from geomoe.support.options import call_options
 from geomoe.support.text import counted
@@ -35,7 +37,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from os import PathLike
 
-    from geomoe.inference.predictor import Predictor
 
 log = logging.getLogger(__name__)
 
@@ -87,8 +88,14 @@ def predict_files(
         OutputError: the output cannot be written.
     """
     asked = call_options(PredictOptions, options, changes)
-    given = [Path(inputs)] if isinstance(inputs, str | os.PathLike) else [Path(one) for one in inputs]
-    output, as_scene = Path(output), Path(output).suffix.lower() in SCENES
+    if not isinstance(predictor, Predictor):
+        raise InputError(f"predictor: expected what geomoe.load returns; got {type(predictor).__name__}")
+    several = inputs if isinstance(inputs, Iterable) and not isinstance(inputs, str | bytes) else [inputs]
+    given = [path_of(one, "inputs") for one in several]
+    if not given:
+        raise InputError("inputs: expected at least one image, folder or table; got none")
+    output = path_of(output, "output")
+    as_scene = output.suffix.lower() in SCENES
     _check_output(output, [*given, *([Path(asked.colors)] if asked.colors is not None else [])], as_scene)
     colours = _colours(asked, predictor, as_scene)
     ground = ground_of(predictor.info, asked.match_gsd)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from geomoe.config.limits import MOST_BATCH, MOST_SIDE, MOST_WORKERS
 from geomoe.errors import InputError
 from geomoe.reading.raster import MOST_PIXELS
+from geomoe.support.options import within
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -36,14 +38,14 @@ class PredictOptions:
         progress: called with finished images, total images and skipped images.
 
     Raises:
-        InputError: a tile has more pixels than are read at once.
+        InputError: a tile has more pixels than are read at once, or the overlap is out of its range.
     """
 
     data_root: str | PathLike[str] | None = None
-    tile: int | None = None
+    tile: int | None = within(None, at_least=1, at_most=MOST_SIDE)
     overlap: float = 0.5
-    batch_size: int = 64
-    num_workers: int = 0
+    batch_size: int = within(64, at_least=1, at_most=MOST_BATCH)
+    num_workers: int = within(0, at_least=0, at_most=MOST_WORKERS)
     probabilities: bool = False
     resume: bool = False
     allow_vrt: bool = False
@@ -58,7 +60,11 @@ class PredictOptions:
         if side and side**2 > MOST_PIXELS:
             most = f"give up to {MOST_PIXELS**0.5:.0f}"
             raise InputError(f"tile: {side} x {side} pixels are too many at once; {most}")
+        if self.overlap not in OVERLAPS:
+            raise InputError(f"overlap: expected {' or '.join(map(str, OVERLAPS))}; got {self.overlap}")
 
+
+OVERLAPS = (0, 0.5, 0.75)  # shares of a tile's side
 
 #: option of :class:`EncodeOptions` -> the encoders that have it.
 _OWNERS = {"legendre_polys": ("sh", "sh-siren"), "finest_km": ("fourier",), "capsules": ("geoclip",)}

@@ -155,6 +155,8 @@ def _columns(sheet: Sheet, path: Path, lon: str | None, lat: str | None) -> tupl
         advice = f"perhaps {near}" if near and not asked else "name them with --lon and --lat"
         msg = f"{path}: no column {' or '.join(absent)} (columns: {columns}); {advice}"
         raise DataError(msg)
+    if found[0] == found[1]:
+        raise DataError(f"{path}: column {found[0]} cannot be both the longitude and the latitude")
     twice = [name for name in found if name in sheet.repeated]
     if twice:
         raise DataError(f"{path}: has several columns {twice[0]}; keep one")

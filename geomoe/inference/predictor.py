@@ -219,7 +219,10 @@ class Predictor:
     def _check_places(self, lonlat: ArrayLike | Tensor | None, count: int) -> np.ndarray:
         if lonlat is None:
             return np.full((count, 2), np.nan)
-        values = lonlat.detach().cpu().double().numpy() if isinstance(lonlat, torch.Tensor) else lonlat
+        values = lonlat
+        if isinstance(lonlat, torch.Tensor):
+            values = lonlat.detach().cpu()
+            values = (values.double() if lonlat.is_floating_point() else values).numpy()
         places = check_lonlat(values).lonlat
         if len(places) != count:
             msg = f"lonlat: expected one place for each of the {counted(count, 'image')}; got {len(places)}"
@@ -277,7 +280,7 @@ def _device(name: str) -> torch.device:
     try:
         device = torch.device(name)
         torch.zeros(1, device=device).cpu()  # also refuses "meta", which has no values
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError) as error:
         msg = f"device: cannot use {name!r} here ({str(error).splitlines()[0]}); try auto or cpu"
         raise ConfigError(msg) from error
     return device

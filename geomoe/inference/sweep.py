@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections import Counter
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -218,7 +219,11 @@ def _gates(output: ModelOutput) -> torch.Tensor:
 
 
 def open_split(
-    predictor: Predictor, split: str, root: str | None = None, *, allow_vrt: bool = False
+    predictor: Predictor,
+    split: str,
+    root: str | os.PathLike[str] | None = None,
+    *,
+    allow_vrt: bool = False,
 ) -> LabelledImages:
     """Open a split of the data that a checkpoint was trained on, under the protocol of its run.
 
@@ -234,7 +239,8 @@ def open_split(
         DataError: the data differs from the training data of the checkpoint, so the splits may differ too.
     """
     config = predictor.config
-    where = replace(config.data, root=root or config.data.root, allow_vrt=allow_vrt)
+    folder = os.fspath(root) if root else config.data.root
+    where = replace(config.data, root=folder, allow_vrt=allow_vrt)
     data = build_datamodule(replace(config, data=where)).dataset(split)
     trained, found = predictor.info.get("data_hash"), data.data_hash
     if trained not in (found, *data.earlier_hashes):

@@ -25,7 +25,7 @@ from geomoe.mapping.table import BlockSummary, Points, RoutingTable
 from geomoe.mapping.vector import write_vector
 from geomoe.models import Network
 from geomoe.support.figures import FORMATS, check_format
-from geomoe.support.files import Workplace
+from geomoe.support.files import Workplace, path_of
 from geomoe.support.legends import attribute_tables, qgis_style, read_colours
 from geomoe.support.options import call_options
 from geomoe.support.text import counted
@@ -68,7 +68,7 @@ class MapOptions:
     bounds: tuple[float, float, float, float] | None = None
     support_km: float | None = None
     points: bool = True
-    data_root: str | None = None
+    data_root: str | PathLike[str] | None = None
     device: str = "auto"
     allow_vrt: bool = False
     colors: str | PathLike[str] | None = None
@@ -158,6 +158,7 @@ def map_experts(
         OutputError: the folder cannot be written.
     """
     asked = call_options(MapOptions, options, changes)
+    output = path_of(output, "output")
     check_format(asked.figure_format)
     asked.grid()  # refuses what makes no grid before the checkpoint is read
     if asked.support_km is not None and not 0 < asked.support_km < np.inf:

@@ -10,6 +10,7 @@ import numpy as np
 import shapely
 
 from geomoe.errors import DataError, one_line
+from geomoe.reading.beside import grid_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -78,8 +79,15 @@ def in_degrees(shapes: geopandas.GeoSeries, path: object) -> geopandas.GeoSeries
         path: their file, for errors.
 
     Raises:
-        DataError: the CRS cannot be converted to degrees: it is of another planet, or unknown to PROJ.
+        DataError: the CRS cannot be converted to degrees: it is geocentric, of heights or of a building, of
+            another planet, or unknown to PROJ; or it names a file, which PROJ would open.
     """
+    grid = grid_of(shapes.crs.to_wkt())
+    if grid is not None:
+        raise DataError(f"{path}: its CRS names a file ({grid[:80]})")
+    if not (shapes.crs.is_geographic or shapes.crs.is_projected):
+        what = one_line(ValueError(f"{shapes.crs.name}, {shapes.crs.type_name}"), 60)
+        raise DataError(f"{path}: its CRS ({what}) has no degrees; save it in EPSG:4326")
     try:
         return shapes.to_crs("EPSG:4326")
     except Exception as error:  # pyproj's errors

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import csv
 import logging
+import warnings
 from typing import TYPE_CHECKING, NamedTuple
 
 import geopandas
 import numpy as np
 import pandas as pd
 from pyproj.exceptions import CRSError
+from shapely.errors import ShapelyError
 
 from geomoe.errors import DataError, one_line
 from geomoe.reading.delimited import other_separator, separator_of, skip_declaration
@@ -72,11 +74,7 @@ def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) ->
         if kind in TEXT:
             return _read_csv(path, wanted)
         try:
-            frame = (
-                read_shapes(path, "a table of points")
-                if kind in VECTORS
-                else geopandas.read_parquet(path, **IN_THIS_THREAD)
-            )
+            frame = read_shapes(path, "a table of points") if kind in VECTORS else _read_points(path)
         except DataError:
             raise
         except ValueError:  # parquet without geometry
@@ -89,6 +87,8 @@ def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) ->
     except ValueError as error:  # pandas' and pyarrow's own errors are ValueErrors too
         msg = f"{path}: not a {kind.removeprefix('.')} file with columns: {one_line(error)}"
         raise DataError(msg) from error
+    except ShapelyError as error:
+        raise DataError(f"{path}: its geometry cannot be read: {one_line(error)}") from error
     except CRSError as error:  # of a GeoParquet
         msg = f"{path}: the CRS of its points cannot be understood: {one_line(error)}"
         raise DataError(msg) from error
@@ -99,6 +99,13 @@ def read_sheet(path: Path, wanted: Callable[[str], bool] = lambda name: True) ->
         frame.columns = pd.Index(names, dtype=object)
     repeated = frozenset(name for name in given if given.count(name) > 1)
     return Sheet(frame, tuple(names), np.arange(1, len(frame) + 1), [], repeated)
+
+
+def _read_points(path: Path) -> Any:  # noqa: ANN401 - a GeoDataFrame
+    """Read GeoParquet; what geopandas warns of (spherical edges, for one) does not concern points."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return geopandas.read_parquet(path, **IN_THIS_THREAD)
 
 
 def _with_index(frame: Any, path: Path) -> Any:  # noqa: ANN401 - with or without geometry

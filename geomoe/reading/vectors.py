@@ -112,7 +112,11 @@ def _geojson(path: Path) -> Any:  # noqa: ANN401 - a GeoDataFrame
 def _shape(given: Any) -> Any:  # noqa: ANN401 - plain values to a geometry
     from shapely.geometry import shape
 
-    return shape(given) if given else None
+    if not given:
+        return None
+    if given.get("type") == "Point" and any(type(one) not in (int, float) for one in given["coordinates"]):
+        raise ValueError(f"its coordinates are no numbers: {given['coordinates']}")
+    return shape(given)
 
 
 def _crs_of(declared: Any, path: Path) -> str:  # noqa: ANN401 - plain values

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import yaml
 
@@ -124,7 +124,7 @@ class _StrictLoader(yaml.SafeLoader):
     as in YAML 1.2.
     """
 
-    yaml_implicit_resolvers: ClassVar[dict[str, Any]] = {
+    yaml_implicit_resolvers = {  # noqa: RUF012 - so PyYAML declares it
         first: [(tag, pattern) for tag, pattern in known if not tag.endswith((":int", ":float"))]
         for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
     }

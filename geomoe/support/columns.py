@@ -39,6 +39,8 @@ def read_columns(given: Iterable[str]) -> dict[str, str]:
         if part in found:
             raise ValueError(f"{part} is given twice: {found[part]} and {column}")
         found[part] = column
+    if "lon" in found and found["lon"] == found.get("lat"):
+        raise ValueError(f"lon and lat cannot both be {found['lon']}")
     return found
 
 

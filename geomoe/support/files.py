@@ -8,7 +8,7 @@ import shutil
 import stat
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from geomoe.errors import InputError, OutputError
 from geomoe.support.leftovers import in_use, sweep
@@ -181,6 +181,17 @@ def cache_folder(root: str | os.PathLike[str] | None = None) -> Path:
     from platformdirs import user_cache_dir
 
     return Path(os.environ.get("GEOMOE_CACHE") or user_cache_dir("geomoe", appauthor=False)).expanduser()
+
+
+def path_of(given: Any, name: str) -> Path:  # noqa: ANN401 - whatever a caller gave
+    """The path that an argument of a function gives.
+
+    Raises:
+        InputError: it is no path, or an empty text, which would stand for the folder of the process.
+    """
+    if isinstance(given, str | os.PathLike) and isinstance(text := os.fspath(given), str) and text.strip():
+        return Path(text)
+    raise InputError(f"{name}: expected the path of a file or folder; got {given!r:.80}")
 
 
 def check_folder(folder: str | os.PathLike[str]) -> Path:

@@ -14,15 +14,17 @@ files, checks and the tables in docs/ read them from the source, without importi
 from __future__ import annotations
 
 import math
-from dataclasses import field, fields, replace
+import os
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import Field, field, fields, replace
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar, get_args, get_origin, get_type_hints
 
-from geomoe.errors import ConfigError
+from geomoe.errors import ConfigError, OptionError
 from geomoe.support.words import nearest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from _typeshed import DataclassInstance
 
     T = TypeVar("T", bound=DataclassInstance)
@@ -103,6 +105,16 @@ def check_options(options: Any) -> None:  # noqa: ANN401 - an Options dataclass 
             raise ConfigError(f"{item.name}: {limits}; got {value}")
 
 
+def within(
+    default: Any,  # noqa: ANN401 - the type is that of the field
+    *,
+    at_least: float,
+    at_most: float,
+) -> Any:  # noqa: ANN401 - a dataclass field
+    """A field of a dataclass for :func:`call_options` whose numbers have limits, both inclusive."""
+    return field(default=default, metadata={"range": Range(at_least=at_least, at_most=at_most)})
+
+
 def call_options(kind: type[T], options: T | None, changes: Mapping[str, Any]) -> T:
     """The options of a call: ``options``, or the defaults, with changes by name.
 
@@ -112,13 +124,44 @@ def call_options(kind: type[T], options: T | None, changes: Mapping[str, Any]) -
         changes: name of a field -> value.
 
     Raises:
-        TypeError: options of another class, or no field of that name.
+        OptionError: options of another class, no field of that name, a value of another type or out of
+            its range.
     """
     if options is not None and not isinstance(options, kind):
-        raise TypeError(f"expected {kind.__name__}, or its fields by name; got {options!r}")
-    known = [one.name for one in fields(kind)]
+        raise OptionError(f"expected {kind.__name__}, or its fields by name; got {options!r:.80}")
+    known = {one.name: one for one in fields(kind)}
     for name in changes:
         if name not in known:
-            said = f"no option {name!r}{nearest(name, known)} (known: {', '.join(known)})"
-            raise TypeError(f"{kind.__name__}: {said}")
+            said = f"no option {name!r}{nearest(name, list(known))} (known: {', '.join(known)})"
+            raise OptionError(f"{kind.__name__}: {said}")
+    given = {} if options is None else {name: getattr(options, name) for name in known}
+    for name, value in {**given, **changes}.items():
+        _check_type(known[name], value)
     return replace(options if options is not None else kind(), **changes)
+
+
+#: Head of an annotation -> what it takes, in words, and whether a value is that. Others are not checked.
+_TYPES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "bool": ("True or False", lambda value: isinstance(value, bool)),
+    "int": ("a whole number", lambda value: isinstance(value, Integral) and not isinstance(value, bool)),
+    "float": ("a number", lambda value: isinstance(value, Real) and not isinstance(value, bool)),
+    "str": ("text", lambda value: isinstance(value, str)),
+    "PathLike": ("a path", lambda value: isinstance(value, os.PathLike)),
+    "None": ("None", lambda value: value is None),
+    "tuple": ("several values", lambda value: isinstance(value, tuple | list)),
+    "Sequence": ("several values", lambda value: isinstance(value, Sequence)),
+    "Mapping": ("a mapping", lambda value: isinstance(value, Mapping)),
+    "Callable": ("a function", callable),
+}
+
+
+def _check_type(item: Field[Any], value: Any) -> None:  # noqa: ANN401 - whatever was given
+    """Hold a value against the annotation of its field, which is text, and against its range."""
+    parts = re.split(r"\s*\|\s*(?![^\[]*\])", str(item.type))
+    heads = [part.partition("[")[0].rpartition(".")[2] for part in parts]
+    if all(head in _TYPES for head in heads) and not any(_TYPES[head][1](value) for head in heads):
+        expected = " or ".join(_TYPES[head][0] for head in heads)
+        raise OptionError(f"{item.name}: expected {expected}; got {value!r:.80}")
+    limits = item.metadata.get("range")
+    if limits is not None and value not in limits:
+        raise OptionError(f"{item.name}: {limits}; got {value}")

@@ -18,8 +18,9 @@ from geomoe.checkpoint import Checkpoint, load_checkpoint, load_weights
 from geomoe.config.load import load
 from geomoe.config.reach import is_open
 from geomoe.config.rules import check
-from geomoe.errors import CheckpointError, DataError, DivergedError
+from geomoe.errors import CheckpointError, ConfigError, DataError, DivergedError
 from geomoe.models import Network
+from geomoe.support.files import path_of
 from geomoe.support.options import call_options
 from geomoe.support.workers import SAMPLE_TENSORS, check_handles
 from geomoe.training.damage import Begun, blaming, steps_done
@@ -80,6 +81,9 @@ def train(
         ConfigError: lists every fault of every source.
         GeomoeError: an error of :func:`fit`.
     """
+    if name is None and file is None:
+        raise ConfigError("name: give a configuration, such as 'bluemarble' or 'folder', or a file")
+    file = None if file is None else path_of(file, "file")
     return fit(load(name, file, values=settings), options, **changes)
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
+import numpy as np
 import pytest
 import yaml
 
@@ -362,3 +364,11 @@ def test_docs_of_arguments_may_span_lines():
         """
 
     assert argument_docs(Example) == {"first": "of many words.", "second": "short."}
+
+
+def test_values_of_a_program_may_be_paths_and_numbers_of_numpy():
+    values = {"data.root": Path("x"), "seed": np.int64(3), "model": {"moge_blocks": np.array([2])}}
+    config = load(values=values, environment={})
+    assert (config.data.root, config.seed, config.model.moge_blocks) == ("x", 3, (2,))
+    with pytest.raises(ConfigError, match="NAME: no configuration '5'"):
+        load(5, environment={})

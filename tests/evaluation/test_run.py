@@ -198,7 +198,7 @@ def test_erm_has_no_expert_rows(checkpoints):
         ("erm", {"experts": "shared"}, ConfigError, "erm has no experts of places"),
         ("moge", {"experts": 3}, ConfigError, "experts 0 to 2; got 3"),
         ("moge", {"split": "tset"}, ConfigError, "got 'tset'"),
-        ("moge", {"bootstrap": -1}, InputError, "bootstrap must be >= 0"),
+        ("moge", {"bootstrap": -1}, InputError, "bootstrap: must be at least 0 and"),
         ("moge", {"confidence": 1.0}, InputError, "confidence inside"),
     ],
 )

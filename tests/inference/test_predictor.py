@@ -106,6 +106,8 @@ def test_facts(checkpoints):
         ({"lonlat": [[0, 91], [0, 0], [0, 0], [0, 0]]}, CoordinateError, "latitude beyond 90"),
         ({"lonlat": [[0, np.nan], [0, 0], [0, 0], [0, 0]]}, CoordinateError, "exactly one"),
         ({"lonlat": [77.2, 28.6]}, CoordinateError, r"\(N, 2\)"),
+        ({"lonlat": torch.ones(4, 2, dtype=torch.bool)}, CoordinateError, "expected numbers.*got bool"),
+        ({"lonlat": torch.ones(4, 2) + 0j}, CoordinateError, "expected numbers.*got complex64"),
         ({"experts": 5}, ConfigError, "experts 0 to 4; got 5"),
         ({"experts": -1}, ConfigError, "experts 0 to 4; got -1"),
         ({"experts": True}, ConfigError, "'all', 'shared' or the number"),
@@ -134,6 +136,8 @@ def test_a_network_without_experts_refuses_to_choose(checkpoints, images, name, 
 
 
 def test_load_refuses_wrong_devices_and_files(checkpoints, tmp_path):
+    with pytest.raises(ConfigError, match="device: cannot use None here"):
+        geomoe.load(checkpoints["erm"], None)
     with pytest.raises(ConfigError, match="cannot use 'warp9'"):
         geomoe.load(checkpoints["erm"], device="warp9")
     with pytest.raises(CheckpointError, match="nowhere"):

@@ -104,6 +104,7 @@ def test_columns_that_are_not_there_once_are_refused(table, columns, message):
         ("image", "data.columns: expected PART=COLUMN, such as filename=image; got 'image'"),
         ("filename=", "data.columns: expected PART=COLUMN"),
         ("file=image", "data.columns: expected one of filename, label, lon, .* before the =; got 'file'"),
+        ("lon=x,lat=x", "data.columns: lon and lat cannot both be x"),
         ("label=a,label=b", "data.columns: label is given twice: a and b"),
     ],
 )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
 
 import geopandas
 import numpy as np
 import pandas as pd
+import pyarrow
+import pyarrow.parquet
 import pyogrio
 import pytest
 import shapely
@@ -78,6 +81,41 @@ def test_a_point_that_its_crs_knows_nothing_of(tmp_path):
     ((row, _, reason),) = read_table(tmp_path / "t.gpkg").skipped
     assert row == 30
     assert reason == "its point is nowhere on the Earth in the CRS of the table"
+
+
+@pytest.mark.parametrize("name", ["t.parquet", "t.gpkg"])
+@pytest.mark.parametrize("code", ["EPSG:4978", "EPSG:5773"])
+def test_points_of_a_crs_without_degrees_are_refused(tmp_path, name, code):
+    frame = points_of(geopandas.points_from_xy(*LONLAT.T)).set_crs(code, allow_override=True)
+    frame.to_parquet(tmp_path / name) if name == "t.parquet" else frame.to_file(tmp_path / name)
+    with pytest.raises(DataError, match=r"its CRS \(.*, (Geocentric|Vertical) CRS\) has no degrees; save it"):
+        read_table(tmp_path / name)
+
+
+@pytest.mark.parametrize("code", ["EPSG:4326+5773", "EPSG:4979", "EPSG:9518"])
+def test_heights_beside_degrees_change_no_place(tmp_path, code):
+    frame = points_of(geopandas.points_from_xy(*LONLAT.T)).set_crs(code, allow_override=True)
+    frame.to_parquet(tmp_path / "t.parquet")
+    assert read_table(tmp_path / "t.parquet").lonlat.tolist() == LONLAT.tolist()
+
+
+def test_geometry_of_a_geoparquet_that_is_none(tmp_path):
+    meta = {"version": "1.0.0", "primary_column": "geometry", "columns": {"geometry": {"encoding": "WKB"}}}
+    table = pyarrow.table({"geometry": [b"junk"], "filename": ["a.tif"], "label": ["x"]})
+    table = table.replace_schema_metadata({"geo": json.dumps(meta)})
+    pyarrow.parquet.write_table(table, tmp_path / "t.parquet")
+    with pytest.raises(DataError, match=r"t\.parquet: its geometry cannot be read: "):
+        read_table(tmp_path / "t.parquet")
+
+
+def test_coordinates_of_geojson_are_numbers(tmp_path):
+    for wrong in ([True, False], ["10", "50"], [None, None]):
+        shape = {"type": "Point", "coordinates": wrong}
+        feature = {"type": "Feature", "properties": {"filename": "a.tif", "label": "x"}, "geometry": shape}
+        content = {"type": "FeatureCollection", "features": [feature]}
+        (tmp_path / "t.geojson").write_text(json.dumps(content))
+        with pytest.raises(DataError, match=r"feature 1 is not readable \(its coordinates are no numbers"):
+            read_table(tmp_path / "t.geojson")
 
 
 def test_layers_of_a_geopackage(tmp_path, caplog):

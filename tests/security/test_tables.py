@@ -91,6 +91,8 @@ def test_a_crs_that_names_a_file(points, tmp_path):
     points.to_file(tmp_path / "t.shp", engine="pyogrio")
     (tmp_path / "t.prj").write_text(GRIDS)
     refused(tmp_path / "t.shp", "its CRS names a file")
+    points.set_crs(GRIDS, allow_override=True).to_parquet(tmp_path / "t.parquet")
+    refused(tmp_path / "t.parquet", "its CRS names a file")
     (tmp_path / "t.prj").write_bytes(os.urandom(300))
     assert read_table(tmp_path / "t.shp").lonlat.tolist() == [[1, 3], [2, 4]]
 
