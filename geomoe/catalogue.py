@@ -267,6 +267,23 @@ METHODS: dict[str, MethodEntry] = {
 }
 #: Networks that go into the blocks of a vision transformer.
 _IN_BLOCKS = ("location_token",)
+_OF_TOKENS = ("moge_blocks", "num_experts", "expert_noise")
+_OF_PLACES = (*_OF_TOKENS, "top_k", "router", "gamma", "learn_gamma", "expert_dropout")
+#: Network -> keys of ``model`` that it reads and that other networks do not.
+NETWORK_KEYS: dict[str, tuple[str, ...]] = {
+    **dict.fromkeys(("experts", "experts_le"), _OF_PLACES),
+    **dict.fromkeys(("token_experts", "orthogonal_experts", "top_any_experts"), _OF_TOKENS),
+}
+
+
+def reads(method: str, key: str) -> bool:
+    """Whether a method's network reads a key of ``model`` or ``encoder``; true for all other keys."""
+    section, _, name = key.partition(".")
+    if section == "encoder":
+        return METHODS[method].places
+    return (
+        section != "model" or name not in _OF_PLACES or name in NETWORK_KEYS.get(METHODS[method].network, ())
+    )
 
 
 def methods_of_any_backbone() -> tuple[str, ...]:

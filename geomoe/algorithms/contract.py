@@ -198,8 +198,13 @@ class Method(nn.Module):
     def validated(self, scores: Mapping[str, float], now: Now) -> None:
         """Called after a validation, with its scores (loss, acc, ...) on the source domains."""
 
-    def finished(self, batches: Iterable[Batch]) -> None:
-        """Called once after training; here a method may make the network for the final evaluation and use."""
+    def finished(self, batches: Iterable[Batch]) -> str | None:
+        """Called once after training, before the final evaluation, for methods that make the network then.
+
+        Returns:
+            A sentence for the user if the network is not what the method is for; else None.
+        """
+        return None
 
     def answering(self) -> Network:
         """The network to save for use; a submodule of this method."""

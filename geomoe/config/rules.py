@@ -53,7 +53,8 @@ def find_faults(config: RunConfig) -> list[str]:
     return [*_ranges(config), *_names(config), *_combinations(config)]
 
 
-def _get(config: RunConfig, key: str) -> Any:  # noqa: ANN401 - any configuration value
+def value_of(config: RunConfig, key: str) -> Any:  # noqa: ANN401 - any configuration value
+    """The value of a dotted key that is not an option of a method."""
     value: Any = config
     for part in key.split("."):
         value = getattr(value, part)
@@ -78,7 +79,7 @@ def find_wrong_numbers(config: RunConfig) -> list[str]:
 
 def _ranges(config: RunConfig) -> Iterator[str]:
     for key in LIMITS:
-        wrong = wrong_number(key, _get(config, key))
+        wrong = wrong_number(key, value_of(config, key))
         if wrong:
             yield f"{key}: {wrong}"
     for method, options in config.options.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,12 +20,16 @@ if TYPE_CHECKING:
     from geomoe.training.task import TrainingTask
     from geomoe.types import Batch
 
+log = logging.getLogger(__name__)
+
 
 def make_network(trainer: Trainer, task: TrainingTask, data: ResumableData, saving: Saving) -> None:
     """Let the method build its network, validate it, and save it as the best checkpoint of the run."""
     task.to(trainer.strategy.root_device)
     torch.manual_seed(mixed_seed(task.config.seed, task.config.trainer.max_epochs, 0, trainer.global_rank))
-    task.algorithm.finished(_batches(task, data, train=True))
+    told = task.algorithm.finished(_batches(task, data, train=True))
+    if told and trainer.is_global_zero:
+        log.warning("%s", told)
     with torch.no_grad():
         network = task.algorithm.answering().eval()
         metrics = RegionMetrics(

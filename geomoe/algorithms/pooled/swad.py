@@ -15,6 +15,7 @@ from torch.optim.swa_utils import update_bn
 
 from geomoe.algorithms.contract import Answer, Facts, Method, Now, Stepper
 from geomoe.support.options import check_options, option
+from geomoe.support.text import counted
 from geomoe.types import Batch, BlockExperts, ModelOutput
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class SWAD(Method):
         self.seen -= 1
 
     @torch.no_grad()
-    def finished(self, batches: Iterable[Batch]) -> None:
+    def finished(self, batches: Iterable[Batch]) -> str | None:
         """Set the weights of the averaged network, and recompute its batch norm statistics."""
         if not self.begun:  # no valley: the last segment
             weights = self.window[-1] if self.seen else self._weights()
@@ -196,6 +197,14 @@ class SWAD(Method):
         if any(isinstance(module, _NORMS) for module in self.result.modules()):
             some = ((batch,) for batch in itertools.islice(batches, self.options.norm_batches))
             update_bn(some, _OfBatches(self.result))
+        return None if self.begun else self._without_valley()
+
+    def _without_valley(self) -> str:
+        found = f"swad: found no valley in {counted(int(self.validations), 'validation')}"
+        return (
+            f"{found} (swad.converge {self.options.converge}), so its network is the mean of the last "
+            f"epoch's weights; train longer, or set data.batches_per_epoch so that epochs are shorter"
+        )
 
 
 _NORMS = nn.modules.batchnorm._BatchNorm

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from geomoe.bench.planning.rows import base_name, rows_of, slug
+from geomoe.bench.planning.rows import base_name, rows_of, slug, unused
 from geomoe.bench.planning.search import draw, import_optuna
 from geomoe.catalogue import BASELINE_METHOD
 from geomoe.config.limits import MOST_RUNS
@@ -106,7 +106,7 @@ def make_plan(spec: Spec, output: Path) -> Plan:
             a baseline that is no row, twins that cannot be made.
         DependencyNotFoundError: the package of the sampler is not installed.
     """
-    faults: list[str] = []
+    faults = list(unused(spec))
     if spec.sampler == "optuna" and spec.trials > 1:
         import_optuna()
     rows = [row for algorithm in spec.algorithms for row in rows_of(spec, algorithm, faults)]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe.bench.planning.search import default_space
 from geomoe.bench.planning.spec import SELECTED_BY, Twin, data_set_of
-from geomoe.catalogue import METHODS
+from geomoe.catalogue import METHODS, reads
 from geomoe.config.keys import Setting
 from geomoe.config.load import load
 from geomoe.config.methods import options_of
@@ -131,7 +131,21 @@ def _applies(key: str, methods: Sequence[str]) -> bool:
     section, _, name = key.partition(".")
     if section == "method":
         return name in options_of(methods[0])
-    return section not in METHODS or section in methods
+    return section in methods if section in METHODS else reads(methods[0], key)
+
+
+def unused(spec: Spec) -> Iterator[str]:
+    """Faults: keys of grids and of the search space that no row reads."""
+    every = [(one.name, *one.around) for one in spec.algorithms]
+    said = [("grid", spec.grid, every), ("search", spec.search or {}, every)]
+    said += [
+        (f"algorithms.{number}.grid", one.grid, every[number:][:1])
+        for number, one in enumerate(spec.algorithms)
+    ]
+    for where, keys, methods in said:
+        for key in keys:
+            if not any(_applies(key, some) for some in methods):
+                yield f"{where}.{key}: no network here reads it, so it would do nothing ({spec.source})"
 
 
 def _varied(chosen: Mapping[str, Any]) -> list[str]:

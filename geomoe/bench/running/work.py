@@ -6,17 +6,20 @@ import contextlib
 import logging
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from geomoe.bench.planning.search import ask_optuna
 from geomoe.bench.running.run_values import FAILED, Failed, read_done, read_failed, write_value
+from geomoe.config.rules import value_of
 from geomoe.errors import DivergedError, GeomoeError, OutputError, one_line
 from geomoe.support.claims import Claims, machine
+from geomoe.training.runfolder import RunFolder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from geomoe.bench.planning.plan import Plan, Run
+    from geomoe.config import RunConfig
     from geomoe.config.keys import Setting
     from geomoe.support.claims import Claim
 
@@ -102,16 +105,26 @@ def _drawn(plan: Plan, run: Run) -> Sequence[Setting] | None:
     """The settings of a run's trial; None if they depend on trials that have not ended."""
     if plan.known_before(run):
         return plan.drawn(run)
-    earlier = []
+    space, earlier = plan.rows[run.label].space, []
     for other in (one for one in plan.runs if one.cell == run.cell and one.trial < run.trial):
         folder = plan.folder(other)
         done = read_done(folder) if (folder / "done").exists() else None
         if done is None and not (folder / FAILED).exists():
             return None
-        if done is not None:
-            earlier.append((done.drawn, done.validation))
+        if (folder / "config.yaml").exists():  # trial 0, and trials that diverged, tell as much as others
+            config = RunFolder(folder).read_config()
+            values = {key: _value(config, key) for key in space}
+            earlier.append((values, None if done is None else done.validation))
     where = (run.label, run.held_out or "", run.seed, run.trial)
-    return ask_optuna(plan.rows[run.label].space, where, earlier)
+    return ask_optuna(space, where, earlier)
+
+
+def _value(config: RunConfig, key: str) -> Any:  # noqa: ANN401 - any configuration value
+    """The value of a key of a search space."""
+    section, _, name = key.partition(".")
+    if section == "method":
+        section = config.algorithm
+    return config.options[section][name] if section in config.options else value_of(config, key)
 
 
 def _perform(plan: Plan, run: Run, drawn: Sequence[Setting], options: WorkOptions, claim: Claim) -> bool:

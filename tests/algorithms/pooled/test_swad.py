@@ -73,7 +73,11 @@ def compare(make, losses, converge, tolerance, seed):
             kept.append(parameters_to_vector(method.inner.model.parameters()).detach().numpy().copy())
         segments.append(kept)
         method.validated({"loss": loss}, Now(0, 1, 0))
-    method.finished([])
+    told = method.finished([])
+    windows = [losses[first : first + converge] for first in range(len(losses) - converge + 1)]
+    assert (told is None) == any(window[0] == min(window) for window in windows)
+    if told is not None:
+        assert told.startswith(f"swad: found no valley in {len(losses)} validation")
     found = parameters_to_vector(method.answering().parameters()).numpy()
     want = literal(segments, losses, converge, tolerance, 0.3)
     np.testing.assert_allclose(found, want, rtol=1e-6, atol=1e-6)

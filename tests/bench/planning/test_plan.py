@@ -54,6 +54,33 @@ def test_grids_multiply_and_leave_out_what_does_not_apply():
     assert (config.options["moge"]["aux"], config.model.num_experts) == (0.5, 4)
 
 
+def test_keys_of_networks_apply_where_they_are_read():
+    algorithms = ["erm", "moge", "gmoe", "messi_ot"]
+    plan = plan_of(algorithms=algorithms, grid={"model.num_experts": [3, 6], "encoder.noise": [0.1]})
+    assert list(plan.rows) == [
+        "erm",
+        *(f"moge-num_experts{n}-noise0.1" for n in (3, 6)),
+        *(f"gmoe-num_experts{n}" for n in (3, 6)),
+        "messi_ot",  # the experts of a head are an option of the method
+    ]
+
+
+@pytest.mark.parametrize(
+    ("values", "where"),
+    [
+        ({"algorithms": ["erm", "gmoe"], "grid": {"model.top_k": [1, 2]}}, "grid.model.top_k"),
+        ({"algorithms": ["erm"], "trials": 2, "search": {"encoder.noise": [0.1]}}, "search.encoder.noise"),
+        (
+            {"algorithms": ["moge", {"name": "erm", "grid": {"model.top_k": [1, 2]}}]},
+            "algorithms.1.grid.model.top_k",
+        ),
+    ],
+)
+def test_keys_that_no_network_reads_are_refused(values, where):
+    with pytest.raises(ConfigError, match=f"^{where}: no network here reads it, so it would do nothing"):
+        plan_of(**values)
+
+
 def test_keys_of_one_last_name_are_told_apart():
     plan = plan_of(algorithms=["moge"], grid={"encoder.noise": [0.1], "model.expert_noise": [0.2]})
     assert list(plan.rows) == ["moge-noise0.1-expert_noise0.2"]
