@@ -26,23 +26,14 @@ _TURNS = (-360, 0, 360)
 _EVERYWHERE = shapely.box(-600, -90, 1000, 90)  # land across an edge of a map goes on beyond it
 
 
-def whole_earth(left: float) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
-    """Rings of land and lines of borders of the whole Earth, (N, 2) cells of :data:`CELL` degrees each.
+@cache
+def whole_earth(left: float) -> tuple[dict[str, list[NDArray[np.int64]]], list[NDArray[np.int64]]]:
+    """Rings of the land of each region and lines of borders, (N, 2) cells of :data:`CELL` degrees each.
+
+    Regions have the names of :func:`geomoe.earth.land.coastlines` and share their positions where they meet.
 
     Args:
         left: longitude at which the map begins; land and borders across an edge of it are there at both.
-    """
-    land, borders = _whole(left)
-    return _cells(shapely.get_rings(land)), _cells(borders)
-
-
-@cache
-def whole_region(region: str, left: float) -> list[NDArray[np.int64]]:
-    """Rings of the land of a region of the whole Earth, as :func:`whole_earth` has them.
-
-    Args:
-        region: a name of :func:`geomoe.earth.land.coastlines`.
-        left: longitude at which the map begins.
     """
     land, borders = _whole(left)
     cut = np.unique(shapely.STRtree(land).query(borders, predicate="dwithin", distance=_GAP)[1])
@@ -54,12 +45,16 @@ def whole_region(region: str, left: float) -> list[NDArray[np.int64]]:
     parts += [scale(line, 1.5, 1.5, origin=line.coords[0]) for line in reach]  # beyond the coast, to meet it
     faces = np.array(shapely.polygonize(shapely.get_parts(shapely.union_all(parts))).geoms, dtype=object)
     inside = shapely.STRtree(land[cut]).query(shapely.point_on_surface(faces), predicate="within")[0]
-    pieces = np.concatenate([whole, faces[np.unique(inside)]])
-    mine = pieces[_owners(pieces, _EVERYWHERE) == list(coastlines()).index(region)]
-    return _cells(shapely.get_rings(shapely.get_parts(shapely.union_all(mine))))
+    faces = faces[np.unique(inside)]
+    owner = _owners(np.concatenate([faces, whole]), _EVERYWHERE)
+    rings = {}
+    for number, region in enumerate(coastlines()):
+        mine, others = owner[: len(faces)] == number, owner[len(faces) :] == number
+        joined = shapely.get_parts(shapely.union_all(faces[mine]))
+        rings[region] = _cells(shapely.get_rings(np.concatenate([joined, whole[others]])))
+    return rings, _cells(borders)
 
 
-@cache
 def _whole(left: float) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
     """Polygons of land and lines of borders, simplified."""
     land, lines = read_borders()
@@ -104,7 +99,7 @@ def _outline(region: str, box: Box) -> shapely.Geometry:
     """The outline of a region of the whole Earth, at longitudes of a box."""
     turn = 360 * math.floor((box[0] + 180) / 360)
     left = -180.0 if box[2] - turn <= 180 else float(math.floor(box[0] - turn))
-    return shapely.MultiLineString([ring * CELL + (turn, 0) for ring in whole_region(region, left)])
+    return shapely.MultiLineString([ring * CELL + (turn, 0) for ring in whole_earth(left)[0][region]])
 
 
 def region_in(region: str, box: Box) -> shapely.Geometry:
@@ -119,11 +114,20 @@ def region_in(region: str, box: Box) -> shapely.Geometry:
 
 def _owners(faces: NDArray[np.object_], frame: shapely.Geometry) -> NDArray[np.int64]:
     """The region of each polygon: that whose coarse outline it shares most with, or the nearest."""
-    coarse = [_coarse(name, frame) for name in coastlines()]
-    shared = np.stack([shapely.area(shapely.intersection(faces, one)) for one in coarse])
-    away = np.stack([shapely.distance(faces, one) for one in coarse])
-    away[np.isnan(away)] = np.inf  # a region that is not in the box
-    return np.where(shared.max(axis=0) > 0, shared.argmax(axis=0), away.argmin(axis=0))
+    coarse = [shapely.get_parts(_coarse(name, frame)) for name in coastlines()]
+    region = np.repeat(np.arange(len(coarse)), [len(parts) for parts in coarse])
+    parts = np.concatenate(coarse)
+    tree = shapely.STRtree(parts)
+    face, part = tree.query(faces, predicate="intersects")
+    shared = np.zeros((len(faces), len(coarse)))
+    np.add.at(shared, (face, region[part]), shapely.area(shapely.intersection(faces[face], parts[part])))
+    owner = shared.argmax(axis=1)
+    alone = np.flatnonzero(shared.max(axis=1) == 0)
+    face, part = tree.query_nearest(faces[alone])
+    nearest = np.full(len(alone), len(coarse))  # of no region, where the box has the coarse land of none
+    np.minimum.at(nearest, face, region[part])
+    owner[alone] = nearest
+    return owner
 
 
 def _coarse(region: str, frame: shapely.Geometry) -> shapely.Geometry:
