@@ -26,32 +26,15 @@ _TURNS = (-360, 0, 360)
 _EVERYWHERE = shapely.box(-600, -90, 1000, 90)  # land across an edge of a map goes on beyond it
 
 
-def whole_earth(left: float) -> tuple[list[NDArray[np.int64]], list[NDArray[np.int64]]]:
-    """Rings of land and lines of borders of the whole Earth, (N, 2) cells of :data:`CELL` degrees each.
+@cache
+def whole_earth(left: float) -> tuple[dict[str, list[NDArray[np.int64]]], list[NDArray[np.int64]]]:
+    """Rings of the land of each region and lines of borders, (N, 2) cells of :data:`CELL` degrees each.
+
+    Regions have the names of :func:`geomoe.earth.land.coastlines` and share their positions where they meet.
 
     Args:
         left: longitude at which the map begins; land and borders across an edge of the map are at both edges.
     """
-    land, borders = _whole(left)
-    return _cells(shapely.get_rings(land)), _cells(borders)
-
-
-@cache
-def whole_region(region: str, left: float) -> list[NDArray[np.int64]]:
-    """Rings of the land of a region, in the form of :func:`whole_earth`.
-
-    Args:
-        region: a name of :func:`geomoe.earth.land.coastlines`.
-        left: longitude at which the map begins.
-    """
-    pieces, owners = _pieces(left)
-    mine = pieces[owners == list(coastlines()).index(region)]
-    return _cells(shapely.get_rings(shapely.get_parts(shapely.union_all(mine))))
-
-
-@cache
-def _pieces(left: float) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
-    """The land of the whole Earth cut along borders, and the region of each piece."""
     land, borders = _whole(left)
     cut = np.unique(shapely.STRtree(land).query(borders, predicate="dwithin", distance=_GAP)[1])
     whole = np.delete(land, cut)
@@ -62,11 +45,16 @@ def _pieces(left: float) -> tuple[NDArray[np.object_], NDArray[np.int64]]:
     parts += [scale(line, 1.5, 1.5, origin=line.coords[0]) for line in reach]  # beyond the coast, to meet it
     faces = np.array(shapely.polygonize(shapely.get_parts(shapely.union_all(parts))).geoms, dtype=object)
     inside = shapely.STRtree(land[cut]).query(shapely.point_on_surface(faces), predicate="within")[0]
-    pieces = np.concatenate([whole, faces[np.unique(inside)]])
-    return pieces, _owners(pieces, _EVERYWHERE)
+    faces = faces[np.unique(inside)]
+    owner = _owners(np.concatenate([faces, whole]), _EVERYWHERE)
+    rings = {}
+    for number, region in enumerate(coastlines()):
+        mine, others = owner[: len(faces)] == number, owner[len(faces) :] == number
+        joined = shapely.get_parts(shapely.union_all(faces[mine]))
+        rings[region] = _cells(shapely.get_rings(np.concatenate([joined, whole[others]])))
+    return rings, _cells(borders)
 
 
-@cache
 def _whole(left: float) -> tuple[NDArray[np.object_], NDArray[np.object_]]:
     """Polygons of land and lines of borders, simplified."""
     land, lines = read_borders()
@@ -111,7 +99,7 @@ def _outline(region: str, box: Box) -> shapely.Geometry:
     """The outline of a region of the whole Earth, at longitudes of a box."""
     turn = 360 * math.floor((box[0] + 180) / 360)
     left = -180.0 if box[2] - turn <= 180 else float(math.floor(box[0] - turn))
-    return shapely.MultiLineString([ring * CELL + (turn, 0) for ring in whole_region(region, left)])
+    return shapely.MultiLineString([ring * CELL + (turn, 0) for ring in whole_earth(left)[0][region]])
 
 
 def region_in(region: str, box: Box) -> shapely.Geometry:
@@ -126,25 +114,20 @@ def region_in(region: str, box: Box) -> shapely.Geometry:
 
 def _owners(faces: NDArray[np.object_], frame: shapely.Geometry) -> NDArray[np.int64]:
     """The region of each polygon: that whose coarse outline overlaps most with it, or is nearest."""
-    coarse = [_coarse(name, frame) for name in coastlines()]
-    shared = np.stack([_shared_area(faces, one) for one in coarse])
-    owners = shared.argmax(axis=0)
-    alone = shared.max(axis=0) == 0
-    parts, owner = shapely.get_parts(coarse, return_index=True)
-    mine, nearest = shapely.STRtree(parts).query_nearest(faces[alone])
-    first = np.full(len(faces[alone]), len(coarse))  # of regions that are as near
-    np.minimum.at(first, mine, owner[nearest])
-    owners[alone] = first
-    return owners
-
-
-def _shared_area(faces: NDArray[np.object_], region: shapely.Geometry) -> NDArray[np.float64]:
-    """What each polygon shares with a region, in square degrees; only those on its edge are cut."""
-    shapely.prepare(region)
-    area = np.where(shapely.covers(region, faces), shapely.area(faces), 0.0)
-    cut = shapely.intersects(region, faces) & (area == 0)
-    area[cut] = shapely.area(shapely.intersection(faces[cut], region))
-    return area
+    coarse = [shapely.get_parts(_coarse(name, frame)) for name in coastlines()]
+    region = np.repeat(np.arange(len(coarse)), [len(parts) for parts in coarse])
+    parts = np.concatenate(coarse)
+    tree = shapely.STRtree(parts)
+    face, part = tree.query(faces, predicate="intersects")
+    shared = np.zeros((len(faces), len(coarse)))
+    np.add.at(shared, (face, region[part]), shapely.area(shapely.intersection(faces[face], parts[part])))
+    owner = shared.argmax(axis=1)
+    alone = np.flatnonzero(shared.max(axis=1) == 0)
+    face, part = tree.query_nearest(faces[alone])
+    nearest = np.full(len(alone), len(coarse))  # of no region, where the box has the coarse land of none
+    np.minimum.at(nearest, face, region[part])
+    owner[alone] = nearest
+    return owner
 
 
 def _coarse(region: str, frame: shapely.Geometry) -> shapely.Geometry:

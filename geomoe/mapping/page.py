@@ -19,7 +19,7 @@ from geomoe.errors import ConfigError, OutputError
 from geomoe.mapping.labels import place_labels
 from geomoe.mapping.support import NEAR_LAND
 from geomoe.pages import palette
-from geomoe.pages.ground import page_detail, page_ground, page_region, page_region_of_earth
+from geomoe.pages.ground import page_detail, page_ground, page_region
 from geomoe.pages.shell import assemble
 from geomoe.support.text import counted
 
@@ -94,7 +94,7 @@ def _data(
         "land": [] if ground else list(shapes.values()),
         "ground": ground,
         "detail": None if ground else page_detail(left),
-        "heldOut": _held_out(held_out, shapes, view, left) if held_out in shapes else None,
+        "heldOut": _held_out(held_out, shapes, view) if held_out in shapes else None,
         "points": None if points is None or not len(points.label) else _points(points, left),
         "far": _far(table, view),
         "counted": summaries[0].area,
@@ -103,11 +103,11 @@ def _data(
     }
 
 
-def _held_out(name: str, shapes: dict[str, Any], view: Frame, left: float) -> dict[str, Any]:
-    """The outline of the held-out region: fine lines for a part of the Earth, else both."""
+def _held_out(name: str, shapes: dict[str, Any], view: Frame) -> dict[str, Any]:
+    """The outline of the held-out region: fine lines on a part of the Earth, else coarse polygons."""
     if is_part(view.bounds):
         return {"name": name, "lines": page_region(name, view.bounds)}
-    return {"name": name, "shape": shapes[name], "rings": page_region_of_earth(name, left)}
+    return {"name": name, "shape": shapes[name]}
 
 
 def _far(table: RoutingTable, view: Frame) -> str | None:

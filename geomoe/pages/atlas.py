@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from geomoe.earth.land import coastlines
-from geomoe.pages.ground import page_ground
+from geomoe.pages.ground import page_detail, page_ground
 from geomoe.pages.shell import assemble
 
 if TYPE_CHECKING:
@@ -110,6 +110,7 @@ def render_atlas(
     if not layers:
         raise ValueError("atlas: expected at least one layer")
     shapes, start = coastlines(), start_box(layers)
+    ground = None if start is None else page_ground((start[0], start[1], start[2], start[3]), everywhere=True)
     data = {
         "title": title,
         "about": about,
@@ -117,9 +118,8 @@ def render_atlas(
         "bounds": list(EARTH),
         "start": start,
         "land": list(shapes.values()),
-        "ground": None
-        if start is None
-        else page_ground((start[0], start[1], start[2], start[3]), everywhere=True),
+        "ground": ground,
+        "detail": None if ground else page_detail(EARTH[0]),
         "regions": {region: number for number, region in enumerate(shapes)},
         "heldOut": {"name": held_out, "shape": shapes[held_out]} if held_out in shapes else None,
         "ramp": list(RAMP),

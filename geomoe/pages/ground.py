@@ -12,7 +12,7 @@ from shapely.geometry.polygon import orient
 
 from geomoe.coords import EARTH_RADIUS_KM
 from geomoe.earth.borders import WIDEST, degree_text, graticule, graticule_step, ground_in, is_part
-from geomoe.earth.fine import CELL, region_lines, whole_earth, whole_region
+from geomoe.earth.fine import CELL, region_lines, whole_earth
 from geomoe.earth.land import coastlines
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def page_ground(box: Box, *, everywhere: bool = False) -> dict[str, Any] | None:
 
 
 def page_detail(left: float) -> dict[str, Any]:
-    """Fine coasts and borders of the whole Earth, which a page shows when it is zoomed in to a country.
+    """Fine land by region and borders of the whole Earth, which a page shows when it is zoomed in to a country.
 
     Lines are packed, about three characters for each position: see :func:`packed`.
 
@@ -61,18 +61,14 @@ def page_detail(left: float) -> dict[str, Any]:
         left: longitude at which the map begins.
     """
     rings, borders = whole_earth(left)
-    return {"cell": CELL, "widest": WIDEST, "left": left, "rings": packed(rings), "borders": packed(borders)}
+    regions = {name: packed(lines) for name, lines in rings.items()}
+    return {"cell": CELL, "widest": WIDEST, "left": left, "regions": regions, "borders": packed(borders)}
 
 
 def page_region(region: str, box: Box) -> list[list[list[float]]]:
     """The fine outline of a region in and around a box, as lines for the scripts of a page."""
     lines = region_lines(region, _around(box), _detail(box))
     return [_rounded(line, _digits(box)) for line in lines.geoms]
-
-
-def page_region_of_earth(region: str, left: float) -> str:
-    """The fine outline of a region of the whole Earth, packed."""
-    return packed(whole_region(region, left))
 
 
 def packed(lines: list[NDArray[np.int64]]) -> str:

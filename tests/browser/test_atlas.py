@@ -121,3 +121,33 @@ def test_a_region_on_the_map_can_be_clicked_and_is_painted(page, path):
     wanted = np.array(list(bytes.fromhex(ramp_colour(0.2)[1:])))
     assert np.abs(np.array(painted[:3]) - wanted).max() <= 3
     check_quiet(page, path)
+
+
+def test_regions_coasts_and_the_held_out_outline_are_fine_at_the_zoom_of_a_country(page, path):
+    press(page, "Regions")
+
+    def see(lon, lat, zoom):
+        """Positions of the painted regions, of white land, of the held-out outline; lines of borders."""
+        place = "map_experts.setView([arguments[1], arguments[0]], arguments[2], {animate: false})"
+        page.run(place, lon, lat, zoom)
+        found = page.run(
+            "const sum = {}; map_experts.eachLayer((layer) => { if (!layer.getLatLngs) return;"
+            " const {dashArray, fillColor, fill} = layer.options, lines = layer.getLatLngs();"
+            " const name = dashArray || (fill ? fillColor : '');"
+            " sum[name] = [lines.length, lines.flat(9).length]; });"
+            "return [document.body.dataset.detail, sum]"
+        )
+        colours = [ramp_colour(share / 100) for share in (20, 50, 80)]
+        kind, sums = found
+        return kind, [sums[one][1] for one in (*colours, "#ffffff", "6 4")], sums.get("5 3", [0])[0]
+
+    fine, coarse = see(10, 51, 6), see(0, 20, 2)
+    assert (fine[0], coarse[0]) == ("fine", "coarse")
+    assert (fine[2] > 300, coarse[2]) == (True, 0)
+    assert all(near > 4 * far for near, far in zip(fine[1], coarse[1], strict=True))
+    assert see(10, 51, 6) == fine
+    depth = "return map_experts.getPane('geomoe-lines').style.zIndex"
+    assert page.run(depth) == "405"  # over painted areas
+    press(page, "Cameras")
+    assert page.run(depth) == "230"  # below discs
+    check_quiet(page, path)

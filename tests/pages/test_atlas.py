@@ -46,6 +46,13 @@ def test_marks_arrive_with_all_that_is_known_of_them():
     )
 
 
+def test_wide_pages_have_fine_land_by_region_for_the_zoom_of_a_country_and_narrow_ones_have_it_already():
+    wide, narrow = (data_of(render_atlas("t", [], [layer(*marks)])) for marks in ([DISC, REGION], [DISC]))
+    assert list(wide["detail"]["regions"]) == list(wide["regions"])
+    assert (wide["ground"], narrow["detail"]) == (None, None)
+    assert narrow["ground"]["land"]
+
+
 def test_text_cannot_end_the_script_and_the_policy_names_every_script():
     hostile = "</script><script>window.hacked=1</script>{{ 7*7 }}"
     page = render_atlas(

@@ -1,18 +1,17 @@
 // Layers of marks: one at a time over the map, its legend and its table in the panel. A click on a mark, or
 // on its line in the table, says what is known of it.
 function geomoeStart(map, data) {
-  const { el, panel, section, option, toggle, draw, turned, rings, coast, borders, graticule, held } = geomoeBase(map, data);
+  const base = geomoeBase(map, data), { el, panel, section, option, toggle, coast, borders, graticule, held } = base;
   const MOST = 400; // lines of a table; a longer one says so
-  const outlines = data.land.map(turned);
+  const outlines = data.land.map(base.turned);
   map.setMaxZoom(15);
   if (data.start) {
     const [west, south, east, north] = data.start;
     map.fitBounds([[south, west], [north, east]], { animate: false, maxZoom: 11 });
   }
   const renderer = L.canvas({ padding: 0.3, tolerance: 4 });
-  const land = L.polygon(rings, {
-    renderer: draw("veil"), interactive: false, stroke: false, fillColor: "#ffffff", fillOpacity: 0.9,
-  });
+  const white = { renderer: base.draw("veil"), interactive: false, stroke: false, fillColor: "#ffffff", fillOpacity: 0.9 };
+  const land = base.swapped(() => L.polygon(base.rings, white), () => L.polygon(base.fineRings(), white));
 
   const chooser = section("Layer", "geomoe-chooser");
   const legend = section("", "geomoe-legend");
@@ -41,7 +40,9 @@ function geomoeStart(map, data) {
     if (kind === "none") return null;
     if (kind === "disc") return L.circleMarker([where[1], where[0]], { ...look, radius: where[2] });
     if (kind === "box") return L.rectangle([[where[1], where[0]], [where[3], where[2]]], look);
-    return L.polygon(outlines[data.regions[where[0]]], { ...look, weight: 0.6 });
+    const coarse = outlines[data.regions[where[0]]], region = L.polygon(coarse, { ...look, weight: 0.6 });
+    if (data.detail) base.swapping((on) => region.setLatLngs(on ? base.fineRegion(where[0]) : coarse));
+    return region;
   };
   const made = data.layers.map(() => null);
   const make = (number) => {
@@ -126,6 +127,8 @@ function geomoeStart(map, data) {
     if (shown) shown.remove();
     const layer = data.layers[number], { shapes, group } = make(number);
     shown = group.addTo(map);
+    // Painted areas would hide coasts, borders, the outline and the graticule; discs are small and lie over them.
+    map.getPane("geomoe-lines").style.zIndex = layer.marks.some((mark) => mark[3] === "disc") ? 230 : 405;
     buttons.forEach((button, at) => button.setAttribute("aria-pressed", String(at === number)));
     explain(layer);
     list(layer, shapes);

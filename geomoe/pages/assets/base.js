@@ -67,21 +67,25 @@ function geomoeLines(text, cell) {
   return lines;
 }
 
-// Rings of land as lines, without the parts along the edge of the map, which are no coast.
-function geomoeCoasts(rings, left) {
-  const found = [];
+// The coasts of regions, each a list of rings: without what is along the edge of the map, and where two regions meet.
+function geomoeCoasts(regions, left) {
+  const found = [], owner = new Map();
   const edge = ([lat, lon]) => lat < -89.9 || Math.abs(lon - left) < 1e-6 || Math.abs(lon - left - 360) < 1e-6;
-  for (const ring of rings) {
-    let line = [ring[0]];
-    for (let k = 1; k < ring.length; k++) {
-      if (edge(ring[k - 1]) && edge(ring[k])) {
-        if (line.length > 1) found.push(line);
-        line = [];
-      }
-      line.push(ring[k]);
-    }
-    if (line.length > 1) found.push(line);
-  }
+  const between = (a, b) => (a[0] < b[0] || (a[0] === b[0] && a[1] < b[1]) ? `${a} ${b}` : `${b} ${a}`);
+  const along = (each) => regions.forEach((rings, number) => {
+    for (const ring of rings) for (let k = 1; k < ring.length; k++) each(ring[k - 1], ring[k], number, k === 1);
+  });
+  along((a, b, number) => {
+    const name = between(a, b);
+    owner.set(name, owner.has(name) && owner.get(name) !== number ? "shared" : number);
+  });
+  let line = null;
+  along((a, b, number, first) => {
+    if (first) line = null;
+    if ((edge(a) && edge(b)) || owner.get(between(a, b)) === "shared") line = null;
+    else if (line) line.push(b);
+    else found.push((line = [a, b]));
+  });
   return found;
 }
 
@@ -129,17 +133,18 @@ function geomoeBase(map, data) {
     const view = map.getBounds();
     return Boolean(data.detail) && Math.max(view.getEast() - view.getWest(), view.getNorth() - view.getSouth()) <= data.detail.widest;
   };
+  const swapping = (show) => { // show(whether fine) is called now and when that changes
+    let last = null;
+    swaps.push((on) => { if (on !== last) show((last = on)); });
+    swaps[swaps.length - 1](near());
+  };
   const swapped = (far, close) => {
     if (!data.detail) return far();
     const group = L.layerGroup(), made = {};
-    const show = (on) => {
-      const layer = (made[on] = made[on] || (on ? close() : far()));
-      if (group.hasLayer(layer)) return;
+    swapping((on) => {
       group.clearLayers();
-      group.addLayer(layer);
-    };
-    swaps.push(show);
-    show(near());
+      group.addLayer((made[on] = made[on] || (on ? close() : far())));
+    });
     return group;
   };
   map.on("moveend resize", () => {
@@ -148,14 +153,15 @@ function geomoeBase(map, data) {
     for (const show of swaps) show(on);
   });
   const detail = {};
-  const fineRings = () => (detail.rings = detail.rings || geomoeLines(data.detail.rings, data.detail.cell));
+  const fineRegion = (name) => (detail[name] = detail[name] || geomoeLines(data.detail.regions[name], data.detail.cell));
+  const fineRegions = () => Object.keys(data.detail.regions).map(fineRegion), fineRings = () => fineRegions().flat();
   const fineBorders = () => geomoeLines(data.detail.borders, data.detail.cell);
   const veil = swapped(() => L.polygon([world, ...rings.flat()], faded), () => L.polygon([world, ...fineRings()], faded));
   const thin = { renderer: draw("lines"), interactive: false, fill: false, color: "#22313a", weight: 0.7, opacity: 0.75 };
   const firm = { ...thin, weight: 0.9 }, dashed = { ...thin, weight: 1.1, dashArray: "5 3" };
   const coast = fine
     ? L.polyline(fine.coasts, firm)
-    : swapped(() => L.polygon(rings, thin), () => L.polyline(geomoeCoasts(fineRings(), data.detail.left), firm));
+    : swapped(() => L.polygon(rings, thin), () => L.polyline(geomoeCoasts(fineRegions(), data.detail.left), firm));
   const borders = fine
     ? L.polyline(data.ground.borders.map(swap), dashed)
     : data.detail && swapped(() => L.layerGroup(), () => L.polyline(fineBorders(), dashed));
@@ -163,10 +169,10 @@ function geomoeBase(map, data) {
   const held = L.layerGroup();
   if (data.heldOut) {
     const line = { renderer: draw("lines"), interactive: false, fill: false };
-    const { lines, shape, rings: packed } = data.heldOut; // fine lines; or coarse polygons and fine rings
+    const { name, lines, shape } = data.heldOut; // fine lines; or coarse polygons
     const far = (style) => () => L.polygon(turned(shape), style);
-    const close = (style) => () => L.polyline(geomoeCoasts(geomoeLines(packed, data.detail.cell), data.detail.left), style);
-    const outline = (style) => (lines ? L.polyline(lines.map(swap), style) : packed ? swapped(far(style), close(style)) : far(style)());
+    const close = (style) => () => L.polyline(geomoeCoasts([fineRegion(name)], data.detail.left), style);
+    const outline = (style) => (lines ? L.polyline(lines.map(swap), style) : swapped(far(style), close(style)));
     held.addLayer(outline({ ...line, color: "#ffffff", weight: 3.6, opacity: 0.95 }));
     held.addLayer(outline({ ...line, color: "#111111", weight: 1.7, dashArray: "6 4" }));
   }
@@ -201,5 +207,8 @@ function geomoeBase(map, data) {
     return label;
   };
   const toggle = (layer) => (on) => { if (on) layer.addTo(map); else layer.remove(); };
-  return { el, percent, panel, bounds, section, option, marks, toggle, draw, turned, rings, coast, borders, graticule, veil, held };
+  return {
+    el, percent, panel, bounds, section, option, marks, toggle, draw, turned, rings, fineRings, fineRegion, swapping, swapped,
+    coast, borders, graticule, veil, held,
+  };
 }
