@@ -53,7 +53,7 @@ def page_ground(box: Box, *, everywhere: bool = False) -> dict[str, Any] | None:
 
 
 def page_detail(left: float) -> dict[str, Any]:
-    """Fine land by region and borders of the whole Earth, which a page shows when it is zoomed in to a country.
+    """Fine land by region and borders of the whole Earth, which a page shows when zoomed in to a country.
 
     Lines are packed, about three characters for each position: see :func:`packed`.
 
