@@ -12,7 +12,9 @@ import importlib
 import itertools
 import os
 import shlex
+import signal
 import sys
+import threading
 import traceback
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -26,6 +28,7 @@ from geomoe.support.words import nearest
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterator
 
 #: verb -> its description; the module is geomoe.cli.VERB, with _ for -.
 VERBS = {
@@ -68,8 +71,32 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 1 the run failed, 2 wrong usage or bad input, 130 interrupted.
     """
-    with console.streams():
+    with console.streams(), _interruptible():
         return _main(sys.argv[1:] if argv is None else list(argv))
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """Hold Ctrl-C back while torch is imported, which would crash Python; it comes when that is done."""
+    handler = signal.getsignal(signal.SIGINT)
+    if handler is not signal.default_int_handler or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        torch = sys.modules.get("torch")
+        if torch is not None and getattr(torch.__spec__, "_initializing", False):
+            again = threading.Timer(0.05, os.kill, (os.getpid(), number))
+            again.daemon = True
+            again.start()
+            return
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, handler)
 
 
 def _main(argv: list[str]) -> int:

@@ -338,6 +338,26 @@ def test_ctrl_c_of_a_real_process():
     assert err == "geomoe: interrupted; begin again with: geomoe train bluemarble --seed 3\n"
 
 
+def test_ctrl_c_waits_until_torch_is_imported():
+    code = (
+        "import os, signal, sys, time, types; from geomoe.cli import main, train\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "torch = sys.modules['torch'] = types.ModuleType('torch')\n"
+        "torch.__spec__ = types.SimpleNamespace(_initializing=True)\n"
+        "def run(args):\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    time.sleep(0.2)\n"
+        "    print('whole', file=sys.stderr)\n"
+        "    torch.__spec__._initializing = False\n"
+        "    time.sleep(60)\n"
+        "train.run = run\n"
+        "sys.exit(main(['train', 'bluemarble']))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert run.returncode == 130
+    assert run.stderr == "whole\ngeomoe: interrupted; begin again with: geomoe train bluemarble\n"
+
+
 def test_python_m_geomoe_is_geomoe():
     run = subprocess.run(
         [sys.executable, "-m", "geomoe", "--version"], capture_output=True, text=True, check=True

@@ -99,6 +99,9 @@ def test_a_sample_is_written_whole_into_a_new_folder_or_not_at_all(tmp_path, mon
         write.make_sample("bluemarble", tmp_path / "other")
 
     def fail(facts, folder, seed):
+        (folder / "images").mkdir(parents=True)
+        (folder / "images" / "a.png").write_text("half")
+        (folder / "t.csv").write_text("half")
         raise OutputError("disk full")
 
     monkeypatch.setattr(write, "write_sample", fail)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import shlex
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -50,7 +51,12 @@ def make_sample(name: str, folder: Path, seed: int = 0) -> Sample:
         raise OutputError(f"{folder}: is there and not empty; nothing is written over; choose a new folder")
     check_folder(folder)
     with no_empty_folders(folder):
-        write_sample(facts, folder, seed)
+        try:
+            write_sample(facts, folder, seed)
+        except BaseException:
+            for path in folder.glob("*"):  # the folder was new or empty
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
+            raise
     files = sum(path.is_file() for path in folder.rglob("*"))
     return Sample(name, folder, files, tuple(shlex.split(facts.try_flags)))
 
