@@ -169,6 +169,7 @@ class PairLayer:
         on_second: on the second one's.
         samples: agreement on the samples.
         map: agreement on points spread evenly over land; None: routers that do not read places.
+        spare: slots without an expert in both, which are in none of the above; their partner is themselves.
     """
 
     name: str
@@ -183,6 +184,12 @@ class PairLayer:
     on_second: SlotEnergy
     samples: Matching
     map: Matching | None
+    spare: tuple[int, ...] = ()
+
+    @property
+    def experts(self) -> int:
+        """Number of slots with an expert in one of the two."""
+        return len(self.partner) - len(self.spare)
 
 
 @dataclass(frozen=True)
