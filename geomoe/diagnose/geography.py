@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from geomoe.diagnose.samples import Samples
     from geomoe.diagnose.sweep import Seen
     from geomoe.inference import Predictor
+    from geomoe.types import Place
 
 SHUFFLED = "shuffled"
 DROPPED = "dropped"
@@ -34,12 +35,20 @@ class Moves(NamedTuple):
     left_out: tuple[str, ...]
 
 
-def moves_for(predictor: Predictor, samples: Samples, km: tuple[float, ...], unit: str, seed: int) -> Moves:
+def moves_for(
+    predictor: Predictor,
+    samples: Samples,
+    km: tuple[float, ...],
+    unit: str,
+    seed: int,
+    place: Place | None = None,
+) -> Moves:
     """The other places for one network; none for a network that reads no places, which is said.
 
     Args:
         predictor: the network.
         samples: the samples.
+        place: the same samples as networks see them; None: not looked at.
         km: distances of the jitter.
         unit: word for a domain.
         seed: of all that is random; equal for all checkpoints.
@@ -48,6 +57,9 @@ def moves_for(predictor: Predictor, samples: Samples, km: tuple[float, ...], uni
         return Moves({}, ("geography: the network has no location encoder, so places change no answer",))
     if predictor.config.encoder.name == "domain":
         return Moves({}, (f"geography: its location encoder reads {unit} ids, not places",))
+    if place is not None and not predictor.model.asks_place(place.to(predictor.device)).any():
+        text = f"geography: all samples are of training {unit}s, by which alone the network describes them"
+        return Moves({}, (text,))
     if samples.placed.sum() < 2:
         return Moves({}, ("geography: fewer than two samples have a known place",))
     return other_places(samples, predictor.info, km, unit, seed)
