@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 from argparse import Action, ArgumentParser, Namespace
 from pathlib import Path
 from typing import cast
 
+from geomoe.catalogue import reads
 from geomoe.cli.console import Result, rows, write
 from geomoe.cli.parsing import ALIASES, SWITCHES, Parser, add_short_flags
 from geomoe.config.keys import Setting, find_key, nearest_key, takes
@@ -15,6 +17,7 @@ from geomoe.config.shipped import shipped
 from geomoe.support.files import no_empty_folders
 from geomoe.support.words import nearest
 
+log = logging.getLogger(__name__)
 _SWITCHES = (
     "--resume",
     "--dry-run",
@@ -143,6 +146,11 @@ def run(args: Namespace) -> Result:
     if args.resume and args.dry_run:
         faults.append("--resume, --dry-run: give one of them; a dry run leaves nothing to resume")
     config = load(args.name, args.config, args.settings, faults=faults)
+    for one in args.settings:
+        if not reads(config.algorithm, one.key):
+            log.warning(
+                "%s: the network of %s does not read it: nothing changes", one.source, config.algorithm
+            )
     if args.print_config:
         from geomoe.config.show import to_yaml
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from geomoe.catalogue import ALGORITHMS, CATALOGUE, METHODS, OPTIONAL_KEYS, WRAPPERS
+from geomoe.catalogue import ALGORITHMS, CATALOGUE, METHODS, OPTIONAL_KEYS, WRAPPERS, reads
 from geomoe.config.limits import LIMITS, wrong_number, wrong_option
 from geomoe.config.methods import options_of
 from geomoe.config.schema import DataConfig, RunConfig
@@ -196,7 +196,8 @@ def _training(config: RunConfig) -> Iterator[str]:
 
 def _network(config: RunConfig) -> Iterator[str]:
     model, encoder = config.model, config.encoder
-    if model.top_k > model.num_experts > 0:
+    asked = config.algorithm not in METHODS or reads(config.algorithm, "model.top_k")
+    if asked and model.top_k > model.num_experts > 0:
         yield (
             f"model.top_k: a sample uses {model.top_k} experts and model.num_experts is {model.num_experts}; "
             f"set top_k to at most {model.num_experts}"

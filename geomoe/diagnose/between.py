@@ -89,13 +89,17 @@ def pair_of(first: Side, second: Side, samples: Samples, settings: Settings) -> 
 
 
 def _layer(first: Side, second: Side, at: int, samples: Samples, settings: Settings) -> PairLayer:
-    a, b = (slots_of_layer(side.seen.weights[at], samples, settings.alpha) for side in (first, second))
+    seen = (first.seen, second.seen)
+    used = np.any([one.alive_in(at) for one in seen], axis=0)  # a slot that is spare in both is no expert
+    there = np.flatnonzero(used)
+    a, b = (slots_of_layer(one.weights[at][:, there], samples, settings.alpha) for one in seen)
     partner = match_experts(a.responsibility @ b.responsibility.T)
     permuted = permuted_correlation(a.responsibility, b.responsibility)
     chosen_a, chosen_b = (selected_slots(one.responsibility, settings.top_percent) for one in (a, b))
-    outputs = [side.seen.outputs[at] for side in (first, second)]
-    experts = len(partner)
-    back = np.argsort(partner)
+    outputs = [one.outputs[at][there] for one in seen]
+    experts, back = len(used), np.argsort(partner)
+    by_slot = np.arange(experts)
+    by_slot[there] = there[partner]
     return PairLayer(
         name=first.seen.layers[at],
         r=number(responsibility_correlation(a.responsibility, b.responsibility)),
@@ -104,9 +108,10 @@ def _layer(first: Side, second: Side, at: int, samples: Samples, settings: Setti
         r_worst=number(permuted.worst),
         overlap=number(slot_overlap(chosen_a, chosen_b)),
         overlap_matched=number(slot_overlap(chosen_a, chosen_b[partner])),
-        partner=tuple(partner.tolist()),
+        partner=tuple(by_slot.tolist()),
         on_first=_energy(outputs[0], outputs[1], partner, samples, a, chosen_a),
         on_second=_energy(outputs[1], outputs[0], back, samples, b, chosen_b),
+        spare=tuple(np.flatnonzero(~used).tolist()),
         samples=_matching(first.seen.top1[at], second.seen.top1[at], experts),
         map=None
         if first.map is None or second.map is None

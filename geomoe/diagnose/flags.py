@@ -97,7 +97,7 @@ def _geography(where: str, found: Found) -> Iterator[Flag]:
 
 def _pair(pair: Pair, layer: PairLayer, idle: set[str]) -> Iterator[Flag]:
     where = f"{pair.first} and {pair.second}, {layer.name}"
-    experts = len(layer.partner)
+    experts = layer.experts
     sides = [name for name in (pair.first, pair.second) if f"{name}, {layer.name}" in idle]
     if layer.r is None or layer.r_matched is None:
         text = "r is not defined: a router gives every slot the same responsibility"

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from geomoe.diagnose.samples import Samples
     from geomoe.diagnose.sweep import Seen
     from geomoe.inference import Predictor
+    from geomoe.types import Place
 
 SHUFFLED = "shuffled"
 DROPPED = "dropped"
@@ -34,13 +35,21 @@ class Moves(NamedTuple):
     left_out: tuple[str, ...]
 
 
-def moves_for(predictor: Predictor, samples: Samples, km: tuple[float, ...], unit: str, seed: int) -> Moves:
+def moves_for(
+    predictor: Predictor,
+    samples: Samples,
+    km: tuple[float, ...],
+    unit: str,
+    seed: int,
+    place: Place | None = None,
+) -> Moves:
     """The other places for one network; if it reads no places, only the reason why there are none.
 
     Args:
         predictor: the network.
         samples: the samples.
         km: distances of the jitter, in km.
+        place: the same samples as networks receive them; None: not considered.
         unit: word for a domain.
         seed: seed of everything random; the same for all checkpoints.
     """
@@ -48,6 +57,9 @@ def moves_for(predictor: Predictor, samples: Samples, km: tuple[float, ...], uni
         return Moves({}, ("geography: the network has no location encoder, so places change no answer",))
     if predictor.config.encoder.name == "domain":
         return Moves({}, (f"geography: its location encoder reads {unit} ids, not places",))
+    if place is not None and not predictor.model.asks_place(place.to(predictor.device)).any():
+        text = f"geography: all samples are of training {unit}s, by which alone the network describes them"
+        return Moves({}, (text,))
     if samples.placed.sum() < 2:
         return Moves({}, ("geography: fewer than two samples have a known place",))
     return other_places(samples, predictor.info, km, unit, seed)

@@ -108,7 +108,8 @@ def _pair(pair: Pair, report: Diagnosed) -> tuple[Part, ...]:
     rows = [[name, *values] for name, values in pair_rows(pair)]
     heads = ("", *(one.name for one in pair.layers))
     matched = [
-        [one.name, *(f"{k} → {partner}" for k, partner in enumerate(one.partner))] for one in pair.layers
+        [one.name, *("-" if k in one.spare else f"{k} → {to}" for k, to in enumerate(one.partner))]
+        for one in pair.layers
     ]
     experts = tuple(f"expert {k}" for k in range(len(pair.layers[0].partner)))
     parts += [

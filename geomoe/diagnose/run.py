@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+import torch
 
 from geomoe.diagnose.between import Side, pairs_of, routing_map
 from geomoe.diagnose.flags import flags_of
@@ -148,7 +149,8 @@ def _diagnose(
     """Sweep over the samples, then measure each checkpoint and each pair."""
     dataset, settings = datasets[0], _settings(asked)
     unit = dataset.domain_unit
-    moves = [moves_for(one, samples, asked.km, unit, asked.seed) for one in predictors]
+    seen_as = dataset.place.take(torch.from_numpy(samples.rows))
+    moves = [moves_for(one, samples, asked.km, unit, asked.seed, seen_as) for one in predictors]
     places = [one.places for one in moves]
     how = {"batch_size": asked.batch_size, "num_workers": asked.num_workers}
     seen = sweep(predictors, dataset, samples.rows, places, **how)

@@ -170,6 +170,7 @@ class PairLayer:
         on_second: energy distances on the slots that the second checkpoint selects.
         samples: agreement on the samples.
         map: agreement on points spread evenly over land; None: the routers do not read places.
+        spare: slots without an expert in both, which are in none of the above; their partner is themselves.
     """
 
     name: str
@@ -184,6 +185,12 @@ class PairLayer:
     on_second: SlotEnergy
     samples: Matching
     map: Matching | None
+    spare: tuple[int, ...] = ()
+
+    @property
+    def experts(self) -> int:
+        """Number of slots with an expert in one of the two."""
+        return len(self.partner) - len(self.spare)
 
 
 @dataclass(frozen=True)

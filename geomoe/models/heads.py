@@ -61,6 +61,13 @@ class RelatedHeads(Network):
         self.sources = SourceDomains(domains)
         self.head = StackedLinear(len(self.sources), width(network), num_classes)
 
+    def asks_place(self, place: Place) -> Tensor:
+        """Not where the mean place of its domain describes a sample (``query: domain``)."""
+        asked = super().asks_place(place)
+        if getattr(self.relation, "query", "place") != "domain":
+            return asked
+        return asked & ~(self.sources.own(place.domain) & self.sources.placed).any(dim=1)
+
     def _answer(self, image: Tensor, place: Place | Tensor | None, ask: Ask) -> ModelOutput:
         """Classify images; ``head_logits`` and ``domain_scores`` are the heads' answers and the relations."""
         refuse_choice(ask.experts, "RelatedHeads")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from geomoe.errors import ConfigError, InputError
@@ -82,6 +83,10 @@ class Network(nn.Module):
     def has_shared(self) -> bool:
         """Whether there is a shared expert, so that experts="shared" can be chosen."""
         return False
+
+    def asks_place(self, place: Place) -> Tensor:
+        """(B,) bool, whether the answer to a sample may depend on its place, and not on its domain alone."""
+        return torch.full_like(place.domain, self.encoder is not None, dtype=torch.bool)
 
     def companions(self) -> list[tuple[nn.Module, nn.Module]]:
         """Pairs of a module outside the backbone and the backbone's module at whose depth it works."""

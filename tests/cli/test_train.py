@@ -213,3 +213,20 @@ def test_the_folder_of_a_run_is_no_configuration(tmp_path, monkeypatch, capsys):
     assert main(["train", "--resume", "r"]) == 2
     said = "NAME: r is the folder of a run; repeat its command with --resume, or give --config r/config.yaml"
     assert capsys.readouterr().err.startswith(f"geomoe: error: {said}")
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "flag", "read"),
+    [
+        ("erm", "--model.top_k", False),
+        ("gmoe", "--model.top_k", False),  # an option of the method there
+        ("moge", "--model.top_k", True),
+        ("gmoe", "--model.num_experts", True),
+        ("erm", "--encoder.out_dim", False),
+        ("dcp_le", "--encoder.out_dim", True),
+    ],
+)
+def test_flags_that_the_network_does_not_read_are_told(algorithm, flag, read, capsys):
+    assert main(["train", "bluemarble", "--algorithm", algorithm, flag, "2", "--print-config"]) == 0
+    told = f"{flag}: the network of {algorithm} does not read it: nothing changes"
+    assert (told in capsys.readouterr().err) is not read

@@ -87,6 +87,50 @@ def test_constant_routing_has_no_correlation(samples, seen, settings):
     assert [(one.r, one.r_matched, one.r_mean) for one in pair.layers] == [(None, None, None)] * 2
 
 
+def with_spare(seen, alive):
+    """The same network with slots that hold no expert where ``alive`` is false."""
+
+    def spread(values, axis):
+        shape = [len(alive) if at == axis else size for at, size in enumerate(values.shape)]
+        found = np.full(shape, 7 if axis != 2 else 0, dtype=values.dtype)  # weights (M, N, E) are 0 there
+        where = [slice(None)] * values.ndim
+        where[axis] = np.flatnonzero(alive)
+        found[tuple(where)] = values
+        return found
+
+    return replace(
+        seen,
+        weights=spread(seen.weights, 2),
+        outputs=spread(seen.outputs, 1),
+        forced=spread(seen.forced, 1),
+        alive=(alive,) * len(seen.layers),
+    )
+
+
+def test_slots_that_are_spare_in_both_change_no_number(samples, seen, other, settings):
+    alive = (False, True, True, False, True)
+    sides = [Side(name, with_spare(one, alive), None) for name, one in (("A", seen), ("B", other))]
+    found = pair_of(*sides, samples, settings)
+    want = pair_of(Side("A", seen, None), Side("B", other, None), samples, settings)
+    slots = np.flatnonzero(alive)
+    for one, plain in zip(found.layers, want.layers, strict=True):
+        assert (one.spare, one.experts, plain.spare, plain.experts) == ((0, 3), 3, (), 3)
+        assert [one.partner[slot] for slot in slots] == slots[list(plain.partner)].tolist()
+        for name in ("r", "r_matched", "r_mean", "r_worst", "overlap", "overlap_matched"):
+            assert getattr(one, name) == pytest.approx(getattr(plain, name)), name
+        assert (one.on_first, one.on_second) == (plain.on_first, plain.on_second)
+        assert one.samples.matched == pytest.approx(plain.samples.matched)
+        assert one.samples.adjusted_rand == pytest.approx(plain.samples.adjusted_rand)
+
+
+def test_a_slot_that_is_spare_in_one_is_an_expert_of_the_pair(samples, seen, other, settings):
+    sides = [
+        Side("A", with_spare(seen, (True, True, True, False)), None),
+        Side("B", with_spare(other, (True, True, False, True)), None),
+    ]
+    assert [one.experts for one in pair_of(*sides, samples, settings).layers] == [4, 4]
+
+
 def test_all_pairs(samples, seen, settings):
     sides = [Side(name, seen, None) for name in "ABC"]
     found = [(pair.first, pair.second) for pair in pairs_of(sides, samples, settings)]

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 
 import geomoe
 from geomoe.coords import great_circle_km
 from geomoe.diagnose.geography import Moves, changes_of, moves_for, other_places
 from geomoe.earth.land import earth_at
+from geomoe.types import Place
 
 TRAINED = {"places": {"lon": [0.0, 90.0, -70.0], "lat": [45.0, 40.0, -20.0]}}
 
@@ -139,6 +141,14 @@ def test_networks_that_read_no_places(checkpoints, write, tmp_path, samples, nam
     file = checkpoints.get(name) or write(tmp_path / "domain.ckpt", encoder="domain")
     found = moves_for(geomoe.load(file, device="cpu"), samples, (1.0,), "region", 0)
     assert found == Moves({}, (f"geography: {said}",))
+
+
+def test_samples_that_a_network_describes_by_their_domain(checkpoints, samples):
+    predictor, place = geomoe.load(checkpoints["erm_le"], device="cpu"), Place.unknown(240)
+    assert moves_for(predictor, samples, (1.0,), "region", 0, place).places
+    predictor.model.asks_place = lambda place: torch.zeros(len(place.domain), dtype=torch.bool)
+    said = "geography: all samples are of training regions, by which alone the network describes them"
+    assert moves_for(predictor, samples, (1.0,), "region", 0, place) == Moves({}, (said,))
 
 
 def test_samples_without_places(checkpoints, samples):

@@ -255,3 +255,16 @@ def test_its_network_is_averaged_by_swad(make, make_batch, stepper):
         .logits.isfinite()
         .all()
     )
+
+
+@pytest.mark.parametrize("query", ["domain", "place"])
+def test_where_a_place_is_asked_it_changes_the_answer_and_nowhere_else(query, make):
+    model = make("d3g", query=query).model.eval()
+    domain = torch.tensor([0, 1, -1, 3, 9])  # no sample of domain 3 has a known place, and 9 never trained
+    image = torch.randn(5, 3, 16, 16)
+    here, there = (
+        torch.tensor([lonlat] * 5, dtype=torch.float64) for lonlat in ([10.0, 50.0], [-60.0, -20.0])
+    )
+    with torch.no_grad():
+        first, second = (model(image, Place.of(lonlat, domain)).logits for lonlat in (here, there))
+    assert model.asks_place(Place.of(here, domain)).tolist() == (first != second).any(dim=1).tolist()

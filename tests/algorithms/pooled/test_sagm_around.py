@@ -52,14 +52,14 @@ def test_one_update_by_hand(name, make, make_batch, stepper):
     assert "gradient_norm" in answer.notes
 
 
-@pytest.mark.parametrize("name", ["irm", "vrex", "rdm", "fishr"])
+@pytest.mark.parametrize("name", ["irm", "fishr"])
 def test_the_optimiser_begins_anew_when_the_penalty_does(name, make, make_batch):
     """Adam's first step has the length of the rate in every weight with a gradient; later ones have not."""
     method = make("sagm", inner=make(name, weight=0.0, anneal=2)).train()
     steps, weight = BareStepper(method, torch.optim.Adam, lr=1e-3), method.answering().backbone.head.bias
     for number in range(4):
         before = weight.detach().clone()
-        method.update(make_batch(16), Now(number, 100, 0), steps)
+        method.update(make_batch(8), Now(number, 100, 0), steps)
         moved = (weight.detach() - before).abs()
         assert torch.allclose(moved, torch.tensor(1e-3), rtol=1e-2) == (number in (0, 2)), number
     assert not method.automatic

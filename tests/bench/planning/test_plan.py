@@ -107,8 +107,8 @@ def test_rows_are_compared_on_the_same_data():
         ),
         ({"baseline": "emr"}, "baseline: no row 'emr'; did you mean erm?"),
         (
-            {"settings": {"model": {"top_k": 9}}, "algorithms": ["erm"]},
-            "erm: model.top_k: a sample uses 9 experts",
+            {"settings": {"model": {"top_k": 9}}, "algorithms": ["moge"]},
+            "moge: model.top_k: a sample uses 9 experts",
         ),
         (
             {"data": "pacs", "algorithms": ["erm_le"]},
