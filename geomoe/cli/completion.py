@@ -11,6 +11,14 @@ from typing import Literal, NamedTuple, get_args, get_origin
 from geomoe.config.keys import Key
 
 SHELLS = ("bash", "zsh", "fish")
+_FIRST = (
+    "--help",
+    "--version",
+    "--completion",
+    "--quiet",
+    "--json",
+    "--debug",
+)  # what may stand before a verb
 
 
 class Flag(NamedTuple):
@@ -119,7 +127,8 @@ def _bash(verbs: Mapping[str, str], flags: Mapping[str, list[Flag]], words: Mapp
 
 def _zsh(verbs: Mapping[str, str], flags: Mapping[str, list[Flag]], words: Mapping[str, list[str]]) -> str:
     head = (
-        "#compdef geomoe\nautoload -U +X compinit && compinit\nautoload -U +X bashcompinit && bashcompinit\n"
+        "#compdef geomoe\n(( $+functions[compdef] )) || { autoload -U +X compinit && compinit }\n"
+        "autoload -U +X bashcompinit && bashcompinit\n"
     )
     return head + _bash(verbs, flags, words)
 
@@ -127,40 +136,68 @@ def _zsh(verbs: Mapping[str, str], flags: Mapping[str, list[Flag]], words: Mappi
 def _compgen(
     verbs: Mapping[str, str], flags: Mapping[str, list[Flag]], words: Mapping[str, list[str]]
 ) -> str:
-    """The function of bash, which zsh's bashcompinit runs too."""
+    """The function of bash, which zsh's bashcompinit runs too.
+
+    Where a word stands that is no flag, names are offered if the verb takes names; nothing if it takes files,
+    so that the shell offers these; else flags. bash makes a word of its own of the = in --flag=value, zsh
+    does not. Of a list, the last name is completed.
+    """
     cases, values = [], []
     for verb in verbs:
-        offered = " ".join([*words[verb], *(flag.name for flag in flags[verb])])
-        cases.append(f"    {verb}) offered={shlex.quote(offered)} ;;")
+        named = " ".join(flag.name for flag in flags[verb])
+        plain = " ".join(words[verb]) or ("" if _takes_files(verb) else named)
+        cases.append(f"    {verb}) flags={shlex.quote(named)} offered={shlex.quote(plain)} ;;")
         for flag in flags[verb]:
             if flag.takes:
-                values.append(f"    {verb}:{flag.name}) offered={shlex.quote(' '.join(flag.values))} ;;")
-    first = " ".join([*verbs, "--help", "--version", "--completion", "--quiet", "--json", "--debug"])
+                values.append(
+                    f"    {verb}:{flag.name}) offered={shlex.quote(' '.join(flag.values))} flags=$offered ;;"
+                )
+    first = " ".join([*verbs, *_FIRST])
     return "\n".join(
         [
             "_geomoe() {",
             '  local word="${COMP_WORDS[COMP_CWORD]}" before="${COMP_WORDS[COMP_CWORD-1]}"',
-            '  local verb="" offered="" one',
-            '  for one in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do',
+            '  local verb="" flags="" offered="" head="" one="" at=1',
+            '  while [ "$at" -lt "$COMP_CWORD" ]; do',
+            '    one="${COMP_WORDS[at]}" at=$((at + 1))',
             '    case "$one" in -*) ;; *) verb="$one"; break ;; esac',
             "  done",
+            '  if [ "$word" = "=" ]; then word=""',
+            '  elif [ "$before" = "=" ]; then before="${COMP_WORDS[COMP_CWORD-2]}"',
+            "  else",
+            '    case "$word" in --*=*) before="${word%%=*}" head="${word%%=*}=" word="${word#*=}" ;; esac',
+            "  fi",
             '  case "$verb" in',
-            f"    '') offered={shlex.quote(first)} ;;",
+            f"    '') offered={shlex.quote(first)} flags=$offered ;;",
             *cases,
             "  esac",
             '  case "$verb:$before" in',
-            f"    :--completion) offered={shlex.quote(' '.join(SHELLS))} ;;",
+            f"    :--completion) offered={shlex.quote(' '.join(SHELLS))} flags=$offered ;;",
             *values,
             "  esac",
-            '  COMPREPLY=($(compgen -W "$offered" -- "$word"))',
+            '  case "$word" in',
+            '    -*) offered="$flags" ;;',
+            '    *,*) head="$head${word%,*}," word="${word##*,}" ;;',
+            "  esac",
+            '  COMPREPLY=($(compgen -P "$head" -W "$offered" -- "$word"))',
             "}",
         ]
     )
 
 
+def _takes_files(verb: str) -> bool:
+    """Whether something else than one of a few words may stand without dashes."""
+    actions: list[Action] = importlib.import_module(_module(verb)).parser()._actions
+    return any(not action.option_strings and not action.choices for action in actions)
+
+
 def _fish(verbs: Mapping[str, str], flags: Mapping[str, list[Flag]], words: Mapping[str, list[str]]) -> str:
     lines = [
-        "complete -c geomoe -n __fish_use_subcommand -l version -d 'the version'",
+        *(
+            f"complete -c geomoe -n __fish_use_subcommand -l {one[2:]}"
+            for one in _FIRST
+            if one != "--completion"
+        ),
         f"complete -c geomoe -n __fish_use_subcommand -l completion -x -a {_fished(' '.join(SHELLS))}",
     ]
     for verb, about in verbs.items():

@@ -29,7 +29,7 @@ from geomoe.support.content import size_and_time
 from geomoe.support.files import path_of
 from geomoe.support.legends import read_colours, refuse_foreign_style
 from geomoe.support.options import call_options
-from geomoe.support.text import counted
+from geomoe.support.text import counted, metres_text
 from geomoe.support.workers import open_loader
 from geomoe.types import Place
 
@@ -101,7 +101,8 @@ def predict_files(
     ground = ground_of(predictor.info, asked.match_gsd)
     vrt_root = given[0].parent if asked.allow_vrt and as_scene else None
     scene = open_scene(given, vrt_root) if as_scene else None
-    side = asked.tile or (_source_pixels(predictor) if as_scene else None)
+    trained = ground.pixels if asked.match_gsd else _source_pixels(predictor)
+    side = asked.tile or (trained if as_scene else None)
     tiling = make_tiling(side, asked.overlap) if side else None
     if scene is not None and tiling is not None and asked.match_gsd:
         tiling = _fit_scene(ground, tiling, scene)
@@ -190,8 +191,8 @@ def _fit_scene(ground: Ground, tiling: Tiling, scene: Scene) -> Tiling:
     except DataError as error:
         raise DataError(f"{scene.path}: {error}") from error
     if fitted.size**2 > MOST_PIXELS:
-        msg = f"{scene.path}: its pixels of {metres:.3g} m are too small for --match-gsd: a tile would have "
-        raise InputError(f"{msg}{fitted.size} x {fitted.size}; resample the scene first")
+        msg = f"{scene.path}: its pixels of {metres_text(metres)} are too small for --match-gsd: a tile"
+        raise InputError(f"{msg} would have {fitted.size} x {fitted.size}; resample the scene first")
     return fitted
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from geomoe.errors import DataError, InputError
 from geomoe.inference.tiles import Tiling
+from geomoe.support.text import metres_text
 
 BEYOND = 1.5  # ratio of ground covered, or of pixels on a side, from which on a difference is reported
 
@@ -29,6 +30,11 @@ class Ground(NamedTuple):
     side: int = 0
     match: bool = False
 
+    @property
+    def pixels(self) -> int:
+        """Side of the median training image in pixels of the median length, which none may have had."""
+        return max(round(self.extent / self.metres), 1)
+
     def doubts(self, metres: float, pixels: int) -> tuple[str, ...]:
         """Return warnings about an image that is resized to the input of the network.
 
@@ -37,11 +43,11 @@ class Ground(NamedTuple):
             pixels: pixels of its longer side.
         """
         ratio, coarser = metres * pixels / self.extent, metres / self.metres
-        trained = f"the training images ({self.extent:.3g} m, pixels of {self.metres:.3g} m)"
+        trained = f"the training images ({metres_text(self.extent)}, pixels of {metres_text(self.metres)})"
         said = []
         if not math.isnan(ratio) and not 1 / BEYOND <= ratio <= BEYOND:
             text = f"images cover {_times(ratio)} the ground of {trained} and are resized, so objects have"
-            said.append(f"{text} another size{HINT}")
+            said.append(f"{text} another size{'' if self.match else HINT}")
         elif coarser > BEYOND:
             said.append(f"pixels are {_times(coarser)} as long as those of {trained}: details are missing")
         elif math.isnan(ratio) and self.side and not 1 / BEYOND <= pixels / self.side <= BEYOND:

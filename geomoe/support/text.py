@@ -84,6 +84,11 @@ def counted(number: int, one: str, many: str | None = None) -> str:
     return f"{number:,} {one if number == 1 else plural(one) if many is None else many}"
 
 
+def metres_text(metres: float) -> str:
+    """Return a length in metres with three digits, all of those before the point: 9.98 m, 639 m, 1,279 m."""
+    return f"{metres:,.0f} m" if metres >= 999.5 else f"{metres:.3g} m"
+
+
 def is_utf8(name: str | PurePath) -> bool:
     """Whether the name of a file is UTF-8; tables, JSON and pages can hold no other."""
     return not any("\ud800" <= one <= "\udfff" for one in os.fspath(name))

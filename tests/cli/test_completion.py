@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 
@@ -20,37 +21,82 @@ def scripts():
     return {shell: completion.script(shell, VERBS) for shell in completion.SHELLS}
 
 
-def completed(script, lines):
-    """What bash offers for the last word of each line."""
+def completed(script, lines, shell="bash"):
+    """What bash, or zsh's bashcompinit, offers for the last word of each line."""
     asks = []
     for line in lines:
         words = " ".join(f"'{word}'" for word in line.split(" "))
         asks.append(f"COMP_WORDS=({words}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1)); _geomoe")
         asks.append('echo "${COMPREPLY[*]}"')
     code = "\n".join([script, *asks])
-    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, check=True)
+    if shell == "zsh":  # in the emulation in which zsh runs it, and without the completion of other commands
+        code = "\n".join(["compdef() { : }", script, "emulate sh", *asks])
+    arguments = [shell, *(["-f"] if shell == "zsh" else []), "-c", code]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
     assert done.stderr == ""
-    return [line.split() for line in done.stdout.splitlines()]
+    found = [line.split() for line in done.stdout.splitlines()]
+    if shell == "zsh":  # which itself takes those that begin as the word does
+        begun = [line.split(" ")[-1] for line in lines]
+        pairs = zip(found, begun, strict=True)
+        found = [[one for one in some if one.startswith(word)] for some, word in pairs]
+    return found
+
+
+LINES = {
+    "geomoe tr": ["train"],
+    "geomoe --quiet di": ["diagnose"],
+    "geomoe --completion f": ["fish"],
+    "geomoe train f": ["fmow", "fmow-lao", "folder"],
+    "geomoe train blue": ["bluemarble", "bluemarble-vit-tiny"],
+    "geomoe train --seed 1 blue": ["bluemarble", "bluemarble-vit-tiny"],
+    "geomoe train bluemarble --model.top": ["--model.top_k"],
+    "geomoe train --moge.cka_e": ["--moge.cka_estimator"],
+    "geomoe train --algorithm groupd": ["groupdro"],
+    "geomoe train --model.learn_gamma t": ["true"],
+    "geomoe --json data ch": ["check"],
+    "geomoe data check fmow --data.gr": ["--data.groups_per_batch"],
+    "geomoe evaluate --check": ["--checkpoint"],
+    "geomoe encode points.csv --encoder satc": ["satclip"],
+    "geomoe evaluate --checkpoint run": [],  # a file: the shell's own completion
+    "geomoe predict ": [],  # files, too
+    "geomoe train --trainer.loggers csv,te": ["csv,tensorboard"],
+    "geomoe bench --algorithms erm,groupd": ["erm,groupdro"],
+}
 
 
 @bash
 def test_bash_completes(scripts):
-    lines = {
-        "geomoe tr": ["train"],
-        "geomoe --quiet di": ["diagnose"],
-        "geomoe --completion f": ["fish"],
-        "geomoe train blue": ["bluemarble", "bluemarble-vit-tiny"],
-        "geomoe train bluemarble --model.top": ["--model.top_k"],
-        "geomoe train --moge.cka_e": ["--moge.cka_estimator"],
-        "geomoe train --algorithm groupd": ["groupdro"],
-        "geomoe train --model.learn_gamma t": ["true"],
-        "geomoe --json data ch": ["check"],
-        "geomoe data check fmow --data.gr": ["--data.groups_per_batch"],
-        "geomoe evaluate --check": ["--checkpoint"],
-        "geomoe encode points.csv --encoder satc": ["satclip"],
-        "geomoe evaluate --checkpoint run": [],  # a file: bash's own completion
-    }
+    lines = {**LINES, "geomoe train --algorithm = groupd": ["groupdro"]}  # its words of --algorithm=groupd
     assert dict(zip(lines, completed(scripts["bash"], lines), strict=True)) == lines
+
+
+@pytest.mark.skipif(shutil.which("zsh") is None, reason="no zsh")
+def test_zsh_completes(scripts):
+    lines = {**LINES, "geomoe train --algorithm=groupd": ["--algorithm=groupdro"]}
+    assert dict(zip(lines, completed(scripts["zsh"], lines, "zsh"), strict=True)) == lines
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="no fish")
+def test_fish_completes(scripts, tmp_path):
+    files = {"geomoe evaluate --checkpoint run", "geomoe predict ", "geomoe encode poi"}
+    lists = {line for line in LINES if "," in line}  # fish completes the whole value
+    lines = {line: sorted(found) for line, found in LINES.items() if line not in files | lists}
+    lines |= {"geomoe --qu": ["--quiet"], "geomoe encode poi": ["points.csv"]}
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here/points.csv").touch()
+    asks = [f"complete -C '{line}' | string replace -r '\\t.*' '' | string join ' '; echo" for line in lines]
+    code = "\n".join([scripts["fish"], *asks])
+    settings = {**os.environ, "HOME": str(tmp_path), "XDG_CONFIG_HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["fish", "--no-config", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=tmp_path / "here",
+        env=settings,
+    )
+    found = [sorted(line.split()) for line in done.stdout.split("\n\n")[:-1]]
+    assert dict(zip(lines, found, strict=True)) == lines
 
 
 @bash

@@ -154,6 +154,19 @@ def test_tiles_cover_the_same_ground():
         ground_of({"source_pixels": 64}, match=True)
 
 
+def test_where_training_images_differ_tiles_of_a_scene_cover_the_ground_of_the_median_one():
+    """64 pixels of 10 m, 64 of 20 m and 32 of 20 m: the medians are 640 m, 20 m and 64 pixels."""
+    mixed = Ground(metres=20.0, extent=640.0, side=64, match=True)
+    for metres in (10.0, 20.0, 2.5):
+        tiling = mixed.tiling(make_tiling(mixed.pixels, 0.5), metres)
+        assert tiling.size * metres == 640
+        assert mixed.doubts(metres, tiling.size) == ()
+    assert TRAINED.pixels == 64
+    (said,) = mixed.doubts(20.0, 64)  # tiles of another size were asked for
+    assert "2.0 times the ground of the training images (640 m, pixels of 20 m)" in said
+    assert "--match-gsd" not in said
+
+
 @pytest.mark.slow
 def test_the_command(checkpoints, tmp_path, monkeypatch, caplog, capsys):
     monkeypatch.chdir(tmp_path)
@@ -205,6 +218,12 @@ def test_the_command(checkpoints, tmp_path, monkeypatch, caplog, capsys):
     )
     with rasterio.open("o.tif") as classes:
         assert classes.res == pytest.approx((128 * 2.5, 128 * 2.5), rel=0.01)
+    mixed = {**known.info, **facts, "pixel_metres": {"median": 20.0}}
+    save_checkpoint("mixed.ckpt", predictor.model, replace(known.config), mixed)
+    scene = ["predict", "--checkpoint", "mixed.ckpt", "wide.tif", "--match-gsd", "--output", "m.tif"]
+    assert main(scene) == 0
+    with rasterio.open("m.tif") as classes:  # tiles of 640 m that overlap by half, in whole pixels
+        assert classes.res == pytest.approx((320, 320), abs=10)
 
 
 def test_a_sweep_says_it_too(checkpoints, tmp_path, caplog):

@@ -16,7 +16,7 @@ from geomoe.support.figures import plain_text
 from geomoe.support.files import Workplace
 from geomoe.support.names import MOST, file_name
 from geomoe.support.tables import new_table, render
-from geomoe.support.text import counted, encodable, is_utf8, visible, visible_json, why_not_utf8
+from geomoe.support.text import counted, encodable, is_utf8, metres_text, visible, visible_json, why_not_utf8
 
 AWKWARD = "aA/\\.:$ \n\r\x00\x1b\x7f\x9b\u00e9\u0436\u202e\u2028\ud83d\udce9\ufeff\U0001f44d\U000e0041"
 HOSTILE = "a\x1b[2J\n\u202eb\x9b31m\u2028\x7f\ud83d\udce9"
@@ -178,3 +178,11 @@ def test_dollars_in_figures_are_dollars(tmp_path):
 )
 def test_a_number_agrees_with_its_noun(number, words, said):
     assert counted(number, *words) == said
+
+
+@pytest.mark.parametrize(
+    ("metres", "text"),
+    [(0.304, "0.304 m"), (9.9834, "9.98 m"), (639.2, "639 m"), (999.9, "1,000 m"), (1278.6, "1,279 m")],
+)
+def test_lengths_are_written_out(metres, text):
+    assert metres_text(metres) == text

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from geomoe.reading.labels import TASK, listed, split_words
-from geomoe.support.text import counted
+from geomoe.support.text import counted, metres_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -85,11 +85,11 @@ def ground_doubts(extent: NDArray[np.float64], split: NDArray[Any]) -> Iterator[
     middle = np.median(known) if len(known) else np.nan
     wide = (known > _WIDE * middle) | (known < middle / _WIDE)
     if wide.any():
-        least, most = f"{known.min():.3g}", f"{known.max():.3g}"
+        least, most = metres_text(known.min()), metres_text(known.max())
         yield (
             f"{int(wide.sum())} of {counted(len(known), 'training image')} cover more than {_WIDE:g} times "
-            f"the ground of the median one ({middle:.3g} m) or less than 1/{_WIDE:g} of it ({least} to "
-            f"{most} m); all are resized to one size, so objects differ in size"
+            f"the ground of the median one ({metres_text(middle)}) or less than 1/{_WIDE:g} of it "
+            f"({least} to {most}); all are resized to one size, so objects differ in size"
         )
 
 
