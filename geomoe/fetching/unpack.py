@@ -193,7 +193,10 @@ def _unzip(archive: Path, folder: Path, room: _Room, tell: Tell) -> None:
             same = (member.file_size, member.CRC)
             if seen.setdefault(member.filename, same) != same:
                 raise room.refusal(member.filename, "is in it twice")
-            zipped.extract(member, folder)
+            if PurePosixPath(member.filename).parts:
+                zipped.extract(member, folder)
+            elif not member.is_dir():
+                raise room.refusal(member.filename, "has a name that no file can have")
             done += member.compress_size
             tell(done, total)
 

@@ -215,6 +215,21 @@ def test_names_that_no_folder_holds_are_refused_as_such(tmp_path, what, kind):
     assert [path.name for path in tmp_path.iterdir()] == [archive.name]
 
 
+@pytest.mark.parametrize("kind", ["zip", "tar.gz"])
+def test_an_entry_for_the_folder_itself_is_nothing(tmp_path, kind):
+    archive = tmp_path / f"x.{kind}"
+    if kind == "zip":
+        with zipfile.ZipFile(archive, "w") as zipped:
+            zipped.writestr("./", b"")
+            zipped.writestr("./a", b"content")
+    else:
+        with tarfile.open(archive, "w:gz") as tar:
+            tar.addfile(member(".", type=tarfile.DIRTYPE, mode=0o755))
+            tar.addfile(member("./a", size=7), io.BytesIO(b"content"))
+    come_out(archive, tmp_path / "out")
+    assert [(path.name, path.read_bytes()) for path in (tmp_path / "out").iterdir()] == [("a", b"content")]
+
+
 def test_an_archive_in_an_archive_and_names_that_differ_in_case_are_files(tmp_path):
     inner = io.BytesIO()
     with zipfile.ZipFile(inner, "w") as zipped:
