@@ -110,13 +110,13 @@ def render_atlas(
     if not layers:
         raise ValueError("atlas: expected at least one layer")
     shapes, start = coastlines(), start_box(layers)
-    ground = None if start is None else page_ground((start[0], start[1], start[2], start[3]), everywhere=True)
+    ground = None if start is None or paints_regions(layers) else page_ground(start, everywhere=True)
     data = {
         "title": title,
         "about": about,
         "facts": [list(fact) for fact in facts],
         "bounds": list(EARTH),
-        "start": start,
+        "start": None if start is None else list(start),
         "land": list(shapes.values()),
         "ground": ground,
         "detail": None if ground else page_detail(EARTH[0]),
@@ -155,15 +155,20 @@ def _mark(mark: Mark) -> list[Any]:
     return [*head, "none"]
 
 
-def start_box(layers: Sequence[Layer]) -> list[float] | None:
+def paints_regions(layers: Sequence[Layer]) -> bool:
+    """Whether a region is painted, which goes beyond the places of discs and boxes."""
+    return any(mark.region in coastlines() for layer in layers for mark in layer.marks)
+
+
+def start_box(layers: Sequence[Layer]) -> tuple[float, float, float, float] | None:
     """West, south, east, north of the first view, if all discs and boxes are in a part of the Earth."""
     marks = [mark for layer in layers for mark in layer.marks]
     places = [mark.lonlat for mark in marks if mark.lonlat is not None]
     places += [corner for mark in marks if mark.box is not None for corner in (mark.box[:2], mark.box[2:])]
-    if not places or any(mark.region in coastlines() for mark in marks):
+    if not places:
         return None
     west, south = np.min(places, axis=0).tolist()
     east, north = np.max(places, axis=0).tolist()
     span = max(east - west, north - south)
     grow = min(max(span / 10, 0.02), 0.5) if span else 0.5
-    return None if east - west > 180 else [west - grow, south - grow, east + grow, north + grow]
+    return None if east - west > 180 else (west - grow, south - grow, east + grow, north + grow)

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch, Rectangle
 
 from geomoe.earth.borders import is_part
 from geomoe.earth.land import coastlines
-from geomoe.pages.atlas import RAMP, start_box
+from geomoe.pages.atlas import RAMP, paints_regions, start_box
 from geomoe.pages.ground import draw_graticule, draw_ground, fill_land, shrunk
 from geomoe.support.figures import plain_text
 
@@ -99,7 +99,7 @@ def _rings(region: str) -> list[np.ndarray]:
 
 def _window(layer: Layer) -> tuple[float, float, float, float]:
     box = start_box([layer])
-    if box is None:
+    if box is None or paints_regions([layer]):
         return -180, -90, 180, 90
     west, south, east, north = box
     alone = len({mark.box or mark.lonlat for mark in layer.marks} - {None}) == 1

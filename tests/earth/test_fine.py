@@ -62,12 +62,15 @@ def test_a_region_beyond_the_antimeridian():
     assert east.area == pytest.approx(region_in("Oceania", (-184, -20, -176, -14)).area)
 
 
-def coasts_of(regions):
-    """Parts of the rings of one region alone, as the script of a page finds them."""
+def coasts_of(regions, box):
+    """Parts of the rings of one region alone, as the script of a page finds them, in and near a box."""
+    west, south, east, north = np.array(box) / CELL + np.array([-100, -100, 100, 100])
     owners = {}
     for name, rings in regions.items():
         for ring in rings:
-            for part in zip(ring[:-1].tolist(), ring[1:].tolist(), strict=True):
+            near = ((ring > (west, south)) & (ring < (east, north))).all(axis=1)
+            for k in np.flatnonzero(near[:-1] & near[1:]):
+                part = ring[k : k + 2].tolist()
                 owners.setdefault(tuple(sorted(map(tuple, part))), set()).add(name)
     return [np.array(part) for part, names in owners.items() if len(names) == 1]
 
@@ -77,7 +80,7 @@ def test_the_land_of_the_whole_earth_is_the_fine_land_to_the_stated_detail(left)
     regions, borders = whole_earth(left)
     rings = [ring for one in regions.values() for ring in one]
     box = (20.0, 30.0, 40.0, 45.0)
-    for lines, exact in ((coasts_of(regions), ground_in(box).coasts), (borders, ground_in(box).borders)):
+    for lines, exact in ((coasts_of(regions, box), ground_in(box).coasts), (borders, ground_in(box).borders)):
         near = shapely.buffer(exact, 1.5 * (DETAIL + CELL))
         drawn = [shapely.LineString(line * CELL) for line in lines if len(line) > 1]
         inside = shapely.union_all(shapely.intersection(drawn, shapely.box(20.1, 30.1, 39.9, 44.9)))

@@ -51,6 +51,9 @@ def test_wide_pages_have_fine_land_by_region_for_the_zoom_of_a_country_and_narro
     assert list(wide["detail"]["regions"]) == list(wide["regions"])
     assert (wide["ground"], narrow["detail"]) == (None, None)
     assert narrow["ground"]["land"]
+    assert (
+        wide["start"] == narrow["start"]
+    )  # a page of the Earth whose places are in a part of it opens there
 
 
 def test_text_cannot_end_the_script_and_the_policy_names_every_script():
@@ -76,7 +79,8 @@ def test_no_layer_is_refused():
     [
         ([DISC], [36.4, -0.2, 37.4, 0.8]),
         ([DISC, BOX, NOWHERE], [5.5, -0.5, 37.4, 6.5]),
-        ([DISC, REGION], None),
+        ([DISC, REGION], [36.4, -0.2, 37.4, 0.8]),
+        ([REGION], None),
         ([NOWHERE], None),
         ([DISC, Mark(("b", ""), "#000000", lonlat=(-170.0, 0.0))], None),
     ],
