@@ -46,6 +46,7 @@ VERBS = {
 }
 _ANYWHERE = ("--json", "--quiet", "--debug")  # of every verb
 _HELP = ("-h", "--help")
+_NO_HOME = "Could not determine home directory."
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _ROOM = "give a folder with room that can be written"
 _RIGHTS = "change its permissions or those of a folder above it, or give another one"
@@ -225,6 +226,10 @@ def _explain(error: Exception, *, debug: bool) -> tuple[str, int]:
     if isinstance(error, RuntimeError) and text.startswith("Symlink loop from "):  # of Path.resolve
         where = text.partition(" from ")[2].strip("'")
         return f"{where}: {_ADVICE[errno.ELOOP]}", USAGE
+    if isinstance(error, RuntimeError) and text == _NO_HOME:  # of Path.expanduser
+        return "a path begins with ~, and there is no such user or no home; give the whole path", USAGE
+    if isinstance(error, FileNotFoundError) and error.filename is None and not _has_folder():
+        return "the folder that the command runs in is gone; go to another one (cd)", USAGE
     if isinstance(error, UnicodeEncodeError) and "surrogates" in text:
         return f"{str(error.object)[:200]}: {why_not_utf8(str(error.object))}", USAGE
     text = " ".join(text.split())
@@ -234,6 +239,15 @@ def _explain(error: Exception, *, debug: bool) -> tuple[str, int]:
         return f"the database of coordinate systems cannot be used; {advice} ({text[:200]})", USAGE
     more = "" if debug else " (--debug shows the traceback)"
     return f"{type(error).__name__}: {text}{more}", FAILED
+
+
+def _has_folder() -> bool:
+    """Whether the folder that this process runs in is still there."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _from_worker(text: str) -> str:

@@ -36,10 +36,12 @@ def whole_file(path: str | os.PathLike[str], advice: str = "choose another outpu
         OutputError: the folder cannot be created or written, or is full.
     """
     path = Path(path)
+    refuse_virtual(path)
     try:
         with made_folders(path.parent):
             sweep(path.parent, f".{path.stem}-", path.suffix)
-            handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.stem}-", suffix=path.suffix)
+            folder = path.parent.absolute()  # a:b/ would be an address to some libraries
+            handle, name = tempfile.mkstemp(dir=folder, prefix=f".{path.stem}-", suffix=path.suffix)
             os.close(handle)
             scratch = Path(name)
             try:
@@ -53,6 +55,16 @@ def whole_file(path: str | os.PathLike[str], advice: str = "choose another outpu
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"{path}: cannot be written: {reason(error)}; {advice}") from error
+
+
+def refuse_virtual(path: Path) -> None:
+    """Refuse an output that GDAL would keep in its memory or send away, whatever the system has there.
+
+    Raises:
+        OutputError: it begins with ``/vsi``.
+    """
+    if path.as_posix().startswith("/vsi"):
+        raise OutputError(f"{path}: is a name that GDAL does not take for a file; choose another output")
 
 
 @contextlib.contextmanager
@@ -116,11 +128,12 @@ class Workplace:
         self._outdated: list[str] = []
 
     def __enter__(self) -> Self:
+        refuse_virtual(self.folder)
         try:
             with contextlib.ExitStack() as stack:
                 stack.enter_context(made_folders(self.folder))
                 sweep(self.folder, ".new-")
-                self._hidden = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder))
+                self._hidden = Path(tempfile.mkdtemp(prefix=".new-", dir=self.folder.absolute()))
                 stack.callback(shutil.rmtree, self._hidden, ignore_errors=True)
                 stack.enter_context(in_use(self._hidden))
                 self._leave = stack.pop_all()

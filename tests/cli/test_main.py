@@ -338,6 +338,23 @@ def test_ctrl_c_of_a_real_process():
     assert err == "geomoe: interrupted; begin again with: geomoe train bluemarble --seed 3\n"
 
 
+def test_a_folder_that_is_gone_and_a_home_of_nobody(doing, capsys, monkeypatch, tmp_path):
+    doing(lambda args: Path("~nobody-of-this-name/x").expanduser())
+    assert main(["doctor"]) == 2
+    assert capsys.readouterr().err == (
+        "geomoe: error: a path begins with ~, and there is no such user or no home; give the whole path\n"
+    )
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    doing(lambda args: Path("x").absolute())
+    assert main(["doctor"]) == 2
+    monkeypatch.chdir(tmp_path)
+    assert capsys.readouterr().err == (
+        "geomoe: error: the folder that the command runs in is gone; go to another one (cd)\n"
+    )
+
+
 def test_ctrl_c_waits_until_torch_is_imported():
     code = (
         "import os, signal, sys, time, types; from geomoe.cli import main, train\n"

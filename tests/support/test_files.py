@@ -149,3 +149,18 @@ def test_what_a_new_file_outdates_goes_with_the_old_one(tmp_path):
         assert (tmp_path / "map.svg").exists()
         place.finish()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["map.png", "own.txt"]
+
+
+def test_scratch_paths_are_absolute_and_outputs_are_no_names_of_gdal(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with whole_file("a:b/c.parquet") as scratch:
+        assert scratch.is_absolute()
+    assert (tmp_path / "a:b" / "c.parquet").is_file()
+    with Workplace(Path("file:a"), "a map") as place:
+        place.write("x", lambda path: path.write_text(str(path.is_absolute())))
+        place.finish()
+    assert (tmp_path / "file:a" / "x").read_text() == "True"
+    with pytest.raises(OutputError, match=r"^/vsimem/a: is a name that GDAL"), whole_file("/vsimem/a"):
+        pass
+    with pytest.raises(OutputError, match=r"^/vsimem/a: is a name"), Workplace(Path("/vsimem/a"), "a map"):
+        pass

@@ -52,7 +52,7 @@ def make_sample(name: str, folder: Path, seed: int = 0) -> Sample:
     check_folder(folder)
     with no_empty_folders(folder):
         try:
-            write_sample(facts, folder, seed)
+            write_sample(facts, folder.absolute(), seed)
         except BaseException:
             for path in folder.glob("*"):  # the folder was new or empty
                 shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
