@@ -9,11 +9,14 @@ use (``method.aux``). A file may have sections for several methods, so that each
 
 from __future__ import annotations
 
+import logging
 import os
+import shlex
 import typing
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -41,6 +44,8 @@ from geomoe.support.plain import shown
 from geomoe.support.text import is_utf8, why_not_utf8
 from geomoe.support.words import nearest, unknown
 
+log = logging.getLogger(__name__)
+
 
 def load(
     name: str | None = None,
@@ -64,11 +69,28 @@ def load(
         ConfigError: lists every fault of every source.
     """
     faults, settings = list(faults), []
-    settings += _from_environment(os.environ if environment is None else environment, faults)
+    variables = _from_environment(os.environ if environment is None else environment, faults)
+    settings += variables
     for path in _files(name, file, faults):
         settings += _from_file(path, faults)
+    _tell_beaten(variables, settings[len(variables) :])
     settings += [one._replace(value=_plain(one.value)) for one in flatten(values or {}, "settings", faults)]
     return _build([*settings, *flags], faults)
+
+
+def _tell_beaten(variables: list[Setting], of_files: list[Setting]) -> None:
+    """Say which variables do nothing, because a file has their key."""
+    said = {one.key: one.source for one in of_files}
+    for one in variables:
+        if one.key in said:
+            flag = f"--{one.key} {shlex.quote(str(one.value))}"
+            _say(f"{one.source} does nothing: {said[one.key]} has {one.key}; give {flag}")
+
+
+@cache
+def _say(text: str) -> None:
+    """Log a warning once: a bench reads a configuration for each of its rows."""
+    log.warning("%s", text)
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a program gives

@@ -190,6 +190,15 @@ def test_the_environment_loses_to_a_complete_file():
     assert load("bluemarble", environment={"GEOMOE_SEED": "7"}).seed == 0
 
 
+def test_a_variable_that_does_nothing_is_said(caplog):
+    load("bluemarble", environment={"GEOMOE_DATA__HELD_OUT": "#12"})
+    assert "GEOMOE_DATA__HELD_OUT in the environment does nothing: " in caplog.text
+    assert "bluemarble.yaml has data.held_out; give --data.held_out '#12'" in caplog.text
+    caplog.clear()
+    load(environment={"GEOMOE_SEED": "8"})
+    assert caplog.text == ""
+
+
 @pytest.mark.parametrize(
     ("key", "text", "value"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -33,14 +34,7 @@ def doubts(classes: Sequence[str], label: NDArray[Any], split: NDArray[Any]) -> 
         label: (N,) class ids.
         split: (N,) split names.
     """
-    alike: dict[str, list[str]] = {}
-    for name in classes:
-        alike.setdefault("".join(letter for letter in name.casefold() if letter not in " _-"), []).append(
-            name
-        )
-    for names in alike.values():
-        if len(names) > 1:
-            yield f"{_quoted(names)} are different classes"
+    yield from alike(classes, "classes")
     measured = _measured(classes)
     if measured is not None:
         yield (
@@ -63,6 +57,35 @@ def doubts(classes: Sequence[str], label: NDArray[Any], split: NDArray[Any]) -> 
         if name not in SPLITS and _is_slip(name):
             counts = counted(count, "image")
             yield f"split {name!r} ({counts}) is none of {', '.join(SPLITS)}: is this a typing error?"
+
+
+def alike(names: Sequence[str], what: str) -> Iterator[str]:
+    """Yield a warning for each group of names that differ in case, spaces, signs or codes of letters alone.
+
+    Args:
+        names: different names.
+        what: what they name, in the plural.
+    """
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(_folded(name), []).append(name)
+    for several in groups.values():
+        if len(several) > 1:
+            yield f"{_quoted(several)} are different {what}{_how(several)}"
+
+
+def _how(names: list[str]) -> str:
+    """Say what nobody can see of names that look the same."""
+    same = len({unicodedata.normalize("NFKC", name) for name in names}) < len(names)
+    return "; their letters are coded in different ways (Unicode)" if same else ""
+
+
+def _folded(name: str) -> str:
+    """A name without case, spaces, ``_``, ``-`` and letters that are not seen; numbers by their value."""
+    plain = unicodedata.normalize("NFKC", name).casefold()
+    if re.fullmatch(r"-?\d{1,15}(\.\d{1,15})?", plain):
+        return str(float(plain))
+    return "".join(one for one in plain if one not in " _-" and unicodedata.category(one) != "Cf")
 
 
 def _measured(classes: Sequence[str]) -> tuple[int, int] | None:

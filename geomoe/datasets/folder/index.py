@@ -11,7 +11,7 @@ import numpy as np
 from geomoe.datasets.base import Columns
 from geomoe.datasets.cache.pixels import KINDS
 from geomoe.datasets.folder.decide import Rule, decide
-from geomoe.datasets.folder.doubts import doubts, ground_doubts
+from geomoe.datasets.folder.doubts import alike, doubts, ground_doubts
 from geomoe.datasets.folder.scan import Scan, describe, places_of, scan
 from geomoe.datasets.folder.units import parents_of
 from geomoe.earth.footprints import Footprints
@@ -141,7 +141,8 @@ def make_index(
     split, block, said = decide(table, footprints, kind, rule, files, where)
     for remark in said:
         log.warning("%s: %s", where, remark)
-    doubtful = (*doubts(classes, label, split), *ground_doubts(found.metres * found.side, split))
+    wide = ground_doubts(found.metres * found.side, split)
+    doubtful = (*doubts(classes, label, split), *alike(domains, "domains"), *wide)
     for doubt in doubtful:
         log.warning("%s: %s", where, doubt)
     countries, country = ((), None) if table.country is None else _codes(table.country)

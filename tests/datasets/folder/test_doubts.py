@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from geomoe.cli import main
-from geomoe.datasets.folder.doubts import doubts
+from geomoe.datasets.folder.doubts import alike, doubts
 from geomoe.datasets.samples.folder import write
 
 
@@ -45,6 +45,26 @@ def test_joint_labels_are_said(name):
 )
 def test_names_of_one_class_are_not(classes):
     assert said(*classes) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["Site A", "site-a", "b"], "'Site A', 'site-a' are different domains"),
+        (
+            ["e\u0301", "\xe9"],
+            "'e\u0301', '\xe9' are different domains; their letters are coded in different ways",
+        ),
+        (["x", "\uff58"], "'x', '\uff58' are different domains; their letters are coded in different ways"),
+        (["1", "1.0", "01", "-1"], "'1', '1.0', '01' are different domains"),
+        (["x", "x\u200b"], r"'x', 'x\u200b' are different domains"),
+        (["-5", "5", "a", "b", "1.5", "15"], None),
+    ],
+)
+def test_names_that_look_alike_are_said(names, message):
+    found = list(alike(names, "domains"))
+    assert len(found) == (message is not None)
+    assert message is None or found[0].startswith(message)
 
 
 def test_several_are_one_message():
