@@ -15,11 +15,12 @@ GOOD = ["bench", "--data", "bluemarble", "--algorithms", "erm,moge", "--budget",
         (GOOD, "--output: give the folder of all runs and results; see geomoe bench --help"),
         (
             [*GOOD, "--dry-run", "--budget", "0"],
-            "--budget: expected a whole number from 1; got 0 (geomoe bench)",
+            "--budget: expected a whole number from 1 to 1,000,000,000,000; got 0 (geomoe bench)",
         ),
         (
             [*GOOD, "--dry-run", "--seeds", "x"],
-            "--seeds: expected how many, from 1, or a list of different seeds; got 'x'",
+            "--seeds: expected how many, from 1 to 100,000, or a list of different seeds up to "
+            "4,294,967,295; got 'x'",
         ),
         (
             [*GOOD, "--dry-run", "--algorithms", "erm,mog"],
@@ -40,7 +41,10 @@ GOOD = ["bench", "--data", "bluemarble", "--algorithms", "erm,moge", "--budget",
             [*GOOD, "--output", "x", "--workers", "0"],
             "argument --workers: expected a whole number from 1 to 1,024; got '0'",
         ),
-        ([*GOOD, "--output", "x", "--stale", "-1"], "--stale: expected seconds above 0; got -1.0"),
+        (
+            [*GOOD, "--output", "x", "--stale", "-1"],
+            "argument --stale: expected a number from 0.001 to 1e+07; got '-1'",
+        ),
         (
             ["bench", "all-method", "--dry-run"],
             "SPEC: no file or shipped spec 'all-method'; did you mean all-methods?",
