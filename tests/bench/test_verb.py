@@ -19,8 +19,8 @@ GOOD = ["bench", "--data", "bluemarble", "--algorithms", "erm,moge", "--budget",
         ),
         (
             [*GOOD, "--dry-run", "--seeds", "x"],
-            "--seeds: expected how many, from 1 to 100,000, or a list of different seeds "
-            "up to 4,294,967,295; got 'x'",
+            "--seeds: expected how many, from 1 to 100,000, or a list of different seeds up to "
+            "4,294,967,295; got 'x'",
         ),
         (
             [*GOOD, "--dry-run", "--algorithms", "erm,mog"],
