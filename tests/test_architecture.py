@@ -306,6 +306,7 @@ def test_only_the_command_line_prints_and_exits_and_nobody_asserts(path):
 
 
 @pytest.mark.slow
+@pytest.mark.long  # what they import is read from the source above
 def test_inner_rooms_need_torch_and_timm_alone():
     """On a machine without the geospatial and training stacks, the networks and losses still import.
 

@@ -309,6 +309,7 @@ def test_a_map_of_a_box_opens_on_the_box(browser, synthetic, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_a_map_across_the_antimeridian_is_one_map(browser, synthetic, tmp_path):
     table = synthetic.smooth_table(1.0, (165, -50, -170, 0), experts=4, blocks=1)
     lonlat = np.array([[178.5, -17.5], [-179.5, -17.5]])

@@ -298,7 +298,7 @@ def test_a_scene_with_control_points_is_written_where_they_say(predict, tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("output", long_after(2, ["out.csv", "out.tif", "out.parquet"]))
+@pytest.mark.parametrize("output", long_after(1, ["out.csv", "out.tif", "out.parquet"]))
 def test_killed_and_resumed_it_gives_the_same_bytes(words, predict, data, tmp_path, capsys, output):
     """SIGKILL, in the middle of its work; then the same command with --resume."""
     scene(tmp_path / "scene.tif", 200, 200)

@@ -50,8 +50,8 @@ METHODS = {
     "irm": (),
     "erm": ("swad",),
 }
-#: Their updates are of the kind of another one here; tests/algorithms/test_family.py resumes every method.
-LONG = {"groupdro", "dann", "gmoe", "lfme", "irm", "erm"}
+#: tests/algorithms/test_family.py resumes every method, without a kill.
+LONG = {"groupdro", "dann", "fish", "gmoe", "lfme", "irm", "erm"}
 
 
 @pytest.mark.slow
