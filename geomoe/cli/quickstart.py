@@ -16,7 +16,7 @@ map of MoGE's experts. Minutes on two cores; if it is stopped, the same command
 continues it. A short budget shows that everything works and what the results look like;
 docs/results.md has those of a long one."""
 
-_ELSEWHERE = "all other methods stand beside these in:\n  geomoe bench bluemarble-methods --output DIR"
+_ELSEWHERE = "all methods are compared by:\n  geomoe bench bluemarble-methods --output DIR"
 _EXAMPLE = "geomoe quickstart --output quickstart --epochs 8"
 
 

@@ -67,7 +67,7 @@ def test_from_nothing_to_table_and_map_and_again(short, monkeypatch, capsys, tmp
     out, _ = capsys.readouterr()
     rows = [line.split()[0] for line in out.splitlines() if line.strip()]
     assert [row for row in rows if row in expected][: len(expected)] == expected
-    told = out.index("all other methods stand beside these in:\n  geomoe bench bluemarble-methods")
+    told = out.index("all methods are compared by:\n  geomoe bench bluemarble-methods")
     assert out.index("moge-SE") < told < out.index("out/map/experts.html")
     assert (tmp_path / "out/map/experts.html").is_file()
     assert (tmp_path / "out/evaluation/erm/report.json").is_file()
