@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe import __version__
 from geomoe.cli import console
-from geomoe.cli.parsing import refuse_overwriting, refuse_unnamable
+from geomoe.cli.parsing import refuse_numbers_of_environment, refuse_overwriting, refuse_unnamable
 from geomoe.errors import ConfigError, ConfigFaultsError, CoordinateError, GeomoeError, InputError
 from geomoe.support.text import why_not_utf8
 from geomoe.support.words import nearest
@@ -177,6 +177,7 @@ def _run_verb(verb: str, argv: list[str]) -> int:
         flags = parser.flags()
         args = parser.parse(argv)
         refuse_unnamable(args)
+        refuse_numbers_of_environment()
         refuse_overwriting(args)
         result = _quietly(module, args)
         console.show(result, as_json=getattr(args, "json", False))

@@ -40,6 +40,8 @@ _FILES = {
     "countries": "--countries", "inputs": "INPUT", "points": "POINTS", "reports": "REPORT", "spec": "SPEC",
 }  # fmt: skip
 
+#: Variables that torch, Lightning and matplotlib read as whole numbers.
+_NUMBERS = ("RANK", "LOCAL_RANK", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SOURCE_DATE_EPOCH")
 _READ = ("checkpoint", "weights", "colors")  # besides the inputs, which the verbs look at
 
 
@@ -191,6 +193,20 @@ def refuse_unnamable(args: argparse.Namespace) -> None:
     for setting in getattr(args, "settings", ()):
         if setting.key in _KEYS and isinstance(setting.value, str) and not setting.value.strip():
             raise UsageError(f"{setting.source}: {_EMPTY}")
+
+
+def refuse_numbers_of_environment() -> None:
+    """Refuse variables of the environment that libraries read as whole numbers, if they are none.
+
+    Raises:
+        UsageError: one is no whole number; the error names it.
+    """
+    for name in _NUMBERS:
+        given = os.environ.get(name)
+        if given is None or (not given and name == "SOURCE_DATE_EPOCH"):  # matplotlib takes that as not set
+            continue
+        if not re.fullmatch(r"\s*[0-9]+\s*", given):
+            raise UsageError(f"{name} in the environment: expected a whole number; got {given!r}; unset it")
 
 
 def refuse_overwriting(args: argparse.Namespace) -> None:

@@ -233,6 +233,21 @@ def test_a_broken_database_of_coordinate_systems_is_named(capsys, monkeypatch):
     assert capsys.readouterr().err.startswith(f"geomoe: error: {said}")
 
 
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "SLURM_NTASKS", "SLURM_PROCID", "SOURCE_DATE_EPOCH"])
+@pytest.mark.parametrize("value", ["abc", "1.5", "-1"])
+def test_a_variable_that_libraries_read_as_a_number_is_refused(capsys, monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    assert main(["doctor"]) == 2
+    said = f"{name} in the environment: expected a whole number; got {value!r}; unset it"
+    assert capsys.readouterr().err == f"geomoe: error: {said}\n"
+
+
+@pytest.mark.parametrize(("name", "status"), [("RANK", 2), ("SOURCE_DATE_EPOCH", 0)])
+def test_an_empty_variable_is_unset_where_its_library_says_so(capsys, monkeypatch, name, status):
+    monkeypatch.setenv(name, "")
+    assert main(["doctor"]) == status
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
