@@ -74,6 +74,8 @@ def trial(shop, kind, draw, folder):
         if name.endswith(STATISTICS):
             continue
         assert torch.equal(first["state"][name], second["state"][name]), f"the processes differ in {name}"
-        close = torch.isclose(first["state"][name], value, rtol=1e-4, atol=1e-6, equal_nan=True)
+        # Sums of halves are rounded otherwise: float32 differs from float64 by up to 6e-6 here, while one
+        # update moves weights by a thousandth.
+        close = torch.isclose(first["state"][name], value, rtol=1e-4, atol=2e-5, equal_nan=True)
         assert close.all(), f"{name}: {(first['state'][name] - value).abs().max()} from one process"
     return f"seed {seed}, batches of {batch}, {steps} updates"
