@@ -15,17 +15,24 @@ from geomoe.training import fit
 
 
 class Keep(Callback):
-    """Writes what each process ends with, and the rows that it trained on."""
+    """Writes what each process begins and ends with, and the rows that it trained on."""
 
     def __init__(self, folder):
         self.folder, self.rows = folder, []
+
+    def on_train_start(self, trainer, pl_module):
+        self.begin = _state(pl_module)
 
     def on_train_batch_end(self, trainer, pl_module, outputs, batch, batch_idx):
         self.rows.append(batch.index.clone())
 
     def on_train_end(self, trainer, pl_module):
-        state = {name: value.clone() for name, value in pl_module.algorithm.state_dict().items()}
-        torch.save({"state": state, "rows": torch.cat(self.rows)}, f"{self.folder}/{trainer.global_rank}.pt")
+        kept = {"begin": self.begin, "state": _state(pl_module), "rows": torch.cat(self.rows)}
+        torch.save(kept, f"{self.folder}/{trainer.global_rank}.pt")
+
+
+def _state(pl_module):
+    return {name: value.clone() for name, value in pl_module.algorithm.state_dict().items()}
 
 
 def main(orders):
