@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EARTH_RADIUS_KM = 6371.0088  # IUGG mean radius
 HALF_TURN_KM = math.pi * EARTH_RADIUS_KM  # 20,015: nothing is further away than the opposite place
+_LON, _LAT = ("lon", "longitude", "lng"), ("lat", "latitude")  # names of columns, in any case
 _BALANCED = 1e-9  # a mean of unit vectors that is shorter than this has no direction
 
 _MOST_CELLS = 150_000_000  # 0.025 degrees on a side, everywhere
@@ -70,22 +71,38 @@ def _as_floats(lonlat: ArrayLike) -> NDArray[np.float64]:
     """A new array of float64: columns of a table by name, NaN where an array is masked.
 
     Raises:
-        TypeError: truth values, complex numbers, or no numbers.
-        ValueError: no numbers, or a table with other columns than lon and lat.
+        TypeError: truth values, complex numbers, times, or no numbers.
+        ValueError: no numbers, or a table without one column of longitudes and one of latitudes.
     """
-    columns = getattr(lonlat, "columns", None)  # of pandas, in which an order by name does not show
-    if columns is not None and any(isinstance(name, str) for name in columns):
-        if sorted(map(str, columns)) != ["lat", "lon"]:
-            raise ValueError(
-                f"a table has to have the columns lon and lat; got {', '.join(map(str, columns))}"
-            )
-        lonlat = lonlat[["lon", "lat"]]  # type: ignore[call-overload,index]
+    if hasattr(lonlat, "to_pandas"):  # tables of Arrow and the like
+        lonlat = lonlat.to_pandas()
+    if hasattr(lonlat, "columns"):  # of pandas, in which an order by name does not show
+        lonlat = _of_table(lonlat)
     array: Any = np.asanyarray(lonlat)
-    if array.dtype.kind in "bc":
+    if array.dtype.kind in "bcmM" or (
+        array.dtype == object and any(isinstance(one, bool | np.bool_) for one in array.flat)
+    ):
         raise TypeError(f"got {array.dtype}")
     if isinstance(array, np.ma.MaskedArray):
         lonlat = np.ma.filled(array.astype(np.float64), np.nan)
     return np.array(lonlat, dtype=np.float64)
+
+
+def _of_table(table: Any) -> Any:  # noqa: ANN401 - a DataFrame, which is not imported here
+    """The (N, 2) values of a table's columns lon and lat by name, or of two columns without names."""
+    names = list(table.columns)
+    if names == [0, 1]:
+        chosen = names
+    else:
+        chosen = [[name for name in names if str(name).casefold() in known] for known in (_LON, _LAT)]
+        if [len(some) for some in chosen] != [1, 1]:
+            raise ValueError(f"a table has to have the columns lon and lat; got {', '.join(map(str, names))}")
+        chosen = [name for (name,) in chosen]
+    for name in chosen:
+        kind = table[name].dtype.kind
+        if kind not in "iufO" or (kind == "O" and any(isinstance(one, bool) for one in table[name])):
+            raise TypeError(f"got a column {name} of {table[name].dtype}")
+    return np.stack([table[name].to_numpy(np.float64, na_value=np.nan) for name in chosen], axis=1)
 
 
 def _refuse(array: NDArray[np.float64], bad: NDArray[np.bool_], where: str, why: str) -> None:
@@ -203,7 +220,7 @@ def continuous(bounds: tuple[float, float, float, float]) -> tuple[float, float,
         CoordinateError: bounds off the Earth, or empty.
     """
     try:
-        west, south, east, north = (float(one) for one in bounds)
+        west, south, east, north = (float(one + 0) for one in bounds)  # no text
     except (TypeError, ValueError) as error:
         raise CoordinateError(
             f"bounds: expected west, south, east, north in degrees; got {bounds}"

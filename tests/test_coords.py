@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from geomoe.coords import (
@@ -69,13 +70,26 @@ def test_columns_of_a_table_count_by_name_and_what_is_masked_is_unknown():
     table = pd.DataFrame({"lat": [50.0], "lon": [10.0]})
     assert check_lonlat(table).lonlat.tolist() == [[10, 50]]
     assert check_lonlat(pd.DataFrame([[10.0, 50.0]])).lonlat.tolist() == [[10, 50]]
+    named = pd.DataFrame({"name": ["a"], "Latitude": [50], "LNG": [10.0]})
+    assert check_lonlat(named).lonlat.tolist() == [[10, 50]]
+    assert check_lonlat(pa.table({"lat": [50.0], "lon": [10.0]})).lonlat.tolist() == [[10, 50]]
+    missing = pd.DataFrame(
+        {"lon": pd.array([10.0, pd.NA], "Float64"), "lat": pd.array([50.0, pd.NA], "Float64")}
+    )
+    assert check_lonlat(missing.astype(object)).has_location.tolist() == [True, False]
+    assert check_lonlat(missing).has_location.tolist() == [True, False]
     masked = np.ma.masked_array([[10, 50], [3, 4]], [[True, True], [False, False]])
     places = check_lonlat(masked)
     assert places.has_location.tolist() == [False, True]
     assert places.lonlat[1].tolist() == [3, 4]
     with pytest.raises(CoordinateError, match=r"columns lon and lat; got y, x"):
         check_lonlat(pd.DataFrame({"y": [50.0], "x": [10.0]}))
-    for wrong in ([[True, False]], [[10 + 1j, 50]]):
+    levels = pd.DataFrame([[50.0, 10.0]], columns=pd.MultiIndex.from_tuples([("lat", "deg"), ("lon", "deg")]))
+    with pytest.raises(CoordinateError, match="columns lon and lat"):
+        check_lonlat(levels)
+    truth = pd.DataFrame({"lon": [10.0], "lat": [True]})
+    times = np.array([["2020-01-01", "2020-01-02"]], "datetime64[D]")
+    for wrong in ([[True, False]], [[10 + 1j, 50]], np.array([[True, 5]], object), truth, times):
         with pytest.raises(CoordinateError, match="expected numbers in an"):
             check_lonlat(wrong)
 

@@ -21,7 +21,12 @@ from typing import TYPE_CHECKING, Any
 
 from geomoe import __version__
 from geomoe.cli import console
-from geomoe.cli.parsing import refuse_numbers_of_environment, refuse_overwriting, refuse_unnamable
+from geomoe.cli.parsing import (
+    refuse_leftover_rank,
+    refuse_numbers_of_environment,
+    refuse_overwriting,
+    refuse_unnamable,
+)
 from geomoe.errors import ConfigError, ConfigFaultsError, CoordinateError, GeomoeError, InputError
 from geomoe.support.text import why_not_utf8
 from geomoe.support.words import nearest
@@ -46,6 +51,7 @@ VERBS = {
 }
 _ANYWHERE = ("--json", "--quiet", "--debug")  # of every verb
 _HELP = ("-h", "--help")
+_TRAINING = ("quickstart", "train", "bench")
 _NO_HOME = "Could not determine home directory."
 OK, FAILED, USAGE, INTERRUPTED = 0, 1, 2, 130
 _ROOM = "give a folder with room that can be written"
@@ -177,7 +183,10 @@ def _run_verb(verb: str, argv: list[str]) -> int:
         flags = parser.flags()
         args = parser.parse(argv)
         refuse_unnamable(args)
-        refuse_numbers_of_environment()
+        if verb != "doctor":
+            refuse_numbers_of_environment()
+        if verb in _TRAINING:
+            refuse_leftover_rank()
         refuse_overwriting(args)
         result = _quietly(module, args)
         console.show(result, as_json=getattr(args, "json", False))

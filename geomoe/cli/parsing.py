@@ -41,7 +41,17 @@ _FILES = {
 }  # fmt: skip
 
 #: Variables that torch, Lightning and matplotlib read as whole numbers.
-_NUMBERS = ("RANK", "LOCAL_RANK", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID", "SOURCE_DATE_EPOCH")
+_NUMBERS = (
+    *("RANK", "LOCAL_RANK", "JSM_NAMESPACE_RANK", "SLURM_NTASKS", "SLURM_PROCID", "SLURM_LOCALID"),
+    "SOURCE_DATE_EPOCH",
+)
+#: Number of a process -> how many there are, of which launchers give one with it. Lightning reads the former.
+_LAUNCHED = {
+    "RANK": ("WORLD_SIZE",),
+    "LOCAL_RANK": ("WORLD_SIZE",),
+    "SLURM_PROCID": ("SLURM_NTASKS", "WORLD_SIZE"),
+    "JSM_NAMESPACE_RANK": ("JSM_NAMESPACE_SIZE", "WORLD_SIZE"),
+}
 _READ = ("checkpoint", "weights", "colors")  # besides the inputs, which the verbs look at
 
 
@@ -207,6 +217,19 @@ def refuse_numbers_of_environment() -> None:
             continue
         if not re.fullmatch(r"\s*[0-9]+\s*", given):
             raise UsageError(f"{name} in the environment: expected a whole number; got {given!r}; unset it")
+
+
+def refuse_leftover_rank() -> None:
+    """Refuse the number of a process without how many there are: training would leave files to a process 0.
+
+    Raises:
+        UsageError: such a variable is left from a launcher; the error names it.
+    """
+    for name, sizes in _LAUNCHED.items():
+        given = os.environ.get(name)
+        if given is not None and int(given) > 0 and not any(size in os.environ for size in sizes):
+            msg = f"{name}={given} in the environment, but no {sizes[0]}: it is left from a launcher"
+            raise UsageError(f"{msg}; unset it, or start this command with torchrun or srun")
 
 
 def refuse_overwriting(args: argparse.Namespace) -> None:

@@ -200,6 +200,8 @@ def _wrong_type(key: Key, setting: Setting) -> str:
         hint = f"; {why_not_utf8(setting.value)}"
     elif typing.get_origin(key.hint) is Literal and isinstance(setting.value, str):
         hint = nearest(setting.value, typing.get_args(key.hint))
+    elif str in (key.hint, *typing.get_args(key.hint)) and not isinstance(setting.value, str | list | dict):
+        hint = "; put it in quotes if it is text"
     value = repr(setting.value)
     value = value if len(value) <= 200 else f"{value[:200]} ..."
     return f"{key.name}: expected {type_name(key.hint)}; got {value} ({setting.source}){hint}"

@@ -190,12 +190,12 @@ def _unzip(archive: Path, folder: Path, room: _Room, tell: Tell) -> None:
             kind = stat.S_IFMT(member.external_attr >> 16)
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise room.refusal(member.filename, "is a link or a device")
-            same = (member.file_size, member.CRC)
-            if seen.setdefault(member.filename, same) != same:
+            place, same = PurePosixPath(member.filename), (member.file_size, member.CRC)
+            if seen.setdefault(place.as_posix(), same) != same:
                 raise room.refusal(member.filename, "is in it twice")
-            if PurePosixPath(member.filename).parts:
+            if place.parts:
                 zipped.extract(member, folder)
-            elif not member.is_dir():
+            elif not member.filename.endswith("/"):
                 raise room.refusal(member.filename, "has a name that no file can have")
             done += member.compress_size
             tell(done, total)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from geomoe.config.reach import encoder_text, km_text
-from geomoe.coords import make_grid, whole_cells
+from geomoe.coords import continuous, make_grid, whole_cells
 from geomoe.earth.mercator import frame
 from geomoe.errors import ConfigError
 from geomoe.inference import Predictor, load, open_split, predict_dataset
@@ -83,7 +83,9 @@ class MapOptions:
         Raises:
             CoordinateError: a step or bounds that make no grid, or one that a web map cannot show.
         """
-        box = self.bounds if places is None or self.bounds is not None else self._box(places)
+        box = None if places is None or self.bounds is not None else self._box(places)
+        if self.bounds is not None:
+            box = continuous(self.bounds)
         step = self.step if self.step is not None else STEP if box is None else step_of(box)
         grid = make_grid(step, WORLD if box is None else whole_cells(step, box))
         frame(grid)  # refuses what no web map shows before any work is done

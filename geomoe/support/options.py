@@ -135,9 +135,15 @@ def call_options(kind: type[T], options: T | None, changes: Mapping[str, Any]) -
             said = f"no option {name!r}{nearest(name, list(known))} (known: {', '.join(known)})"
             raise OptionError(f"{kind.__name__}: {said}")
     given = {} if options is None else {name: getattr(options, name) for name in known}
-    for name, value in {**given, **changes}.items():
+    values = {name: _plain(value) for name, value in {**given, **changes}.items()}
+    for name, value in values.items():
         _check_type(known[name], value)
-    return replace(options if options is not None else kind(), **changes)
+    return replace(options if options is not None else kind(), **values)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever was given
+    """Numbers and arrays of NumPy as Python's, which torch and the ranges expect; without importing NumPy."""
+    return value.tolist() if type(value).__module__ == "numpy" else value
 
 
 #: Head of an annotation -> what it takes, in words, and whether a value is that. Others are not checked.

@@ -237,15 +237,29 @@ def test_a_broken_database_of_coordinate_systems_is_named(capsys, monkeypatch):
 @pytest.mark.parametrize("value", ["abc", "1.5", "-1"])
 def test_a_variable_that_libraries_read_as_a_number_is_refused(capsys, monkeypatch, name, value):
     monkeypatch.setenv(name, value)
-    assert main(["doctor"]) == 2
+    assert main(["evaluate", "--checkpoint", "none.ckpt"]) == 2
     said = f"{name} in the environment: expected a whole number; got {value!r}; unset it"
     assert capsys.readouterr().err == f"geomoe: error: {said}\n"
 
 
-@pytest.mark.parametrize(("name", "status"), [("RANK", 2), ("SOURCE_DATE_EPOCH", 0)])
-def test_an_empty_variable_is_unset_where_its_library_says_so(capsys, monkeypatch, name, status):
+@pytest.mark.parametrize(("name", "refused"), [("RANK", True), ("SOURCE_DATE_EPOCH", False)])
+def test_an_empty_variable_is_unset_where_its_library_says_so(capsys, monkeypatch, name, refused):
     monkeypatch.setenv(name, "")
-    assert main(["doctor"]) == status
+    assert main(["evaluate", "--checkpoint", "none.ckpt"]) == 2
+    assert (f"{name} in the environment" in capsys.readouterr().err) == refused
+
+
+def test_a_rank_that_a_launcher_left_is_refused_where_networks_are_trained(capsys, monkeypatch):
+    monkeypatch.setenv("SLURM_PROCID", "1")
+    assert main(["train", "bluemarble", "--print-config"]) == 2
+    said = "SLURM_PROCID=1 in the environment, but no SLURM_NTASKS: it is left from a launcher; unset it"
+    assert capsys.readouterr().err.startswith(f"geomoe: error: {said}")
+    monkeypatch.setenv("SLURM_NTASKS", "2")
+    assert main(["train", "bluemarble", "--print-config"]) == 0
+    monkeypatch.setenv("RANK", "1")
+    assert main(["train", "bluemarble", "--print-config"]) == 2
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(["train", "bluemarble", "--print-config"]) == 0
 
 
 @pytest.mark.parametrize(

@@ -215,6 +215,24 @@ def test_names_that_no_folder_holds_are_refused_as_such(tmp_path, what, kind):
     assert [path.name for path in tmp_path.iterdir()] == [archive.name]
 
 
+@pytest.mark.parametrize("other", ["a/./b", "./a/b", "a//b"])
+def test_two_spellings_of_one_place_are_that_place_twice(tmp_path, other):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as zipped:
+        zipped.writestr("a/b", b"one")
+        zipped.writestr(other, b"two")
+    with pytest.raises(DataError, match="is in it twice; nothing of it is kept"):
+        come_out(tmp_path / "x.zip", tmp_path / "out")
+
+
+def test_a_member_without_a_name_is_refused(tmp_path):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as zipped:
+        zipped.writestr("name", b"content")
+    content = (tmp_path / "x.zip").read_bytes().replace(b"name", b"\0ame")
+    (tmp_path / "x.zip").write_bytes(content)
+    with pytest.raises(DataError, match="has a name that no file can have"):
+        come_out(tmp_path / "x.zip", tmp_path / "out")
+
+
 @pytest.mark.parametrize("kind", ["zip", "tar.gz"])
 def test_an_entry_for_the_folder_itself_is_nothing(tmp_path, kind):
     archive = tmp_path / f"x.{kind}"

@@ -409,3 +409,9 @@ def test_the_advice_is_a_command_that_trains(algorithm, changes, advice):
         settings, rest, faults = split_words(advice.split()[2:])
         assert (faults, len(rest)) == ([], 1)
         assert load_config(rest[0], None, settings).algorithm == "moge"
+
+
+@pytest.mark.parametrize("bounds", [(5, 45, 15), ("5", "45", "15", "60"), (None,) * 4, (5, 45, 15, 1e400)])
+def test_bounds_that_are_no_box_are_refused(bounds):
+    with pytest.raises(CoordinateError, match="bounds: expected west"):
+        MapOptions(bounds=bounds).grid()

@@ -57,6 +57,7 @@ class Typed:
         ("tile", 0, "tile: must be at least 1 and at most 8; got 0"),
         ("tile", 2**63, "tile: must be at least 1 and at most 8; got 9223372036854775808"),
         ("points", "no", "points: expected True or False; got 'no'"),
+        ("tile", np.int64(-5), "tile: must be at least 1 and at most 8; got -5"),
         ("bounds", "0 0 1 1", "bounds: expected several values or None; got '0 0 1 1'"),
         ("columns", "lon=x", "columns: expected a mapping or None; got 'lon=x'"),
         ("root", 5, "root: expected text or a path or None; got 5"),
@@ -73,4 +74,8 @@ def test_a_value_of_another_type_is_refused_by_name(name, value, message):
 def test_values_of_the_right_type_pass():
     good = {"step": np.float32(2), "tile": np.int64(3), "bounds": [0, 1], "root": Path("x"), "experts": 5}
     assert call_options(Typed, None, good) == Typed(**good)
+    numpy = {"tile": np.int32(3), "points": np.False_, "bounds": np.array([0.0, 1.0])}
+    plain = call_options(Typed, None, numpy)
+    assert (plain.tile, plain.points, plain.bounds) == (3, False, [0.0, 1.0])
+    assert (type(plain.tile), type(plain.points)) == (int, bool)
     assert call_options(Typed, None, {"step": 1, "root": "x", "columns": {}}).step == 1

@@ -42,7 +42,7 @@ class EpochSampler(Sampler[int]):
             raise ConfigError(msg)
         if batch_size < 1 or size < batch_size * world_size:
             most = size // world_size
-            advice = f"; give at most {most}" if most else "; use fewer devices"
+            advice = f"; give at most {most}, or null, which fits the data" if most else "; use fewer devices"
             msg = (
                 f"data.batch_size: {batch_size} x {world_size} devices, but there are {size} training samples"
             )
