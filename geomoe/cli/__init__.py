@@ -78,6 +78,7 @@ def main(argv: list[str] | None = None) -> int:
     Returns:
         Exit status: 0 done, 1 the run failed, 2 wrong usage or bad input, 130 interrupted.
     """
+    os.environ.pop("MPLBACKEND", None)  # figures are files: a window's library, or a wrong one, is of no use
     with console.streams(), _interruptible():
         return _main(sys.argv[1:] if argv is None else list(argv))
 

@@ -169,6 +169,7 @@ def _compgen(
             "  fi",
             '  case "$verb" in',
             f"    '') offered={shlex.quote(first)} flags=$offered ;;",
+            f"    help) offered={shlex.quote(' '.join(verbs))} ;;",
             *cases,
             "  esac",
             '  case "$verb:$before" in',
@@ -200,6 +201,7 @@ def _fish(verbs: Mapping[str, str], flags: Mapping[str, list[Flag]], words: Mapp
         ),
         f"complete -c geomoe -n __fish_use_subcommand -l completion -x -a {_fished(' '.join(SHELLS))}",
     ]
+    lines.append(f"complete -c geomoe -f -n '__fish_seen_subcommand_from help' -a {_fished(' '.join(verbs))}")
     for verb, about in verbs.items():
         lines.append(f"complete -c geomoe -f -n __fish_use_subcommand -a {verb} -d {_fished(about)}")
         here = f"complete -c geomoe -n {_fished(f'__fish_seen_subcommand_from {verb}')}"

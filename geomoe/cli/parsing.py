@@ -223,8 +223,13 @@ def refuse_leftover_rank() -> None:
     """Refuse the number of a process without how many there are: training would leave files to a process 0.
 
     Raises:
-        UsageError: such a variable is left from a launcher; the error names it.
+        UsageError: such a variable is left from a launcher; the error names it. Or Slurm was asked for tasks
+            in a way that does not say how many run on one machine.
     """
+    tasks, job = int(os.environ.get("SLURM_NTASKS", "1")), os.environ.get("SLURM_JOB_NAME")
+    if tasks > 1 and "SLURM_NTASKS_PER_NODE" not in os.environ and job not in {"bash", "interactive"}:
+        msg = f"SLURM_NTASKS={tasks} in the environment: ask Slurm for --ntasks-per-node, not for --ntasks"
+        raise UsageError(f"{msg}, or unset it")
     for name, sizes in _LAUNCHED.items():
         given = os.environ.get(name)
         if given is not None and int(given) > 0 and not any(size in os.environ for size in sizes):

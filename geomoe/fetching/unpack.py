@@ -191,6 +191,8 @@ def _unzip(archive: Path, folder: Path, room: _Room, tell: Tell) -> None:
             if kind not in (0, stat.S_IFREG, stat.S_IFDIR):
                 raise room.refusal(member.filename, "is a link or a device")
             place, same = PurePosixPath(member.filename), (member.file_size, member.CRC)
+            if place.parts and place.as_posix() not in seen:
+                room.once(member.filename)
             if seen.setdefault(place.as_posix(), same) != same:
                 raise room.refusal(member.filename, "is in it twice")
             if place.parts:

@@ -45,6 +45,7 @@ def completed(script, lines, shell="bash"):
 LINES = {
     "geomoe tr": ["train"],
     "geomoe --quiet di": ["diagnose"],
+    "geomoe help dia": ["diagnose"],
     "geomoe --completion f": ["fish"],
     "geomoe train f": ["fmow", "fmow-lao", "folder"],
     "geomoe train blue": ["bluemarble", "bluemarble-vit-tiny"],

@@ -255,6 +255,9 @@ def test_a_rank_that_a_launcher_left_is_refused_where_networks_are_trained(capsy
     said = "SLURM_PROCID=1 in the environment, but no SLURM_NTASKS: it is left from a launcher; unset it"
     assert capsys.readouterr().err.startswith(f"geomoe: error: {said}")
     monkeypatch.setenv("SLURM_NTASKS", "2")
+    assert main(["train", "bluemarble", "--print-config"]) == 2
+    assert "SLURM_NTASKS=2 in the environment: ask Slurm for --ntasks-per-node" in capsys.readouterr().err
+    monkeypatch.setenv("SLURM_NTASKS_PER_NODE", "2")
     assert main(["train", "bluemarble", "--print-config"]) == 0
     monkeypatch.setenv("RANK", "1")
     assert main(["train", "bluemarble", "--print-config"]) == 2

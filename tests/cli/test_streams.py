@@ -133,7 +133,7 @@ def test_warnings_that_other_packages_log_show_with_debug_alone(debug, tmp_path)
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MPL", "XDG_"))}
     done = subprocess.run(
         [sys.executable, "-c", DRAWING, *["--debug"][: int(debug)]],
-        env={**kept, "HOME": str(tmp_path / "file")},  # a home in which no folder can be made
+        env={**kept, "HOME": str(tmp_path / "file"), "MPLBACKEND": "none"},  # a home that takes no folder
         capture_output=True,
         text=True,
         check=True,

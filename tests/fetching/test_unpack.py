@@ -354,3 +354,20 @@ def test_an_old_python_is_told_before_anything_is_done(monkeypatch, tmp_path):
     monkeypatch.delattr(tarfile, "data_filter")
     with pytest.raises(DataError, match=r"from Python 3\.11\.4 on"):
         come_out(tmp_path / "x", tmp_path / "out")
+
+
+def test_two_members_that_are_one_file_on_this_file_system_are_refused(tmp_path, monkeypatch):
+    with zipfile.ZipFile(tmp_path / "x.zip", "w") as zipped:
+        zipped.writestr("name", b"one")
+        zipped.writestr("NAME", b"two")
+    kept = zipfile.ZipFile._extract_member
+
+    def folded(self, member, targetpath, pwd):  # what a file system that ignores case does
+        member = copy.copy(member)
+        member.filename = member.filename.lower()
+        return kept(self, member, targetpath, pwd)
+
+    monkeypatch.setattr(zipfile.ZipFile, "_extract_member", folded)
+    monkeypatch.setattr(module.Path, "is_file", lambda path: os.path.isfile(str(path).lower()))
+    with pytest.raises(DataError, match="'NAME' is in it twice, on this file system; nothing of it is kept"):
+        come_out(tmp_path / "x.zip", tmp_path / "out")
