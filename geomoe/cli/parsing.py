@@ -6,6 +6,7 @@ import argparse
 import math
 import os
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from geomoe.cli import console
@@ -159,7 +160,7 @@ class Parser(argparse.ArgumentParser):
         Raises:
             UsageError: names every unknown argument, with the nearest known one.
         """
-        args, extra = self.parse_known_args(argv)
+        args, extra = self.parse_known_args([_at_home(word) for word in argv])
         if extra:
             self.error("; ".join(self.unknown(word) for word in extra))
         args.command = ["geomoe", self.verb, *argv]
@@ -182,6 +183,12 @@ class Parser(argparse.ArgumentParser):
         if choice:
             message += nearest(choice[1], [word.strip(" '") for word in choice[2].split(",")])
         raise UsageError(f"{message}; see {self.prog} --help")
+
+
+def _at_home(word: str) -> str:
+    """``--flag=~/file`` with the home's path, which shells put in at the beginning of a word alone."""
+    flag, equals, value = word.partition("=")
+    return f"{flag}{equals}{Path(value).expanduser()}" if flag[:2] == "--" and value[:2] == "~/" else word
 
 
 def refuse_unnamable(args: argparse.Namespace) -> None:

@@ -68,6 +68,13 @@ def test_csv_to_geoparquet(points):
     np.testing.assert_array_equal(embedding_of(out), expected.astype(np.float64))
 
 
+def test_a_home_after_an_equals_sign_is_the_home(points, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    encode("points.csv", "--encoder", "wrap", "--output=~/new/out.csv")
+    assert (tmp_path / "home/new/out.csv").exists()
+    assert not Path("~").exists()
+
+
 @pytest.mark.parametrize("crs", ["EPSG:4326", "EPSG:3857", None])
 def test_geoparquet_in_any_crs(crs):
     places = [Point(10.5, 50), None, Point(-100, 5)]
