@@ -150,6 +150,7 @@ class MethodEntry(NamedTuple):
         domain_ids: whether the encoder of domain ids can replace an encoder of places.
         wrapper: whether it wraps another method (``around``) and is not a method of its own.
         wraps: whether it can wrap another method, although it is also a method of its own.
+        own_update: whether its update is more than one step along the gradient of its losses.
         quickstart: whether ``geomoe quickstart`` trains it.
     """
 
@@ -162,6 +163,7 @@ class MethodEntry(NamedTuple):
     domain_ids: bool = True
     wrapper: bool = False
     wraps: bool = False
+    own_update: bool = False
     quickstart: bool = False
 
 
@@ -171,18 +173,18 @@ METHODS: dict[str, MethodEntry] = {
     "erm": MethodEntry(f"{_HOME}.pooled.erm:ERM", "ERM", quickstart=True),
     "mixup": MethodEntry(f"{_HOME}.pooled.mixup:Mixup", "Mixup", domains=2),
     "mixstyle": MethodEntry(f"{_HOME}.pooled.mixstyle:MixStyle", "MixStyle"),
-    "sagm": MethodEntry(f"{_HOME}.pooled.sagm:SAGM", "SAGM", wraps=True),
-    "lfme": MethodEntry(f"{_HOME}.pooled.lfme:LFME", "LFME", domains=2),
+    "sagm": MethodEntry(f"{_HOME}.pooled.sagm:SAGM", "SAGM", wraps=True, own_update=True),
+    "lfme": MethodEntry(f"{_HOME}.pooled.lfme:LFME", "LFME", domains=2, own_update=True),
     # risks or gradients of domains
     "groupdro": MethodEntry(f"{_HOME}.risks.groupdro:GroupDRO", "GroupDRO", domains=2),
     "irm": MethodEntry(f"{_HOME}.risks.irm:IRM", "IRM", domains=2),
     "vrex": MethodEntry(f"{_HOME}.risks.vrex:VREx", "VREx", domains=2),
     "rdm": MethodEntry(f"{_HOME}.risks.rdm:RDM", "RDM", domains=2),
-    "fish": MethodEntry(f"{_HOME}.risks.fish:Fish", "Fish", domains=2),
+    "fish": MethodEntry(f"{_HOME}.risks.fish:Fish", "Fish", domains=2, own_update=True),
     "fishr": MethodEntry(f"{_HOME}.risks.fishr:Fishr", "Fishr", domains=2),
     # features of domains matched
-    "dann": MethodEntry(f"{_HOME}.alignment.dann:DANN", "DANN", domains=2),
-    "cdann": MethodEntry(f"{_HOME}.alignment.cdann:CDANN", "CDANN", domains=2),
+    "dann": MethodEntry(f"{_HOME}.alignment.dann:DANN", "DANN", domains=2, own_update=True),
+    "cdann": MethodEntry(f"{_HOME}.alignment.cdann:CDANN", "CDANN", domains=2, own_update=True),
     "coral": MethodEntry(f"{_HOME}.alignment.coral:CORAL", "CORAL", domains=2),
     "mmd": MethodEntry(f"{_HOME}.alignment.mmd:MMD", "MMD", domains=2),
     # location or domain as an input, or heads and networks for domains
@@ -206,7 +208,9 @@ METHODS: dict[str, MethodEntry] = {
         places=True,
         quickstart=True,
     ),
-    "per_region": MethodEntry(f"{_HOME}.location.per_region:PerRegion", "Per-region", "regions", domains=2),
+    "per_region": MethodEntry(
+        f"{_HOME}.location.per_region:PerRegion", "Per-region", "regions", domains=2, own_update=True
+    ),
     "d3g": MethodEntry(
         f"{_HOME}.location.d3g:D3G", "D3G", "place_heads", places=True, domains=2, domain_ids=False
     ),
@@ -258,7 +262,7 @@ METHODS: dict[str, MethodEntry] = {
     # experts for tokens
     "gmoe": MethodEntry(f"{_HOME}.experts.gmoe:GMoE", "GMoE", "token_experts", experts=True),
     "gmoe_sagm": MethodEntry(
-        f"{_HOME}.experts.gmoe_sagm:GMoESAGM", "GMoE + SAGM", "token_experts", experts=True
+        f"{_HOME}.experts.gmoe_sagm:GMoESAGM", "GMoE + SAGM", "token_experts", experts=True, own_update=True
     ),
     "omoe": MethodEntry(f"{_HOME}.experts.omoe:OMoE", "OMoE", "orthogonal_experts", experts=True),
     "dynmoe": MethodEntry(f"{_HOME}.experts.dynmoe:DynMoE", "DynMoE", "top_any_experts", experts=True),

@@ -102,6 +102,7 @@ def _names(config: RunConfig) -> Iterator[str]:
         yield f"around: {config.algorithm} wraps another method, not itself; leave it out of around"
     if len(set(config.around)) < len(config.around):
         yield f"around: each method at most once; got {list(config.around)}"
+    yield from _inside_out(config)
     if data.name not in CATALOGUE:
         yield unknown("data.name", "data set", data.name, list(CATALOGUE))
     else:
@@ -118,6 +119,23 @@ def _names(config: RunConfig) -> Iterator[str]:
             f"run_name: must be the name of one folder, such as {file_name(config.run_name)}; "
             f"got {config.run_name!r}"
         )
+
+
+def _inside_out(config: RunConfig) -> Iterator[str]:
+    """Faults of what each method that can also train alone (sagm) is to wrap."""
+    for number, name in enumerate(config.around):
+        if name not in METHODS or not METHODS[name].wraps:
+            continue
+        for inner in config.methods[: number + 1]:
+            if inner == name or inner not in METHODS:
+                continue  # reported above
+            if METHODS[inner].wrapper:
+                yield f"around: {name} goes inside {inner}, not around it; name {inner} last"
+            elif METHODS[inner].own_update:
+                yield (
+                    f"around: {name} needs a method whose update is one step along the gradient of its "
+                    f"losses; {inner} has an update of its own"
+                )
 
 
 def _data_keys(data: DataConfig) -> Iterator[str]:
@@ -149,6 +167,7 @@ def _data_keys(data: DataConfig) -> Iterator[str]:
 
 def _combinations(config: RunConfig) -> Iterator[str]:
     yield from _places(config)
+    yield from _domains(config)
     yield from _grouping(config.data)
     yield from _network(config)
     yield from _training(config)
@@ -164,6 +183,18 @@ def _places(config: RunConfig) -> Iterator[str]:
             f"algorithm: {config.algorithm} asks where an image was taken, and {config.data.name} has no "
             f"places; use {others[0]}{', or encoder.name domain' if method.domain_ids else ''}"
         )
+
+
+def _domains(config: RunConfig) -> Iterator[str]:
+    """Faults of a method that compares domains on fewer than it needs; others are found when data is read."""
+    method, data = METHODS.get(config.algorithm), config.data
+    numbers = {"data.train_domains": len(data.train_domains) or None, "data.num_domains": data.num_domains}
+    for key, number in numbers.items():
+        if method is not None and number is not None and number < method.domains:
+            yield (
+                f"algorithm: {config.algorithm} compares domains and needs {method.domains} to train on; "
+                f"{key} leaves {number}; use another method, or train on more domains"
+            )
 
 
 def _grouping(data: DataConfig) -> Iterator[str]:

@@ -76,6 +76,11 @@ class ConditionedNetwork(Network):
         self.film = FiLM(width(backbone), wide)
         self.domain = nn.Linear(wide, len(self.sources))
 
+    @property
+    def backbones(self) -> tuple[nn.Module, ...]:
+        """The backbone, and the network of the context if there is one."""
+        return (self.backbone,) if self.context is None else (self.backbone, self.context)
+
     def _answer(self, image: Tensor, place: Place | Tensor | None, ask: Ask) -> ModelOutput:
         """Classify images; ``features`` are modulated, ``domain_scores`` are logits of the domains."""
         refuse_choice(ask.experts, "ConditionedNetwork")

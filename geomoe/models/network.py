@@ -55,6 +55,11 @@ class Network(nn.Module):
         return width(self.backbone)
 
     @property
+    def backbones(self) -> tuple[nn.Module, ...]:
+        """All timm networks that it holds: the backbone, and others if it has several."""
+        return (self.backbone,)
+
+    @property
     def blocks(self) -> tuple[int, ...]:
         """Numbers of the MoGE blocks, counted from 0, ascending; none without experts."""
         return ()

@@ -49,6 +49,11 @@ class RegionNetworks(Network):
         return self.networks[0]
 
     @property
+    def backbones(self) -> tuple[nn.Module, ...]:
+        """The networks of all domains."""
+        return tuple(self.networks)
+
+    @property
     def feature_dim(self) -> int:
         """D, width of the pooled features."""
         return width(self.networks[0])

@@ -23,7 +23,11 @@ _HEAD = "\0"  # not the name of any parameter: no pattern matches it, so timm pu
 
 
 def parameter_groups(
-    module: nn.Module, weight_decay: float, rate: float | None = None, layer_decay: float = 1.0
+    module: nn.Module,
+    weight_decay: float,
+    rate: float | None = None,
+    layer_decay: float = 1.0,
+    method: nn.Module | None = None,
 ) -> list[dict[str, Any]]:
     """Group the trainable parameters; biases, norms, codebooks and positions have no weight decay.
 
@@ -33,6 +37,7 @@ def parameter_groups(
         rate: learning rate; needed if ``layer_decay`` is not 1.
         layer_decay: factor on the learning rate from each layer to the one below; 1: all layers have the same
             rate.
+        method: what holds the networks of which ``module`` may be a part; None: ``module``.
 
     Raises:
         ConfigError: a layer decay for a backbone whose layers timm does not define.
@@ -45,7 +50,7 @@ def parameter_groups(
     groups = param_groups_weight_decay(module, weight_decay, no_weight_decay_list=keep)
     if layer_decay == 1 or rate is None:
         return groups
-    scales = layer_scales(module, layer_decay)
+    scales = layer_scales(module if method is None else method, layer_decay)
     return [part for group in groups for part in _by_scale(group, scales, rate)]
 
 
@@ -71,7 +76,9 @@ def layer_scales(module: nn.Module, decay: float) -> dict[int, float]:
     scales: dict[int, float] = {}
     for network in module.modules():
         if isinstance(network, Network):
-            own = _backbone_scales(network.backbone, decay)
+            own: dict[int, float] = {}
+            for backbone in network.backbones:
+                own |= _backbone_scales(backbone, decay)
             for mine, there in network.companions():
                 depth = max(own[id(value)] for value in there.parameters())
                 own |= {id(value): depth for value in mine.parameters()}

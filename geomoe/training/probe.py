@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 class Probe:
     """Which parameters are frozen; the batch norms of frozen backbones keep their statistics.
 
-    The backbone of every network of a method is frozen, except for its classifier. All other modules
+    The backbones of every network of a method are frozen, except for their classifiers. All other modules
     (classifiers of methods, experts, the location encoder, discriminators) are trained from the start. A
     frozen parameter gets no gradient, so optimisers skip it: it has no moments and no weight decay.
     ``requires_grad`` is not changed, because data-parallel training does not allow it.
@@ -28,7 +28,8 @@ class Probe:
 
     def __init__(self, method: nn.Module, epochs: int) -> None:
         self.epochs = epochs
-        backbones = [module.backbone for module in method.modules() if isinstance(module, Network)]
+        networks = (module for module in method.modules() if isinstance(module, Network))
+        backbones = [backbone for network in networks for backbone in network.backbones]
         frozen: dict[int, nn.Parameter] = {}
         for backbone in backbones:
             heads = {id(value) for value in classifier_of(backbone).parameters()}

@@ -249,7 +249,8 @@ class TrainingTask(LightningModule):
     def _optimizer(self, module: nn.Module) -> torch.optim.Optimizer:
         """Create an optimiser without weight decay on biases and norms."""
         options = self.config.optimizer
-        groups = parameter_groups(module, options.weight_decay, options.lr, options.layer_decay)
+        rates = options.lr, options.layer_decay
+        groups = parameter_groups(module, options.weight_decay, *rates, self.algorithm)
         extra: dict[str, Any] = {"fused": True} if self._can_fuse() else {}
         try:
             return create_optimizer_v2(groups, opt=options.name, lr=options.lr, **extra)

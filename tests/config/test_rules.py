@@ -70,6 +70,22 @@ def changed(**values):
             "trainer.precision: no precision '64-true'; did you mean 32-true?",
         ),
         ({"trainer__loggers": ("csv", "wanb")}, "trainer.loggers: no logger 'wanb'; did you mean wandb?"),
+        (
+            {"algorithm": "dann", "around": ("sagm",)},
+            "around: sagm needs a method whose update is one step along the gradient of its losses; dann has",
+        ),
+        (
+            {"algorithm": "erm", "around": ("swad", "sagm")},
+            "around: sagm goes inside swad, not around it; name swad last",
+        ),
+        (
+            {"algorithm": "vrex", "data__train_domains": ("Asia",)},
+            "algorithm: vrex compares domains and needs 2 to train on; data.train_domains leaves 1; use",
+        ),
+        (
+            {"algorithm": "vrex", "data__name": "rcmnist", "data__num_domains": 1},
+            "algorithm: vrex compares domains and needs 2 to train on; data.num_domains leaves 1; use",
+        ),
     ],
 )
 def test_one_fault_one_line(values, message):
@@ -87,6 +103,9 @@ def test_one_fault_one_line(values, message):
         {"model__gamma": 1.0},
         {"model__moge_blocks": (), "algorithm": "erm"},
         {"trainer__devices": -1},
+        {"algorithm": "dann", "around": ("swad",)},
+        {"algorithm": "vrex", "around": ("sagm", "swad"), "data__train_domains": ("Asia", "Africa")},
+        {"algorithm": "erm", "data__train_domains": ("Asia",)},
         {"encoder__name": "satclip", "encoder__weights": "file.ckpt"},
     ],
 )

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from geomoe.algorithms import Now
-from geomoe.catalogue import ALGORITHMS, WRAPPERS
+from geomoe.catalogue import ALGORITHMS, METHODS, WRAPPERS
 from geomoe.config import RunConfig
 from geomoe.config.rules import find_faults
 from geomoe.errors import ConfigError
@@ -83,6 +83,13 @@ def test_a_method_with_an_update_of_its_own_is_refused(name, make):
     message = "around: sagm needs a method whose update is one step along the gradient of its losses"
     with pytest.raises(ConfigError, match=message):
         make("sagm", inner=make(name))
+
+
+def test_the_catalogue_says_which_methods_have_an_update_of_their_own(make):
+    entries = {name: METHODS[name] for name in ALGORITHMS}
+    assert {name: entry.own_update for name, entry in entries.items()} == {
+        name: not make(name).one_step for name in entries
+    }
 
 
 def test_it_goes_inside_swad(make, make_batch):

@@ -41,6 +41,16 @@ def test_a_run_is_what_geomoe_train_makes_of_its_configuration():
         assert (config.optimizer.lr, config.data.batch_size) == (0.01, load("bluemarble").data.batch_size)
 
 
+def test_methods_that_cannot_be_combined_are_refused_before_any_run():
+    wrapped = [{"name": name, "around": around} for name, around in (("dann", ["sagm"]), ("erm", ["swad"]))]
+    with pytest.raises(ConfigError) as caught:
+        plan_of(algorithms=wrapped)
+    assert str(caught.value) == (
+        "dann-sagm: around: sagm needs a method whose update is one step along the gradient of its losses; "
+        "dann has an update of its own"
+    )
+
+
 def test_grids_multiply_and_leave_out_what_does_not_apply():
     plan = plan_of(
         grid={"moge.aux": [0.0, 0.5], "optimizer.lr": [0.001]},
