@@ -3,10 +3,13 @@
 import pytest
 import torch
 
+from geomoe import catalogue
+from geomoe.algorithms import Method, method_class
 from tests import forked
 from tests.algorithms import ranks_worker
 from tests.algorithms.ranks_worker import gradients
 from tests.kinds import names_asked
+from tests.training.test_ddp import JOINT
 
 EXPERTS = {"cka": 0.5, "cka_tokens": 0, "aux": 0.5, "supcon": 0.5}  # 0: no random choice of tokens
 TOKENS = {"dropout": 0.0, "aux": 0.5}
@@ -14,6 +17,11 @@ ALIGNED = {"ssi": 1.0, "sp": 0.3, "bal": 0.5, "div": 0.4}
 #: Methods in which some of the work is of float32.
 SINGLE = {"pg_dro", "moge", "moge_le", "moge_messi"}
 METHODS = {
+    "erm": {},
+    "erm_le": {},
+    "film_le": {},
+    "le_mlp": {},
+    "le_token": {},
     "groupdro": {"eta": 0.5},
     "irm": {"weight": 3.0, "anneal": 0},
     "vrex": {"weight": 3.0, "anneal": 0},
@@ -44,6 +52,18 @@ METHODS = {
     "gmoe_sagm": TOKENS,
     "omoe": TOKENS,
 }
+
+
+#: Methods whose processes mix their own parts of the batch; docs/methods.md says why.
+APART = {"mixup", "mixstyle"}
+
+
+def test_every_method_is_compared_here_or_as_a_whole_training():
+    assert METHODS.keys() | set(JOINT) | APART == catalogue.METHODS.keys()
+    own_updates = {name for name in catalogue.METHODS if method_class(name).update is not Method.update}
+    # a wrapped update is that of sagm; cdann has that of dann
+    assert own_updates - {"gmoe_sagm", "cdann"} <= set(JOINT)
+    assert not APART & (METHODS.keys() | set(JOINT))
 
 
 @pytest.fixture(scope="module")

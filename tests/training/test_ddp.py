@@ -90,7 +90,7 @@ def test_two_processes_train_one_network(tiny, tmp_path):
 
 
 #: One method of each kind of update; tests/algorithms/test_ranks.py has the losses that couple samples.
-JOINT = ("dann", "fish", "erm", "swad", "groupdro", "sagm", "per_region", "d3g", "messi_mmd")
+JOINT = ("dann", "fish", "erm", "swad", "groupdro", "sagm", "per_region", "lfme", "d3g", "messi_mmd")
 
 
 def joint(name, tiny, folder, **trainer):

@@ -44,7 +44,8 @@ class MESSIControl(MESSI):
 class GlobalMoE(MESSIControl):
     """Every expert is aligned over every pair of domains (MESSI, arXiv 2606.25665, E.4 and F.5).
 
-    The weight of every pair is 1, two to three times MESSI's mean weight; ``ssi`` can compensate for this.
+    The weight of every pair is 1, whatever ``alpha`` is: two to three times MESSI's mean weight. ``ssi`` can
+    compensate for this.
     The authors' code takes the mean over experts and the pairs that it compares, the paper's form the sum.
     """
 

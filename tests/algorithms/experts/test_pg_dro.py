@@ -59,8 +59,8 @@ def test_the_other_terms_are_those_of_moge(make, make_batch):
 
 
 def test_no_router_gets_a_gradient_of_its_groups_weights(make, make_batch):
-    """p is fixed: with one expert for each sample and gamma 1, routers have no say in the logits."""
-    network = {"top_k": 1, "gamma": 1.0}
+    """p is fixed: with gamma 1 routers have no say in the logits. (A gate of top-1 is 1, whatever p is.)"""
+    network = {"top_k": 2, "gamma": 1.0}
     method = make("pg_dro", network, **PLAIN).train()
     answer = method.losses(make_batch(16, unknown=0), NOW)
     routers = [value for name, value in method.named_parameters() if "router" in name]

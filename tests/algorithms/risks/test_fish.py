@@ -70,6 +70,15 @@ def test_the_order_of_domains_is_drawn(make, make_batch, stepper, monkeypatch):
     assert len(orders) > 2
 
 
+def test_the_inner_optimiser_keeps_its_moments_from_batch_to_batch(make, make_batch, stepper):
+    method = make("fish").train()
+    steps, counts = stepper(method, kind=torch.optim.Adam, lr=1e-3), []
+    for _ in range(3):
+        method.update(make_batch(6, domains=[0, 0, 1, 1, 3, 3]), NOW, steps)
+        counts.append(next(iter(steps.optimizers["inner"].state.values()))["step"].item())
+    assert counts == [3, 6, 9]
+
+
 def test_without_a_known_domain_nothing_moves(make, make_batch, stepper):
     method = make("fish").train()
     before = copy.deepcopy(method.model.state_dict())

@@ -43,6 +43,23 @@ def test_loss_and_gradient(domains, step, weight, make, make_batch):
     same_with_gradient(method, answer.total, want)
 
 
+def test_all_pairs_of_a_domains_samples(make, make_batch):
+    method = make("irm", weight=30.0, anneal=0, estimate="pairs").train().double()
+    batch = double(make_batch(12, domains=DOMAINS))
+    logits, risks, penalties = method.ask(batch).logits, [], []
+    for rows in by_domain(DOMAINS):
+        risks.append(mean(losses_of(logits[rows], batch.label[rows])))
+        slopes = []
+        for row in rows:
+            factor = torch.ones((), dtype=torch.float64, requires_grad=True)
+            (loss,) = losses_of(factor * logits[row : row + 1], batch.label[row : row + 1])
+            slopes.append(torch.autograd.grad(loss, factor, create_graph=True)[0])
+        products = [one * other for i, one in enumerate(slopes) for j, other in enumerate(slopes) if i != j]
+        penalties += [mean(products)] if products else []
+    want = mean(risks) + 30 * mean(penalties)
+    same_with_gradient(method, method.losses(batch, now(0)).total, want)
+
+
 def test_the_optimiser_begins_anew_at_the_jump(make, make_batch, stepper):
     method = make("irm", anneal=2).train()
     steps = stepper(method, kind=torch.optim.Adam, lr=1e-3)
