@@ -21,7 +21,7 @@ from geomoe.models.vit import (
     embed_tokens,
     finish_block,
     read_out,
-    run_block,
+    run_block_apart,
 )
 from geomoe.moe import MoGELayer, Plan, check_experts, copy_experts, create_router
 from geomoe.types import BlockExperts, Experts, ModelOutput, Place, Routing, as_place
@@ -121,7 +121,7 @@ class MoGEViT(Network):
         features, outputs = [], []
         for index, block in enumerate(blocks_of(self.backbone)):
             if index not in plans:
-                tokens = run_block(self.backbone, index, tokens, beside)
+                tokens = run_block_apart(self.backbone, index, tokens, beside)
                 continue
             tokens = attend(self.backbone, index, tokens, beside)
             layer = cast("MoGELayer", self.layers[str(index)])
@@ -159,7 +159,7 @@ class MoGEViT(Network):
         plans = [self._plans(len(image), place, "all") for place in places]
         (tokens, beside), first = embed_tokens(self.backbone, image), self.blocks[0]
         for index in range(first):
-            tokens = run_block(self.backbone, index, tokens, beside)
+            tokens = run_block_apart(self.backbone, index, tokens, beside)
         return [output for plan in plans for _, output in self._walk(tokens, beside, first, {"all": plan})]
 
     def _walk(
@@ -168,7 +168,7 @@ class MoGEViT(Network):
         """Continue at block ``start`` with choices that agree so far; depth first, to store few tokens."""
         for index, block in enumerate(blocks_of(self.backbone)[start:], start):
             if str(index) not in self.layers:
-                tokens = run_block(self.backbone, index, tokens, beside)
+                tokens = run_block_apart(self.backbone, index, tokens, beside)
                 continue
             layer = cast("MoGELayer", self.layers[str(index)])
             tokens = attend(self.backbone, index, tokens, beside)

@@ -19,7 +19,7 @@ from geomoe.models.vit import (
     embed_tokens,
     finish_block,
     read_out,
-    run_block,
+    run_block_apart,
 )
 from geomoe.moe import StackedFFN, TokenMoELayer, check_experts
 from geomoe.moe.token_layer import TokenMixture
@@ -82,7 +82,7 @@ class TokenMoEViT(Network):
         found: list[TokenMixture] = []
         for index, block in enumerate(blocks_of(self.backbone)):
             if str(index) not in self.layers:
-                tokens = run_block(self.backbone, index, tokens, beside)
+                tokens = run_block_apart(self.backbone, index, tokens, beside)
                 continue
             layer = cast("TokenMoELayer", self.layers[str(index)])
             tokens = attend(self.backbone, index, tokens, beside)
@@ -113,7 +113,7 @@ class TokenMoEViT(Network):
         """Continue at block ``start`` with choices that agree so far; depth first, to store few tokens."""
         for index, block in enumerate(blocks_of(self.backbone)[start:], start):
             if str(index) not in self.layers:
-                tokens = run_block(self.backbone, index, tokens, beside)
+                tokens = run_block_apart(self.backbone, index, tokens, beside)
                 continue
             layer = cast("TokenMoELayer", self.layers[str(index)])
             tokens = attend(self.backbone, index, tokens, beside)

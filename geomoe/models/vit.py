@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
+import torch
 from timm.models.deit import VisionTransformerDistilled
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -114,6 +115,11 @@ def run_block(vit: Transformer, index: int, tokens: Tensor, beside: Beside) -> T
     if vit.grad_checkpointing and vit.training:
         return checkpoint(block, tokens, use_reentrant=False, **more)
     return block(tokens, **more)
+
+
+#: :func:`run_block` for networks with experts, whose loop over the blocks is not one graph when compiled: it
+#: is not compiled for each index, and all blocks share the compiled graph of one.
+run_block_apart = torch.compiler.disable(run_block, recursive=False)
 
 
 def attend(vit: Transformer, index: int, tokens: Tensor, beside: Beside) -> Tensor:

@@ -221,6 +221,7 @@ class _Seen:
         self.back = plan.order.argsort(dim=1)
         self.found: list[Tensor] = []
 
+    @torch.compiler.disable(recursive=False)  # as MoGELayer._dispatch
     def run(self, k: int, expert: nn.Module, mine: Tensor) -> Tensor:
         """Run expert k on its samples (n, N, D) and the tokens of the others; store the tokens' outputs."""
         rest = self.rest[k]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from geomoe.cli import main
+from tests.pictures import DOMAINS
 
 GOOD = ["bench", "--data", "bluemarble", "--algorithms", "erm,moge", "--budget", "5"]
 
@@ -92,6 +93,18 @@ def test_no_such_domain_is_told_before_anything_is_trained(small_bench, capsys):
     assert (
         capsys.readouterr().err.splitlines()[-1].startswith("geomoe: error: data.held_out: no domain 'south'")
     )
+    assert not (folder / "runs").exists()
+
+
+def test_too_few_domains_are_told_before_anything_is_trained(small_bench, pictures, tmp_path, capsys):
+    words, folder = small_bench
+    lines = (pictures / "points.csv").read_text().splitlines()
+    two = [line for line in lines if f",{list(DOMAINS)[2]}," not in line]
+    (tmp_path / "two.csv").write_text("\n".join(two))
+    table = ["--set", f"data.metadata={tmp_path / 'two.csv'}"]
+    assert main([*words, *table, "--algorithms", "erm,groupdro"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith("geomoe: error: algorithm: groupdro compares domains and needs 2 to train on; the")
     assert not (folder / "runs").exists()
 
 

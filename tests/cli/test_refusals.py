@@ -120,7 +120,8 @@ def test_a_method_that_compares_domains_on_data_with_one(refused, tmp_path):
     write_sample("rcmnist", tmp_path / "data")
     line = refused(
         *("train", "rcmnist", "--quiet", "--algorithm", "vrex", "--data-root", tmp_path / "data"),
-        *("--data.num_domains", "1", "--data.budget", "10", "--output", tmp_path / "runs"),
+        *("--data.num_environments", "2", "--data.num_domains", "null", "--held-out", "0deg-p0.0"),
+        *("--data.budget", "10", "--output", tmp_path / "runs"),
     )
     assert line.startswith(
         "algorithm: vrex compares domains and needs 2 to train on; the data has 1; use another"

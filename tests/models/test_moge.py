@@ -302,6 +302,18 @@ def test_compiles(lonlat):
         assert (ours - model(IMAGE[:size], lonlat[:size]).logits).abs().max() < 1e-5
 
 
+@pytest.mark.long
+@pytest.mark.slow
+def test_blocks_and_batches_share_compiled_graphs():
+    vit = timm.create_model("vit_tiny_patch16_224", num_classes=5, img_size=32, embed_dim=24, num_heads=2)
+    compiled = torch.compile(add_moge(vit, create_encoder("sh", out_dim=16), blocks=(8, 10)), backend="eager")
+    torch._dynamo.reset()
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        for size in (24, 20, 16):
+            places = torch.rand(size, 2, dtype=torch.float64) * 80
+            compiled(torch.randn(size, 3, 32, 32), places, cka_tokens=4).logits.sum().backward()
+
+
 def test_state_dict_round_trip(encoder, lonlat):
     model = small(encoder, learn_gamma=True, expert_noise=0.3).eval()
     other = small(copy.deepcopy(encoder), learn_gamma=True, expert_noise=0.9).eval()

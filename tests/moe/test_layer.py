@@ -232,6 +232,18 @@ def test_compiles_whatever_the_batch_routes_to():
     assert all(p.grad is not None for p in layer.parameters())
 
 
+@pytest.mark.long
+@pytest.mark.slow
+def test_batches_that_route_differently_are_not_compiled_again_and_again():
+    layer, shared = make(dtype=torch.float32)
+    torch._dynamo.reset()
+    compiled = torch.compile(layer, backend="eager")
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True):
+        for _ in range(12):
+            y = compiled(torch.randn(4 * B, N, D), torch.randn(4 * B, L), shared, cka_tokens=2).y
+            y.sum().backward()
+
+
 def test_noise_is_relative_to_each_weight():
     torch.manual_seed(0)
     ffn = Mlp(64, 256)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from geomoe.catalogue import METHODS
 from geomoe.config.rules import refuse
+from geomoe.errors import ConfigError
 from geomoe.training.runfolder import RunFolder, different_keys
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from geomoe.algorithms import Facts
     from geomoe.bench.planning.plan import Plan
 
 
@@ -37,17 +41,34 @@ def _faults(plan: Plan) -> Iterator[str]:
 
 
 def check_data(plan: Plan) -> None:
-    """Open the data once for each held-out domain, to report missing data before anything is trained.
+    """Open the data once for each held-out domain, to report what is missing before anything is trained.
 
     Raises:
-        ConfigError: a held-out domain does not exist.
+        ConfigError: a held-out domain does not exist, or a method compares domains and the data has too few.
         DatasetNotFoundError: the data is missing.
         DataError: it is damaged, or has no samples to train on.
     """
     from geomoe.build import build_datamodule  # needs torchgeo
+    from geomoe.training.task_facts import facts_of
 
-    first = {run.held_out: run for run in reversed(plan.runs)}
+    first, faults = {run.held_out: run for run in reversed(plan.runs)}, list[str]()
     for run in first.values():
-        data = build_datamodule(plan.config(run))
+        config = plan.config(run)
+        data = build_datamodule(config)
         data.prepare_data()
         data.setup("fit")
+        facts = facts_of(config, data)
+        for row in plan.rows.values():
+            same = replace(row.config.data, held_out=run.held_out, split_seed=config.data.split_seed)
+            if same == config.data:
+                faults += _too_few_domains(row.algorithm, facts)
+    refuse(faults)
+
+
+def _too_few_domains(algorithm: str, facts: Facts) -> Iterator[str]:
+    from geomoe.algorithms.contract import need_domains  # needs torch
+
+    try:
+        need_domains(facts, algorithm, METHODS[algorithm].domains)
+    except ConfigError as error:
+        yield str(error)
