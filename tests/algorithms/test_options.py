@@ -1,4 +1,4 @@
-"""No option is ignored: with another value, and all else the same, a short training goes another way."""
+"""No option is ignored: with another value a short training goes another way; stopped, it resumes exactly."""
 
 from __future__ import annotations
 
@@ -68,38 +68,54 @@ def made(name, options):
     return kind(given, make_network, FACTS)
 
 
-def ended(name, batches, **options):
-    """What a short training ends with: weights, buffers, and the scores of a batch."""
-    method = made(name, options).train()
+def ended(name, batches, *, cut=None, **options):
+    """What a short training ends with: weights, buffers, and the scores of a batch.
+
+    Args:
+        cut: the update before which all that is saved goes into a new method; None: it is not stopped.
+    """
+    method, updates = made(name, options).train(), len(LOSSES) if METHODS[name].wrapper else 3
     steps = BareStepper(method, lr=0.01)
-    updates = len(LOSSES) if METHODS[name].wrapper else 3
+    start = {key: value.clone() for key, value in method.named_buffers()}
     for number in range(updates):
+        if number == cut:
+            saved = method.state_dict()
+            method = made(name, options).train()
+            method.load_state_dict(saved)
+            steps = BareStepper(method, lr=0.01)
         torch.manual_seed(number)
         method.update(batches[number % 3], Now(number, updates, 0), steps)
         method.stepped(Now(number + 1, updates, 0))
         method.validated({"loss": LOSSES[number]}, Now(number + 1, updates, 0))
+    moved = {key for key, value in method.named_buffers() if not torch.equal(value, start[key])}
+    assert moved <= method.state_dict().keys(), "what training changes is saved"
     method.finished(batches)
     with torch.no_grad():
         scores = method.eval()(batches[0]).logits
     return {**method.state_dict(), "scores": scores}
 
 
+def alike(one, other):
+    return one.keys() == other.keys() and all(
+        value.shape == other[key].shape and torch.equal(value, other[key]) for key, value in one.items()
+    )
+
+
 @pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "option"), sorted(OPTIONS - ELSEWHERE))
-def test_another_value_trains_another_network(name, option, make_batch):
+def test_another_value_trains_another_network_and_resumes_exactly(name, option, make_batch):
     own = method_class(name).Options
-    hints, defaults = typing.get_type_hints(own), {one.name: one for one in dataclasses.fields(own)}
-    options = {key: value for key, value in SHORT.items() if key in defaults} | GIVEN.get((name, option), {})
-    value = options.get(option, defaults[option].default)
-    changed = {option: another(value, hints[option], defaults[option].metadata["range"])}
+    hints, fields = typing.get_type_hints(own), {one.name: one for one in dataclasses.fields(own)}
+    options = {key: value for key, value in SHORT.items() if key in fields} | GIVEN.get((name, option), {})
+    value = options.get(option, fields[option].default)
+    options[option] = value
+    changed = options | {option: another(value, hints[option], fields[option].metadata["range"])}
     torch.manual_seed(1)
     batches = [make_batch(16) for _ in range(3)]
-    before, again, after = (ended(name, batches, **options | more) for more in ({}, {}, changed))
-    same = [key for key, one in before.items() if torch.equal(one, again[key])]
-    assert len(same) == len(before), "the same options give the same bits"
-    assert all(one.isfinite().all() for one in before.values() if one.is_floating_point())
-    moved = before.keys() != after.keys() or any(
-        one.shape != after[key].shape or not torch.equal(one, after[key]) for key, one in before.items()
-    )
-    assert moved == ((name, option) not in UNREAD), f"{name}.{option}: {value} and {changed[option]}"
+    before, after = (ended(name, batches, **given) for given in (options, changed))
+    assert all(one.isfinite().all() for one in after.values() if one.is_floating_point())
+    told = f"{name}.{option}: {value} and {changed[option]}"
+    assert alike(before, after) == ((name, option) in UNREAD), told
+    cut = 5 if METHODS[name].wrapper else 2
+    assert alike(ended(name, batches, cut=cut, **changed), after), f"{told}, after a stop"

@@ -26,7 +26,7 @@ def test_a_page_without_marks_is_refused():
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_has_its_section_and_its_options(name):
     section = PAGE.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
-    for part in ("**Formula:**", "**Source:**", "**Cost:**", "**Several processes:**"):
+    for part in ("**Formula:**", "**Source:**", "**Compared:**", "**Cost:**", "**Several processes:**"):
         assert part in " ".join(section.split()), part
     for field in dataclasses.fields(
         method_class(name).Options

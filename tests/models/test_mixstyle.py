@@ -86,7 +86,10 @@ def test_points_behind_the_first_stages(name, want):
 
 
 def test_points_of_geomoes_own_networks():
-    assert names(create_network("mnist_cnn", num_classes=3, image_size=8), 2) == ["norm1", "norm2"]
+    cnn = create_network("mnist_cnn", num_classes=3, image_size=8)
+    assert names(cnn, 2) == ["norm1", "norm2"]
+    cnn.feature_info = cnn.feature_info[:3]  # as if it had three stages
+    assert names(cnn, 3) == ["norm1", "norm2"], "never after the last one"
     assert names(create_backbone("vit_quick", num_classes=3, image_size=16), 3)
 
 

@@ -100,6 +100,8 @@ def test_golden_relation_of_wilds_geoshift():
     backbone = create_backbone("vit_quick", num_classes=2, image_size=16)
     options = {"relations": "wrap", "beta": 0.8, "negative": "keep"}
     network = group_heads(backbone, lambda: None, (0, 1), 2, options).eval()
+    for layers, inputs in ((network.relation.group, 1), (network.encoder.head, 4)):
+        assert [tuple(layers[k].weight.shape) for k in (0, 2)] == [(128, inputs), (256, 128)]
     with torch.no_grad():
         for one in (*network.relation.group.parameters(), *network.encoder.head.parameters()):
             one.zero_()
