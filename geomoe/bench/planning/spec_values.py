@@ -33,6 +33,8 @@ OWN = {
     "trainer.max_steps": "budget",
     "trainer.max_epochs": "budget",
     "trainer.select": "selection",
+    "trainer.patience": "nothing: every run has the whole budget",
+    "trainer.min_delta": "nothing: every run has the whole budget",
     "trainer.loggers": "nothing: a bench reads metrics.csv alone",
 }
 #: Keys that determine how many images a run sees; they must be the same in all rows.

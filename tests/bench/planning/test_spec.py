@@ -142,6 +142,10 @@ def test_a_search_space():
         ({"settings": {"seed": 1}}, "settings.seed: the bench sets it; in a spec it is said by seeds"),
         ({"settings": {"trainer": {"max_steps": 1}}}, "settings.trainer.max_steps: the bench sets it"),
         (
+            {"settings": {"trainer": {"patience": 1}}},
+            "settings.trainer.patience: the bench sets it; in a spec it is said by nothing: every run has",
+        ),
+        (
             {"settings": {"modle": {"top_k": 1}}},
             "settings.modle.top_k: unknown key; did you mean model.top_k?",
         ),
