@@ -157,6 +157,14 @@ def test_a_search_space():
             {"grid": {"data.batch_size": [8]}},
             "grid.data.batch_size: rows would see different numbers of images",
         ),
+        (
+            {"algorithms": ["erm", {"name": "moge", "settings": {"data": {"split_seed": 1}}}]},
+            "algorithms.1.settings.data.split_seed: rows would be compared on different samples; set it in",
+        ),
+        (
+            {"trials": 2, "search": {"data.train_domains": [["Asia"], ["Africa"]]}},
+            "search.data.train_domains: rows would be compared on different samples; set it in settings, or",
+        ),
         ({"search": {"optimizer.lr": [0.1]}}, "search: with 1 trial nothing is searched"),
         (
             {"trials": 2, "search": {"optimizer.rl": [0.1]}},
