@@ -76,7 +76,9 @@ def test_a_held_out_domain_has_no_worst_one():
 
 
 def test_all_methods_that_the_data_allows():
-    assert [one.name for one in spec_of({**LEAST, "algorithms": "all"}).algorithms] == list(ALGORITHMS)
+    found = spec_of({**LEAST, "algorithms": "all"}).algorithms
+    assert [one.label for one in found] == [*ALGORITHMS, "erm-swad"]
+    assert {name for one in found for name in (one.name, *one.around)} == set(METHODS)
     found = {one.name for one in spec_of({**LEAST, "data": "pacs", "algorithms": "all"}).algorithms}
     assert found == {name for name in ALGORITHMS if not METHODS[name].places}
 
