@@ -108,6 +108,9 @@ def _pair(pair: Pair, layer: PairLayer, idle: set[str]) -> Iterator[Flag]:
             f"r = {layer.r:+.2f} is -1 / (E - 1) = {-1 / (experts - 1):+.2f}: two routers that each send all "
             "samples to one expert have it when these experts have different numbers"
         )
+        if len(sides) < 2:
+            does = f"only that of {sides[0]} does" if sides else "neither does"
+            text += f"; here {does}, so r may be near it by chance"
         yield Flag("-1/(E-1)", where, text)
     if len(sides) == 2:
         text = "both routers treat nearly all samples alike: r, J and the agreement say which experts each "

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pytest
 
 from geomoe.cli import main
-from tests.pictures import DOMAINS
 
 GOOD = ["bench", "--data", "bluemarble", "--algorithms", "erm,moge", "--budget", "5"]
 
@@ -96,16 +95,32 @@ def test_no_such_domain_is_told_before_anything_is_trained(small_bench, capsys):
     assert not (folder / "runs").exists()
 
 
-def test_too_few_domains_are_told_before_anything_is_trained(small_bench, pictures, tmp_path, capsys):
+@pytest.fixture
+def refused_table(small_bench, pictures, tmp_path, capsys):
+    """What the command says of a table with some lines changed: (change of a line, or None) -> error."""
     words, folder = small_bench
-    lines = (pictures / "points.csv").read_text().splitlines()
-    two = [line for line in lines if f",{list(DOMAINS)[2]}," not in line]
-    (tmp_path / "two.csv").write_text("\n".join(two))
-    table = ["--set", f"data.metadata={tmp_path / 'two.csv'}"]
-    assert main([*words, *table, "--algorithms", "erm,groupdro"]) == 2
-    line = capsys.readouterr().err.splitlines()[-1]
+
+    def refusal(change, *more):
+        lines = map(change, (pictures / "points.csv").read_text().splitlines())
+        (tmp_path / "changed.csv").write_text("\n".join(line for line in lines if line))
+        assert main([*words, "--set", f"data.metadata={tmp_path / 'changed.csv'}", *more]) == 2
+        assert not (folder / "runs").exists()
+        return capsys.readouterr().err.splitlines()[-1]
+
+    return refusal
+
+
+def test_too_few_domains_are_told_before_anything_is_trained(refused_table):
+    line = refused_table(lambda row: "" if ",north," in row else row, "--algorithms", "erm,groupdro")
     assert line.startswith("geomoe: error: algorithm: groupdro compares domains and needs 2 to train on; the")
-    assert not (folder / "runs").exists()
+
+
+def test_a_held_out_domain_without_test_samples_is_told_before_anything_is_trained(refused_table):
+    line = refused_table(lambda row: row.replace(",east,test", ",east,train"))
+    assert line == (
+        "geomoe: error: --held-out: the test split of folder has no sample of east; hold out another domain "
+        "(geomoe bench)"
+    )
 
 
 def test_missing_data_is_told_before_anything_is_trained(capsys, tmp_path):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -35,3 +37,29 @@ def test_imported_names_are_there(file):
 def test_a_name_that_has_moved_is_found():
     source = "from geomoe.support.files import no_such_function\nfrom geomoe.support import files\n"
     assert missing(source) == ["geomoe.support.files.no_such_function"]
+
+
+@pytest.mark.long
+@pytest.mark.slow
+def test_benchmarks_of_networks_run_with_torch_and_timm_alone():
+    """So they run on a machine with a GPU and without the geospatial stack and Lightning."""
+    names = (
+        "torchgeo rasterio geopandas folium pandas lightning torchmetrics matplotlib sklearn scipy rich ot"
+    )
+    code = (
+        f"import sys; sys.modules |= dict.fromkeys({names.split()!r})\n"
+        "from benchmarks import messi, methods, moge\n"
+        "sys.argv = 'methods --rounds 1 --batch 8 --methods moge messi_ot gmoe d3g swad'.split()\n"
+        "methods.main()\n"
+        "sys.argv = 'moge --batch 2 --repeats 1'.split()\n"
+        "moge.main()\n"
+        "case = messi.cases()['iWildCam']\n"
+        "messi.head_steps('iWildCam', case, 1, 1)\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "| `messi_ot` | " in ended.stdout
+    assert "training step" in ended.stdout
+    assert "OT step / ERM step: " in ended.stdout

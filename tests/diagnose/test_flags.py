@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from geomoe.diagnose.between import Side, pair_of
-from geomoe.diagnose.flags import flags_of
+from geomoe.diagnose.flags import _pair, flags_of
 from geomoe.diagnose.geography import Moves
 from geomoe.diagnose.information import properties_of
 from geomoe.diagnose.single import found_of, subject_of
 from geomoe.diagnose.sweep import Answers
+from geomoe.diagnose.values import Pair
 
 
 @pytest.fixture
@@ -126,6 +127,17 @@ def test_collapsed_on_different_experts(judge, seen):
     assert "r = -0.50" in texts[1]
     assert "-0.50 becomes +1.00 with matched experts, and J 0.00 becomes 1.00" in texts[2]
     assert kinds(flags, "A and B, block 5") == ["idle routers"]
+
+
+@pytest.mark.parametrize(("sides", "said"), [((), "neither does"), (("B",), "only that of B does")])
+def test_the_correlation_of_collapsed_routers_without_them(
+    judge, seen, other, samples, settings, sides, said
+):
+    layer = pair_of(Side("A", seen, None), Side("B", other, None), samples, settings).layers[0]
+    near = replace(layer, r=-0.49, r_matched=0.2)
+    (flag,) = _pair(Pair("A", "B", 0.5, (near,)), near, {f"{side}, {near.name}" for side in sides})
+    assert flag.kind == "-1/(E-1)"
+    assert flag.text.endswith(f"different numbers; here {said}, so r may be near it by chance")
 
 
 def test_renumbering_explains_a_low_correlation(judge, seen):

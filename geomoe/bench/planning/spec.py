@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from geomoe.bench.planning.spec_values import Reader
-from geomoe.catalogue import ALGORITHMS, CATALOGUE, METHODS, WRAPPERS
+from geomoe.catalogue import ALGORITHMS, BASELINE_METHOD, CATALOGUE, METHODS, WRAPPERS
 from geomoe.config.keys import Setting
 from geomoe.config.limits import MOST_RESAMPLES, MOST_RUNS, MOST_SEED, MOST_STEPS, MOST_WORKERS
 from geomoe.config.rules import refuse
@@ -15,7 +15,7 @@ from geomoe.support.bounded import read_yaml
 from geomoe.support.words import unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from geomoe.bench.planning.search import Sampler, Space
@@ -241,17 +241,20 @@ def _algorithms(value: Any, data: str, read: Reader) -> tuple[Algorithm, ...]:  
     if value is None:
         return ()
     if value == ALL or value == [ALL]:
-        return tuple(Algorithm(name, name) for name in usable(data_set_of(data)))
+        return _every(data_set_of(data))
     if not isinstance(value, list | tuple) or not value:
         read.fault("algorithms", f"expected all, or a list of methods; got {value!r}")
         return ()
     return tuple(_algorithm(one, f"algorithms.{number}", read) for number, one in enumerate(value))
 
 
-def usable(data_set: str) -> Iterable[str]:
-    """The methods of the catalogue that a data set allows; those that need places only if it has them."""
+def _every(data_set: str) -> tuple[Algorithm, ...]:
+    """The methods that a data set allows (those of places only if it has them), and wrappers around ERM."""
     places = data_set not in CATALOGUE or CATALOGUE[data_set].places
-    return [name for name in ALGORITHMS if places or not METHODS[name].places]
+    names = [name for name in ALGORITHMS if places or not METHODS[name].places]
+    around = [name for name, entry in METHODS.items() if entry.wrapper]
+    wrapped = (Algorithm(BASELINE_METHOD, f"{BASELINE_METHOD}-{name}", (name,)) for name in around)
+    return (*(Algorithm(name, name) for name in names), *wrapped)
 
 
 def _algorithm(value: Any, where: str, read: Reader) -> Algorithm:  # noqa: ANN401

@@ -33,10 +33,20 @@ OWN = {
     "trainer.max_steps": "budget",
     "trainer.max_epochs": "budget",
     "trainer.select": "selection",
+    "trainer.patience": "nothing: every run has the whole budget",
+    "trainer.min_delta": "nothing: every run has the whole budget",
     "trainer.loggers": "nothing: a bench reads metrics.csv alone",
 }
 #: Keys that determine how many images a run sees; they must be the same in all rows.
 EQUAL = ("data.batch_size", "trainer.accumulate_grad_batches", "trainer.devices", "trainer.num_nodes")
+
+#: Keys that determine which samples a run is trained and judged on. In a grid, rows with the same values are
+#: compared with each other; elsewhere they must be the same in all rows.
+SAMPLES = (
+    *("data.root", "data.metadata", "data.columns", "data.split_seed", "data.split_version"),
+    *("data.split_buffer_km", "data.protocol", "data.domain_by", "data.num_environments"),
+    *("data.num_domains", "data.budget", "data.train_domains"),
+)
 
 
 class Reader:
@@ -219,6 +229,10 @@ class Reader:
         elif equal and key in EQUAL:
             self.fault(
                 name, "rows would see different numbers of images; set it in settings, for all of them"
+            )
+        elif equal and key in SAMPLES and not where.endswith("grid"):
+            self.fault(
+                name, "rows would be compared on different samples; set it in settings, or vary it in a grid"
             )
         elif find_key(key) is None and not (
             key.startswith("method.") and any(_has(one, key) for one in METHODS)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from geomoe.algorithms import Facts
     from geomoe.bench.planning.plan import Plan
+    from geomoe.datasets.base import LabelledImages
 
 
 def check_folders(plan: Plan) -> None:
@@ -44,7 +45,8 @@ def check_data(plan: Plan) -> None:
     """Open the data once for each held-out domain, to report what is missing before anything is trained.
 
     Raises:
-        ConfigError: a held-out domain does not exist, or a method compares domains and the data has too few.
+        ConfigError: a held-out domain does not exist or has no test samples, or a method compares domains and
+            the data has too few.
         DatasetNotFoundError: the data is missing.
         DataError: it is damaged, or has no samples to train on.
     """
@@ -57,12 +59,21 @@ def check_data(plan: Plan) -> None:
         data = build_datamodule(config)
         data.prepare_data()
         data.setup("fit")
+        if run.held_out is not None and run.held_out not in _domains_of(data.dataset("test")):
+            faults.append(
+                f"held_out: the test split of {config.data.name} has no sample of {run.held_out}; hold out "
+                f"another domain ({plan.spec.source})"
+            )
         facts = facts_of(config, data)
         for row in plan.rows.values():
             same = replace(row.config.data, held_out=run.held_out, split_seed=config.data.split_seed)
             if same == config.data:
                 faults += _too_few_domains(row.algorithm, facts)
     refuse(faults)
+
+
+def _domains_of(samples: LabelledImages) -> set[str]:
+    return {samples.regions[number] for number in set(samples.domains.tolist()) if number >= 0}
 
 
 def _too_few_domains(algorithm: str, facts: Facts) -> Iterator[str]:

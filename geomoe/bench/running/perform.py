@@ -155,12 +155,14 @@ def _saving(callbacks: dict[str, Any]) -> dict[str, Any]:
 
 
 def _scored(found: Evaluation, held_out: str | None) -> NDArray[np.bool_]:
-    """The samples of the main score: those of the held-out domain, else all."""
+    """The samples of the main score: those of the held-out domain, if there is one, else all."""
     domain = next(iter(found.predictions.values())).domain
-    apart = np.zeros(len(domain), dtype=bool)
-    if held_out is not None:
-        apart = domain == list(found.predictor.domains).index(held_out)
-    return apart if apart.any() else np.ones(len(domain), dtype=bool)
+    if held_out is None:
+        return np.ones(len(domain), dtype=bool)
+    apart = domain == list(found.predictor.domains).index(held_out)
+    if not apart.any():
+        raise DataError(f"data.held_out: the test split has no sample of {held_out}; hold out another domain")
+    return apart
 
 
 def _blocks(judged: dict[str, Predictions]) -> Blocks:

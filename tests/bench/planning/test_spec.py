@@ -76,7 +76,9 @@ def test_a_held_out_domain_has_no_worst_one():
 
 
 def test_all_methods_that_the_data_allows():
-    assert [one.name for one in spec_of({**LEAST, "algorithms": "all"}).algorithms] == list(ALGORITHMS)
+    found = spec_of({**LEAST, "algorithms": "all"}).algorithms
+    assert [one.label for one in found] == [*ALGORITHMS, "erm-swad"]
+    assert {name for one in found for name in (one.name, *one.around)} == set(METHODS)
     found = {one.name for one in spec_of({**LEAST, "data": "pacs", "algorithms": "all"}).algorithms}
     assert found == {name for name in ALGORITHMS if not METHODS[name].places}
 
@@ -142,6 +144,10 @@ def test_a_search_space():
         ({"settings": {"seed": 1}}, "settings.seed: the bench sets it; in a spec it is said by seeds"),
         ({"settings": {"trainer": {"max_steps": 1}}}, "settings.trainer.max_steps: the bench sets it"),
         (
+            {"settings": {"trainer": {"patience": 1}}},
+            "settings.trainer.patience: the bench sets it; in a spec it is said by nothing: every run has",
+        ),
+        (
             {"settings": {"modle": {"top_k": 1}}},
             "settings.modle.top_k: unknown key; did you mean model.top_k?",
         ),
@@ -152,6 +158,14 @@ def test_a_search_space():
         (
             {"grid": {"data.batch_size": [8]}},
             "grid.data.batch_size: rows would see different numbers of images",
+        ),
+        (
+            {"algorithms": ["erm", {"name": "moge", "settings": {"data": {"split_seed": 1}}}]},
+            "algorithms.1.settings.data.split_seed: rows would be compared on different samples; set it in",
+        ),
+        (
+            {"trials": 2, "search": {"data.train_domains": [["Asia"], ["Africa"]]}},
+            "search.data.train_domains: rows would be compared on different samples; set it in settings, or",
         ),
         ({"search": {"optimizer.lr": [0.1]}}, "search: with 1 trial nothing is searched"),
         (
