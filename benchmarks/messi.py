@@ -1,8 +1,9 @@
 """The cost of MESSI's losses: all pairs of domains at once, compared with loops over pairs and POT's solvers.
 
-Run ``python -m benchmarks.messi [--rounds 31] [--loops 3]``; POT is compared if it is installed
-(``pip install pot``). The contestants take turns in one process with one thread. Times are medians of
-processor time, which other load on the machine disturbs least. Bars are on ratios measured in the same run.
+Run ``python -m benchmarks.messi [--rounds 31] [--loops 3] [--device cuda]``; POT is compared if it is
+installed (``pip install pot``). The contestants take turns in one process with one thread. Times are medians,
+on a CPU of processor time, which other load on the machine disturbs least. Bars are on ratios measured in the
+same run.
 """
 
 from __future__ import annotations
@@ -38,19 +39,19 @@ class Case(NamedTuple):
     classes: int
 
 
-def cases() -> dict[str, Case]:
+def cases(device: str = "cpu") -> dict[str, Case]:
     """Batches as the paper draws them."""
 
     def even(domains: int, each: int, classes: int) -> Case:
         label = torch.randint(classes, (domains * each,))
-        return Case(label, torch.arange(domains * each) // each, classes)
+        return Case(label.to(device), torch.arange(domains * each, device=device) // each, classes)
 
     tail = 1 / torch.arange(1, 183).float() ** 1.2
     cameras = torch.multinomial(tail, 32, replacement=True)
     return {
         "PACS": even(3, 32, 7),
         "DomainNet": even(5, 32, 345),
-        "iWildCam": Case(cameras, torch.arange(32) // 8, 182),
+        "iWildCam": Case(cameras.to(device), torch.arange(32, device=device) // 8, 182),
     }
 
 
@@ -151,7 +152,7 @@ def pot_batch(ot_batch: Any, pairs: ClassPairs, features: Tensor) -> Tensor:
 def padded(pairs: ClassPairs, side: Tensor) -> Tensor:
     """(G, largest) samples of one side of each pair, padded by B."""
     size = len(pairs.cell)
-    table = torch.full((len(pairs.sizes), int(pairs.sizes.max())), size)
+    table = side.new_full((len(pairs.sizes), int(pairs.sizes.max())), size)
     for cell in range(len(pairs.sizes)):
         own = (pairs.cell == cell).nonzero().flatten()
         table[cell, : len(own)] = own
@@ -212,7 +213,8 @@ def paired(times: dict[str, list[float]], slow: str, fast: str) -> float:
 
 def losses_alone(name: str, case: Case, rounds: int, loops: int, pot: tuple[Any, Any] | None) -> None:
     """One batch: the losses forward and backward against loops and POT."""
-    features = torch.randn(EXPERTS, len(case.label), WIDTH).requires_grad_()
+    device = case.label.device.type
+    features = torch.randn(EXPERTS, len(case.label), WIDTH, device=device).requires_grad_()
     pairs = ClassPairs.of(case.label, case.domain)
     print(f"{name}: {EXPERTS * len(pairs.first)} problems, {EXPERTS * len(pairs.free)} of them not forced")
     fast = {"OT": ours_transport(case), "MMD": ours_mmd(case)}
@@ -223,8 +225,8 @@ def losses_alone(name: str, case: Case, rounds: int, loops: int, pot: tuple[Any,
     if pot is not None:
         fast["POT batch"] = lambda x: pot_batch(pot[1], pairs, x)
         slow["POT loop"] = lambda x: pot_loop(pot[0], case, x)
-    times = interleave({way: both_ways(loss, features) for way, loss in fast.items()}, rounds)
-    times |= interleave({way: both_ways(loss, features) for way, loss in slow.items()}, loops)
+    times = interleave({way: both_ways(loss, features) for way, loss in fast.items()}, rounds, device)
+    times |= interleave({way: both_ways(loss, features) for way, loss in slow.items()}, loops, device)
     seconds = {way: statistics.median(values) for way, values in times.items()}
     print("  " + ", ".join(f"{way} {1e3 * value:.2f} ms" for way, value in seconds.items()))
     print(f"  MMD's own loop / batched MMD: {seconds['MMD loop'] / seconds['MMD']:.1f}")
@@ -242,11 +244,12 @@ def losses_alone(name: str, case: Case, rounds: int, loops: int, pot: tuple[Any,
 
 def head_steps(name: str, case: Case, rounds: int, loops: int) -> None:
     """A training step of the head alone, on features of the backbone that were computed before."""
-    u = torch.randn(len(case.label), WIDTH)
+    device = case.label.device.type
+    u = torch.randn(len(case.label), WIDTH, device=device)
 
     def stepper(term: Callable[[Tensor], Tensor] | None) -> Callable[[], None]:
         torch.manual_seed(0)
-        head, classifier = ExpertHead(WIDTH, EXPERTS), nn.Linear(WIDTH, case.classes)
+        head, classifier = ExpertHead(WIDTH, EXPERTS).to(device), nn.Linear(WIDTH, case.classes).to(device)
         optimizer = torch.optim.Adam([*head.parameters(), *classifier.parameters()], lr=3e-5, fused=True)
 
         def step() -> None:
@@ -261,10 +264,10 @@ def head_steps(name: str, case: Case, rounds: int, loops: int) -> None:
         return step
 
     ways = {"ERM": stepper(None), "OT": stepper(ours_transport(case)), "MMD": stepper(ours_mmd(case))}
-    times = interleave(ways, rounds)
+    times = interleave(ways, rounds, device)
     print(f"{name}: ERM step of the head {1e3 * statistics.median(times['ERM']):.2f} ms")
     slow = {way: stepper(term) for way, term in (("ERM", None), ("OT", lambda x: loop_transport(case, x)))}
-    looped = paired(interleave(slow, loops), "OT", "ERM")
+    looped = paired(interleave(slow, loops, device), "OT", "ERM")
     print(f"  with the literal loop over groups, OT step / ERM step: {looped:.1f}")
     verdict("OT step / ERM step", paired(times, "OT", "ERM"), OT_STEP_BAR)
     verdict("MMD step / ERM step", paired(times, "MMD", "ERM"), MMD_STEP_BAR)
@@ -275,6 +278,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=31, help="of what takes milliseconds")
     parser.add_argument("--loops", type=int, default=3, help="rounds of what takes seconds")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     torch.manual_seed(0)
@@ -283,13 +287,14 @@ def main() -> None:
     except ImportError:
         pot = None
     version = f", POT {pot[0].__version__}" if pot else ""
+    where = torch.cuda.get_device_name() if arguments.device == "cuda" else platform.machine()
     sizes = f"{EXPERTS} experts of width {WIDTH}, eps {EPSILON} of the mean cost, {ITERATIONS} iterations"
-    print(f"{sizes}, 1 thread, torch {torch.__version__}{version}, {platform.machine()}\n")
+    print(f"{sizes}, 1 thread, torch {torch.__version__}{version}, {where}\n")
     print("forward + backward of the loss alone")
-    for name, case in cases().items():
+    for name, case in cases(arguments.device).items():
         losses_alone(name, case, arguments.rounds, arguments.loops, pot)
     print("\na step of the head alone: router, experts, classifier, fused Adam")
-    for name, case in cases().items():
+    for name, case in cases(arguments.device).items():
         head_steps(name, case, arguments.rounds, arguments.loops)
 
 

@@ -112,7 +112,19 @@ def refused_table(small_bench, pictures, tmp_path, capsys):
 
 def test_too_few_domains_are_told_before_anything_is_trained(refused_table):
     line = refused_table(lambda row: "" if ",north," in row else row, "--algorithms", "erm,groupdro")
-    assert line.startswith("geomoe: error: algorithm: groupdro compares domains and needs 2 to train on; the")
+    assert line.startswith(
+        "geomoe: error: groupdro: algorithm: groupdro compares domains and needs 2 to train"
+    )
+
+
+def test_a_backbone_that_a_method_cannot_use_is_told_before_anything_is_trained(small_bench, capsys):
+    words, folder = small_bench
+    assert main([*words, "--algorithms", "erm,gmoe", "--set", "model.backbone=resnet18"]) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(
+        "geomoe: error: gmoe: backbone: resnet18 is not one of timm's ViT, DeiT, BEiT and Eva"
+    )
+    assert not (folder / "runs").exists()
 
 
 def test_a_held_out_domain_without_test_samples_is_told_before_anything_is_trained(refused_table):

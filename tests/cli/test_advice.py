@@ -17,8 +17,9 @@ from geomoe.config.keys import takes
 ROOT = Path(geomoe.__file__).parent
 FLAG = re.compile(r"(?<![\w-])--([a-z][\w.-]*[a-z0-9])")
 COMMAND = re.compile(r"geomoe (" + "|".join(VERBS) + r")\b([^`;()\n]*)")
-# Of git, tar and pip; what stands for any key; a drawing; of all verbs.
+# Of git, tar, pip and Slurm; what stands for any key; a drawing; of all verbs.
 FOREIGN = {"always", "dirty", "abbrev", "exclude", "dereference", "force-reinstall"}
+FOREIGN |= {"ntasks", "ntasks-per-node"}
 FOREIGN |= {"any.key", "data.key", "x--x", "help", "version", "completion"}
 
 

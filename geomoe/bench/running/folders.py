@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from geomoe.catalogue import METHODS
 from geomoe.config.rules import refuse
 from geomoe.errors import ConfigError
 from geomoe.training.runfolder import RunFolder, different_keys
@@ -13,8 +11,8 @@ from geomoe.training.runfolder import RunFolder, different_keys
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from geomoe.algorithms import Facts
     from geomoe.bench.planning.plan import Plan
+    from geomoe.config import RunConfig
     from geomoe.datasets.base import LabelledImages
 
 
@@ -42,16 +40,17 @@ def _faults(plan: Plan) -> Iterator[str]:
 
 
 def check_data(plan: Plan) -> None:
-    """Open the data once for each held-out domain, to report what is missing before anything is trained.
+    """Open the data once for each held-out domain, and build each row's network and method on it.
+
+    Faults are so reported before anything is trained. Rows on other data (of a grid) are not built.
 
     Raises:
-        ConfigError: a held-out domain does not exist or has no test samples, or a method compares domains and
-            the data has too few.
+        ConfigError: a held-out domain does not exist or has no test samples, or a method cannot be trained on
+            this data (too few domains, no known places) or with this backbone.
         DatasetNotFoundError: the data is missing.
         DataError: it is damaged, or has no samples to train on.
     """
     from geomoe.build import build_datamodule  # needs torchgeo
-    from geomoe.training.task_facts import facts_of
 
     first, faults = {run.held_out: run for run in reversed(plan.runs)}, list[str]()
     for run in first.values():
@@ -64,11 +63,11 @@ def check_data(plan: Plan) -> None:
                 f"held_out: the test split of {config.data.name} has no sample of {run.held_out}; hold out "
                 f"another domain ({plan.spec.source})"
             )
-        facts = facts_of(config, data)
-        for row in plan.rows.values():
-            same = replace(row.config.data, held_out=run.held_out, split_seed=config.data.split_seed)
-            if same == config.data:
-                faults += _too_few_domains(row.algorithm, facts)
+        info = data.info()
+        for other in (one for one in plan.runs if one.cell[1:] == run.cell[1:] and one.trial == 0):
+            own = plan.config(other)
+            if own.data == config.data and own.encoder.weights is None:  # their file has the sizes
+                faults += _cannot_train(other.label, own, info, data)
     refuse(faults)
 
 
@@ -76,10 +75,19 @@ def _domains_of(samples: LabelledImages) -> set[str]:
     return {samples.regions[number] for number in set(samples.domains.tolist()) if number >= 0}
 
 
-def _too_few_domains(algorithm: str, facts: Facts) -> Iterator[str]:
-    from geomoe.algorithms.contract import need_domains  # needs torch
+def _cannot_train(
+    label: str,
+    config: RunConfig,
+    info: dict[str, Any],
+    data: Any,  # noqa: ANN401 - a data module
+) -> Iterator[str]:
+    import torch
+
+    from geomoe.build import build_method
+    from geomoe.training.task_facts import facts_of
 
     try:
-        need_domains(facts, algorithm, METHODS[algorithm].domains)
+        with torch.random.fork_rng(devices=[]):
+            build_method(config, info, facts_of(config, data))
     except ConfigError as error:
-        yield str(error)
+        yield f"{label}: {error}"
