@@ -106,6 +106,12 @@ def test_a_head_has_the_sizes_of_the_methods_options(name):
     assert len(build_network(replace(config, options={}), INFO).experts.first.weight) == 6
 
 
+@pytest.mark.parametrize("name", [name for name, entry in METHODS.items() if entry.title.startswith("MoGE")])
+def test_moge_le_alone_has_the_place_at_its_head(name):
+    network = build_network(replace(RunConfig(), algorithm=name), INFO)
+    assert (network.place_head is not None) == (name == "moge_le")
+
+
 def test_wrappers_go_around_the_method_in_their_order():
     config = replace(RunConfig(), algorithm="groupdro", around=("swad",), options={"swad": {"ratio": 0.1}})
     method = build_method(config, INFO, FACTS)
@@ -166,8 +172,9 @@ def test_init_from_takes_the_backbone(tmp_path, name):
         )  # these have classifiers of their own
         if METHODS[name].network in own and key.startswith("head."):
             continue
-        if not gone or not key.startswith(gone):
-            assert torch.equal(model.backbone.state_dict()[key], value), key
+        for backbone in model.backbones if not gone or not key.startswith(gone) else ():
+            if backbone is model.backbone or not key.startswith("head."):  # a context has no classifier
+                assert torch.equal(backbone.state_dict()[key], value), key
     for block in model.blocks if gone else ():
         ffn, experts = earlier.backbone.blocks[block].mlp, model.layers[str(block)].experts
         for one, stacked in ((ffn.fc1, experts.first), (ffn.fc2, experts.second)):

@@ -48,9 +48,7 @@ def discriminator(method, part: Batch) -> dict[str, torch.Tensor]:
 def gradients(name: str, options: dict, rank: int | None) -> dict[str, torch.Tensor]:
     """Loss, gradients and buffers of one step of training; rank None: one process has all."""
     torch.manual_seed(0)
-    method, batch = build(name, **options).train(), joint_batch()
-    if name != "pg_dro":  # whose location encoder is of float32
-        method, batch = method.double(), double(batch)
+    method, batch = build(name, **options).train().double(), double(joint_batch())
     for module in method.modules():
         if isinstance(module, torch.nn.modules.batchnorm._BatchNorm):
             module.eval()  # its statistics are those of each process

@@ -14,8 +14,6 @@ from tests.training.test_ddp import JOINT
 EXPERTS = {"cka": 0.5, "cka_tokens": 0, "aux": 0.5, "supcon": 0.5}  # 0: no random choice of tokens
 TOKENS = {"dropout": 0.0, "aux": 0.5}
 ALIGNED = {"ssi": 1.0, "sp": 0.3, "bal": 0.5, "div": 0.4}
-#: Methods in which some of the work is of float32.
-SINGLE = {"pg_dro", "moge", "moge_le", "moge_messi"}
 METHODS = {
     "erm": {},
     "erm_le": {},
@@ -81,9 +79,8 @@ def halves(request, tmp_path_factory):
 @pytest.mark.parametrize("name", METHODS)
 def test_the_joint_batch_counts(name, halves):
     whole = gradients(name, METHODS[name], None)
-    exact = name not in SINGLE
     for half in halves:
         assert half[name].keys() == whole.keys()
         for key, value in whole.items():
-            near = {"rtol": 1e-9, "atol": 1e-11} if exact else {"rtol": 1e-3, "atol": 1e-6}
+            near = {"rtol": 1e-9, "atol": 1e-11}
             torch.testing.assert_close(half[name][key], value, **near, msg=lambda text, k=key: f"{k}: {text}")

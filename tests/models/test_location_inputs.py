@@ -10,6 +10,7 @@ from geomoe.errors import ConfigError, InputError
 from geomoe.models import (
     FiLMNetwork,
     LocationMLPNetwork,
+    LocationNetwork,
     LocationTokenViT,
     PlainNetwork,
     add_moge,
@@ -49,6 +50,8 @@ def make(kind, seed=0):
     vit, phi = create_backbone("vit_quick", num_classes=5, image_size=16), Phi64()
     if kind == "film":
         return FiLMNetwork(vit, phi, 7)
+    if kind == "linear":
+        return LocationNetwork(vit, phi, 5)
     if kind == "mlp":
         return LocationMLPNetwork(vit, phi, 5, 7)
     if kind == "token":
@@ -58,7 +61,7 @@ def make(kind, seed=0):
     )
 
 
-KINDS = ("film", "mlp", "token", "moge_le")
+KINDS = ("linear", "film", "mlp", "token", "moge_le")
 
 
 def norm(x, layer):
@@ -120,7 +123,7 @@ def literal(kind, network, row):
         more, shift = found[: len(features)], found[len(features) :]
         return line((1 + more) * features + shift, vit.head)
     both = torch.cat([norm(features, network.norm_image), norm(place, network.norm_location)])
-    return mlp(both, network.head)
+    return line(both, network.head) if kind == "linear" else mlp(both, network.head)
 
 
 class PlainMoGE:
@@ -171,7 +174,7 @@ def test_unknown_places_get_the_learned_vector_and_the_features_are_the_images(k
     torch.testing.assert_close(output.logits[2], output.logits[5], rtol=1e-12, atol=1e-12)
     assert not torch.allclose(output.logits[0], output.logits[1])
     assert not torch.allclose(output.logits[0], output.logits[2])
-    if kind in ("film", "mlp"):
+    if kind in ("linear", "film", "mlp"):
         torch.testing.assert_close(output.features[0], output.features[1], rtol=1e-12, atol=1e-12)
     with pytest.raises(ConfigError, match="this network needs places"):
         network(image)
@@ -208,7 +211,7 @@ def test_samples_of_expert_dropout_have_no_place_at_the_head():
     torch.testing.assert_close(scores[~drop], network(IMAGE, LONLAT).logits[~drop])
 
 
-@pytest.mark.parametrize("kind", ["film", "mlp", "token"])
+@pytest.mark.parametrize("kind", ["linear", "film", "mlp", "token"])
 def test_there_are_no_experts_to_choose(kind):
     with pytest.raises(ConfigError, match="no experts to choose from"):
         shaken(make(kind))(IMAGE, LONLAT, experts="shared")

@@ -47,7 +47,12 @@ def test_the_mixture_is_that_of_a_loop(name):
     torch.testing.assert_close(output.routings[0].probs, shares)
     torch.testing.assert_close(output.features, mixed)
     classifier = network.backbone.get_classifier()
-    torch.testing.assert_close(output.logits, mixed @ classifier.weight.T + classifier.bias)
+    scores = mixed @ classifier.weight.T + classifier.bias
+    torch.testing.assert_close(output.logits, scores)
+    weight, leaves = torch.randn_like(scores), list(network.parameters())
+    ours, loops = (torch.autograd.grad((one * weight).sum(), leaves) for one in (output.logits, scores))
+    for one, other in zip(ours, loops, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-11)
 
 
 def test_the_routing_is_told_when_asked_for():

@@ -10,11 +10,6 @@ from tests.algorithms.conftest import build
 DECAY, BLOCKS = 0.5, 4
 
 
-@pytest.fixture(params=METHODS)
-def method(request):
-    return build(request.param)
-
-
 def of_backbones(method):
     """(name, parameter, block) of what is trained inside a backbone's block, experts in it left out."""
     for name, value in method.named_parameters():
@@ -23,19 +18,18 @@ def of_backbones(method):
             yield name, value, int(inside.split(".")[0])
 
 
-def test_a_linear_probe_freezes_every_backbone(method):
+@pytest.mark.parametrize("name", METHODS)
+def test_a_probe_freezes_every_backbone_and_every_block_has_the_rate_of_its_depth(name):
+    method = build(name)
     probe = Probe(method, 1)
     moving = {id(value) for value in probe.moving(method.parameters(), 0)}
-    assert not [name for name, value, _ in of_backbones(method) if id(value) in moving]
+    assert not [key for key, value, _ in of_backbones(method) if id(value) in moving]
     assert moving, "the classifiers are trained"
-
-
-def test_every_block_has_the_rate_of_its_depth(method):
     rates = {
         id(value): group["lr"]
         for learner in method.learners().values()
         for group in parameter_groups(learner, 0.05, 1.0, DECAY, method)
         for value in group["params"]
     }
-    for name, value, block in of_backbones(method):
-        assert rates[id(value)] == pytest.approx(DECAY ** (BLOCKS - block)), name
+    for key, value, block in of_backbones(method):
+        assert rates[id(value)] == pytest.approx(DECAY ** (BLOCKS - block)), key
