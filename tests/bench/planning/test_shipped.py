@@ -14,12 +14,13 @@ from geomoe.cli import main
 
 #: What location does in one network without experts at its blocks, and with its encoding beside them.
 LOCATION_ALONE = {"film_le", "le_mlp", "le_token", "moge_le"}
+TWINS = 5 + 14  # by parameters, which rows share, and by FLOPs
 RUNS = {
     "poster-ablation-1": (6 + 3 * 3 * 2) * 3,
     "poster-ablation-2": (6 + 2 * 2) * 3,
     "messi-invariance-sweep": 6 * 3,
     "messi-objectives": 6 * 4 * 3,
-    "bluemarble-methods": len(ALGORITHMS) + 1,
+    "bluemarble-methods": len(ALGORITHMS) + 1 + TWINS,
     "messi-selectors": 7 * 4 * 3,
     "domain-growth": 8 * (1 + 5 + 1) * 3,
     "region-growth": 3 * 9 * 3,
