@@ -1,7 +1,7 @@
 """Train the methods over seeds and protocols, judge them, and write docs/results.md.
 
     python -m benchmarks.results --jobs 2
-    python -m benchmarks.results --config bluemarble-vit-tiny --methods moge --protocols all --seeds 0
+    python -m benchmarks.results --config bluemarble-vit-tiny --protocols all --seeds 0
     python -m benchmarks.results --only-report
 
 For each configuration and protocol this is a bench (docs/bench.md) in its own folder: as many updates as the
