@@ -117,6 +117,12 @@ def test_too_few_domains_are_told_before_anything_is_trained(refused_table):
     )
 
 
+def test_the_rows_that_can_be_trained_are_named(refused_table):
+    asked = ("--algorithms", "erm,groupdro,moge,vrex")
+    line = refused_table(lambda row: "" if ",north," in row else row, *asked)
+    assert line.endswith("or train on more domains (the other rows can be trained: erm,moge)")
+
+
 def test_a_backbone_that_a_method_cannot_use_is_told_before_anything_is_trained(small_bench, capsys):
     words, folder = small_bench
     assert main([*words, "--algorithms", "erm,gmoe", "--set", "model.backbone=resnet18"]) == 2

@@ -53,6 +53,7 @@ def check_data(plan: Plan) -> None:
     from geomoe.build import build_datamodule  # needs torchgeo
 
     first, faults = {run.held_out: run for run in reversed(plan.runs)}, list[str]()
+    refused: set[str] = set()
     for run in first.values():
         config = plan.config(run)
         data = build_datamodule(config)
@@ -67,7 +68,13 @@ def check_data(plan: Plan) -> None:
         for other in (one for one in plan.runs if one.cell[1:] == run.cell[1:] and one.trial == 0):
             own = plan.config(other)
             if own.data == config.data and own.encoder.weights is None:  # their file has the sizes
-                faults += _cannot_train(other.label, own, info, data)
+                why = list(_cannot_train(other.label, own, info, data))
+                faults += why
+                refused |= {other.label} if why else set()
+    good = [label for label, row in plan.rows.items() if row.twin is None and label not in refused]
+    faults = list(dict.fromkeys(faults))  # each once, whatever is held out
+    if len(refused) > 1 and good:  # as of "algorithms: all" on data with one domain
+        faults[-1] += f" (the other rows can be trained: {','.join(good)})"
     refuse(faults)
 
 
